@@ -1,0 +1,5 @@
+"""`python -m deploy` is `suyuan`."""
+
+from deploy.command import main
+
+main()

@@ -1,0 +1,167 @@
+"""`suyuan`: the command line. Each command reads its settings here and hands them on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from deploy.settings import Settings
+
+EPILOG = """
+\b
+First steps
+  suyuan demo                    the whole line on this machine, nothing to set up
+  suyuan migrate                 bring your own database to this release's schema
+  suyuan ingest | jobs | sequencer | api     the four services, each a process
+  suyuan verify FILE --key KEY   check an evidence file, offline
+
+Settings are environment variables SUYUAN_*; deploy/env.example lists and explains them.
+"""
+
+
+class InOrder(click.Group):
+    """Commands as a newcomer meets them, not by the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=InOrder, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="suyuan")
+def main() -> None:
+    """Suyuan (溯源): agricultural traceability and cold-chain evidence.
+
+    Devices send readings and events over MQTT; a transparency log makes every event evident; cooperatives, markets,
+    shoppers and officials see one record.
+    """
+
+
+follow_parent = click.option("--follow-parent", is_flag=True, hidden=True, help="End when standard input closes.")
+
+
+@main.command()
+@click.option("--exit-after", type=float, metavar="SECONDS", help="Stop by itself this long after the world reached now.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line, for scripts.")
+@click.option("--seed", type=int, default=20260618, show_default=True, help="Which world; the same seed gives the same journey.")
+@click.option("--data-dir", type=click.Path(path_type=Path), default=Path(".demo"), show_default=True, help="Everything the demo keeps; a second start goes on from it.")
+@click.option("--port", type=int, default=8080, show_default=True, help="Port of the pages and the API.")
+@click.option("--mqtt-port", type=int, default=18830, show_default=True, help="Port of the broker.")
+@click.option("--lan", is_flag=True, help="Listen on all addresses, so that a phone in the same network can scan the QR code.")
+@click.option("--mosquitto", is_flag=True, help="Use the mosquitto on the PATH instead of the embedded broker.")
+def demo(
+    exit_after: float | None, as_json: bool, seed: int, data_dir: Path, port: int, mqtt_port: int, lan: bool, mosquitto: bool
+) -> None:
+    """The whole line on this machine: database, broker, services, and a world that speaks MQTT.
+
+    A lot of bayberries from three growers is mixed, cooled, and leaves on two trucks, one of which fails. The world
+    starts 36 hours ago, plays fast until it reaches now, and goes on. Ctrl-C stops everything.
+    """
+    from deploy.demo import Demo, DemoError, Options
+
+    options = Options(data_dir.absolute(), seed, port, mqtt_port, lan, mosquitto, exit_after, as_json)
+    try:
+        Demo(options).run()
+    except DemoError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@click.option("--database-url", help="The owner's URL; default SUYUAN_DATABASE_URL.")
+def migrate(database_url: str | None) -> None:
+    """Bring the database to this release's schema. Run it as the database's owner."""
+    import psycopg
+
+    from deploy.migrate import edition
+    from deploy.migrate import migrate as apply
+
+    url = database_url or Settings().database_url
+    try:
+        applied = apply(url)
+        with psycopg.connect(url) as conn:
+            found = edition(conn)
+    except psycopg.Error as error:
+        raise click.ClickException(f"the database refused: {error}") from error
+    for name in applied:
+        click.echo(f"applied {name}")
+    click.echo(f"{'migrated' if applied else 'already up to date'} ({found})")
+
+
+@main.command()
+@follow_parent
+def ingest(follow_parent: bool) -> None:
+    """Take what devices send over MQTT into the database. Start more for more throughput."""
+    _serve("run_ingest", follow_parent)
+
+
+@main.command()
+@follow_parent
+def jobs(follow_parent: bool) -> None:
+    """Project events, detect excursions, seal windows, keep roll-ups. A second one is a spare."""
+    _serve("run_jobs", follow_parent)
+
+
+@main.command()
+@follow_parent
+def sequencer(follow_parent: bool) -> None:
+    """Give recorded events their place in the logs and publish signed checkpoints. A second one is a spare."""
+    _serve("run_sequencer", follow_parent)
+
+
+@main.command()
+@follow_parent
+def api(follow_parent: bool) -> None:
+    """Serve the pages, the API and the logs' files over HTTP."""
+    _serve("run_api", follow_parent)
+
+
+def _serve(name: str, follow_parent: bool) -> None:
+    import psycopg
+
+    from deploy import services
+    from deploy.migrate import SchemaMismatch
+
+    services.log_to_stderr()
+    try:
+        getattr(services, name)(Settings(), services.stop_event(follow_parent))
+    except (SchemaMismatch, psycopg.OperationalError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@click.option("--seed", type=int, default=20260618, show_default=True, help="Which world.")
+@click.option("--progress", is_flag=True, help="Print progress as JSON lines on standard output.")
+@follow_parent
+def simulate(seed: int, progress: bool, follow_parent: bool) -> None:
+    """Play the simulated world over MQTT: 36 hours fast, then in real time."""
+    from deploy import services
+    from deploy.simulation import run_simulation
+
+    services.log_to_stderr()
+    run_simulation(Settings(), seed, services.stop_event(follow_parent), progress)
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--key", "keys", multiple=True, help="A log's verifier key (origin+hash+base64), or a file with one a line. Repeat for more.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def verify(file: Path, keys: tuple[str, ...], as_json: bool) -> None:
+    """Check an evidence file offline: signatures, inclusion, fields, readings. No network, no database.
+
+    Exit status 0: everything holds; 1: something does not; 3: the file cannot be read as evidence.
+    """
+    from deploy.verification import verify_file
+
+    sys.exit(verify_file(file, keys, as_json, click.echo))
+
+
+@main.command(hidden=True)
+def settings() -> None:
+    """Show the settings in force."""
+    click.echo(json.dumps(Settings().model_dump(mode="json"), indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,374 @@
+"""`suyuan demo`: the whole line on one machine, from an empty directory to a shopper's page.
+
+Contract: shows what it does; stops everything it started however it ends; a second start keeps the data and goes on
+with the same world; what `--json` prints was measured, by the doors a user has (SQL for counts, HTTP for the page and
+the proof, `suyuan verify` for the proof's outcome).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import psycopg
+import segno
+from rich.console import Console
+
+from deploy.migrate import SERVICE_ROLES, migrate
+from deploy.simulation import Played, read_played
+from deploy.stack import StackError
+from deploy.stack.broker import start_broker
+from deploy.stack.children import Child
+from deploy.stack.ports import require_free
+from deploy.stack.postgres import EmbeddedPostgres
+from ingest.registry import load, load_limit_versions, load_token, parse_registry
+from simulators.player import resume
+
+SETTLE_S = 60.0
+
+
+class DemoError(RuntimeError):
+    """The demo cannot go on. The message says what to do."""
+
+
+class _Interrupted(Exception):
+    """Ctrl-C or a request to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    data_dir: Path
+    seed: int
+    port: int
+    mqtt_port: int
+    lan: bool
+    mosquitto: bool
+    exit_after: float | None
+    as_json: bool
+
+
+class Demo:
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._console = Console(stderr=True, highlight=False)
+        self._began = time.monotonic()
+        self._host = "0.0.0.0" if options.lan else "127.0.0.1"  # noqa: S104 - asked for with --lan, and said
+        self._url = f"http://{_lan_address() if options.lan else '127.0.0.1'}:{options.port}"
+        self._children: list[Child] = []
+
+    def run(self) -> None:
+        signal.signal(signal.SIGTERM, _interrupt)
+        signal.signal(signal.SIGINT, _interrupt)
+        with ExitStack() as stack:
+            try:
+                self._run(stack)
+            except _Interrupted:
+                self._say("stopping")
+            except StackError as error:
+                raise DemoError(str(error)) from error
+
+    def _run(self, stack: ExitStack) -> None:
+        options = self._options
+        require_free(options.port, "pages and API", "--port", self._host)
+        require_free(options.mqtt_port, "MQTT broker", "--mqtt-port", self._host)
+        options.data_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
+        urls = self._start_database(stack)
+        self._start_services(stack, urls)
+        world = self._start_world(stack)
+        self._follow(world)
+        self._present(urls)
+        summary = self._stay(world, urls)
+        if summary is not None:
+            print(json.dumps(summary, ensure_ascii=False), flush=True)
+
+    # --- the parts, in the order they start ---------------------------------------------------------
+
+    def _start_database(self, stack: ExitStack) -> dict[str, str]:
+        self._say("starting the embedded PostgreSQL")
+        server = EmbeddedPostgres(self._options.data_dir)
+        stack.callback(server.stop)
+        owner = server.start()
+        applied = migrate(owner)
+        self._say(f"schema: {len(applied)} migrations applied" if applied else "schema: up to date, the data of the last start is kept")
+        urls = server.service_urls(SERVICE_ROLES)
+        world = resume(self._options.data_dir, self._options.seed, _now())
+        with psycopg.connect(urls["ingest"]) as conn:
+            document = world.registry()
+            load(conn, parse_registry(json.dumps(document)))
+            load_limit_versions(conn)
+            for organisation in document["organisations"]:
+                load_token(conn, organisation["id"], self._token(organisation["id"]))
+        return urls
+
+    def _start_services(self, stack: ExitStack, urls: dict[str, str]) -> None:
+        self._say("starting the broker and the services: ingest, jobs, sequencer, api")
+        options = self._options
+        self._keep(stack, start_broker(options.data_dir, self._host, options.mqtt_port, options.mosquitto))
+        for name in ("api", "sequencer", "jobs", "ingest"):
+            environment = self._environment() | {"SUYUAN_DATABASE_URL": urls[name]}
+            if name == "api":
+                environment["SUYUAN_PUBLIC_DATABASE_URL"] = urls["public"]
+            self._keep(stack, self._child(name, [name], environment))
+        self._wait_for("the API", lambda: _get(f"{self._local()}/readyz")[0] == 200, 60)
+
+    def _start_world(self, stack: ExitStack) -> Child:
+        world = self._child("simulate", ["simulate", "--progress", "--seed", str(self._options.seed)], self._environment(), piped=True)
+        self._keep(stack, world)
+        return world
+
+    def _child(self, name: str, arguments: list[str], environment: dict[str, str], *, piped: bool = False) -> Child:
+        command = [sys.executable, "-m", "deploy", *arguments, "--follow-parent"]
+        return Child(name, command, environment, self._options.data_dir / f"{name}.log", piped=piped)
+
+    def _keep(self, stack: ExitStack, child: Child) -> None:
+        self._children.append(child)
+        stack.callback(child.stop)
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "SUYUAN_MQTT_URL": f"mqtt://127.0.0.1:{self._options.mqtt_port}",
+            "SUYUAN_DATA_DIR": str(self._options.data_dir),
+            "SUYUAN_PUBLIC_URL": self._url,
+            "SUYUAN_LISTEN_HOST": self._host,
+            "SUYUAN_LISTEN_PORT": str(self._options.port),
+            "SUYUAN_LOG_ORIGIN": "demo.suyuan.example",
+        }
+
+    # --- while it runs ------------------------------------------------------------------------------
+
+    def _follow(self, world: Child) -> None:
+        """Show how the world catches up, until it reaches now."""
+        lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        threading.Thread(target=_pump, args=(world, lines), daemon=True).start()
+        said = 0.0
+        with self._console.status("the world starts 36 hours ago") as status:
+            while True:
+                self._check_children()
+                try:
+                    line = lines.get(timeout=0.2)
+                except queue.Empty:
+                    continue
+                progress = json.loads(line)
+                text = f"the world is at {progress['world_time'][:16]}Z: {progress['readings']} readings, {progress['events']} events"
+                status.update(text)
+                if progress["caught_up"]:
+                    break
+                if not self._console.is_terminal and time.monotonic() - said > 5:
+                    said = time.monotonic()
+                    self._say(text)
+        self._say(f"the world has reached now: {progress['readings']} readings, {progress['events']} events; it goes on in real time")
+
+    def _present(self, urls: dict[str, str]) -> None:
+        page = self._page_url()
+        self._wait_for("the page of a box", lambda: _get(page.replace(self._url, self._local()))[0] == 200, SETTLE_S)
+        self._wait_settled(urls, SETTLE_S)
+        self._console.print(f"\n  a shopper's page   {page}")
+        self._console.print(f"  API                {self._url}/docs   (OpenAPI: {self._url}/openapi.json)")
+        self._console.print(f"  ledger             {self._url}/log/xj-coop/checkpoint")
+        self._console.print(f"  devices speak to   mqtt://{self._host}:{self._options.mqtt_port}")
+        self._console.print(f"  capture token      {self._options.data_dir / 'keys' / 'capture-xj-coop.token'}\n")
+        segno.make(page, error="m").terminal(out=sys.stderr, compact=True)
+        if not self._options.lan:
+            self._console.print("  The address is this machine's own; with --lan a phone in the same network can open it.")
+        self._console.print("  Ctrl-C stops everything.\n")
+
+    def _stay(self, world: Child, urls: dict[str, str]) -> dict[str, Any] | None:
+        """Until Ctrl-C, or `exit_after` seconds from now; then, if asked, the summary."""
+        deadline = None if self._options.exit_after is None else time.monotonic() + self._options.exit_after
+        while deadline is None or time.monotonic() < deadline:
+            self._check_children()
+            time.sleep(0.2)
+        self._say("time is up: the world stops, the last readings are taken in")
+        self._children.remove(world)
+        world.stop()
+        self._wait_settled(urls, SETTLE_S)
+        return self._summary(urls) if self._options.as_json else None
+
+    def _check_children(self) -> None:
+        for child in self._children:
+            if child.ended() is not None:
+                raise DemoError(f"{child.name} ended by itself ({child.ended()}); the end of its log, {child.log}:\n{_tail(child.log)}")
+
+    # --- what came of it ----------------------------------------------------------------------------
+
+    def _summary(self, urls: dict[str, str]) -> dict[str, Any]:
+        played = read_played(self._options.data_dir)
+        page = self._page_url()
+        status, _ = _get(page.replace(self._url, self._local()))
+        summary = self._counts(urls, played)
+        summary["sample_page_url"] = page
+        summary["sample_page_status"] = status
+        summary |= self._verify_proof()
+        summary["seconds"] = round(time.monotonic() - self._began, 1)
+        return summary
+
+    def _counts(self, urls: dict[str, str], played: Played) -> dict[str, Any]:
+        """Both excursion counts stop at the same measured time, whose marks have been consumed."""
+        until = played.complete_until
+        simulated = played.world.truth_until(until)
+        with psycopg.connect(urls["jobs"]) as conn:
+            received, stored, duplicate, conflict, quarantined = _one(
+                conn, "SELECT sum(received), sum(stored), sum(duplicate), sum(conflict), sum(quarantined) FROM account"
+            )
+            return {
+                "readings": _one(conn, "SELECT count(*) FROM reading_store")[0],
+                "events": _one(conn, "SELECT count(*) FROM event")[0],
+                "leaves": _one(conn, "SELECT count(*) FROM leaf")[0],
+                "quarantined": int(quarantined),
+                "excursions_detected": _one(
+                    conn, "SELECT count(*) FROM excursion WHERE state IN ('open', 'closed') AND trigger_time <= %s", [until]
+                )[0],
+                "excursions_simulated": len([each for each in simulated if each.undecidable is None]),
+                "excursions_undecidable": [each.undecidable for each in simulated if each.undecidable is not None],
+                "measured_until": until.isoformat(),
+                "received": int(received),
+                "accounted": int(stored + duplicate + conflict + quarantined),
+                "windows": _one(conn, "SELECT count(*) FROM sealed_window")[0],
+                "seed": self._options.seed,
+            }
+
+    def _verify_proof(self) -> dict[str, Any]:
+        """`suyuan verify` on bytes fetched over HTTP, with the keys from our own file and no database at hand; and that
+        the same bytes with one of them changed are refused."""
+        gtin, lot, serial = self._sample()
+        status, body = _get(f"{self._local()}/api/v1/lots/01/{gtin}/10/{lot}/21/{serial}/proof")
+        if status != 200:
+            return {"proof_verified": False, "proof_status": status}
+        with tempfile.TemporaryDirectory() as scratch:
+            file = Path(scratch) / "evidence.json"
+            file.write_bytes(body)
+            verified = self._verify(file)
+            file.write_bytes(_flip(body))
+            flipped = self._verify(file)
+        return {"proof_verified": verified, "proof_bytes": len(body), "flipped_byte_verified": flipped}
+
+    def _verify(self, file: Path) -> bool:
+        keys = sorted((self._options.data_dir / "log").glob("*/vkey"))
+        command = [sys.executable, "-m", "deploy", "verify", str(file)]
+        for key in keys:
+            command += ["--key", str(key)]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("SUYUAN_", "PG"))}
+        return subprocess.run(command, env=environment, capture_output=True, timeout=120).returncode == 0
+
+    # --- small things -------------------------------------------------------------------------------
+
+    def _wait_settled(self, urls: dict[str, str], within_s: float) -> None:
+        """Everything taken in was projected, detected and sequenced; what waits for its hour to be sealed may wait."""
+
+        def settled() -> bool:
+            with psycopg.connect(urls["jobs"]) as conn:
+                waiting = _one(conn, "SELECT (SELECT count(*) FROM mark), (SELECT count(*) FROM pending)")
+                behind = _one(
+                    conn,
+                    "SELECT coalesce((SELECT max(position) FROM leaf), 0)"
+                    " - coalesce((SELECT position FROM projection WHERE name = 'portions'), 0)",
+                )
+            return not any(waiting) and behind[0] == 0
+
+        self._wait_for("the line to settle", settled, within_s, fatal=False)
+
+    def _wait_for(self, what: str, done: Callable[[], bool], within_s: float, *, fatal: bool = True) -> None:
+        deadline = time.monotonic() + within_s
+        while not done():
+            self._check_children()
+            if time.monotonic() > deadline:
+                if fatal:
+                    raise DemoError(f"waited {within_s:.0f} s for {what} in vain; see the logs in {self._options.data_dir}")
+                self._say(f"{what}: not within {within_s:.0f} s")
+                return
+            time.sleep(0.1)
+
+    def _sample(self) -> tuple[str, str, str]:
+        return resume(self._options.data_dir, self._options.seed, _now()).sample_box()
+
+    def _page_url(self) -> str:
+        gtin, lot, serial = self._sample()
+        return f"{self._url}/01/{gtin}/10/{lot}/21/{serial}"
+
+    def _local(self) -> str:
+        return f"http://127.0.0.1:{self._options.port}"
+
+    def _token(self, organisation: str) -> str:
+        path = self._options.data_dir / "keys" / f"capture-{organisation}.token"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(24))
+        return path.read_text()
+
+    def _say(self, text: str) -> None:
+        self._console.print(f"[{time.monotonic() - self._began:5.1f} s] {text}", markup=False)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    # A second Ctrl-C must not break the stopping.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise _Interrupted
+
+
+def _pump(world: Child, lines: queue.SimpleQueue[bytes]) -> None:
+    try:
+        for line in world.lines:
+            lines.put(line)
+    except ValueError:  # the pipe was closed while stopping
+        return
+
+
+def _get(url: str) -> tuple[int, bytes]:
+    try:
+        with urllib.request.urlopen(url, timeout=30) as response:  # noqa: S310 - our own address
+            return response.status, response.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+    except (urllib.error.URLError, OSError):
+        return 0, b""
+
+
+def _flip(body: bytes) -> bytes:
+    """One base64 character of the first entry changed: the file reads as before, what it says is another."""
+    at = body.index(b'"entry":"') + len(b'"entry":"') + 40
+    return body[:at] + (b"A" if body[at : at + 1] != b"A" else b"B") + body[at + 1 :]
+
+
+def _one(conn: psycopg.Connection, query: str, values: list[Any] | None = None) -> tuple[Any, ...]:
+    row = conn.execute(query.encode(), values).fetchone()
+    assert row is not None
+    return tuple(row)
+
+
+def _tail(path: Path) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-15:]) if path.exists() else ""
+
+
+def _lan_address() -> str:
+    """The address a neighbour reaches us by; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+            return str(probe.getsockname()[0])
+        except OSError as error:
+            raise DemoError("this machine has no network a phone could be in: leave --lan out") from error
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+

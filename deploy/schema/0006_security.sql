@@ -1,0 +1,176 @@
+-- Who may see and write what. Policies lie on the narrow tables; the store has none and is open to ingest and jobs alone.
+-- An unset suyuan.org shows nothing.
+CREATE FUNCTION current_organisation() RETURNS text LANGUAGE sql STABLE
+  AS $$ SELECT nullif(current_setting('suyuan.org', true), '') $$;
+
+DO $policies$
+DECLARE
+  narrow text;
+BEGIN
+  FOREACH narrow IN ARRAY ARRAY['place', 'product', 'device', 'series', 'event', 'placement', 'excursion', 'capture_job', 'sealed_window', 'pending'] LOOP
+    EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', narrow);
+    EXECUTE format('CREATE POLICY own ON %I TO suyuan_api USING (organisation = current_organisation()) WITH CHECK (organisation = current_organisation())', narrow);
+    EXECUTE format('CREATE POLICY work ON %I TO suyuan_ingest, suyuan_jobs, suyuan_sequencer USING (true) WITH CHECK (true)', narrow);
+  END LOOP;
+END
+$policies$;
+
+-- event_bytes, event_party and event_mention follow their event.
+ALTER TABLE event_bytes ENABLE ROW LEVEL SECURITY;
+ALTER TABLE event_party ENABLE ROW LEVEL SECURITY;
+ALTER TABLE event_mention ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON event_bytes TO suyuan_api USING (EXISTS (SELECT FROM event WHERE event.id = event_bytes.event)) WITH CHECK (EXISTS (SELECT FROM event WHERE event.id = event_bytes.event));
+CREATE POLICY own ON event_party TO suyuan_api USING (EXISTS (SELECT FROM event WHERE event.id = event_party.event)) WITH CHECK (EXISTS (SELECT FROM event WHERE event.id = event_party.event));
+CREATE POLICY own ON event_mention TO suyuan_api USING (EXISTS (SELECT FROM event WHERE event.id = event_mention.event)) WITH CHECK (EXISTS (SELECT FROM event WHERE event.id = event_mention.event));
+CREATE POLICY work ON event_bytes TO suyuan_ingest, suyuan_jobs, suyuan_sequencer USING (true) WITH CHECK (true);
+CREATE POLICY work ON event_party TO suyuan_ingest, suyuan_jobs, suyuan_sequencer USING (true) WITH CHECK (true);
+CREATE POLICY work ON event_mention TO suyuan_ingest, suyuan_jobs, suyuan_sequencer USING (true) WITH CHECK (true);
+
+GRANT SELECT ON organisation, place, product, device, series, limit_version, event, event_bytes, event_party, event_mention, log
+  TO suyuan_ingest, suyuan_jobs, suyuan_sequencer, suyuan_api;
+
+-- recording: the same rights at both doors
+GRANT INSERT ON event, event_bytes, event_party, event_mention, pending TO suyuan_ingest, suyuan_api;
+
+GRANT INSERT, UPDATE ON organisation, place, product, device TO suyuan_ingest;
+GRANT INSERT ON series, limit_version, api_token TO suyuan_ingest;
+GRANT SELECT, INSERT ON batch, reading_store, observation, account, quarantine, mark TO suyuan_ingest;
+GRANT SELECT, INSERT, UPDATE ON device_sequence TO suyuan_ingest;
+
+GRANT SELECT ON batch, reading_store, observation, account, device_sequence, leaf TO suyuan_jobs;
+GRANT SELECT, INSERT, DELETE ON mark, placement, presence TO suyuan_jobs;
+GRANT SELECT, INSERT, UPDATE ON projection, excursion TO suyuan_jobs;
+GRANT SELECT, INSERT, UPDATE, DELETE ON reading_1h, open_window TO suyuan_jobs;
+GRANT SELECT, INSERT ON excursion_version, sealed_window, pending TO suyuan_jobs;
+
+GRANT SELECT, DELETE, UPDATE ON pending TO suyuan_sequencer;   -- UPDATE only so that FOR UPDATE SKIP LOCKED is allowed
+GRANT SELECT ON sealed_window TO suyuan_sequencer;
+GRANT SELECT, INSERT, UPDATE ON log, stream_head TO suyuan_sequencer;
+GRANT SELECT, INSERT ON leaf, checkpoint TO suyuan_sequencer;
+
+GRANT SELECT ON api_token, leaf, checkpoint, sealed_window, placement, excursion TO suyuan_api;
+GRANT SELECT, INSERT, UPDATE ON capture_job TO suyuan_api;
+GRANT SELECT ON capture_job TO suyuan_jobs;
+
+-- The narrow door to readings for the API: a security-barrier view whose condition is the organisation of the series.
+CREATE VIEW reading WITH (security_barrier) AS
+  SELECT series.id AS series_id, series.device_id, series.channel, series.quantity, series.unit,
+         store.time, store.value, store.flags
+  FROM series JOIN reading_store AS store ON store.series_id = series.id
+  WHERE series.organisation = current_organisation();
+GRANT SELECT ON reading TO suyuan_api;
+
+-- Published: what a shopper may see. The public role sees these views and functions and no table.
+CREATE VIEW published_organisation WITH (security_barrier) AS
+  SELECT id, name_zh, name_en, party, kind FROM organisation WHERE publishes;
+CREATE VIEW published_place WITH (security_barrier) AS
+  SELECT place.id, place.organisation, place.kind, place.name_zh, place.name_en, place.region, place.latitude, place.longitude, place.time_zone
+  FROM place JOIN organisation ON organisation.id = place.organisation AND organisation.publishes;
+CREATE VIEW published_product WITH (security_barrier) AS
+  SELECT product.id, product.organisation, product.name_zh, product.name_en, product.rule_product, product.net_content_kg, product.classes
+  FROM product JOIN organisation ON organisation.id = product.organisation AND organisation.publishes;
+CREATE VIEW published_limit AS SELECT id, version, product, stages, positions, body FROM limit_version;
+CREATE VIEW published_series WITH (security_barrier) AS
+  SELECT series.id, series.uuid, series.organisation, series.channel, series.quantity, series.unit,
+         device.id AS device_id, device.model, device.accuracy_c, device.interval_s
+  FROM series JOIN device ON device.id = series.device_id
+  JOIN organisation ON organisation.id = series.organisation AND organisation.publishes;
+CREATE VIEW published_placement WITH (security_barrier) AS
+  SELECT placement.series_id, placement.parent, placement.probe_position, placement.valid, placement.conflict
+  FROM placement JOIN organisation ON organisation.id = placement.organisation AND organisation.publishes;
+CREATE VIEW published_excursion WITH (security_barrier) AS
+  SELECT excursion.id, excursion.organisation, excursion.series_id, excursion.limit_id, excursion.limit_version, excursion.version, excursion.state,
+         excursion.merged_into, excursion.start_time, excursion.trigger_time, excursion.end_time, excursion.closed_by, excursion.extreme,
+         excursion.minutes_at_least, excursion.minutes_at_most, excursion.degree_minutes, excursion.opened_at, excursion.computed_at
+  FROM excursion JOIN organisation ON organisation.id = excursion.organisation AND organisation.publishes;
+CREATE VIEW published_log AS SELECT organisation, origin FROM log;
+
+-- Business relations (sources, destinations, transactions), extension fields and free text stay behind.
+CREATE FUNCTION published_field_names() RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
+  SELECT ARRAY['@context', 'type', 'eventID', 'eventTime', 'eventTimeZoneOffset', 'action', 'bizStep', 'disposition', 'persistentDisposition',
+               'readPoint', 'bizLocation', 'epcList', 'quantityList', 'parentID', 'childEPCs', 'childQuantityList',
+               'inputEPCList', 'outputEPCList', 'inputQuantityList', 'outputQuantityList', 'transformationID',
+               'sensorElementList', 'certificationInfo', 'ilmd', 'errorDeclaration',
+               'suyuan:activity', 'suyuan:labelRange', 'suyuan:probePosition', 'suyuan:channel']
+$$;
+
+CREATE VIEW published_event WITH (security_barrier) AS
+  SELECT event.id, event.organisation, event.event_id, event.is_error, event.type, event.event_time, event.biz_step,
+         leaf.position, leaf.record_time, leaf.leaf_index,
+         (SELECT jsonb_object_agg(field.key, field.value)
+          FROM jsonb_each(convert_from(event_bytes.bytes, 'UTF8')::jsonb) AS field
+          WHERE field.key = ANY (published_field_names())) AS body
+  FROM event
+  JOIN organisation ON organisation.id = event.organisation AND organisation.publishes
+  JOIN event_bytes ON event_bytes.event = event.id
+  JOIN leaf ON leaf.event = event.id;
+CREATE VIEW published_mention WITH (security_barrier) AS
+  SELECT mention.event, mention.identifier, mention.role
+  FROM event_mention AS mention JOIN event ON event.id = mention.event
+  JOIN organisation ON organisation.id = event.organisation AND organisation.publishes
+  WHERE mention.role NOT IN ('source', 'destination', 'biz_transaction');
+
+-- Fields of one event for its proof: the published ones with their salts, the others as hashes.
+CREATE FUNCTION published_fields(wanted bigint) RETURNS TABLE (ordinal integer, name text, salt bytea, value jsonb, hash bytea)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+  SELECT field.ordinal::integer,
+         CASE WHEN shown THEN field.name END,
+         CASE WHEN shown THEN substring(event_bytes.salts FROM 16 * (field.ordinal::integer - 1) + 1 FOR 16) END,
+         CASE WHEN shown THEN convert_from(event_bytes.bytes, 'UTF8')::jsonb -> field.name END,
+         substring(event_bytes.field_hashes FROM 32 * (field.ordinal::integer - 1) + 1 FOR 32)
+  FROM event
+  JOIN organisation ON organisation.id = event.organisation AND organisation.publishes
+  JOIN event_bytes ON event_bytes.event = event.id
+  CROSS JOIN LATERAL unnest(event_bytes.field_names) WITH ORDINALITY AS field (name, ordinal)
+  CROSS JOIN LATERAL (SELECT field.name = ANY (published_field_names())) AS decision (shown)
+  WHERE event.id = wanted
+  ORDER BY field.ordinal
+$$;
+
+-- Readings of a published series in an interval: bounded, so that nobody empties the store through it.
+CREATE FUNCTION published_readings(wanted integer, from_time timestamptz, to_time timestamptz)
+  RETURNS TABLE ("time" timestamptz, value float8, flags smallint)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+  SELECT store.time, store.value, store.flags
+  FROM reading_store AS store
+  WHERE store.series_id = wanted AND store.time >= from_time AND store.time < to_time
+    AND EXISTS (SELECT FROM series JOIN organisation ON organisation.id = series.organisation AND organisation.publishes WHERE series.id = wanted)
+  ORDER BY store.time
+  LIMIT 100000
+$$;
+
+CREATE FUNCTION published_windows(wanted integer[], from_time timestamptz, to_time timestamptz)
+  RETURNS TABLE (id bigint, organisation text, device_id integer, start_time timestamptz, version integer, closed text, leaf_keys bytea, leaf_index bigint)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+  SELECT w.id, w.organisation, w.device_id, w.start_time, w.version, w.closed, w.leaf_keys, leaf.leaf_index
+  FROM sealed_window AS w
+  JOIN organisation ON organisation.id = w.organisation AND organisation.publishes
+  JOIN leaf ON leaf.sealed_window = w.id
+  WHERE w.device_id = ANY (wanted) AND w.start_time > from_time - INTERVAL '1 hour' AND w.start_time < to_time
+  ORDER BY w.device_id, w.start_time, w.version
+$$;
+
+-- The rows of one device-hour, for rebuilding its window; bodies of observations only as what hashes them needs.
+CREATE FUNCTION published_device_hour(wanted integer, hour timestamptz)
+  RETURNS TABLE (series uuid, time_ms bigint, value float8, flags smallint, body jsonb)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+  SELECT series.uuid, (extract(epoch FROM store.time) * 1000)::bigint, store.value, store.flags, NULL::jsonb
+  FROM series JOIN organisation ON organisation.id = series.organisation AND organisation.publishes
+  JOIN reading_store AS store ON store.series_id = series.id AND store.time >= hour AND store.time < hour + INTERVAL '1 hour'
+  WHERE series.device_id = wanted
+  UNION ALL
+  SELECT series.uuid, (extract(epoch FROM seen.time) * 1000)::bigint, NULL::float8, seen.flags, seen.body
+  FROM series JOIN organisation ON organisation.id = series.organisation AND organisation.publishes
+  JOIN observation AS seen ON seen.series_id = series.id AND seen.time >= hour AND seen.time < hour + INTERVAL '1 hour'
+  WHERE series.device_id = wanted
+$$;
+
+CREATE FUNCTION published_leaf(wanted_organisation text, wanted_index bigint) RETURNS bytea
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+  SELECT entry FROM leaf WHERE organisation = wanted_organisation AND leaf_index = wanted_index
+$$;
+
+REVOKE EXECUTE ON FUNCTION published_fields, published_readings, published_windows, published_device_hour, published_leaf FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION published_fields, published_readings, published_windows, published_device_hour, published_leaf TO suyuan_public, suyuan_api;
+GRANT SELECT ON published_organisation, published_place, published_product, published_limit, published_series, published_placement,
+  published_excursion, published_log, published_event, published_mention TO suyuan_public, suyuan_api;

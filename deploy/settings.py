@@ -1,0 +1,64 @@
+"""What an installation decides, each under `SUYUAN_*` in the environment; `deploy/env.example` lists them all.
+
+One object per process, made in the composition root and passed in; no room reads the environment.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every field is described; the description is what `deploy/env.example` shows."""
+
+    model_config = SettingsConfigDict(env_prefix="SUYUAN_", frozen=True, extra="ignore")
+
+    database_url: str = Field(
+        default="postgresql://localhost/suyuan",
+        description="PostgreSQL 16+ or TimescaleDB; each service with its own role (suyuan_ingest, suyuan_jobs, suyuan_sequencer, suyuan_api)",
+    )
+    public_database_url: str = Field(
+        default="",
+        description="The API's second connection, as suyuan_public: what shoppers see goes through it alone. Empty: database_url",
+    )
+    mqtt_url: str = Field(
+        default="mqtt://127.0.0.1:1883",
+        description="The broker, mqtt://[user:password@]host:port; MQTT 3.1.1 with shared subscriptions",
+    )
+    mqtt_client_prefix: str = Field(
+        default="ingest", description="Ingest workers connect as {prefix}-{slot}; sessions are kept under these names"
+    )
+    mqtt_share_group: str = Field(
+        default="ingest", description="Name of the shared subscription; empty: a plain one, for a single worker"
+    )
+    data_dir: Path = Field(
+        default=Path("data"), description="Keys, head store and the log's public files; keys/ is secret, log/ may be served by any web server"
+    )
+    public_url: str = Field(
+        default="http://127.0.0.1:8080", description="What QR codes carry; a phone must reach it"
+    )
+    listen_host: str = Field(default="127.0.0.1", description="Address the API listens on")
+    listen_port: int = Field(default=8080, ge=1, le=65535, description="Port the API listens on")
+    log_origin: str = Field(
+        default="suyuan.example",
+        description="First part of a new log's origin, {log_origin}/{organisation}; fixed for each log at its inception",
+    )
+    retention_days: int = Field(
+        default=1096, ge=1, description="Readings from the field older than this go to quarantine; they come in by file"
+    )
+
+    @property
+    def retention(self) -> timedelta:
+        return timedelta(days=self.retention_days)
+
+    @property
+    def keys_dir(self) -> Path:
+        return self.data_dir / "keys"
+
+    @property
+    def log_dir(self) -> Path:
+        return self.data_dir / "log"
