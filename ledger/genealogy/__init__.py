@@ -1,0 +1,57 @@
+"""Genealogy: which lots went into which, what was inside what, where it was and when.
+
+In the line: recorded events -> here -> placements, presences, portions, traces. Pure: no I/O, no clock; the
+same events in any order of arrival give the same answer, and an error declaration takes its event out of all
+of them.
+
+    facts.py       what an event says; effective(): which events stand, in the order they happened
+    mentions.py    touches(): which identifiers an event names, and in which role
+    placements.py  placements(): where each device sat
+    labels.py      label_ranges(), unit_of(): which boxes went into which unit
+    stages.py      field, collected, precooling, cold, loaded, arrived, stall, shelf
+    books.py       how much of each lot there can be; taking.py: which goods a bare quantity means
+    parcels.py     stock.py: the walk over all events
+    portions.py    presence.py  trace.py: what is asked of the walk's result
+"""
+
+from __future__ import annotations
+
+from ledger.genealogy.books import Discrepancy
+from ledger.genealogy.facts import RecordedEvent, effective, product_of
+from ledger.genealogy.labels import LabelRange, label_ranges, unit_of
+from ledger.genealogy.lineage import Genealogy, portions, presence, replay, trace
+from ledger.genealogy.mentions import Mention, Role, touches
+from ledger.genealogy.placements import Placement, placements
+from ledger.genealogy.portions import Input, Portion, Span, Stay
+from ledger.genealogy.presence import Presence
+from ledger.genealogy.stages import STAGES
+from ledger.genealogy.trace import Direction, Edge, Trace
+
+__all__ = [
+    "STAGES",
+    "Direction",
+    "Discrepancy",
+    "Edge",
+    "Genealogy",
+    "Input",
+    "LabelRange",
+    "Mention",
+    "Placement",
+    "Portion",
+    "Presence",
+    "RecordedEvent",
+    "Role",
+    "Span",
+    "Stay",
+    "Trace",
+    "effective",
+    "label_ranges",
+    "placements",
+    "portions",
+    "presence",
+    "product_of",
+    "replay",
+    "touches",
+    "trace",
+    "unit_of",
+]

@@ -1,0 +1,246 @@
+"""The parcels of every lot: made, found, split, named and ended.
+
+In the line: stock.py says what an event does; which parcels are meant, and whether there is enough, is
+settled here with the order of taking.py and the leave of books.py. Contract: the parcels of a lot never hold
+more than the books grant; what is asked beyond that is a Discrepancy and moves nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+
+from ledger.genealogy.books import Books, Discrepancy, DiscrepancyKind
+from ledger.genealogy.containment import Containment, Where
+from ledger.genealogy.facts import Amount, Fact, identify
+from ledger.genealogy.parcels import NOTHING, Parcel, Step
+from ledger.genealogy.taking import Rank
+
+Ranking = Callable[[Parcel, Fact, float | None], Rank | None]
+# A guess among more than these is no better described by naming them all.
+_MOST_ALTERNATIVES = 16
+
+
+class Holdings:
+    def __init__(self, books: Books, containment: Containment) -> None:
+        self.books = books
+        self.parcels: defaultdict[str, list[Parcel]] = defaultdict(list)
+        self.home_of_box: dict[str, Parcel] = {}
+        self.discrepancies: list[Discrepancy] = []
+        self._containment = containment
+        self._live: defaultdict[str, dict[str, Parcel]] = defaultdict(dict)
+        self._names: Counter[str] = Counter()
+
+    # --- coming and going
+
+    def make(self, fact: Fact, amount: Amount, run: str | None, stage: str) -> list[Parcel]:
+        """Goods that the event makes: none, if they are labels for boxes that are counted already."""
+        if amount.boxes and amount.lot in self.books.made_by_class:
+            return []
+        quantity = self._bridged(fact, amount)
+        if quantity is None and amount.quantity is not None:
+            return []
+        if quantity is not None:
+            quantity = self.books.make(amount.lot, quantity)
+            if quantity <= NOTHING:
+                return []
+        return [self._grown(fact, amount, quantity, run) or self._open(fact, amount, quantity, run, stage)]
+
+    def end(self, fact: Fact, parcels: Iterable[Parcel], ending: str) -> None:
+        for parcel in parcels:
+            self._containment.forget(parcel)
+            self._live[parcel.lot].pop(parcel.name, None)
+            parcel.ending, parcel.ended_ms, parcel.ended_by = ending, fact.ms, fact.name
+
+    def _grown(self, fact: Fact, amount: Amount, quantity: float | None, run: str | None) -> Parcel | None:
+        """More of the same from the same place joins what still lies where it was made."""
+        for parcel in self._live[amount.lot].values():
+            unmoved = (
+                parcel.origin is None and not parcel.found and len({_standing(s) for s in parcel.steps}) == 1
+            )
+            same = parcel.run == run and parcel.container is None and _where(parcel) == born_at(fact)
+            if unmoved and same and parcel.quantity is not None and quantity is not None:
+                parcel.quantity += quantity
+                self._name_boxes(parcel, amount.boxes)
+                return parcel
+        return None
+
+    def _open(
+        self, fact: Fact, amount: Amount, quantity: float | None, run: str | None, stage: str | None
+    ) -> Parcel:
+        unit = self.books.unit(amount.lot, amount.uom)
+        parcel = Parcel(
+            self._name(fact, amount.lot), amount.lot, quantity, unit, fact.ms, run=run, stage=stage
+        )
+        parcel.place, parcel.place_kind = born_at(fact)
+        self._name_boxes(parcel, amount.boxes)
+        self._enlist(parcel)
+        return parcel
+
+    def _find(self, fact: Fact, amount: Amount, quantity: float | None) -> Parcel:
+        parcel = self._open(fact, amount, quantity, None, None)
+        parcel.found = True
+        return parcel
+
+    # --- taking a quantity
+
+    def take(
+        self,
+        fact: Fact,
+        amount: Amount,
+        ranking: Ranking,
+        *,
+        new: bool = True,
+        among: Iterable[Parcel] | None = None,
+    ) -> list[Parcel]:
+        """The parcels meant by `amount`, split off where needed. `new`: goods may be met here for the first
+        time. `among`: where to look, if not everywhere.
+
+        Takes what there is; what is missing is opened as found if the books grant it, else flagged.
+        """
+        wanted = self._bridged(fact, amount)
+        if wanted is None and amount.quantity is not None:
+            return []
+        candidates = self._live[amount.lot].values() if among is None else among
+        ranked = _ranked(fact, amount.lot, ranking, wanted, candidates)
+        if amount.boxes:
+            return self._take_boxes(fact, amount, ranking, [parcel for _, parcel in ranked], new)
+        pieces = self._draw(fact, ranked, wanted)
+        if wanted is not None:
+            return pieces + self._missing(fact, amount, wanted, pieces, new)
+        return pieces or (
+            [self._find(fact, amount, None)] if new and not self.books.is_made(amount.lot) else []
+        )
+
+    def _missing(
+        self, fact: Fact, amount: Amount, wanted: float, pieces: list[Parcel], new: bool
+    ) -> list[Parcel]:
+        if any(piece.quantity is None for piece in pieces):
+            return []
+        short = wanted - sum(piece.quantity or 0.0 for piece in pieces)
+        if short <= NOTHING:
+            return []
+        granted = self.books.find(amount.lot, short) if new else 0.0
+        if short - granted > NOTHING:
+            self.flag(fact, "more_than_known", amount, wanted - short + granted)
+        return [self._find(fact, amount, granted)] if granted > NOTHING else []
+
+    def _draw(self, fact: Fact, ranked: list[tuple[Rank, Parcel]], wanted: float | None) -> list[Parcel]:
+        """In order until there is enough. If nobody said how much: all that is meant equally."""
+        if wanted is None:
+            return [parcel for rank, parcel in ranked if rank.reason == ranked[0][0].reason]
+        pieces: list[Parcel] = []
+        left = wanted
+        for number, (rank, parcel) in enumerate(ranked):
+            if left <= NOTHING:
+                break
+            piece = self._split(fact, parcel, left, set())
+            left -= left if piece.quantity is None else piece.quantity
+            if left <= NOTHING:
+                self._admit_guess(piece, rank, ranked[number + 1 : number + 1 + _MOST_ALTERNATIVES])
+            pieces.append(piece)
+        return pieces
+
+    def _admit_guess(self, piece: Parcel, rank: Rank, others: list[tuple[Rank, Parcel]]) -> None:
+        equals = [other.name for also, other in others if also.reason == rank.reason]
+        piece.alternatives = tuple(dict.fromkeys((*piece.alternatives, *equals)))[:_MOST_ALTERNATIVES]
+
+    def _split(self, fact: Fact, parcel: Parcel, wanted: float, boxes: set[str]) -> Parcel:
+        if parcel.quantity is not None and wanted >= parcel.quantity - NOTHING:
+            piece = parcel
+        else:
+            piece = parcel.piece(self._name(fact, parcel.lot), wanted, boxes & parcel.boxes, fact.ms)
+            self._enlist(piece)
+            self._containment.put(piece, self._containment.node(piece.container) if piece.container else None)
+        self._name_boxes(piece, boxes)
+        return piece
+
+    # --- boxes named one by one
+
+    def _take_boxes(
+        self, fact: Fact, amount: Amount, ranking: Ranking, ranked: list[Parcel], new: bool
+    ) -> list[Parcel]:
+        """Where each is known to be, else where its label says, else where it is likeliest."""
+        by_home: dict[Parcel, set[str]] = {}
+        homeless = set()
+        for box in sorted(amount.boxes):
+            home = self.home_of_box.get(box) or self._likely_home(box, ranked, by_home)
+            if home is None:
+                homeless.add(box)
+            elif home.ending is None and ranking(home, fact, None) is not None:
+                by_home.setdefault(home, set()).add(box)
+        pieces = [self._split(fact, home, self._sum(home, named), named) for home, named in by_home.items()]
+        if not homeless:
+            return pieces
+        rest = Amount(amount.lot, float(len(homeless)), None, frozenset(homeless))
+        wanted = self.books.bridge(rest.lot, float(len(homeless)), None) or 0.0
+        return pieces + self._missing(fact, rest, wanted, [], new)
+
+    def _likely_home(self, box: str, ranked: list[Parcel], taken: Mapping[Parcel, set[str]]) -> Parcel | None:
+        serial = identify(box).parts.get("21", "")
+        free = [each for each in ranked if self._has_room(each, taken.get(each, set()))]
+        labelled = (each for each in free if any(label.holds(serial) for label in each.labels))
+        return next(labelled, next(iter(free), None))
+
+    def _has_room(self, parcel: Parcel, taken: set[str]) -> bool:
+        if parcel.quantity is None:
+            return True
+        nameless = parcel.quantity - self._sum(parcel, parcel.boxes | taken)
+        return nameless >= self._sum(parcel, {"one"}) - NOTHING
+
+    def _sum(self, parcel: Parcel, boxes: set[str]) -> float:
+        """How much so many boxes are, in the unit of the lot."""
+        return self.books.bridge(parcel.lot, float(len(boxes)), None) or 0.0
+
+    def _name_boxes(self, parcel: Parcel, boxes: Iterable[str]) -> None:
+        for box in boxes:
+            parcel.boxes.add(box)
+            self.home_of_box[box] = parcel
+
+    # --- small things
+
+    def flag(self, fact: Fact, kind: DiscrepancyKind, amount: Amount, known: float | None) -> None:
+        said = Discrepancy(kind, fact.name, fact.ms, amount.lot, amount.quantity, known, amount.uom)
+        self.discrepancies.append(said)
+
+    def _bridged(self, fact: Fact, amount: Amount) -> float | None:
+        if amount.quantity is None:
+            return None
+        quantity = self.books.bridge(amount.lot, amount.quantity, amount.uom)
+        if quantity is None:
+            self.flag(fact, "unit_without_net_content", amount, None)
+        return quantity
+
+    def _enlist(self, parcel: Parcel) -> None:
+        self.parcels[parcel.lot].append(parcel)
+        self._live[parcel.lot][parcel.name] = parcel
+
+    def _name(self, fact: Fact, lot: str) -> str:
+        """By event and lot, so that a name outlives what comes to light later about other lots."""
+        tag = f"{fact.name}#{hashlib.sha256(lot.encode()).hexdigest()[:8]}"
+        number = self._names[tag] = self._names[tag] + 1
+        return tag if number == 1 else f"{tag}.{number}"
+
+
+def born_at(fact: Fact) -> Where:
+    """Where goods are that an event makes, or meets for the first time."""
+    if fact.biz_location is not None:
+        return fact.biz_location, "biz_location"
+    return (fact.read_point, "read_point") if fact.read_point else (None, None)
+
+
+def _ranked(
+    fact: Fact, lot: str, ranking: Ranking, wanted: float | None, candidates: Iterable[Parcel]
+) -> list[tuple[Rank, Parcel]]:
+    ranked = [(ranking(parcel, fact, wanted), parcel) for parcel in candidates if parcel.lot == lot]
+    kept = [(rank, parcel) for rank, parcel in ranked if rank is not None]
+    return sorted(kept, key=lambda each: (each[0], each[1].name))
+
+
+def _where(parcel: Parcel) -> Where:
+    return parcel.place, parcel.place_kind
+
+
+def _standing(step: Step) -> tuple[object, ...]:
+    return step.chain, step.place, step.stage, step.holder

@@ -1,0 +1,309 @@
+"""Trace: everything that made a thing what it is, and everything it became part of.
+
+In the line: the walk's result and the links -> here -> `GET .../trace` and `suyuan trace`. The rule is
+GDST's: all events that name the identifier, then the same for each input (back) or output (forward) and for
+what a unit holds; a container's events only while the goods were inside. It holds both ways with time: what a
+lot became after it was used here is reached forward only from what went in before. What a unit holds is
+followed parcel by parcel, so that the history of a pallet leaves out its sister pallet of the same lot.
+Contract: cycles end; the same events in any order give the same trace; what the limits cut off is said.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ledger.genealogy.facts import Fact, RecordedEvent, lot_of
+from ledger.genealogy.links import EVER, Links
+from ledger.genealogy.parcels import Parcel, base_vehicle
+from ledger.genealogy.stock import Stock
+
+Direction = Literal["back", "forward", "both"]
+EdgeKind = Literal["transformed", "packed", "unpacked", "loaded", "unloaded", "installed", "removed"]
+MAX_DEPTH = 64
+MAX_EVENTS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """`source` went into `target` (out of it, if `kind` says so) by the event of that name."""
+
+    source: str
+    target: str
+    kind: EdgeKind
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """`events` in time order, `edges` in the order of their events, `identifiers` in the order they were
+    reached. `truncated`: there is more, and the limits cut it off."""
+
+    identifier: str
+    direction: Direction
+    events: tuple[RecordedEvent, ...]
+    edges: tuple[Edge, ...]
+    identifiers: tuple[str, ...]
+    truncated: bool
+
+
+class Tracks:
+    """What every trace over the same events shares."""
+
+    def __init__(self, facts: Sequence[Fact], stock: Stock) -> None:
+        self.facts = facts
+        self.links = Links(facts)
+        self.in_unit: defaultdict[str, list[tuple[Parcel, int, int]]] = defaultdict(list)
+        self.pieces: defaultdict[Parcel, list[Parcel]] = defaultdict(list)
+        for parcels in stock.parcels.values():
+            for parcel in parcels:
+                self._index(parcel)
+
+    def _index(self, parcel: Parcel) -> None:
+        """Per unit the first and the last step in it. Steps before a split are told by the parcel split
+        from."""
+        spans: dict[str, tuple[int, int]] = {}
+        for number, step in enumerate(parcel.steps):
+            for unit in step.chain:
+                spans[unit] = (spans.get(unit, (number, 0))[0], number)
+        for unit, (first, last) in spans.items():
+            self.in_unit[unit].append((parcel, first, last))
+        if parcel.origin is not None:
+            self.pieces[parcel.origin].append(parcel)
+
+
+class _Walk:
+    def __init__(self, tracks: Tracks, max_depth: int, max_events: int) -> None:
+        self._tracks = tracks
+        self._links = tracks.links
+        self._max_depth = max_depth
+        self._max_events = max_events
+        self._todo: deque[Callable[[], None]] = deque()
+        self._until: dict[str, int] = {}
+        self._since: dict[str, int] = {}
+        self._held: set[tuple[str, int, int]] = set()
+        self.events: set[int] = set()
+        self.names: dict[str, None] = {}
+        self.truncated = False
+
+    def run(self) -> None:
+        while self._todo:
+            self._todo.popleft()()
+
+    # --- back
+
+    def back(self, name: str, until: int = EVER, depth: int = 0) -> None:
+        if self._until.get(name, -1) >= until or not self._deep_enough(depth):
+            return
+        self._until[name] = until
+        self._todo.append(lambda: self._back(name, until, depth))
+
+    def _back(self, name: str, until: int, depth: int) -> None:
+        self._reach(name, 0, until)
+        for inside in self._links.inside.get(name, ()):
+            if inside.first <= until:
+                self._held_in(inside.parent, inside.first, min(inside.last, until))
+        for run in self._links.made_in.get(name, ()):
+            if self._links.runs[run].outputs[name][0] <= until:
+                self._back_through(run, depth)
+        followed = self._contents_back(name, until, depth)
+        for inside in self._links.holding.get(name, ()):
+            if inside.first <= until and inside.child not in followed:
+                self.back(inside.child, min(inside.last, until), depth)
+
+    def _back_through(self, run: str, depth: int) -> None:
+        for name, (_, last) in self._links.runs[run].inputs.items():
+            self.back(name, last, depth + 1)
+
+    def _contents_back(self, unit: str, until: int, depth: int) -> set[str]:
+        """The parcels that were in the unit, from their making until they left it; returns their lots."""
+        lots = set()
+        for parcel, first, last in self._tracks.in_unit.get(unit, ()):
+            if parcel.steps[first].ordinal <= until:
+                left = parcel.steps[last + 1].ordinal if last + 1 < len(parcel.steps) else EVER
+                self.parcel_back(parcel, min(until, left), depth)
+                lots.add(parcel.lot)
+        return lots
+
+    def parcel_back(self, parcel: Parcel, until: int, depth: int = 0) -> None:
+        self._walk_steps(parcel.lot, ((s.ordinal, s.chain) for s in parcel.history() if s.ordinal <= until))
+        if parcel.run is not None:
+            self._back_through(parcel.run, depth)
+
+    # --- forward
+
+    def forward(self, name: str, since: int = 0, depth: int = 0) -> None:
+        if self._since.get(name, EVER) <= since or not self._deep_enough(depth):
+            return
+        self._since[name] = since
+        self._todo.append(lambda: self._forward(name, since, depth))
+
+    def _forward(self, name: str, since: int, depth: int) -> None:
+        self._reach(name, since, EVER)
+        for inside in self._links.inside.get(name, ()):
+            if inside.last >= since:
+                self._held_in(inside.parent, max(inside.first, since), inside.last)
+        for run in self._links.used_in.get(name, ()):
+            if self._links.runs[run].inputs[name][1] >= since:
+                self._forward_through(run, depth)
+        followed = self._contents_forward(name, since, depth)
+        for inside in self._links.holding.get(name, ()):
+            if inside.last >= since and inside.child not in followed:
+                self.forward(inside.child, max(inside.first, since), depth)
+
+    def _forward_through(self, run: str, depth: int) -> None:
+        for name, (first, _) in self._links.runs[run].outputs.items():
+            self.forward(name, first, depth + 1)
+
+    def _contents_forward(self, unit: str, since: int, depth: int) -> set[str]:
+        lots = set()
+        for parcel, first, last in self._tracks.in_unit.get(unit, ()):
+            if parcel.steps[last].ordinal >= since:
+                entered = bisect_left(parcel.steps, since, key=lambda step: step.ordinal)
+                self.parcel_forward(parcel, max(first, entered), depth)
+                lots.add(parcel.lot)
+        return lots
+
+    def parcel_forward(self, parcel: Parcel, first: int = 0, depth: int = 0) -> None:
+        """From its own step `first` on, with all that was split from it later."""
+        waiting = [(parcel, first)]
+        while waiting:
+            each, start = waiting.pop()
+            self._walk_steps(each.lot, ((step.ordinal, step.chain) for step in each.steps[start:]))
+            waiting.extend(
+                (piece, 0) for piece in self._tracks.pieces.get(each, ()) if piece.origin_steps > start
+            )
+            if each.ending == "transformed" and each.steps:
+                self._forward_through(self._tracks.facts[each.steps[-1].ordinal].run, depth)
+
+    # --- containers, limits
+
+    def _held_in(self, unit: str, first: int, last: int) -> None:
+        """The unit's own events in that time, and those of what held it then; never what else it held."""
+        if first > last or (unit, first, last) in self._held:
+            return
+        self._held.add((unit, first, last))
+        self._todo.append(lambda: self._follow(unit, first, last))
+
+    def _follow(self, unit: str, first: int, last: int) -> None:
+        self._reach(unit, first, last)
+        for inside in self._links.inside.get(unit, ()):
+            self._held_in(inside.parent, max(inside.first, first), min(inside.last, last))
+        vehicle = base_vehicle(unit)
+        if vehicle is not None:
+            self._held_in(vehicle, first, last)
+
+    def _reach(self, name: str, first: int, last: int) -> None:
+        named = self._links.named.get(name, ())
+        self.names[name] = None
+        self._add(named[bisect_left(named, first) : bisect_right(named, last)])
+
+    def _walk_steps(self, lot: str, steps: Iterator[tuple[int, tuple[str, ...]]]) -> None:
+        self.names[lot] = None
+        for ordinal, chain in steps:
+            self.names.update(dict.fromkeys(chain))
+            self._add([ordinal])
+
+    def _add(self, ordinals: Iterable[int]) -> None:
+        for ordinal in ordinals:
+            if ordinal not in self.events and len(self.events) >= self._max_events:
+                self.truncated = True
+                self._todo.clear()
+                return
+            self.events.add(ordinal)
+
+    def _deep_enough(self, depth: int) -> bool:
+        if depth > self._max_depth:
+            self.truncated = True
+            return False
+        return True
+
+
+def trace_of(
+    tracks: Tracks,
+    identifier: str,
+    direction: Direction,
+    parcels: Sequence[Parcel],
+    max_depth: int = MAX_DEPTH,
+    max_events: int = MAX_EVENTS,
+) -> Trace:
+    """`identifier` canonical; `parcels`: those that answer for it, if it is one box."""
+    walk = _Walk(tracks, max_depth, max_events)
+    if direction in ("back", "both"):
+        _seed_back(walk, identifier, parcels)
+    if direction in ("forward", "both"):
+        _seed_forward(walk, identifier, parcels)
+    walk.run()
+    ordinals = sorted(walk.events)
+    return Trace(
+        identifier=identifier,
+        direction=direction,
+        events=tuple(tracks.facts[ordinal].recorded for ordinal in ordinals),
+        edges=tuple(_edges(tracks, ordinals, walk.names)),
+        identifiers=tuple(walk.names),
+        truncated=walk.truncated,
+    )
+
+
+def _seed_back(walk: _Walk, identifier: str, parcels: Sequence[Parcel]) -> None:
+    walk.back(identifier)
+    lot = _lot_of_box(identifier)
+    for parcel in parcels if lot else ():
+        walk.parcel_back(parcel, EVER)
+    if lot and not parcels:
+        walk.back(lot)
+
+
+def _seed_forward(walk: _Walk, identifier: str, parcels: Sequence[Parcel]) -> None:
+    walk.forward(identifier)
+    lot = _lot_of_box(identifier)
+    for parcel in parcels if lot else ():
+        walk.parcel_forward(parcel)
+    if lot and not parcels:
+        walk.forward(lot)
+
+
+def _lot_of_box(identifier: str) -> str | None:
+    lot = lot_of(identifier)
+    return lot if lot != identifier else None
+
+
+def _edges(tracks: Tracks, ordinals: Sequence[int], names: dict[str, None]) -> Iterator[Edge]:
+    """Only between what the trace reached: the other lots of a truck are no part of it."""
+    drawn: set[tuple[str, str, str]] = set()
+    for ordinal in ordinals:
+        fact = tracks.facts[ordinal]
+        if fact.kind == "TransformationEvent":
+            yield from _transformed(tracks.links, fact, names, drawn)
+        elif fact.parent in names and fact.kind == "AggregationEvent":
+            yield from _moved(tracks.links, fact, fact.parent, names)
+        elif fact.parent in names and fact.kind == "AssociationEvent":
+            kind: EdgeKind = "removed" if fact.action == "DELETE" else "installed"
+            yield from (Edge(device, fact.parent, kind, fact.name) for device in fact.nodes)
+
+
+def _transformed(
+    links: Links, fact: Fact, names: dict[str, None], drawn: set[tuple[str, str, str]]
+) -> Iterator[Edge]:
+    """An open run names inputs and outputs in different events: each pair is drawn once, where both are
+    known."""
+    run = links.runs[fact.run]
+    for target, (made, _) in run.outputs.items():
+        for source, (used, _) in run.inputs.items():
+            key = (fact.run, source, target)
+            if source in names and target in names and key not in drawn and max(made, used) <= fact.ordinal:
+                drawn.add(key)
+                yield Edge(source, target, "transformed", fact.name)
+
+
+def _moved(links: Links, fact: Fact, parent: str, names: dict[str, None]) -> Iterator[Edge]:
+    for child, change in links.changes.get(fact.ordinal, {}).items():
+        if child not in names:
+            continue
+        if change == "in":
+            yield Edge(child, parent, "loaded" if fact.step == "loading" else "packed", fact.name)
+        else:
+            yield Edge(parent, child, "unloaded" if fact.step == "unloading" else "unpacked", fact.name)

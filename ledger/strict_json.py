@@ -1,0 +1,158 @@
+"""JSON of which there is exactly one spelling, so that a hash over it means something.
+
+Everything the ledger hashes as JSON goes through here: `canonical` for what others said (an event's field,
+floats allowed), `strict` for what we say ourselves (an entry). Reading is the same contract from the other
+side: `read_strict` takes only bytes that `strict` would write, `read_json` takes any spelling but no
+ambiguity (a duplicate key, NaN). Source: RFC 8785; the strict profile is `docs/entry-v1.md`.
+"""
+
+import base64
+import json
+import math
+import unicodedata
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Never, TypeAlias
+
+import rfc8785
+
+from ledger.errors import EntryError
+from ledger.translog.verify import VerifyError, decode_base64
+
+Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
+
+MAX_INTEGER = 2**53 - 1
+MAX_DEPTH = 64
+"""Of nesting. JSON itself has no limit; a reader's stack has."""
+
+
+def canonical(value: Any) -> bytes:
+    """RFC 8785 bytes. EntryError for what has none: NaN, a lone surrogate, an integer no double holds
+    exactly.
+
+    JSON has one kind of number, the double. 1e20 written out is such a number and stands; 2**53 + 1 is not,
+    and two readers would not agree on it.
+    """
+    try:
+        return rfc8785.dumps(_as_doubles(value, MAX_DEPTH))
+    except (rfc8785.CanonicalizationError, UnicodeError) as cause:
+        raise EntryError(f"RFC 8785: {cause}") from cause
+
+
+def strict(value: Any) -> bytes:
+    """RFC 8785 bytes of a value in the strict profile, or EntryError."""
+    _check_profile(value, MAX_DEPTH)
+    return canonical(value)
+
+
+def read_strict(data: bytes) -> Json:
+    """The value whose one spelling `data` is, or EntryError."""
+    value = read_json(data)
+    if strict(value) != data:
+        raise EntryError("JSON: got another spelling, want RFC 8785")
+    return value
+
+
+def read_json(data: bytes | str) -> Json:
+    """Any JSON text without duplicate keys, NaN, infinities and lone surrogates, or EntryError."""
+    try:
+        text = data.decode() if isinstance(data, bytes) else data
+        value: Json = json.loads(
+            text, object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_finite
+        )
+        canonical(value)
+    except (ValueError, RecursionError) as cause:
+        if isinstance(cause, EntryError):
+            raise
+        raise EntryError(f"JSON: {cause}") from cause
+    return value
+
+
+def natural(value: Any, what: str) -> int:
+    """An integer from 0 to 2**53 - 1, or EntryError."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_INTEGER:
+        raise EntryError(f"{what}: got {value!r:.60}, want an integer from 0 to {MAX_INTEGER}")
+    return value
+
+
+def to_base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def from_base64(value: Any, what: str, size: int) -> bytes:
+    """`size` bytes in the one canonical spelling of standard base64, or EntryError."""
+    if not isinstance(value, str):
+        raise EntryError(f"{what}: got {value!r:.60}, want base64")
+    try:
+        data = decode_base64(value, what)
+    except VerifyError as cause:
+        raise EntryError(str(cause)) from cause
+    if len(data) != size:
+        raise EntryError(f"length of {what}: got {len(data)}, want {size}")
+    return data
+
+
+def utf16_key(name: str) -> bytes:
+    """Sorts names as RFC 8785 does: by UTF-16 code units, which is not the order of code points."""
+    return name.encode("utf-16-be", "surrogatepass")
+
+
+def _as_doubles(value: Any, depth: int) -> Any:
+    """The value with great integers as the doubles they are; containers as the types rfc8785 takes."""
+    if isinstance(value, bool | str | float) or value is None:
+        return value
+    if isinstance(value, int):
+        return value if abs(value) <= MAX_INTEGER else _as_double(value)
+    if depth == 0:
+        raise EntryError(f"JSON: got deeper nesting, want at most {MAX_DEPTH} levels")
+    if isinstance(value, Mapping):
+        return {key: _as_doubles(item, depth - 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_doubles(item, depth - 1) for item in value]
+    raise EntryError(f"JSON: got a {type(value).__name__}, want a JSON value")
+
+
+def _as_double(number: int) -> float:
+    """The double that an integer beyond 2**53 spells, exactly or in RFC 8785's digits."""
+    double = float(number) if number.bit_length() <= 1024 else math.inf
+    if math.isfinite(double) and number in (int(double), int(Decimal(repr(double)))):
+        return double
+    raise EntryError("JSON: got an integer that no double stands for, want at most 53 significant bits")
+
+
+def _check_profile(value: Any, depth: int) -> None:
+    if isinstance(value, float):
+        raise EntryError(f"strict profile: got the float {value}, want integers")
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        raise EntryError(f"strict profile: got {value}, want at most {MAX_INTEGER}")
+    if isinstance(value, str) and not unicodedata.is_normalized("NFC", value):
+        raise EntryError(f"strict profile: got {value!r}, want it in NFC")
+    if depth == 0:
+        raise EntryError(f"JSON: got deeper nesting, want at most {MAX_DEPTH} levels")
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _check_profile(key, depth)
+            _check_profile(item, depth - 1)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_profile(item, depth - 1)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise EntryError(f"JSON: got the key {twice!r} twice, want it once")
+    return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise EntryError(f"JSON: got {text[:40]}, want a number that a double holds")
+    return number
+
+
+def _refuse_constant(text: str) -> Never:
+    raise EntryError(f"JSON: got {text}, want a finite number")

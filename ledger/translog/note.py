@@ -1,0 +1,216 @@
+"""Signed notes: a text, and under it lines that say who signed it.
+
+The keys' text forms are Go's (`name+hash+base64`), so that any sumdb-style tool checks our logs. Only Ed25519
+(algorithm byte 0x01) is ours; lines by other keys and other algorithms are kept and reported as unverified,
+never as an error, since a witness may sign in a way that this version does not know. Source:
+c2sp.org/signed-note.
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from ledger.translog.verify import VerifyError, decode_base64, want_same
+
+ED25519 = 0x01
+MAX_SIGNATURES = 100
+MAX_NOTE_SIZE = 1_000_000
+_KEY_SIZE = 32
+_SIGNATURE_SIZE = 64
+_PRIVATE = "PRIVATE+KEY+"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierKey:
+    """A public key and the name it speaks for. `public_key`: 32 bytes."""
+
+    name: str
+    public_key: bytes
+
+    @property
+    def key_id(self) -> bytes:
+        """4 bytes by which a signature line names its key; they select, they do not prove."""
+        return key_id(self.name, self.public_key)
+
+    def verify(self, text: str, signature: bytes) -> None:
+        """`signature`: 64 bytes over the UTF-8 bytes of `text`, or VerifyError."""
+        try:
+            Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, text.encode())
+        except InvalidSignature as cause:
+            raise VerifyError("signature", got="one that does not fit", want=f"one by {self.name}") from cause
+
+    def __str__(self) -> str:
+        encoded = base64.b64encode(bytes([ED25519]) + self.public_key).decode()
+        return f"{self.name}+{self.key_id.hex()}+{encoded}"
+
+
+@dataclass(frozen=True, slots=True)
+class SignerKey:
+    """A private key and the name it speaks for. `seed`: 32 bytes, kept out of every repr and message."""
+
+    name: str
+    seed: bytes
+
+    @classmethod
+    def from_seed(cls, name: str, seed: bytes) -> "SignerKey":
+        """ValueError on a name that no note could carry, or a seed that is not 32 bytes."""
+        if not _is_name(name):
+            raise ValueError(f"key name: got {name!r}, want text without '+' and white space")
+        if len(seed) != _KEY_SIZE:
+            raise ValueError(f"length of the seed: got {len(seed)}, want {_KEY_SIZE}")
+        return cls(name, seed)
+
+    @property
+    def verifier(self) -> VerifierKey:
+        return VerifierKey(self.name, self._private.public_key().public_bytes_raw())
+
+    def sign(self, text: str) -> bytes:
+        """64 bytes."""
+        return self._private.sign(text.encode())
+
+    def export(self) -> str:
+        """The secret as `PRIVATE+KEY+name+hash+base64`: for a key file, never for a log line."""
+        encoded = base64.b64encode(bytes([ED25519]) + self.seed).decode()
+        return f"{_PRIVATE}{self.name}+{self.verifier.key_id.hex()}+{encoded}"
+
+    def __repr__(self) -> str:
+        return f"SignerKey({self.name!r})"
+
+    @property
+    def _private(self) -> Ed25519PrivateKey:
+        return Ed25519PrivateKey.from_private_bytes(self.seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One signature line. `signature`: what follows the 4 bytes of `key_id`."""
+
+    name: str
+    key_id: bytes
+    signature: bytes
+
+    def __str__(self) -> str:
+        return f"— {self.name} {base64.b64encode(self.key_id + self.signature).decode()}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A text that at least one known key signed. `text` ends in a newline."""
+
+    text: str
+    verified: tuple[Signature, ...]
+    unverified: tuple[Signature, ...]
+
+
+def key_id(name: str, public_key: bytes) -> bytes:
+    return sha256(name.encode() + b"\n" + bytes([ED25519]) + public_key).digest()[:4]
+
+
+def parse_vkey(text: str) -> VerifierKey:
+    """`name+hash+base64` as a log publishes it, or VerifyError."""
+    name, hash_hex, key = _split_key(text, "verifier key")
+    verifier = VerifierKey(name, key)
+    want_same("hash of the verifier key", got=hash_hex, want=verifier.key_id.hex())
+    return verifier
+
+
+def parse_private_key(text: str) -> SignerKey:
+    """`PRIVATE+KEY+name+hash+base64`, or VerifyError; the message never shows the secret."""
+    if not text.startswith(_PRIVATE):
+        raise VerifyError("private key", got="another beginning", want=_PRIVATE)
+    name, hash_hex, seed = _split_key(text.removeprefix(_PRIVATE), "private key")
+    signer = SignerKey(name, seed)
+    want_same("hash of the private key", got=hash_hex, want=signer.verifier.key_id.hex())
+    return signer
+
+
+def _split_key(text: str, what: str) -> tuple[str, str, bytes]:
+    parts = text.split("+", 2)
+    if len(parts) != 3 or not _is_name(parts[0]):
+        raise VerifyError(what, got="another form", want="name+hash+base64")
+    data = decode_base64(parts[2], what, secret=True)
+    want_same(f"length of the {what}", got=len(data), want=1 + _KEY_SIZE)
+    want_same(f"algorithm of the {what}", got=data[0], want=ED25519)
+    return parts[0], parts[1], data[1:]
+
+
+def sign_note(text: str, signers: Sequence[SignerKey]) -> str:
+    """The note over `text`, which must end in a newline and hold no other control character (ValueError)."""
+    if not _is_text(text) or not text.endswith("\n"):
+        raise ValueError("text of a note: want lines of printable text, each ended by a newline")
+    lines = [Signature(key.name, key.verifier.key_id, key.sign(text)) for key in signers]
+    return text + "\n" + "".join(str(line) for line in lines)
+
+
+def open_note(note: str | bytes, known: Sequence[VerifierKey]) -> Note:
+    """The note's text, signed by at least one of `known`, or VerifyError.
+
+    One bad signature by a known key spoils the note, however many good ones stand beside it.
+    """
+    text, lines = _split_note(note)
+    keys = {(key.name, key.key_id): key for key in known}
+    verified, unverified, seen = list[Signature](), list[Signature](), set[tuple[str, bytes]]()
+    for line in map(_parse_signature, lines):
+        identity = (line.name, line.key_id)
+        key = keys.get(identity)
+        if key is None:
+            unverified.append(line)
+        elif identity not in seen:
+            want_same(
+                f"length of the signature by {line.name}", got=len(line.signature), want=_SIGNATURE_SIZE
+            )
+            key.verify(text, line.signature)
+            verified.append(line)
+            seen.add(identity)
+    if not verified:
+        names = ", ".join(sorted(f"{key.name}+{key.key_id.hex()}" for key in known)) or "any known key"
+        got = ", ".join(f"{line.name}+{line.key_id.hex()}" for line in unverified)
+        raise VerifyError("signers of the note", got=got, want=names)
+    return Note(text, tuple(verified), tuple(unverified))
+
+
+def _split_note(note: str | bytes) -> tuple[str, list[str]]:
+    """The text with its last newline, and the signature lines, at least one."""
+    whole = _decode(note)
+    at = whole.rfind("\n\n")
+    if at < 0 or not whole.endswith("\n") or at + 2 == len(whole):
+        raise VerifyError("note", got=whole, want="text, an empty line, signature lines")
+    lines = whole[at + 2 : -1].split("\n")
+    if len(lines) > MAX_SIGNATURES:
+        raise VerifyError("signature lines", got=len(lines), want=f"at most {MAX_SIGNATURES}")
+    return whole[: at + 1], lines
+
+
+def _decode(note: str | bytes) -> str:
+    if len(note) > MAX_NOTE_SIZE:
+        raise VerifyError("length of the note", got=len(note), want=f"at most {MAX_NOTE_SIZE}")
+    if isinstance(note, bytes):
+        try:
+            note = note.decode()
+        except UnicodeDecodeError as cause:
+            raise VerifyError("note", got="bytes that are not UTF-8", want="UTF-8 text") from cause
+    if not _is_text(note):
+        raise VerifyError("note", got="control characters", want="printable text and newlines")
+    return note
+
+
+def _parse_signature(line: str) -> Signature:
+    parts = line.split(" ")
+    if len(parts) != 3 or parts[0] != "—" or not _is_name(parts[1]):
+        raise VerifyError("signature line", got=line, want="— name base64")
+    data = decode_base64(parts[2], "signature line")
+    if len(data) < 5:
+        raise VerifyError("length of the signature line", got=len(data), want="5 bytes or more")
+    return Signature(parts[1], data[:4], data[4:])
+
+
+def _is_text(text: str) -> bool:
+    return not any((char < " " and char != "\n") or "\ud800" <= char <= "\udfff" for char in text)
+
+
+def _is_name(name: str) -> bool:
+    return bool(name) and "+" not in name and not any(char.isspace() for char in name)

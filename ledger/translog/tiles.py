@@ -1,0 +1,245 @@
+"""The log as static files: C2SP tlog-tiles paths and bytes, and growth at the right edge.
+
+A tile of level L holds up to 256 hashes, each the root over 256**L leaves; only the last tile of a level may
+be partial. An entry bundle holds the leaves themselves. `Edge` is all a writer must know of a log to extend
+it: the partial tiles, at most 255 hashes a level. Everything here is a function of the leaves, so a crashed
+writer that runs again writes the same bytes to the same paths; that is what allows a path never to be
+rewritten with other bytes. Source: c2sp.org/tlog-tiles.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ledger.translog.merkle import (
+    HASH_SIZE,
+    Range,
+    consistency_ranges,
+    fold,
+    inclusion_ranges,
+    pair_up,
+    range_hash,
+)
+from ledger.translog.verify import VerifyError, want_same
+
+TILE_HEIGHT = 8
+TILE_WIDTH = 1 << TILE_HEIGHT
+MAX_LEAF_SIZE = 0xFFFF
+
+ReadTile = Callable[[int, int, int], bytes]
+"""`(level, index, width) -> width * 32 bytes`. The reader may cut them from a fuller tile of the same level
+and index.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One file of hashes. `width`: 1 to 256; `data`: width * 32 bytes."""
+
+    level: int
+    index: int
+    width: int
+    data: bytes
+
+    @property
+    def path(self) -> str:
+        return tile_path(self.level, self.index, self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class EntryBundle:
+    """One file of leaves, each behind its length as a big-endian uint16."""
+
+    index: int
+    width: int
+    data: bytes
+
+    @property
+    def path(self) -> str:
+        return bundle_path(self.index, self.width)
+
+
+def tile_path(level: int, index: int, width: int = TILE_WIDTH) -> str:
+    """`tile/<L>/<N>` or `tile/<L>/<N>.p/<W>`."""
+    return f"tile/{level}/{_number_path(index)}{_partial(width)}"
+
+
+def bundle_path(index: int, width: int = TILE_WIDTH) -> str:
+    """`tile/entries/<N>` or `tile/entries/<N>.p/<W>`."""
+    return f"tile/entries/{_number_path(index)}{_partial(width)}"
+
+
+def _number_path(index: int) -> str:
+    """Groups of three digits, an `x` before each but the last: 1234067 is `x001/x234/067`."""
+    digits = f"{index:d}"
+    digits = digits.zfill(-(-len(digits) // 3) * 3)
+    groups = [digits[i : i + 3] for i in range(0, len(digits), 3)]
+    return "/".join([*(f"x{group}" for group in groups[:-1]), groups[-1]])
+
+
+def _partial(width: int) -> str:
+    if not 1 <= width <= TILE_WIDTH:
+        raise ValueError(f"tile width: got {width}, want 1 to {TILE_WIDTH}")
+    return "" if width == TILE_WIDTH else f".p/{width}"
+
+
+def tile_width(level: int, index: int, size: int) -> int:
+    """How many hashes tile `index` of `level` holds in a tree of `size` leaves; 0 where it does not exist
+    yet.
+    """
+    count = size >> (TILE_HEIGHT * level)
+    return max(0, min(TILE_WIDTH, count - index * TILE_WIDTH))
+
+
+def tiles_of(size: int) -> Iterator[tuple[int, int, int]]:
+    """`(level, index, width)` of every tile of a tree of `size` leaves, level by level."""
+    level = 0
+    while count := size >> (TILE_HEIGHT * level):
+        for index in range(-(-count // TILE_WIDTH)):
+            yield level, index, tile_width(level, index, size)
+        level += 1
+
+
+def pack_bundle(leaves: Sequence[bytes]) -> bytes:
+    """ValueError for a leaf beyond 65,535 bytes."""
+    for leaf in leaves:
+        if len(leaf) > MAX_LEAF_SIZE:
+            raise ValueError(f"leaf length: got {len(leaf)}, want at most {MAX_LEAF_SIZE}")
+    return b"".join(len(leaf).to_bytes(2, "big") + leaf for leaf in leaves)
+
+
+def unpack_bundle(data: bytes) -> tuple[bytes, ...]:
+    """The leaves of a bundle, or VerifyError where the lengths do not fill it exactly."""
+    leaves, at = list[bytes](), 0
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 2], "big")
+        end = at + 2 + length
+        if end > len(data):
+            raise VerifyError("entry bundle length", got=len(data), want=f"at least {end}")
+        leaves.append(data[at + 2 : end])
+        at = end
+    return tuple(leaves)
+
+
+def bundles(tail: Sequence[bytes], size: int, new_leaves: Sequence[bytes]) -> tuple[EntryBundle, ...]:
+    """The entry bundles that `new_leaves` add to a log of `size`; `tail`: the last size % 256 leaves."""
+    if len(tail) != size % TILE_WIDTH:
+        raise ValueError(f"leaves in the partial bundle: got {len(tail)}, want {size % TILE_WIDTH}")
+    if not new_leaves:
+        return ()
+    leaves, first = [*tail, *new_leaves], size // TILE_WIDTH
+    rows = [leaves[i : i + TILE_WIDTH] for i in range(0, len(leaves), TILE_WIDTH)]
+    return tuple(EntryBundle(first + i, len(row), pack_bundle(row)) for i, row in enumerate(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """The right edge of a log of `size` leaves. `tails[L]`: the hashes of level L's partial tile, 0 to 255 of
+    them.
+    """
+
+    size: int
+    tails: tuple[tuple[bytes, ...], ...]
+
+    @classmethod
+    def empty(cls) -> "Edge":
+        return cls(0, ())
+
+    @classmethod
+    def load(cls, size: int, read_tile: ReadTile) -> "Edge":
+        """Reads the partial tiles of a log of `size`: one a level. VerifyError on a wrong length."""
+        tails, level = list[tuple[bytes, ...]](), 0
+        while count := size >> (TILE_HEIGHT * level):
+            width = count % TILE_WIDTH
+            tails.append(_hashes(read_tile, level, count // TILE_WIDTH, width) if width else ())
+            level += 1
+        return cls(size, tuple(tails))
+
+    @property
+    def root_hash(self) -> bytes:
+        peaks = list[bytes]()
+        for tail in self.tails:  # from the right end of the tree to the left
+            peaks[:0] = _peaks(tail)
+        return fold(peaks)
+
+    def extend(self, leaf_hashes: Sequence[bytes]) -> "Growth":
+        """The edge after `leaf_hashes`, and every tile new or fuller than before, lowest level first."""
+        tails, tiles = list(self.tails), list[Tile]()
+        level, rising = 0, list(leaf_hashes)
+        while rising:
+            if level == len(tails):
+                tails.append(())
+            hashes = [*tails[level], *rising]
+            first = (self.size >> (TILE_HEIGHT * level)) // TILE_WIDTH
+            rows = [hashes[i : i + TILE_WIDTH] for i in range(0, len(hashes), TILE_WIDTH)]
+            tiles += [Tile(level, first + i, len(row), b"".join(row)) for i, row in enumerate(rows)]
+            full = [row for row in rows if len(row) == TILE_WIDTH]
+            tails[level] = tuple(hashes[len(full) * TILE_WIDTH :])
+            rising = [_reduce(row) for row in full]
+            level += 1
+        return Growth(Edge(self.size + len(leaf_hashes), tuple(tails)), tuple(tiles))
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What an extension of the log amounts to: the edge it ends at, and the tiles to write before that is
+    signed.
+    """
+
+    edge: Edge
+    tiles: tuple[Tile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TiledTree:
+    """A tree of `size` leaves whose nodes come from tiles. A proof reads at most two tiles a level."""
+
+    size: int
+    read_tile: ReadTile
+
+    @property
+    def root_hash(self) -> bytes:
+        return self._range_hash((0, self.size))
+
+    def inclusion_proof(self, index: int) -> tuple[bytes, ...]:
+        """IndexError if the tree has no such leaf, VerifyError on a tile of the wrong length."""
+        return tuple(self._range_hash(leaves) for leaves in inclusion_ranges(index, self.size))
+
+    def consistency_proof(self, old_size: int) -> tuple[bytes, ...]:
+        return tuple(self._range_hash(leaves) for leaves in consistency_ranges(old_size, self.size))
+
+    def leaf_hash(self, index: int) -> bytes:
+        return self._node(0, index)
+
+    def _range_hash(self, leaves: Range) -> bytes:
+        return range_hash(leaves, self._node)
+
+    def _node(self, level: int, index: int) -> bytes:
+        tile_level, height = divmod(level, TILE_HEIGHT)
+        first = index << height  # in hashes of the tile's level
+        tile_index, offset = divmod(first, TILE_WIDTH)
+        width = tile_width(tile_level, tile_index, self.size)
+        hashes = _hashes(self.read_tile, tile_level, tile_index, width)
+        return _reduce(hashes[offset : offset + (1 << height)])
+
+
+def _hashes(read_tile: ReadTile, level: int, index: int, width: int) -> tuple[bytes, ...]:
+    data = read_tile(level, index, width)
+    want_same(f"length of {tile_path(level, index, width)}", got=len(data), want=width * HASH_SIZE)
+    return tuple(data[i : i + HASH_SIZE] for i in range(0, len(data), HASH_SIZE))
+
+
+def _reduce(hashes: Sequence[bytes]) -> bytes:
+    """The root over a power of two of hashes."""
+    while len(hashes) > 1:
+        hashes = pair_up(hashes)
+    return hashes[0]
+
+
+def _peaks(hashes: Sequence[bytes]) -> list[bytes]:
+    """The roots of the complete subtrees of falling size that `hashes` consist of."""
+    peaks, at = list[bytes](), 0
+    while at < len(hashes):
+        width = 1 << ((len(hashes) - at).bit_length() - 1)
+        peaks.append(_reduce(hashes[at : at + width]))
+        at += width
+    return peaks
