@@ -1,0 +1,160 @@
+"""Known device? its own topic? a sane clock? a value its sensor can have? -> admitted rows, or refusals with their reason.
+
+Contract: every record of a decoded message comes out exactly once, admitted or refused; nothing raises for
+what a device sent. One bad record never takes its neighbours in the pack with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ingest.registry import Device, Registry, Series
+from ingest.wire.errors import WireError
+from ingest.wire.senml import Measured, Pack
+from ingest.wire.topics import Address
+from ledger.epcis.events import Event
+
+EARLIEST_MS = 1_420_070_400_000  # 2015-01-01T00:00:00Z: before it no device of ours existed
+AHEAD_MS = 86_400_000  # a clock that was never corrected may be a day ahead, no more
+
+FLAG_SERVER_TIME = 1
+FLAG_BOOLEAN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why `records` records of one message were not taken. `device`: None where it is not known."""
+
+    message: int
+    device: Device | None
+    boot: int | None
+    seq: int | None
+    records: int
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    message: int
+    device: Device
+    series: int
+    time_ms: int
+    value: float
+    flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    message: int
+    device: Device
+    series: int
+    time_ms: int
+    body: dict[str, Any]
+    flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class SaidEvent:
+    message: int
+    device: Device
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What one message came to. `device`: None where the whole message was refused for want of one."""
+
+    readings: tuple[Reading, ...] = ()
+    observations: tuple[Observation, ...] = ()
+    events: tuple[SaidEvent, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Our time at receipt and the oldest measuring time taken from the field, both UTC ms."""
+
+    received_ms: int
+    retained_from_ms: int
+
+
+def find_device(registry: Registry, address: Address) -> Device:
+    """Raises WireError: unknown_device, or foreign_topic where the device is another organisation's."""
+    device = registry.device(address.device)
+    if device is None:
+        raise WireError("unknown_device", f"no device {address.device!r} is registered; register it, then replay")
+    if device.organisation != address.organisation:
+        raise WireError(
+            "foreign_topic", f"device {address.device!r} does not belong to {address.organisation!r}; it may write only its own topic"
+        )
+    return device
+
+
+def admit_pack(message: int, pack: Pack, device: Device, clock: Clock) -> Admitted:
+    if pack.sent_ms is not None:
+        try:
+            _check_time("sent", pack.sent_ms, clock.received_ms)
+        except WireError as error:
+            whole = Refusal(message, device, pack.boot, pack.seq, len(pack.records), error.reason, error.detail)
+            return Admitted(refusals=(whole,))
+    readings: list[Reading] = []
+    observations: list[Observation] = []
+    refusals: list[Refusal] = []
+    flags = FLAG_SERVER_TIME if pack.server_time else 0
+    for record in pack.records:
+        try:
+            series = _series(device, record, clock)
+            if record.value is None:
+                observations.append(_observation(message, device, series, record, flags))
+            else:
+                readings.append(Reading(message, device, series.id, record.time_ms, record.value, flags))
+        except WireError as error:
+            refusals.append(Refusal(message, device, pack.boot, pack.seq, 1, error.reason, error.detail))
+    return Admitted(tuple(readings), tuple(observations), (), tuple(refusals))
+
+
+def admit_events(message: int, events: list[Event], device: Device, clock: Clock) -> Admitted:
+    taken: list[SaidEvent] = []
+    refusals: list[Refusal] = []
+    for event in events:
+        try:
+            _check_time("eventTime", round(event.event_time.timestamp() * 1000), clock.received_ms)
+            taken.append(SaidEvent(message, device, event))
+        except WireError as error:
+            refusals.append(Refusal(message, device, None, None, 1, error.reason, error.detail))
+    return Admitted((), (), tuple(taken), tuple(refusals))
+
+
+def _check_time(what: str, time_ms: int, received_ms: int) -> None:
+    if time_ms < EARLIEST_MS:
+        raise WireError("impossible_time", f"{what} lies before 2015: set the device's clock, or check seconds against milliseconds")
+    if time_ms > received_ms + AHEAD_MS:
+        raise WireError("impossible_time", f"{what} lies more than a day ahead of our clock: set the device's clock")
+
+
+def _series(device: Device, record: Measured, clock: Clock) -> Series:
+    series = device.series.get(record.channel)
+    if series is None:
+        raise WireError("unknown_channel", f"device {device.external_id!r} has no channel {record.channel!r}; register it, then replay")
+    if record.unit is not None and record.unit != series.unit:
+        raise WireError("wrong_unit", f"{record.channel} came in {record.unit!r}, registered is {series.unit!r}")
+    _check_time("the measuring time", record.time_ms, clock.received_ms)
+    if record.time_ms < clock.retained_from_ms:
+        raise WireError("beyond_retention", "older than raw readings are kept; bring it in by file")
+    return series
+
+
+def _observation(message: int, device: Device, series: Series, record: Measured, flags: int) -> Observation:
+    body: dict[str, Any]
+    if record.position is not None:
+        latitude, longitude = record.position
+        if abs(latitude) > 90 or abs(longitude) > 180:
+            raise WireError("value_out_of_range", f"position {latitude}, {longitude}: want latitude within ±90 and longitude within ±180")
+        body = {"latitude": latitude, "longitude": longitude}
+    elif record.text is not None:
+        body = {"text": record.text}
+    else:
+        body = {"data": (record.data or b"").hex()}
+    return Observation(message, device, series.id, record.time_ms, body, flags)

@@ -1,0 +1,79 @@
+"""The mark consumers as one process: projection, detection, sealing, roll-ups, each in a thread with its own connection.
+
+Contract: of each consumer one runs at a time in the whole instance (an advisory lock, its lease, held by its
+connection), so a second process is a spare that takes over when the first dies. One step is one transaction: marks
+are taken, results written, marks gone, or none of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+import psycopg
+
+logger = logging.getLogger(__name__)
+
+LEASE_LOCK = 0x5359_0200  # "SY", consumers; the consumer's place in the list is the second key
+IDLE_S = 0.1
+RETRY_S = 1.0
+
+Step = Callable[[psycopg.Connection, datetime], bool]
+"""One transaction's work; True if there was any."""
+
+
+def serve(
+    consumers: Mapping[str, Step],
+    connect: Callable[[], psycopg.Connection],
+    now: Callable[[], datetime],
+    stop: threading.Event,
+) -> None:
+    """Run all consumers until `stop`."""
+    threads = [
+        threading.Thread(target=_run, args=(number, name, step, connect, now, stop), name=name, daemon=True)
+        for number, (name, step) in enumerate(consumers.items())
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _run(
+    number: int,
+    name: str,
+    step: Step,
+    connect: Callable[[], psycopg.Connection],
+    now: Callable[[], datetime],
+    stop: threading.Event,
+) -> None:
+    while not stop.is_set():
+        try:
+            with connect() as conn:
+                conn.autocommit = True
+                _serve_lease(conn, number, step, now, stop)
+        except psycopg.OperationalError as error:
+            logger.warning("the database is away, the consumer waits", extra={"consumer": name, "error": str(error)})
+            stop.wait(RETRY_S)
+        except Exception:
+            # The marks of the failed step are back in the table: nothing is lost by trying again, and a
+            # consumer that died in silence would leave excursions unseen.
+            logger.exception("a consumer's step failed and is tried again", extra={"consumer": name})
+            stop.wait(RETRY_S)
+
+
+def _serve_lease(
+    conn: psycopg.Connection, number: int, step: Step, now: Callable[[], datetime], stop: threading.Event
+) -> None:
+    while not stop.is_set():
+        row = conn.execute("SELECT pg_try_advisory_lock(%s, %s)", [LEASE_LOCK, number]).fetchone()
+        if row is not None and row[0]:
+            break
+        stop.wait(RETRY_S)
+    while not stop.is_set():
+        with conn.transaction():
+            worked = step(conn, now())
+        if not worked:
+            stop.wait(IDLE_S)

@@ -1,0 +1,246 @@
+"""The hypertable: put a batch in, read a series out.
+
+Contract of `store`: same key and same value is a duplicate, same key and another value a conflict, and both are
+found without asking the store on every batch: the batch goes in by binary COPY straight into the table, and only
+when the unique index refuses it is it staged and inserted around the rows that stand.
+Rows are sorted by key before either, so that two workers with overlapping rows wait for each other in one order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import psycopg
+
+from ingest.admission import Observation, Reading
+
+ROW = np.dtype([("series", "<i4"), ("time_ms", "<i8"), ("value", "<f8"), ("flags", "<i2"), ("source", "<i8")])
+"""A batch's readings. `source`: index into the list the row came from."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_2000_MS = 946_684_800_000
+_COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_COPY_TRAILER = b"\xff\xff"
+_COPY_ROW = np.dtype(
+    [
+        ("fields", ">i2"),
+        ("l0", ">i4"), ("series", ">i4"),
+        ("l1", ">i4"), ("time", ">i8"),
+        ("l2", ">i4"), ("value", ">f8"),
+        ("l3", ">i4"), ("flags", ">i2"),
+        ("l4", ">i4"), ("batch", ">i8"),
+    ]
+)  # fmt: skip
+
+STORED, DUPLICATE, CONFLICT = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """`outcome`: uint8[n], one of STORED, DUPLICATE, CONFLICT, in the order of the input.
+    `standing`: float64[n], for a conflict the value that stands, else NaN."""
+
+    outcome: npt.NDArray[np.uint8]
+    standing: npt.NDArray[np.float64]
+
+
+def store(conn: psycopg.Connection, batch_id: int, readings: Sequence[Reading]) -> Stored:
+    """Insert in the caller's transaction."""
+    rows = _rows(readings)
+    outcome = np.full(len(rows), STORED, dtype=np.uint8)
+    standing = np.full(len(rows), np.nan)
+    order = np.lexsort((rows["source"], rows["time_ms"], rows["series"]))
+    rows = rows[order]
+    first = _first_of_key(rows)
+    _judge_repeats(rows, first, outcome, standing)
+    fresh = rows[first]
+    if len(fresh) and not _copy_straight(conn, batch_id, fresh):
+        _insert_around(conn, batch_id, fresh, outcome, standing)
+        _follow_first(rows, first, outcome, standing)
+    return Stored(outcome, standing)
+
+
+def _rows(readings: Sequence[Reading]) -> npt.NDArray[np.void]:
+    rows = np.empty(len(readings), dtype=ROW)
+    rows["series"] = [reading.series for reading in readings]
+    rows["time_ms"] = [reading.time_ms for reading in readings]
+    rows["value"] = [reading.value for reading in readings]
+    rows["flags"] = [reading.flags for reading in readings]
+    rows["source"] = np.arange(len(readings))
+    return rows
+
+
+def _first_of_key(rows: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
+    first = np.ones(len(rows), dtype=bool)
+    first[1:] = (rows["series"][1:] != rows["series"][:-1]) | (rows["time_ms"][1:] != rows["time_ms"][:-1])
+    return first
+
+
+def _judge_repeats(
+    rows: npt.NDArray[np.void],
+    first: npt.NDArray[np.bool_],
+    outcome: npt.NDArray[np.uint8],
+    standing: npt.NDArray[np.float64],
+) -> None:
+    """Within the batch the earliest row of a key stands."""
+    if first.all():
+        return
+    kept = np.maximum.accumulate(np.where(first, np.arange(len(rows)), 0))
+    for index in np.flatnonzero(~first):
+        source, stands = rows["source"][index], rows["value"][kept[index]]
+        same = rows["value"][index] == stands
+        outcome[source] = DUPLICATE if same else CONFLICT
+        standing[source] = np.nan if same else stands
+
+
+def _follow_first(
+    rows: npt.NDArray[np.void],
+    first: npt.NDArray[np.bool_],
+    outcome: npt.NDArray[np.uint8],
+    standing: npt.NDArray[np.float64],
+) -> None:
+    """A repeat whose first row met another stored value is judged against what is stored, not against its sibling."""
+    kept = np.maximum.accumulate(np.where(first, np.arange(len(rows)), 0))
+    for index in np.flatnonzero(~first):
+        head = rows["source"][kept[index]]
+        if outcome[head] == CONFLICT:
+            source = rows["source"][index]
+            same = rows["value"][index] == standing[head]
+            outcome[source] = DUPLICATE if same else CONFLICT
+            standing[source] = np.nan if same else standing[head]
+
+
+def _copy_straight(conn: psycopg.Connection, batch_id: int, rows: npt.NDArray[np.void]) -> bool:
+    """True if all rows went in; False, and nothing written, if a key stands already."""
+    try:
+        with conn.transaction(), conn.cursor() as cursor:
+            with cursor.copy("COPY reading_store (series_id, time, value, flags, batch_id) FROM STDIN (FORMAT binary)") as copy:
+                copy.write(_copy_bytes(rows, np.full(len(rows), batch_id)))
+    except psycopg.errors.UniqueViolation:
+        return False
+    return True
+
+
+def _copy_bytes(rows: npt.NDArray[np.void], last: npt.NDArray[np.int64]) -> bytes:
+    out = np.empty(len(rows), dtype=_COPY_ROW)
+    out["fields"] = 5
+    out["l0"], out["l1"], out["l2"], out["l3"], out["l4"] = 4, 8, 8, 2, 8
+    out["series"] = rows["series"]
+    out["time"] = (rows["time_ms"] - _EPOCH_2000_MS) * 1000
+    out["value"] = rows["value"]
+    out["flags"] = rows["flags"]
+    out["batch"] = last
+    return _COPY_HEADER + out.tobytes() + _COPY_TRAILER
+
+
+_STAGE = """
+CREATE TEMPORARY TABLE IF NOT EXISTS staged_reading (
+  series_id integer, time timestamptz, value float8, flags smallint, source bigint
+) ON COMMIT DELETE ROWS
+"""
+
+_INSERT_AROUND = """
+INSERT INTO reading_store (series_id, time, value, flags, batch_id)
+SELECT series_id, time, value, flags, %s FROM staged_reading ORDER BY series_id, time
+ON CONFLICT (series_id, time) DO NOTHING
+"""
+
+# Ours carry this batch's number; every other row with the key stood before.
+_STANDING = """
+SELECT staged.source, store.value
+FROM staged_reading AS staged
+JOIN reading_store AS store USING (series_id, time)
+WHERE store.batch_id <> %s
+"""
+
+
+def _insert_around(
+    conn: psycopg.Connection,
+    batch_id: int,
+    rows: npt.NDArray[np.void],
+    outcome: npt.NDArray[np.uint8],
+    standing: npt.NDArray[np.float64],
+) -> None:
+    conn.execute(_STAGE)
+    conn.execute("DELETE FROM staged_reading")
+    with conn.cursor() as cursor:
+        with cursor.copy("COPY staged_reading (series_id, time, value, flags, source) FROM STDIN (FORMAT binary)") as copy:
+            copy.write(_copy_bytes(rows, rows["source"]))
+        cursor.execute(_INSERT_AROUND, [batch_id])
+        stood = cursor.execute(_STANDING, [batch_id]).fetchall()
+    for source, value in stood:
+        same = value == _value_of(rows, source)
+        outcome[source] = DUPLICATE if same else CONFLICT
+        standing[source] = np.nan if same else value
+
+
+def _value_of(rows: npt.NDArray[np.void], source: int) -> float:
+    return float(rows["value"][np.flatnonzero(rows["source"] == source)[0]])
+
+
+_OBSERVE = """
+WITH sent AS (
+  SELECT * FROM unnest(%s::integer[], %s::timestamptz[], %s::jsonb[], %s::smallint[]) WITH ORDINALITY
+    AS sent (series_id, time, body, flags, source)
+), written AS (
+  INSERT INTO observation (series_id, time, body, flags, batch_id)
+  SELECT DISTINCT ON (series_id, time) series_id, time, body, flags, %s FROM sent ORDER BY series_id, time, source
+  ON CONFLICT (series_id, time) DO NOTHING
+  RETURNING series_id, time, body
+)
+SELECT sent.source, sent.body = coalesce(written.body, stood.body),
+       written.series_id IS NOT NULL AND row_number() OVER (PARTITION BY sent.series_id, sent.time ORDER BY sent.source) = 1
+FROM sent
+LEFT JOIN written USING (series_id, time)
+LEFT JOIN observation AS stood ON stood.series_id = sent.series_id AND stood.time = sent.time
+"""
+
+
+def store_observations(
+    conn: psycopg.Connection, batch_id: int, observations: Sequence[Observation]
+) -> npt.NDArray[np.uint8]:
+    """The same for texts, data and positions. Returns uint8[n] of STORED, DUPLICATE, CONFLICT."""
+    outcome = np.full(len(observations), STORED, dtype=np.uint8)
+    if not observations:
+        return outcome
+    rows = conn.execute(
+        _OBSERVE,
+        [
+            [item.series for item in observations],
+            [_datetime(item.time_ms) for item in observations],
+            [json.dumps(item.body) for item in observations],
+            [item.flags for item in observations],
+            batch_id,
+        ],
+    )
+    for source, same, written in rows:
+        # A row another worker committed between our snapshot and the insert is not visible to the join: `same` is
+        # null then, and calling it a duplicate would be a guess, so it is kept as a conflict for a person.
+        outcome[source - 1] = STORED if written else DUPLICATE if same else CONFLICT
+    return outcome
+
+
+def _datetime(time_ms: int) -> datetime:
+    return EPOCH + timedelta(milliseconds=time_ms)
+
+
+_READ = """
+SELECT (extract(epoch FROM time) * 1000)::bigint, value, flags FROM reading_store
+WHERE series_id = %s AND time >= %s AND time < %s ORDER BY time
+"""
+
+
+def read_series(
+    conn: psycopg.Connection, series: int, start: datetime, end: datetime
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int16]]:
+    """Times (int64[n], UTC ms), values (float64[n], the series' unit), flags (int16[n]) in time order, start <= time < end."""
+    rows = conn.execute(_READ, [series, start, end]).fetchall()
+    if not rows:
+        return np.empty(0, np.int64), np.empty(0), np.empty(0, np.int16)
+    times, values, flags = zip(*rows, strict=True)
+    return np.array(times, dtype=np.int64), np.array(values, dtype=np.float64), np.array(flags, dtype=np.int16)

@@ -1,0 +1,262 @@
+"""Organisations, places, products, devices and their series: what admission knows, and how it gets there.
+
+`load` takes the registry document (docs/wire.md) and is repeatable. `Registry` is what a worker holds in memory:
+read once, read again when a device is unknown (at most every few seconds, so that strangers cannot make us ask
+the database per message), so that a device registered while ingest runs is known at its next message.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from pydantic import BaseModel, ConfigDict, Field
+
+from ingest.coldchain.limits import Limit, load_limits
+from ledger.epcis.identifiers import canonical
+
+SCHEME = "suyuan"
+
+
+class RegistryError(ValueError):
+    """The registry document cannot be taken. The message names the entry and what is wrong with it."""
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Name(_Entry):
+    zh: str
+    en: str
+
+
+class OrganisationEntry(_Entry):
+    id: str
+    name: Name
+    party: str
+    kind: str
+    publishes: bool = True
+
+
+class PlaceEntry(_Entry):
+    id: str
+    organisation: str
+    kind: str
+    name: Name
+    region: str | None = None
+    lat: float | None = None
+    lon: float | None = None
+    time_zone: str = "Asia/Shanghai"
+
+
+class ProductEntry(_Entry):
+    id: str
+    organisation: str | None = None
+    name: Name
+    rule_product: str
+    net_content_kg: float | None = None
+    classes: tuple[str, ...] = ()
+
+
+class ChannelEntry(_Entry):
+    channel: str
+    quantity: str
+    unit: str
+
+
+class DeviceEntry(_Entry):
+    id: str
+    organisation: str
+    giai: str
+    model: str
+    accuracy_c: float = 0.5
+    interval_s: int
+    channels: tuple[ChannelEntry, ...] = ()
+
+
+class RegistryDocument(_Entry):
+    organisations: tuple[OrganisationEntry, ...] = ()
+    places: tuple[PlaceEntry, ...] = ()
+    vehicles: tuple[PlaceEntry, ...] = ()
+    products: tuple[ProductEntry, ...] = ()
+    devices: tuple[DeviceEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    id: int
+    channel: str
+    quantity: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    id: int
+    organisation: str
+    external_id: str
+    giai: str
+    interval_s: int
+    series: dict[str, Series] = field(default_factory=dict)
+
+
+_DEVICES = """
+SELECT device.id, device.organisation, device.external_id, device.giai, device.interval_s,
+       series.id, series.channel, series.quantity, series.unit
+FROM device LEFT JOIN series ON series.device_id = device.id
+WHERE device.scheme = %s
+"""
+
+
+class Registry:
+    """Devices by (scheme, external id) in memory. `monotonic`: seconds, for how often it may be read again."""
+
+    def __init__(self, monotonic: Callable[[], float], refresh_s: float = 2.0) -> None:
+        self._monotonic = monotonic
+        self._refresh_s = refresh_s
+        self._read_at: float | None = None
+        self._devices: dict[str, Device] = {}
+        self._organisations: frozenset[str] = frozenset()
+
+    def refresh_for(self, conn: psycopg.Connection, wanted: Iterable[str]) -> None:
+        """Read again if one of `wanted` is unknown and the last reading is old enough."""
+        if all(external_id in self._devices for external_id in wanted):
+            return
+        if self._read_at is None or self._monotonic() - self._read_at >= self._refresh_s:
+            self.read(conn)
+
+    def read(self, conn: psycopg.Connection) -> None:
+        devices: dict[str, Device] = {}
+        for row in conn.execute(_DEVICES, [SCHEME]):
+            device = devices.setdefault(row[2], Device(*row[:5]))
+            if row[5] is not None:
+                device.series[row[6]] = Series(*row[5:])
+        self._devices = devices
+        self._organisations = frozenset(name for (name,) in conn.execute("SELECT id FROM organisation"))
+        self._read_at = self._monotonic()
+
+    def device(self, external_id: str) -> Device | None:
+        return self._devices.get(external_id)
+
+    def knows_organisation(self, organisation: str) -> bool:
+        return organisation in self._organisations
+
+
+def parse_registry(text: str | bytes) -> RegistryDocument:
+    try:
+        return RegistryDocument.model_validate_json(text)
+    except ValueError as error:
+        raise RegistryError(f"the registry document is not valid: {error}") from error
+
+
+def load(conn: psycopg.Connection, document: RegistryDocument) -> None:
+    """Write the document in the caller's transaction; existing rows get the new names, identities stay."""
+    for organisation in document.organisations:
+        _load_organisation(conn, organisation)
+    for place in (*document.places, *document.vehicles):
+        _load_place(conn, place)
+    for product in document.products:
+        _load_product(conn, product, document.organisations)
+    for device in document.devices:
+        _load_device(conn, device)
+
+
+def load_limit_versions(conn: psycopg.Connection, limits: Iterable[Limit] | None = None) -> None:
+    """The shipped rules into `limit_version`; a version that stands is never rewritten."""
+    for limit in load_limits() if limits is None else limits:
+        conn.execute(
+            "INSERT INTO limit_version (id, version, product, stages, positions, body)"
+            " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (id, version) DO NOTHING",
+            [limit.id, limit.version, limit.product, list(limit.stages), list(limit.positions), json.dumps(limit.snapshot())],
+        )
+
+
+def load_token(conn: psycopg.Connection, organisation: str, token: str) -> None:
+    conn.execute(
+        "INSERT INTO api_token (sha256, organisation) VALUES (%s, %s) ON CONFLICT (sha256) DO NOTHING",
+        [hashlib.sha256(token.encode()).digest(), organisation],
+    )
+
+
+def _load_organisation(conn: psycopg.Connection, entry: OrganisationEntry) -> None:
+    _execute(
+        conn,
+        f"organisation {entry.id}",
+        "INSERT INTO organisation (id, name_zh, name_en, party, kind, publishes) VALUES (%s, %s, %s, %s, %s, %s)"
+        " ON CONFLICT (id) DO UPDATE SET name_zh = EXCLUDED.name_zh, name_en = EXCLUDED.name_en,"
+        " party = EXCLUDED.party, kind = EXCLUDED.kind, publishes = EXCLUDED.publishes",
+        [entry.id, entry.name.zh, entry.name.en, canonical(entry.party), entry.kind, entry.publishes],
+    )
+
+
+def _load_place(conn: psycopg.Connection, entry: PlaceEntry) -> None:
+    _execute(
+        conn,
+        f"place {entry.id}",
+        "INSERT INTO place (id, organisation, kind, name_zh, name_en, region, latitude, longitude, time_zone)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " ON CONFLICT (id) DO UPDATE SET kind = EXCLUDED.kind, name_zh = EXCLUDED.name_zh, name_en = EXCLUDED.name_en,"
+        " region = EXCLUDED.region, latitude = EXCLUDED.latitude, longitude = EXCLUDED.longitude,"
+        " time_zone = EXCLUDED.time_zone",
+        [canonical(entry.id), entry.organisation, entry.kind, entry.name.zh, entry.name.en,
+         entry.region, entry.lat, entry.lon, entry.time_zone],
+    )  # fmt: skip
+
+
+def _load_product(
+    conn: psycopg.Connection, entry: ProductEntry, organisations: tuple[OrganisationEntry, ...]
+) -> None:
+    owner = entry.organisation or (organisations[0].id if organisations else None)
+    classes = [canonical(item) for item in entry.classes]
+    if entry.id.isdigit():
+        classes.append(f"https://id.gs1.org/01/{entry.id.zfill(14)}")
+    _execute(
+        conn,
+        f"product {entry.id}",
+        "INSERT INTO product (id, organisation, name_zh, name_en, rule_product, net_content_kg, classes)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s)"
+        " ON CONFLICT (id) DO UPDATE SET name_zh = EXCLUDED.name_zh, name_en = EXCLUDED.name_en,"
+        " rule_product = EXCLUDED.rule_product, net_content_kg = EXCLUDED.net_content_kg, classes = EXCLUDED.classes",
+        [entry.id, owner, entry.name.zh, entry.name.en, entry.rule_product, entry.net_content_kg, sorted(set(classes))],
+    )
+
+
+def _load_device(conn: psycopg.Connection, entry: DeviceEntry) -> None:
+    row = _execute(
+        conn,
+        f"device {entry.id}",
+        "INSERT INTO device (organisation, scheme, external_id, giai, model, accuracy_c, interval_s)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s)"
+        " ON CONFLICT (scheme, external_id) DO UPDATE SET model = EXCLUDED.model,"
+        " accuracy_c = EXCLUDED.accuracy_c, interval_s = EXCLUDED.interval_s RETURNING id",
+        [entry.organisation, SCHEME, entry.id, canonical(entry.giai), entry.model, entry.accuracy_c, entry.interval_s],
+    ).fetchone()
+    assert row is not None
+    for channel in _joined(entry.channels):
+        _execute(
+            conn,
+            f"channel {entry.id}/{channel.channel}",
+            "INSERT INTO series (organisation, device_id, channel, quantity, unit) VALUES (%s, %s, %s, %s, %s)"
+            " ON CONFLICT (device_id, channel) DO NOTHING",
+            [entry.organisation, row[0], channel.channel, channel.quantity, channel.unit],
+        )
+
+
+def _joined(channels: tuple[ChannelEntry, ...]) -> tuple[ChannelEntry, ...]:
+    """Latitude and longitude are one series, `position`, as the decoder joins them."""
+    if not {"latitude", "longitude"} <= {channel.quantity for channel in channels}:
+        return channels
+    others = tuple(channel for channel in channels if channel.quantity not in ("latitude", "longitude"))
+    return (*others, ChannelEntry(channel="position", quantity="position", unit="deg"))
+
+
+def _execute(conn: psycopg.Connection, what: str, query: str, values: list[Any]) -> psycopg.Cursor[Any]:
+    try:
+        return conn.execute(query, values)
+    except (psycopg.errors.IntegrityError, psycopg.errors.DataError) as error:
+        raise RegistryError(f"{what}: {error.diag.message_primary}") from error

@@ -1,0 +1,1 @@
+"""What devices say and where: topics and payloads, decoded into values the line can judge."""

@@ -1,0 +1,212 @@
+"""SenML JSON (RFC 8428) into flat records, and our own three: boot, seq, sent.
+
+Contract: `decode(payload, device)` of any bytes gives a `Pack` or raises `WireError`, in time and memory
+linear in the payload; names, base values and relative times are resolved; numbers stay as the device sent them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from ingest.wire.errors import WireError
+
+MAX_BYTES = 1_048_576
+MAX_RECORDS = 20_000
+RELATIVE_BELOW = 2**28  # RFC 8428 4.5.3: a smaller time is relative to now
+META = ("boot", "seq", "sent")
+
+Number = int | float
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """One SenML record as it stands in the pack; the fields are RFC 8428's labels."""
+
+    bn: str = ""
+    bt: Number | None = None
+    bu: str | None = None
+    bv: Number | None = None
+    bs: Number | None = None
+    bver: int | None = None
+    n: str = ""
+    u: str | None = None
+    v: Number | None = None
+    vs: str | None = None
+    vb: bool | None = None
+    vd: str | None = None
+    s: Number | None = None
+    t: Number = 0
+    ut: Number | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One resolved record. `time_ms`: UTC ms. `value`: number, or None where `text` or `data` holds it."""
+
+    channel: str
+    unit: str | None
+    time_ms: int
+    value: float | None
+    text: str | None = None
+    data: bytes | None = None
+    position: tuple[float, float] | None = None  # latitude, longitude in degrees, WGS-84
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """`boot`, `seq`: the device's own count, None where it keeps none. `sent_ms`: its clock at sending.
+    `server_time`: times were relative and `sent` was absent, so they rest on our clock."""
+
+    boot: int | None
+    seq: int | None
+    sent_ms: int | None
+    server_time: bool
+    records: tuple[Measured, ...]
+
+
+_decoder = msgspec.json.Decoder(list[Record], strict=True)
+
+
+def decode(payload: bytes, device: str, received_ms: int) -> Pack:
+    """`received_ms`: our clock, for relative times of a pack without `sent`."""
+    records = _parse(payload)
+    meta, measured = _split(records, device)
+    boot, seq, sent_ms = _identity(meta)
+    base_ms = received_ms if sent_ms is None else sent_ms
+    resolved = tuple(_resolve(record, channel, unit, time, base_ms) for record, channel, unit, time in measured)
+    relative = any(abs(time) < RELATIVE_BELOW for _, _, _, time in measured)
+    if not resolved:
+        raise WireError("empty_pack", "the pack has no record besides boot, seq and sent")
+    return Pack(boot, seq, sent_ms, relative and sent_ms is None, _join_positions(resolved))
+
+
+def _parse(payload: bytes) -> list[Record]:
+    if len(payload) > MAX_BYTES:
+        raise WireError("too_large", f"got {len(payload)} bytes, a pack has at most {MAX_BYTES}; send smaller packs")
+    try:
+        records = _decoder.decode(payload)
+    except RecursionError as error:
+        raise WireError("malformed_json", "the payload is nested too deeply for a SenML pack") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise WireError(*_why(payload, str(error))) from error
+    if len(records) > MAX_RECORDS:
+        raise WireError("too_large", f"got {len(records)} records, a pack has at most {MAX_RECORDS}")
+    return records
+
+
+def _why(payload: bytes, detail: str) -> tuple[str, str]:
+    if b"NaN" in payload or b"Infinity" in payload or "out of range" in detail:
+        return "not_a_number", "JSON has no NaN and no Infinity: leave the record out when the sensor has no value"
+    try:
+        msgspec.json.decode(payload)
+    except RecursionError:
+        return "malformed_json", "the payload is nested too deeply for a SenML pack"
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        if "truncated" in str(error):
+            return "truncated", "the payload ends in the middle of the pack"
+        return "malformed_json", f"not JSON: {error}"
+    return "malformed_senml", f"not a SenML pack: {detail}"
+
+
+Split = tuple[Record, str, str | None, float]
+
+
+def _split(records: list[Record], device: str) -> tuple[dict[str, Any], list[Split]]:
+    """Resolve base fields; boot, seq and sent go their own way."""
+    base_name, base_time, base_unit = "", 0.0, None
+    base_value = 0.0
+    meta: dict[str, Any] = {}
+    measured: list[Split] = []
+    for record in records:
+        base_name = record.bn or base_name
+        base_time = float(record.bt) if record.bt is not None else base_time
+        base_unit = record.bu or base_unit
+        base_value = float(record.bv) if record.bv is not None else base_value
+        channel = _channel(base_name + record.n, device)
+        if channel in META:
+            meta[channel] = record.v
+            continue
+        if not channel:
+            raise WireError("malformed_senml", "a record has no name (n or bn)")
+        if base_value and record.v is not None:
+            record = msgspec.structs.replace(record, v=record.v + base_value)
+        measured.append((record, channel, record.u or base_unit, base_time + record.t))
+    return meta, measured
+
+
+def _channel(name: str, device: str) -> str:
+    """The name without the device's own in front: bridges like to add it."""
+    if name.startswith(device) and name[len(device) : len(device) + 1] in ("/", ":"):
+        return name[len(device) + 1 :]
+    return name
+
+
+def _identity(meta: dict[str, Any]) -> tuple[int | None, int | None, int | None]:
+    boot, seq = _count(meta, "boot"), _count(meta, "seq")
+    if (boot is None) != (seq is None):
+        raise WireError("malformed_senml", "boot and seq come together: one without the other names no message")
+    sent = meta.get("sent")
+    if sent is None:
+        return boot, seq, None
+    if not math.isfinite(sent) or not 0 <= sent < 2**40:
+        raise WireError("impossible_time", f"sent is {sent}, want seconds since 1970")
+    return boot, seq, round(sent * 1000)
+
+
+def _count(meta: dict[str, Any], name: str) -> int | None:
+    value = meta.get(name)
+    if value is None:
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or not 0 <= value < 2**53:
+        raise WireError("malformed_senml", f"{name} is {value!r}, want a whole number from 0 to 2^53-1")
+    return value
+
+
+def _resolve(record: Record, channel: str, unit: str | None, time: float, base_ms: int) -> Measured:
+    if not abs(time) < 2**40:
+        raise WireError("impossible_time", f"the time of {channel} is {time}, want seconds since 1970")
+    time_ms = round(time * 1000) + (base_ms if abs(time) < RELATIVE_BELOW else 0)
+    if record.v is not None:
+        value = float(record.v)
+        if not math.isfinite(value):
+            raise WireError("not_a_number", f"{channel} is {record.v!r}, want a finite number")
+        return Measured(channel, unit, time_ms, value + 0.0)  # -0 becomes 0
+    if record.vb is not None:
+        return Measured(channel, unit, time_ms, float(record.vb))
+    if record.vs is not None:
+        return Measured(channel, unit, time_ms, None, text=record.vs)
+    if record.vd is not None:
+        return Measured(channel, unit, time_ms, None, data=_bytes(record.vd, channel))
+    if record.s is not None:
+        raise WireError("unsupported_value", f"{channel} carries a sum (s) and no value; send the value")
+    raise WireError("malformed_senml", f"{channel} has no value (v, vb, vs or vd)")
+
+
+def _join_positions(records: tuple[Measured, ...]) -> tuple[Measured, ...]:
+    """A latitude and a longitude of one time are one position: apart they name no place."""
+    halves: dict[int, dict[str, Measured]] = {}
+    for record in records:
+        if record.unit in ("lat", "lon") and record.value is not None:
+            halves.setdefault(record.time_ms, {})[record.unit] = record
+    whole = {time_ms: pair for time_ms, pair in halves.items() if len(pair) == 2}
+    if not whole:
+        return records
+    kept = [record for record in records if record.unit not in ("lat", "lon") or record.time_ms not in whole]
+    for time_ms, pair in whole.items():
+        latitude, longitude = pair["lat"].value or 0.0, pair["lon"].value or 0.0
+        kept.append(Measured("position", "deg", time_ms, None, position=(latitude, longitude)))
+    return tuple(kept)
+
+
+def _bytes(text: str, channel: str) -> bytes:
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise WireError("malformed_senml", f"{channel} has data (vd) that is not base64url") from error
