@@ -1,0 +1,1 @@
+"""Everything that leaves: EPCIS capture and queries, trace, exposure, verdict, proof, and the pages for people."""

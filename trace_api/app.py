@@ -1,0 +1,95 @@
+"""The application: routes, files and errors put together. No module-level state: everything comes in here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
+
+from ledger.reader import LogReader, open_log
+from trace_api import access, capture, lots, problems, pages_routes
+from trace_api.access import Databases
+from trace_api.problems import Problem
+from trace_api.proofs import OrganisationKey
+
+CONTENT_SECURITY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """`log_dir`: the logs' public files. `organisation_key`: for rebuilding sealed windows."""
+
+    public_url: str
+    log_dir: Path
+    organisation_key: OrganisationKey
+
+
+def create_app(databases: Databases, configuration: Configuration, now: Callable[[], datetime]) -> FastAPI:
+    app = FastAPI(
+        title="Suyuan 溯源",
+        version=version("suyuan"),
+        summary="Agricultural traceability and cold-chain evidence",
+        docs_url=None,
+        redoc_url=None,
+    )
+    problems.install(app)
+
+    def logs(organisation: str) -> LogReader | None:
+        return open_log(configuration.log_dir, organisation)
+
+    app.include_router(capture.router(databases))
+    app.include_router(lots.router(databases, logs, configuration.organisation_key, now))
+    app.include_router(pages_routes.router(databases, configuration.public_url, now))
+    _serve_logs(app, configuration.log_dir)
+    _serve_health(app, databases)
+
+    @app.middleware("http")
+    async def headers(request: Request, call_next: Callable[[Request], Any]) -> Response:
+        response: Response = await call_next(request)
+        response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY)
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        response.headers.setdefault("Referrer-Policy", "no-referrer")
+        return response
+
+    return app
+
+
+def _serve_logs(app: FastAPI, log_dir: Path) -> None:
+    """C2SP tlog-tiles: static files. Any web server may serve them instead of us."""
+
+    @app.get("/log/{log}/{path:path}", tags=["Ledger"], summary="A log's checkpoint, tiles and entry bundles")
+    def log_file(log: str, path: str) -> FileResponse:
+        root = (log_dir / log).resolve()
+        file = (root / path).resolve()
+        if root.parent != log_dir.resolve() or root not in file.parents or not file.is_file() or path.startswith("."):
+            raise Problem(404, "No such file in this log", "A log has /checkpoint, /vkey, /tile/<L>/<N>[.p/<W>] and /tile/entries/<N>[.p/<W>].")
+        fixed = path.startswith("tile/")
+        cache = "public, max-age=31536000, immutable" if fixed else "no-cache"
+        return FileResponse(
+            file, media_type="application/octet-stream" if fixed else "text/plain; charset=utf-8", headers={"Cache-Control": cache}
+        )
+
+
+def _serve_health(app: FastAPI, databases: Databases) -> None:
+    @app.get("/healthz", tags=["Health"], summary="The process answers")
+    def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["Health"], summary="The process can do its work")
+    def readyz() -> Response:
+        try:
+            with access.everybody(databases) as conn:
+                conn.execute("SELECT FROM published_organisation LIMIT 1")
+            return JSONResponse({"status": "ready"})
+        except psycopg.Error as error:
+            return JSONResponse({"status": "not ready", "reason": str(error)}, 503)

@@ -1,0 +1,125 @@
+"""Exposure and verdict of a portion: its stays joined with the sensors that were there, judged by `ingest.coldchain`.
+
+A mixed lot inherits what its inputs went through before mixing: each input's journey is judged in front of the
+portion's own, and the worst decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import cast
+
+import psycopg
+
+from ingest.coldchain.exposure import Exposure, expose
+from ingest.coldchain.limits import Position
+from ingest.coldchain.timeline import Leg, ObservedSeries
+from ingest.coldchain.verdict import Verdict, decide
+from ledger.genealogy import Portion, Span, Stay
+from trace_api.chain import Chain, Sensor, read_curve
+
+_WORST_FIRST = ("breach", "indeterminate", "compliant", "not_applicable")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """`exposure` covers the journey that decided: the worst input's before mixing, then the portion's own.
+    `inherited_from`: that input's lot, None where nothing was mixed."""
+
+    portion: Portion
+    exposure: Exposure
+    verdict: Verdict
+    inherited_from: str | None
+
+
+class Judge:
+    """Judges portions of one chain in one snapshot; a series is read once however many legs need it."""
+
+    def __init__(self, conn: psycopg.Connection, chain: Chain, now_ms: int) -> None:
+        self._conn, self._chain, self._now_ms = conn, chain, now_ms
+        self._curves: dict[tuple[int, int, int | None], ObservedSeries] = {}
+
+    def judge(self, portion: Portion) -> Judged:
+        own = self._legs(portion)
+        judged = [self._decide(portion, [*before, *own], lot) for lot, before in self._inherited(portion)]
+        if not judged:
+            judged = [self._decide(portion, own, None)]
+        return min(judged, key=lambda item: (_WORST_FIRST.index(item.verdict.state), -item.verdict.minutes_at_most))
+
+    def _decide(self, portion: Portion, legs: Sequence[Leg], inherited_from: str | None) -> Judged:
+        exposure = expose(legs)
+        return Judged(portion, exposure, decide(exposure, self._chain.limits), inherited_from)
+
+    def _inherited(self, portion: Portion) -> Iterator[tuple[str, list[Leg]]]:
+        """The journeys of what went in, up to the mixing."""
+        for item in portion.inputs:
+            used = [each for each in self._chain.genealogy.portions(item.lot) if each.name in item.portions]
+            for each in used[:1]:
+                yield item.lot, [leg for leg in self._legs(each) if leg.end_ms <= portion.start_ms]
+
+    def _legs(self, portion: Portion) -> list[Leg]:
+        """Cut where the surroundings, the stage or the holder change."""
+        end = min(portion.end_ms if portion.end_ms is not None else self._now_ms, self._now_ms)
+        holders = _capturing(portion)
+        edges = {portion.start_ms, end}
+        spans: tuple[Span | Stay, ...] = (*portion.stays, *portion.stages, *holders)
+        for span in spans:
+            edges |= {span.start_ms, span.end_ms if span.end_ms is not None else end}
+        inside = sorted(edge for edge in edges if portion.start_ms <= edge <= end)
+        return [self._leg(portion, holders, start, stop) for start, stop in pairwise(inside) if stop > start]
+
+    def _leg(self, portion: Portion, holders: Sequence[Span], start: int, end: int) -> Leg:
+        stays = [stay for stay in portion.stays if stay.start_ms <= start and (stay.end_ms is None or start < stay.end_ms)]
+        stage = _at(portion.stages, start) or "unknown"
+        product = self._chain.product_of(portion.lot)
+        outer = _outermost(stays, self._chain)
+        return Leg(
+            place=outer.place if outer else None,
+            place_kind=outer.kind if outer else "unknown",
+            holder=_at(holders, start) or "unknown",
+            stage=stage,
+            start_ms=start,
+            end_ms=end,
+            series=tuple(self._observed(sensor, portion) for sensor in self._sensors(stays, start, end)),
+            limits=tuple(limit for limit in self._chain.limits if product and limit.applies(product.rule_product, stage)),
+        )
+
+    def _sensors(self, stays: Sequence[Stay], start: int, end: int) -> Iterator[Sensor]:
+        for stay in stays:
+            for sensor in self._chain.sensors.get(stay.place, ()):
+                if sensor.since_ms < end and (sensor.until_ms is None or start < sensor.until_ms):
+                    yield sensor
+
+    def _observed(self, sensor: Sensor, portion: Portion) -> ObservedSeries:
+        """The series over as long as it was placed there, within the chain's own time."""
+        key = (sensor.series, sensor.since_ms, sensor.until_ms)
+        if key not in self._curves:
+            first = min(self._earliest(), portion.start_ms)
+            until = min(sensor.until_ms or self._now_ms, self._now_ms)
+            times, values = read_curve(self._conn, sensor, max(sensor.since_ms, first), until)
+            self._curves[key] = ObservedSeries(
+                str(sensor.series), cast(Position, sensor.position), times, values, sensor.interval_ms, sensor.accuracy_c, sensor.since_ms, sensor.until_ms
+            )
+        return self._curves[key]
+
+    def _earliest(self) -> int:
+        return min((fact.ms for fact in self._chain.genealogy.facts), default=0)
+
+
+def _capturing(portion: Portion) -> tuple[Span, ...]:
+    """Who had it, as far as everybody may know: the organisation that recorded the last step."""
+    events = [(round(item.event.event_time.timestamp() * 1000), item.organisation) for item in portion.journey]
+    ends = [start for start, _ in events[1:]] + [None]
+    return tuple(Span(organisation, start, end) for (start, organisation), end in zip(events, ends, strict=True))
+
+
+def _at(spans: Sequence[Span], time_ms: int) -> str | None:
+    return next((span.value for span in reversed(spans) if span.start_ms <= time_ms and (span.end_ms is None or time_ms < span.end_ms)), None)
+
+
+def _outermost(stays: Sequence[Stay], chain: Chain) -> Stay | None:
+    """What a person would call the place: a registered place or vehicle before a pallet."""
+    known = [stay for stay in stays if stay.place in chain.sites]
+    return known[-1] if known else next(iter(stays), None)

@@ -1,0 +1,227 @@
+"""`/api/v1`: trace, exposure, verdict and proof of anything with a code, and the excursions that were found.
+
+`{id}` is a GS1 Digital Link without its resolver (`01/{gtin}/10/{lot}`, `01/../10/../21/{serial}`, `00/{sscc}`) or any
+identifier, percent-encoded (a URN, a URI).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Response
+
+from ingest.coldchain.exposure import LegExposure, LimitExposure
+from ingest.coldchain.verdict import Reason, Verdict
+from ledger.epcis.events import event_to_json
+from ledger.genealogy import Portion
+from ledger.genealogy.trace import Trace, trace
+from ledger.reader import LogReader
+from trace_api import access
+from trace_api.access import Databases
+from trace_api.chain import Chain, identify, read_chain, to_datetime
+from trace_api.compliance import Judge, Judged
+from trace_api.proofs import OrganisationKey, Prover
+from trace_api.telling import journey_positions
+
+Direction = Literal["back", "forward", "both"]
+
+
+def router(
+    databases: Databases,
+    logs: Callable[[str], LogReader | None],
+    key: OrganisationKey,
+    now: Callable[[], datetime],
+) -> APIRouter:
+    routes = APIRouter(prefix="/api/v1", tags=["Lots"])
+
+    @contextmanager
+    def judging(code: str) -> Iterator[tuple[Any, Chain, list[Judged]]]:
+        with access.everybody(databases) as conn:
+            chain = read_chain(conn, identify(full(code)))
+            judge = Judge(conn, chain, round(now().timestamp() * 1000))
+            yield conn, chain, [judge.judge(portion) for portion in chain.portions]
+
+    @routes.get("/lots/{code:path}/trace", summary="Every event behind or ahead of a lot, unit or box, in time order")
+    def lot_trace(
+        code: str,
+        direction: Annotated[Direction, Query(description="back: what it came from; forward: where it went")] = "both",
+        depth: Annotated[int, Query(ge=1, le=50, description="How many transformations to follow")] = 20,
+        limit: Annotated[int, Query(ge=1, le=5000, description="At most so many events")] = 1000,
+    ) -> dict[str, Any]:
+        with access.everybody(databases) as conn:
+            chain = read_chain(conn, identify(full(code)))
+        events = [fact.recorded for fact in chain.genealogy.facts]
+        return _trace_document(chain, trace(chain.identifier.uri, direction, events, max_depth=depth, max_events=limit), direction)
+
+    @routes.get("/lots/{code:path}/exposure", summary="Temperature through every leg, by portion")
+    def lot_exposure(code: str) -> dict[str, Any]:
+        with judging(code) as (_, chain, judged):
+            return {"id": chain.identifier.uri, "portions": [_exposure_document(item) for item in judged]}
+
+    @routes.get("/lots/{code:path}/verdict", summary="Compliant, breach, indeterminate or not applicable, and why")
+    def lot_verdict(code: str) -> dict[str, Any]:
+        with judging(code) as (_, chain, judged):
+            order = ("breach", "indeterminate", "compliant", "not_applicable")
+            worst = min(judged, key=lambda item: order.index(item.verdict.state))
+            return {
+                "id": chain.identifier.uri,
+                "worst": _verdict_document(worst.verdict),
+                "portions": [_portion_document(item.portion) | _verdict_document(item.verdict) for item in judged],
+            }
+
+    @routes.get("/lots/{code:path}/proof", summary="Evidence file (suyuan-evidence/v1): verifies offline")
+    def lot_proof(code: str) -> Response:
+        with judging(code) as (conn, chain, judged):
+            positions = [item.position for item in journey_positions(chain) if item.position is not None]
+            evidence = Prover(conn, logs, key).prove(chain, positions, judged[0])
+        return Response(
+            evidence.to_json(),
+            media_type="application/json",
+            headers={"Content-Disposition": 'inline; filename="suyuan-evidence.json"', "Cache-Control": "no-store"},
+        )
+
+    @routes.get("/excursions", summary="Excursions found, newest first")
+    def excursions(
+        state: Annotated[Literal["open", "closed", "merged", "void"] | None, Query()] = None,
+        until: Annotated[datetime | None, Query(description="Only those triggered by then (measured time)")] = None,
+        after: Annotated[int | None, Query(description="Page on: excursions with a smaller id")] = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    ) -> dict[str, Any]:
+        with access.everybody(databases) as conn:
+            rows = conn.execute(
+                _EXCURSIONS, {"state": state, "until": until, "after": after, "limit": limit}
+            ).fetchall()
+        found = [dict(zip(_EXCURSION_FIELDS, row, strict=True)) for row in rows]
+        return {"excursions": found, "next": found[-1]["id"] if len(found) == limit else None}
+
+    return routes
+
+
+_EXCURSION_FIELDS = (
+    "id", "state", "version", "organisation", "series", "channel", "device_model", "limit_id", "limit_version", "start", "trigger", "end",
+    "closed_by", "extreme_c", "minutes_at_least", "minutes_at_most", "degree_minutes", "merged_into", "opened_at",
+)  # fmt: skip
+
+_EXCURSIONS = """
+SELECT excursion.id, excursion.state, excursion.version, excursion.organisation, series.uuid::text, series.channel, series.model,
+       excursion.limit_id, excursion.limit_version, excursion.start_time, excursion.trigger_time, excursion.end_time, excursion.closed_by,
+       excursion.extreme, excursion.minutes_at_least, excursion.minutes_at_most, excursion.degree_minutes, excursion.merged_into,
+       excursion.opened_at
+FROM published_excursion AS excursion JOIN published_series AS series ON series.id = excursion.series_id
+WHERE (%(state)s::text IS NULL OR excursion.state = %(state)s::text)
+  AND (%(until)s::timestamptz IS NULL OR excursion.trigger_time <= %(until)s::timestamptz)
+  AND (%(after)s::bigint IS NULL OR excursion.id < %(after)s::bigint)
+ORDER BY excursion.id DESC LIMIT %(limit)s
+"""
+
+
+def full(code: str) -> str:
+    """A Digital Link path gets its resolver back; anything else is an identifier as it stands."""
+    return f"https://id.gs1.org/{code}" if code.split("/", 1)[0].isdigit() and "/" in code else code
+
+
+def _trace_document(chain: Chain, found: Trace, direction: str) -> dict[str, Any]:
+    return {
+        "id": chain.identifier.uri,
+        "direction": direction,
+        "truncated": found.truncated,
+        "events": [
+            {"position": item.position, "organisation": item.organisation, "event": event_to_json(item.event)} for item in found.events
+        ],
+        "edges": [{"from": edge.source, "to": edge.target, "kind": edge.kind} for edge in found.edges],
+        "portions": [_portion_document(portion) for portion in chain.portions],
+        "places": {
+            site.id: {"name": {"zh": site.name.zh, "en": site.name.en}, "kind": site.kind, "region": site.region,
+                      "latitude": site.latitude, "longitude": site.longitude}
+            for site in chain.sites.values()
+        },
+        "organisations": {name: {"zh": text.zh, "en": text.en} for name, text in chain.organisations.items()},
+    }  # fmt: skip
+
+
+def _portion_document(portion: Portion) -> dict[str, Any]:
+    return {
+        "lot": portion.lot,
+        "unit": portion.unit,
+        "quantity": portion.quantity,
+        "uom": portion.uom,
+        "stage": portion.stage,
+        "place": portion.place,
+        "start": to_datetime(portion.start_ms),
+        "end": None if portion.end_ms is None else to_datetime(portion.end_ms),
+        "ending": portion.ending,
+        "containers": [
+            {"id": span.value, "start": to_datetime(span.start_ms), "end": None if span.end_ms is None else to_datetime(span.end_ms)}
+            for span in portion.containers
+        ],
+        "inputs": [{"lot": item.lot, "quantity": item.quantity, "uom": item.uom, "share": item.share} for item in portion.inputs],
+    }
+
+
+def _exposure_document(item: Judged) -> dict[str, Any]:
+    exposure = item.exposure
+    return _portion_document(item.portion) | {
+        "inherited_from": item.inherited_from,
+        "minutes": exposure.minutes,
+        "minutes_measured": exposure.minutes_measured,
+        "minutes_unobserved": exposure.minutes_unobserved,
+        "min_c": exposure.min_c,
+        "max_c": exposure.max_c,
+        "mean_kinetic_c": exposure.mean_kinetic_c,
+        "limits": [_limit_document(limit) for limit in exposure.limits],
+        "legs": [_leg_document(leg) for leg in exposure.legs],
+    }
+
+
+def _leg_document(exposed: LegExposure) -> dict[str, Any]:
+    leg = exposed.leg
+    return {
+        "place": leg.place,
+        "holder": leg.holder,
+        "stage": leg.stage,
+        "start": to_datetime(leg.start_ms),
+        "end": to_datetime(leg.end_ms),
+        "minutes_measured": exposed.minutes_measured,
+        "minutes_unobserved": exposed.minutes_unobserved,
+        "min_c": exposed.min_c,
+        "max_c": exposed.max_c,
+        "limits": [_limit_document(limit) for limit in exposed.limits],
+        "series": [
+            {"position": series.position, "readings": series.readings, "min_c": series.min_c, "max_c": series.max_c, "mean_c": series.mean_c}
+            for series in exposed.series
+        ],
+    }
+
+
+def _limit_document(found: LimitExposure) -> dict[str, Any]:
+    return {
+        "limit_id": found.limit.id,
+        "limit_version": found.limit.version,
+        "minutes": found.minutes,
+        "minutes_unobserved": found.minutes_unobserved,
+        "minutes_out_at_least": found.minutes_out_at_least,
+        "minutes_out_at_most": found.minutes_out_at_most,
+        "degree_minutes": found.area_c_min,
+    }
+
+
+def _verdict_document(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "verdict": verdict.state,
+        "headline": {"zh": verdict.headline.zh, "en": verdict.headline.en},
+        "detail": {"zh": verdict.detail.zh, "en": verdict.detail.en},
+        "minutes_at_least": verdict.minutes_at_least,
+        "minutes_at_most": verdict.minutes_at_most,
+        "reasons": [_reason_document(reason) for reason in verdict.reasons],
+        "way_out": None if verdict.way_out is None else _reason_document(verdict.way_out),
+        "rule": None if verdict.limit is None else verdict.limit.snapshot(),
+    }
+
+
+def _reason_document(reason: Reason) -> dict[str, Any]:
+    return {"code": reason.code, "text": {"zh": reason.text.zh, "en": reason.text.en}, "numbers": dict(reason.numbers)}
+
+
