@@ -1,0 +1,115 @@
+"""Real servers for the tests, and the last lines of a run, which say what was counted and what could not run
+here.
+
+- `database`: an empty, migrated database of one's own, once on plain PostgreSQL and once on TimescaleDB. A
+  test that is about one of them says `@pytest.mark.editions("plain")`.
+- `mqtt_broker`: Mosquitto, which the test may kill and restart.
+- `browser`: Chromium; a test opens its own context in it.
+- `service_environment(...)`: what a service started as a process of its own gets for an environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import vectors
+from tests.servers.databases import Database
+from tests.servers.mosquitto import Broker, mosquitto_broker
+from tests.servers.session import EDITIONS, Servers
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+SERVERS = pytest.StashKey[Servers]()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Runs whatever uses `database`, itself or through another fixture, once on each edition."""
+    if "database" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("editions")
+        metafunc.parametrize("database", marker.args if marker else EDITIONS, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def servers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """The session's servers; a test asks for `database`, `mqtt_broker` or `browser` instead."""
+    running = Servers(tmp_path_factory.mktemp("servers"))
+    request.config.stash[SERVERS] = running
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Database]:
+    """An empty database at this release's schema, dropped after the test."""
+    with servers.template(request.param).clone() as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def mqtt_broker(servers: Servers) -> Iterator[Broker]:
+    """A broker that nobody has spoken to yet."""
+    with ExitStack() as stack:
+        yield servers.enter(stack, "mosquitto", mosquitto_broker)
+
+
+@pytest.fixture(scope="module")
+def browser(servers: Servers) -> Iterator[Browser]:
+    """Chromium. For a module, not the session: while Playwright runs, its event loop counts as this
+    thread's."""
+    from tests.servers.chromium import chromium_browser  # most runs need no Playwright
+
+    with ExitStack() as stack:
+        yield servers.enter(stack, "chromium", chromium_browser)
+
+
+@pytest.fixture(scope="session")
+def service_environment() -> Callable[..., dict[str, str]]:
+    """Builds the environment of a service that runs as a process of its own. See
+    `build_service_environment`."""
+    return build_service_environment
+
+
+def build_service_environment(
+    database: Database, broker: Broker | None, data_dir: Path, role: str, **settings: str
+) -> dict[str, str]:
+    """The machine's environment with ours put in its place: no `SUYUAN_*` and no `PG*` of the caller's comes
+    through, and the database URL is the role's, so that the owner's password is nowhere in it. `settings` are
+    further ones, named without their prefix: `public_url="http://…"`."""
+    ours = {"database_url": database.service(role), "data_dir": str(data_dir), **settings}
+    if broker is not None:
+        ours["mqtt_url"] = broker.url
+    theirs = {name: value for name, value in os.environ.items() if not name.startswith(("SUYUAN_", "PG"))}
+    return theirs | {f"SUYUAN_{name.upper()}": value for name, value in ours.items()}
+
+
+def whole_suite(config: pytest.Config) -> bool:
+    """False where the caller asked for some of the tests only: then no floor holds."""
+    chosen = config.option.keyword or config.option.markexpr or config.option.deselect
+    return not chosen and config.args_source is not pytest.Config.ArgsSource.ARGS
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Fails a run of everything in which fewer vector cases ran than the floor says."""
+    if exitstatus == pytest.ExitCode.OK and whole_suite(session.config) and vectors.shortfalls():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> Generator[None]:
+    """Writes the last lines, after pytest's own summary of what failed."""
+    yield
+    running = config.stash.get(SERVERS, None)
+    for line in running.lines() if running else []:
+        terminalreporter.write_line(line)
+    terminalreporter.write_line(vectors.report())
+    for line in vectors.shortfalls() if whole_suite(config) else []:
+        terminalreporter.write_line(line, red=True)

@@ -1,0 +1,82 @@
+"""The servers of one run: each started when it is first asked for, all stopped at the end.
+
+Place in the line: the one object that the fixtures in `tests/conftest.py` share.
+Contract: what did not come up is not tried again, and every test that wanted it has the same outcome: skipped
+where this machine cannot have the server, failed where it should. `lines` says at the end what ran and what
+did not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import pytest
+
+from tests.servers import ServerError, ServerUnavailable
+from tests.servers.databases import Template
+from tests.servers.plain import plain_server
+from tests.servers.timescale import timescale_server
+
+EDITIONS = {"plain": plain_server, "timescale": timescale_server}
+
+T = TypeVar("T")
+
+
+class Servers:
+    """`logs` is the folder for the servers' logs, which stays after the run."""
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._stack = ExitStack()
+        self._templates: dict[str, Template] = {}
+        self._started: dict[str, str] = {}
+        self._failed: dict[str, ServerError] = {}
+        self._skipped: Counter[str] = Counter()
+
+    def template(self, edition: str) -> Template:
+        """The migrated template on the edition's server."""
+        if edition not in self._templates:
+            self._templates[edition] = self._migrated(edition)
+        return self._templates[edition]
+
+    def _migrated(self, edition: str) -> Template:
+        server = self.enter(self._stack, edition, EDITIONS[edition])
+        begun = time.monotonic()
+        template = Template(server)
+        self._stack.callback(template.drop)
+        self._started[edition] += f" ({server.version}), migrated in {time.monotonic() - begun:.1f} s"
+        return template
+
+    def enter(self, stack: ExitStack, name: str, server: Callable[[Path], AbstractContextManager[T]]) -> T:
+        """Starts a server for as long as `stack` lasts. Skips the test where this machine cannot have it."""
+        if name in self._failed:
+            self._refuse(self._failed[name])
+        begun = time.monotonic()
+        try:
+            running = stack.enter_context(server(self._logs))
+        except ServerError as error:
+            self._failed[name] = error
+            self._refuse(error)
+        self._started.setdefault(name, f"{name} up in {time.monotonic() - begun:.1f} s")
+        return running
+
+    def _refuse(self, error: ServerError) -> NoReturn:
+        if isinstance(error, ServerUnavailable):
+            self._skipped[str(error)] += 1
+            pytest.skip(str(error))
+        raise error
+
+    def lines(self) -> list[str]:
+        """What ran, in one line, and one line for each server that was not to be had, with the tests it
+        cost."""
+        ran = [f"servers: {'; '.join(self._started.values())}"] if self._started else []
+        return ran + [f"skipped: {tests} tests without {reason}" for reason, tests in self._skipped.items()]
+
+    def stop(self) -> None:
+        """Stops every server, the last one started first."""
+        self._stack.close()

@@ -1,0 +1,93 @@
+"""PostgreSQL with TimescaleDB (Apache edition), out of the Debian 13 root.
+
+Place in the line: the second edition of the `database` fixture in `tests/conftest.py`.
+Contract: a fresh cluster for each session, in memory and in the server's own namespace, so that nothing of it
+is left however the session ends. Where we are not root on Debian: what `SUYUAN_TEST_DATABASE_URL` names,
+which must be the connection string of a superuser to a server that preloads TimescaleDB; it wins where it is
+set.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+from deploy.stack.ports import free_port
+from tests.servers import ServerError, ServerUnavailable
+from tests.servers.debian_root import debian_root
+from tests.servers.namespace import Contained
+from tests.servers.postgres import (
+    INITDB,
+    SETTINGS,
+    PostgresServer,
+    describe,
+    options,
+    owner_conninfo,
+    wait_until_ready,
+)
+
+# Sockets, data and the server's lock all lie in these two, both of which vanish with the namespace.
+_IN_MEMORY = ("/var/lib/postgresql", "/run/postgresql")
+_START = """
+set -e
+umask 077
+data=/var/lib/postgresql/data bin=/usr/lib/postgresql/17/bin password=$1 initdb=$2; shift 2
+echo "$password" > /var/lib/postgresql/password
+"$bin/initdb" --pgdata="$data" --pwfile=/var/lib/postgresql/password $initdb
+exec "$bin/postgres" -D "$data" "$@"
+"""
+
+# Schedulers would sit in every database that has the extension, the template too, and one connection is
+# enough to stop it from being cloned. The Apache edition has no jobs for them to run.
+_TIMESCALE_SETTINGS = {
+    "shared_preload_libraries": "timescaledb",
+    "timescaledb.telemetry_level": "off",
+    "timescaledb.max_background_workers": "0",
+    "unix_socket_directories": "/run/postgresql",
+}
+
+
+@contextmanager
+def timescale_server(logs: Path) -> Iterator[PostgresServer]:
+    """A running server with TimescaleDB. Its log is `timescale.log` in the folder `logs`."""
+    named = os.environ.get("SUYUAN_TEST_DATABASE_URL")
+    if named:
+        yield _named_server(named)
+        return
+    try:
+        root = debian_root()
+    except ServerUnavailable as missing:
+        raise ServerUnavailable(
+            f"TimescaleDB: {missing} and SUYUAN_TEST_DATABASE_URL names no server"
+        ) from missing
+    port, password, log = free_port(), secrets.token_hex(16), logs / "timescale.log"
+    settings = {**SETTINGS, **_TIMESCALE_SETTINGS, "port": str(port)}
+    command = ["/bin/sh", "-c", _START, "sh", password, " ".join(INITDB), *options(settings)]
+    server = Contained(root, "postgres", command, log, in_memory=_IN_MEMORY)
+    try:
+        yield wait_until_ready("timescale", owner_conninfo(port, password), within_s=60, log=log)
+    finally:
+        if server.running():
+            server.stop(
+                signal.SIGINT, patience_s=20
+            )  # "fast": clients are cut off, the server closes down in order
+
+
+def _named_server(conninfo: str) -> PostgresServer:
+    try:
+        server = describe("timescale", conninfo)
+    except psycopg.Error as refusal:
+        raise ServerError(
+            f"the server that SUYUAN_TEST_DATABASE_URL names does not answer: {refusal}"
+        ) from refusal
+    if "TimescaleDB" not in server.version:
+        raise ServerUnavailable(
+            f"TimescaleDB: SUYUAN_TEST_DATABASE_URL names plain PostgreSQL {server.version}"
+        )
+    return server

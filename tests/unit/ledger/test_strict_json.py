@@ -1,0 +1,97 @@
+"""One value, one spelling: RFC 8785 by other people's vectors, our stricter profile by properties."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.errors import EntryError
+from ledger.strict_json import MAX_INTEGER, canonical, read_json, read_strict, strict
+from tests.vectors import count_vectors, vector_path
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-MAX_INTEGER, MAX_INTEGER) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=4),
+    max_leaves=12,
+)  # fmt: skip
+
+
+def test_rfc_8785_vectors() -> None:
+    folder = vector_path("ledger/jcs") / "testdata"
+    for file in sorted((folder / "input").glob("*.json")):
+        made = canonical(read_json(file.read_bytes()))
+        assert made == (folder / "output" / file.name).read_bytes()
+        assert made == bytes.fromhex((folder / "outhex" / f"{file.stem}.txt").read_text())
+        assert canonical(read_json(made)) == made
+        count_vectors(2)
+
+
+@given(JSON)
+def test_canonical_bytes_read_back_to_themselves(value: object) -> None:
+    data = canonical(value)
+    assert canonical(read_json(data)) == data
+    assert json.loads(data, parse_int=float) == value
+
+
+@given(JSON)
+def test_the_order_of_keys_does_not_matter(value: object) -> None:
+    if isinstance(value, dict):
+        assert canonical(dict(reversed(value.items()))) == canonical(value)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(1e21, b"1e+21"), (1e20, b"100000000000000000000"), (6.214071690571839e16, b"62140716905718390"), (10**23, b"1e+23"),
+     (2**60, b"1152921504606847000"), (10**20, b"100000000000000000000"), (2**53, b"9007199254740992"),
+     (-0.0, b"0"), (1e-7, b"1e-7"), (5e-324, b"5e-324"), (0.000001, b"0.000001"), (333333333.33333329, b"333333333.3333333")],
+)  # fmt: skip
+def test_numbers_are_doubles(number: float, text: bytes) -> None:
+    assert canonical(number) == text
+    assert float(text) == float(number)
+
+
+@pytest.mark.parametrize(
+    "value", [2**53 + 1, 10**400, math.nan, math.inf, "\ud800", {"\ud800": 1}, {1: 2}, b"x", {1, 2}]
+)
+def test_what_has_no_canonical_form_is_refused(value: object) -> None:
+    with pytest.raises(EntryError):
+        canonical(value)
+
+
+@pytest.mark.parametrize("value", [1.0, 2**53, -(2**53), "e\u0301", {"e\u0301": 1}, [[1.5]]])
+def test_the_strict_profile_refuses_more(value: object) -> None:
+    canonical(value)
+    with pytest.raises(EntryError):
+        strict(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        '{"a":1,"a":1}',
+        "NaN",
+        "-Infinity",
+        "1e999",
+        '"\\ud800"',
+        "[" * 100_000,
+        "1" * 5000,
+        "\ufeff1",
+    ],
+)
+def test_ambiguous_or_broken_text_is_refused(text: str) -> None:
+    with pytest.raises(EntryError):
+        read_json(text)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_strict_json_or_an_error(data: bytes) -> None:
+    try:
+        value = read_strict(data)
+    except EntryError:
+        return
+    assert strict(value) == data
