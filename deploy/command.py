@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -93,39 +94,41 @@ def migrate(database_url: str | None) -> None:
 @follow_parent
 def ingest(follow_parent: bool) -> None:
     """Take what devices send over MQTT into the database. Start more for more throughput."""
-    _serve("run_ingest", follow_parent)
+    _serve("ingest", follow_parent)
 
 
 @main.command()
 @follow_parent
 def jobs(follow_parent: bool) -> None:
     """Project events, detect excursions, seal windows, keep roll-ups. A second one is a spare."""
-    _serve("run_jobs", follow_parent)
+    _serve("jobs", follow_parent)
 
 
 @main.command()
 @follow_parent
 def sequencer(follow_parent: bool) -> None:
     """Give recorded events their place in the logs and publish signed checkpoints. A second one is a spare."""
-    _serve("run_sequencer", follow_parent)
+    _serve("sequencer", follow_parent)
 
 
 @main.command()
 @follow_parent
 def api(follow_parent: bool) -> None:
     """Serve the pages, the API and the logs' files over HTTP."""
-    _serve("run_api", follow_parent)
+    _serve("api", follow_parent)
 
 
 def _serve(name: str, follow_parent: bool) -> None:
     import psycopg
 
-    from deploy import services
     from deploy.migrate import SchemaMismatch
+    from deploy.services import process
 
-    services.log_to_stderr()
+    process.log_to_stderr()
+    # Each service's room is loaded only where it runs: a worker needs no web framework.
+    service = importlib.import_module(f"deploy.services.{name}")
     try:
-        getattr(services, name)(Settings(), services.stop_event(follow_parent))
+        service.run(Settings(), process.stop_event(follow_parent))
     except (SchemaMismatch, psycopg.OperationalError) as error:
         raise click.ClickException(str(error)) from error
 
@@ -136,11 +139,11 @@ def _serve(name: str, follow_parent: bool) -> None:
 @follow_parent
 def simulate(seed: int, progress: bool, follow_parent: bool) -> None:
     """Play the simulated world over MQTT: 36 hours fast, then in real time."""
-    from deploy import services
+    from deploy.services import process
     from deploy.simulation import run_simulation
 
-    services.log_to_stderr()
-    run_simulation(Settings(), seed, services.stop_event(follow_parent), progress)
+    process.log_to_stderr()
+    run_simulation(Settings(), seed, process.stop_event(follow_parent), progress)
 
 
 @main.command()

@@ -1,8 +1,9 @@
 """The weather of one June stretch in Zhejiang: outdoor temperature and sunshine, by the local hour.
 
-Contract: arrays on the model's own time grid, the same for the same generator state; never a bare curve, since
-clouds and showers move both temperature and sun. Levels: Hangzhou and Xianju in mid June, daily mean about
-25.5 °C, daily range about 8 °C, coldest at 5 and warmest at 14 to 15 o'clock, sunrise near 5 and sunset near 19.
+Contract: arrays on the model's own time grid, the same for the same generator state; never a bare curve,
+since clouds and showers move both temperature and sun. Levels: Hangzhou and Xianju in mid June, daily mean
+about 25.5 °C, daily range about 8 °C, coldest at 5 and warmest at 14 to 15 o'clock, sunrise near 5 and sunset
+near 19.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ class Weather:
 
 
 def make_weather(rng: np.random.Generator, start: datetime, steps: int, step_s: int) -> Weather:
-    """`start`: aware. Draws a mean, a range and slow clouds; the curve of the day is sunrise-driven, not symmetric."""
+    """`start`: aware. Draws a mean, a range and slow clouds; the curve of the day is sunrise-driven, not
+    symmetric."""
     local = start.astimezone(LOCAL)
     hour = (local.hour + local.minute / 60 + local.second / 3600 + np.arange(steps) * step_s / 3600) % 24
     mean_c, range_c = 25.5 + rng.uniform(-1.8, 1.8), 8.0 + rng.uniform(-2.0, 1.5)
@@ -39,7 +41,8 @@ def make_weather(rng: np.random.Generator, start: datetime, steps: int, step_s: 
 
 
 def _day_shape(hour: FloatArray) -> FloatArray:
-    """0 at the coldest hour, 1 at the warmest: rises with the sun from 5, holds past noon, decays after 17."""
+    """0 at the coldest hour, 1 at the warmest: rises with the sun from 5, holds past noon, decays after
+    17."""
     rising = np.sin(np.pi / 2 * np.clip((hour - 5.0) / 9.5, 0.0, 1.0)) ** 1.3
     evening = np.where(hour >= 5.0, hour - 17.0, hour + 7.0)
     falling = np.exp(-np.clip(evening, 0.0, None) / 5.5)
@@ -50,7 +53,8 @@ def _day_shape(hour: FloatArray) -> FloatArray:
 
 
 def _slow_noise(rng: np.random.Generator, steps: int, step_s: int, correlation_s: float) -> FloatArray:
-    """Zero mean, unit variance, forgetting with `correlation_s`: nodes half that far apart, joined smoothly."""
+    """Zero mean, unit variance, forgetting with `correlation_s`: nodes half that far apart, joined
+    smoothly."""
     every = correlation_s / 2
     count = int(steps * step_s / every) + 3
     keep = float(np.exp(-0.5))

@@ -1,9 +1,9 @@
 """What measures in the world: where each probe lies, what it reads, and how its packs are sent.
 
-In the line: model -> devices -> messages. Contract: a device samples on its own phase of its own clock, adds its
-own bias and noise, rounds to its own step, and numbers its packs from 1 within one boot; a pack waits while there is
-no signal and is lost with its number when memory runs over. The same world gives the same bytes, whatever is asked
-of it first: noise is drawn by device and hour.
+In the line: model -> devices -> messages. Contract: a device samples on its own phase of its own clock, adds
+its own bias and noise, rounds to its own step, and numbers its packs from 1 within one boot; a pack waits
+while there is no signal and is lost with its number when memory runs over. The same world gives the same
+bytes, whatever is asked of it first: noise is drawn by device and hour.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Probe:
     quantity: str
     unit: str
     reads: Source
-    placement: Placement | None
+    placement: Placement
     registered: Source
     digits: int = 1
     active: Window = (0.0, float(LIFETIME_S))
@@ -106,7 +106,8 @@ class _Sample:
 
 
 def packs(device: Device, model: Model, seed: int, start: datetime) -> Iterator[SentPack]:
-    """Every pack the device ever sends, in the order of sending; the model runs ahead only as far as asked."""
+    """Every pack the device ever sends, in the order of sending; the model runs ahead only as far as
+    asked."""
     seq = 0
     for block in range(int(device.active[0] // _BLOCK_S), int(np.ceil(device.active[1] / _BLOCK_S))):
         begin = float(block * _BLOCK_S)

@@ -1,8 +1,9 @@
-"""From the tree to the cold store, as events: harvest, weighing, pre-cooling, the run with its cull, load units.
+"""From the tree to the cold store, as events: harvest, weighing, pre-cooling, the run with its cull, load
+units.
 
-In the line: plan -> these steps -> journey. Contract: captured by the co-op; the 承诺达标合格证 appears twice in the
-run (`certificationInfo` for its meaning, the transaction `cert` so that it can be queried), with the record itself
-in the `ilmd`; what is picked on the slope is told when the phone is back on the road.
+In the line: plan -> these steps -> journey. Contract: captured by the co-op; the 承诺达标合格证 appears twice
+in the run (`certificationInfo` for its meaning, the transaction `cert` so that it can be queried), with the
+record itself in the `ilmd`; what is picked on the slope is told when the phone is back on the road.
 """
 
 from __future__ import annotations

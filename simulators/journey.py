@@ -1,8 +1,8 @@
 """The whole chain in the order of sending: where probes are, then farm, road, market, retail.
 
-In the line: plan and devices -> steps -> messages. Contract: a placement is an AssociationEvent and nothing else,
-one for each channel; what a former world left installed or unsold is removed and cleared before a new one begins,
-else two worlds in one database would hold the same room with the same probe.
+In the line: plan and devices -> steps -> messages. Contract: a placement is an AssociationEvent and nothing
+else, one for each channel; what a former world left installed or unsold is removed and cleared before a new
+one begins, else two worlds in one database would hold the same room with the same probe.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def clearing(former: Plan, devices: tuple[Device, ...], at_s: float) -> tuple[St
     found: list[Step] = []
     for device in devices:
         for probe in device.probes:
-            if probe.placement is not None and probe.placement.removed_at is None:
+            if probe.placement.removed_at is None:
                 event = _association(forms, device, probe, "removing", at_s)
                 found.append(_at_once(_terminal_of(device.organisation), event, len(found)))
     epcs_at = {
@@ -57,33 +57,29 @@ def _at_once(terminal: str, event: Event, place_in_line: int) -> Step:
 
 
 def _placements(forms: Forms, devices: tuple[Device, ...]) -> Iterator[Step]:
-    """Fixed probes on the first morning, a logger with its load unit; a removal where one is found misplaced."""
+    """Fixed probes on the first morning, a logger with its load unit; a removal where one is found
+    misplaced."""
     for device in devices:
         terminal = _terminal_of(device.organisation)
         for probe in device.probes:
-            placement = probe.placement
-            if placement is None:
-                continue
-            moments = [("installing", placement.from_s)]
-            if placement.removed_at is not None:
-                moments.append(("removing", placement.removed_at))
+            moments = [("installing", probe.placement.from_s)]
+            if probe.placement.removed_at is not None:
+                moments.append(("removing", probe.placement.removed_at))
             for biz_step, at_s in moments:
                 event = _association(forms, device, probe, biz_step, at_s)
                 yield forms.step(f"{biz_step} {device.id} {probe.channel}", at_s, terminal, event)
 
 
 def _association(forms: Forms, device: Device, probe: Probe, biz_step: str, at_s: float) -> Event:
-    placement = probe.placement
-    assert placement is not None
     extension = {"suyuan:channel": probe.channel}
-    if placement.position is not None:
-        extension["suyuan:probePosition"] = placement.position
+    if probe.placement.position is not None:
+        extension["suyuan:probePosition"] = probe.placement.position
     return forms.event(
         "AssociationEvent",
         f"{biz_step} {device.id} {probe.channel}",
         at_s,
         {"action": "ADD" if biz_step == "installing" else "DELETE", "bizStep": biz_step},
-        {"parentID": placement.parent, "childEPCs": [device.giai]},
+        {"parentID": probe.placement.parent, "childEPCs": [device.giai]},
         extension,
     )
 

@@ -18,7 +18,8 @@ _EVENTS: Final = UUID("6f1d3c1e-5a52-5c0b-9a53-7d5e6f0c2b11")
 
 
 def check_digit(digits: str) -> str:
-    """The modulo 10 check digit over `digits`, weights 3 and 1 from the right. Source: GS1 General Specifications 7.9."""
+    """The modulo 10 check digit over `digits`, weights 3 and 1 from the right. Source: GS1 General
+    Specifications 7.9."""
     weighted = sum(int(digit) * (3 if place % 2 == 0 else 1) for place, digit in enumerate(reversed(digits)))
     return str(-weighted % 10)
 
@@ -64,5 +65,6 @@ def lot_uri(gtin14: str, lot: str) -> str:
 
 
 def event_id(seed: int, start: datetime, step: str) -> str:
-    """The same step of the same world has the same identity for ever: a replay is a duplicate, not a second event."""
+    """The same step of the same world has the same identity for ever: a replay is a duplicate, not a second
+    event."""
     return f"urn:uuid:{uuid5(_EVENTS, f'{seed}/{start.isoformat()}/{step}')}"

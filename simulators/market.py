@@ -1,8 +1,9 @@
-"""At the wholesale market, as events: unloading, the gate check, the part refused, acceptance, one rapid test.
+"""At the wholesale market, as events: unloading, the gate check, the part refused, acceptance, one rapid
+test.
 
-In the line: plan -> these steps -> journey. Contract: the market captures what it does, the stall what it takes in;
-a refused part is split off first and judged after, since a class quantity cannot carry two states; ownership passes
-with `accepting`, to the stall and not to the market.
+In the line: plan -> these steps -> journey. Contract: the market captures what it does, the stall what it
+takes in; a refused part is split off first and judged after, since a class quantity cannot carry two states;
+ownership passes with `accepting`, to the stall and not to the market.
 """
 
 from __future__ import annotations

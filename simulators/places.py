@@ -1,13 +1,15 @@
 """Where the world is: parties, places, vehicles, and the road from Xianju to Hangzhou.
 
-Places, roads and their coordinates are real (WGS-84, from public maps, to about a kilometre on the road);
-the companies are invented. The road is the one a truck takes: S28 (Taizhou-Jinhua) to the Baita junction,
-S26 (Zhuji-Yongjia) through the Shuangfeng tunnel into Pan'an and down to Zhuji, G60 and Hangzhou's ring to Gouzhuang.
+Places, roads and their coordinates are real (WGS-84, from public maps, to about a kilometre on the road); the
+companies are invented. The road is the one a truck takes: S28 (Taizhou-Jinhua) to the Baita junction, S26
+(Zhuji-Yongjia) through the Shuangfeng tunnel into Pan'an and down to Zhuji, G60 and Hangzhou's ring to
+Gouzhuang.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import asin, cos, radians, sin, sqrt
 from typing import Final
 
@@ -254,7 +256,7 @@ def distance_km(a: tuple[float, float], b: tuple[float, float]) -> float:
 def _milestones_km() -> dict[str, float]:
     total = 0.0
     milestones = {WAYPOINTS[0][0]: 0.0}
-    for before, here in zip(WAYPOINTS, WAYPOINTS[1:], strict=False):
+    for before, here in pairwise(WAYPOINTS):
         total += distance_km(before[1:], here[1:]) * ROAD_FACTOR
         milestones[here[0]] = total
     return milestones

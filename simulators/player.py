@@ -1,9 +1,10 @@
 """Plays a world into a broker: the past as fast as it is acknowledged, then the present as it happens.
 
-Contract: QoS 1, in the world's order, at most `IN_FLIGHT` messages unacknowledged. How far the broker has taken the
-world is kept in `data_dir/world.json`, so that a restart goes on with the same world and renumbers nothing; what was
-in flight when it stopped is sent again, under the same boot and sequence. What is sent late carries the wall clock as
-`sent`, as after buffering. Time is passed in; the only waiting is for the broker and for the next message.
+Contract: QoS 1, in the world's order, at most `IN_FLIGHT` messages unacknowledged. How far the broker has
+taken the world is kept in `data_dir/world.json`, so that a restart goes on with the same world and renumbers
+nothing; what was in flight when it stopped is sent again, under the same boot and sequence. What is sent late
+carries the wall clock as `sent`, as after buffering. Time is passed in; the only waiting is for the broker
+and for the next message.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ class PlayerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`sent`: messages the broker has acknowledged since the world's start, without a hole. `world_time`: of the
-    last one handed over. `caught_up`: the world has reached now, and the broker has all of it. `readings`,
-    `events`: records inside what was handed over."""
+    """`sent`: messages the broker has acknowledged since the world's start, without a hole. `world_time`: of
+    the last one handed over. `caught_up`: the world has reached now, and the broker has all of it.
+    `readings`, `events`: records inside what was handed over."""
 
     sent: int
     world_time: datetime
@@ -117,8 +118,8 @@ def play(
 ) -> Progress:
     """Publish until `stop_event` is set or the world's life is over; returns how far it came.
 
-    `mqtt_url`: mqtt://[user[:password]@]host[:port]. One connection carries all devices. `on_progress` is called
-    every few hundred messages, once when the world reaches now, and with every message from then on.
+    `mqtt_url`: mqtt://[user[:password]@]host[:port]. One connection carries all devices. `on_progress` is
+    called every few hundred messages, once when the world reaches now, and with every message from then on.
     Raises PlayerError if there is no broker at the start; one that goes away later is waited for.
     """
     line = _Line(mqtt_url, protocol, f"suyuan-world-{world.seed}", stop_event)
@@ -273,5 +274,6 @@ class _Player:
         return progress
 
     def _save(self, sent: int) -> None:
-        after = self._world.after and (self._world.after.seed, self._world.after.start)
+        former = self._world.after
+        after = None if former is None else (former.seed, former.start)
         Story(self._world.seed, self._world.start, sent, after).save(self._data_dir)

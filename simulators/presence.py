@@ -1,7 +1,8 @@
 """Where covered fruit is, by place, vehicle and load unit: when the contract's one limit asks for cold there.
 
-In the line: plan -> presence -> truth. Contract: intervals follow the events' account (the stages cold, loaded,
-arrived and stall begin and end with events), since that is what an agreed limit is about; half-open, in seconds.
+In the line: plan -> presence -> truth. Contract: intervals follow the events' account (the stages cold,
+loaded, arrived and stall begin and end with events), since that is what an agreed limit is about; half-open,
+in seconds.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ Interval = tuple[float, float]
 
 
 def covered(plan: Plan) -> dict[str, Interval]:
-    """By the URI a sensor is installed at. A unit stays covered while it holds a box, so to the world's end here."""
+    """By the URI a sensor is installed at. A unit stays covered while it holds a box, so to the world's end
+    here."""
     end = float(LIFETIME_S)
     stalled = min(trip.accepted_at for trip in plan.trips)
     intervals: dict[str, Interval] = {

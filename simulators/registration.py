@@ -1,7 +1,7 @@
 """The registry document of a world: who and what there is, before anything happens.
 
-Contract: organisations, places, vehicles, products, devices with their channels; placements are events and are
-not here. The logger that nobody registered is not here either.
+Contract: organisations, places, vehicles, products, devices with their channels; placements are events and
+are not here. The logger that nobody registered is not here either.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """After the market, as events: split for a shop, the shelf, and what stall and shop sell day by day.
 
-In the line: plan -> these steps -> journey. Contract: a part that leaves the stall travels under an SSCC of its own,
-with the serials on its boxes; sales to buyers nobody knows say so rather than inventing one.
+In the line: plan -> these steps -> journey. Contract: a part that leaves the stall travels under an SSCC of
+its own, with the serials on its boxes; sales to buyers nobody knows say so rather than inventing one.
 """
 
 from __future__ import annotations

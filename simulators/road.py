@@ -1,8 +1,9 @@
-"""From the loading dock to the market's gate, as events: loading, departing, the carrier's own alarm, arriving.
+"""From the loading dock to the market's gate, as events: loading, departing, the carrier's own alarm,
+arriving.
 
-In the line: plan -> these steps -> journey. Contract: captured by the carrier, who takes possession at loading;
-pallets and the floor-loaded drop are loaded apart, each under its SSCC; the pulp at loading is what a hand probe
-finds in three boxes, so that a later dispute has an entry temperature.
+In the line: plan -> these steps -> journey. Contract: captured by the carrier, who takes possession at
+loading; pallets and the floor-loaded drop are loaded apart, each under its SSCC; the pulp at loading is what
+a hand probe finds in three boxes, so that a later dispute has an entry temperature.
 """
 
 from __future__ import annotations
@@ -110,7 +111,8 @@ def _arriving(forms: Forms, trip: Trip) -> Step:
 
 
 def _alarm(forms: Forms, trip: Trip, giai: str) -> Iterator[Step]:
-    """What the carrier's own telematics say of the failure. Lots are never named: that join is the reader's."""
+    """What the carrier's own telematics say of the failure. Lots are never named: that join is the
+    reader's."""
     if trip.failed_from is None:
         return
     begin_s = trip.failed_from + 10 * MINUTE

@@ -1,8 +1,9 @@
-"""The plan as bodies: which rooms, reefer bodies and loads the thermal model steps, and what moves and opens when.
+"""The plan as bodies: which rooms, reefer bodies and loads the thermal model steps, and what moves and opens
+when.
 
-In the line: plan -> spaces, loads, moves, schedule -> `thermal.Model`. Contract: every body's path follows the
-plan's event times up to the minutes that carrying takes; ordinary disturbances (doors, defrosts, people) are drawn
-from the plan's seed and are never what the plan calls a failure.
+In the line: plan -> spaces, loads, moves, schedule -> `thermal.Model`. Contract: every body's path follows
+the plan's event times up to the minutes that carrying takes; ordinary disturbances (doors, defrosts, people)
+are drawn from the plan's seed and are never what the plan calls a failure.
 """
 
 from __future__ import annotations
@@ -134,7 +135,8 @@ def _picked(plan: Plan) -> tuple[Load, ...]:
 
 
 def _unit_load(unit: LoadUnit) -> Load:
-    """Two-kilogram foam boxes: about 0.45 W/K each, of whose walls half face a neighbour. A floor load is looser."""
+    """Two-kilogram foam boxes: about 0.45 W/K each, of whose walls half face a neighbour. A floor load is
+    looser."""
     per_box = 0.23 if unit.floor else 0.2
     return Load(unit.name, unit.boxes * 2.0, per_box * unit.boxes, 0.065 * unit.boxes)
 
@@ -258,7 +260,8 @@ def _truck_doors(trip: Trip) -> tuple[Spell, ...]:
 
 
 def _truck_power(trip: Trip) -> tuple[Spell, ...]:
-    """Cooled before loading, off while the doors stand open at a dock, off for good after the night's work."""
+    """Cooled before loading, off while the doors stand open at a dock, off for good after the night's
+    work."""
     off = [(trip.doors_open_at, trip.doors_shut_at)]
     if trip.failed_from is not None and trip.failed_to is not None:
         off.append((trip.failed_from, trip.failed_to))

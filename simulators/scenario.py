@@ -1,9 +1,9 @@
 """The plan of one world: who does what with which fruit, when, and what goes wrong, all drawn from the seed.
 
-In the line: plan -> thermal model, truth, devices, events. Contract: `draw(seed, start)` decides everything that
-is decided at all; nothing later draws a time. Times are seconds from the world's start, so that the same seed
-tells the same story at another hour of the day, under another sun. `*_at` times of events are also the times of the
-bodies' moves, up to the minutes that loading and carrying take.
+In the line: plan -> thermal model, truth, devices, events. Contract: `draw(seed, start)` decides everything
+that is decided at all; nothing later draws a time. Times are seconds from the world's start, so that the same
+seed tells the same story at another hour of the day, under another sun. `*_at` times of events are also the
+times of the bodies' moves, up to the minutes that loading and carrying take.
 """
 
 from __future__ import annotations
@@ -54,8 +54,9 @@ class Pick:
 
 @dataclass(frozen=True, slots=True)
 class LoadUnit:
-    """Boxes that travel as one, with or without a pallet. `first`..`last`: box numbers within the lot, inclusive.
-    `seat`: where its logger really lies; it is registered as in a box. `truck` None: stays in the cold store."""
+    """Boxes that travel as one, with or without a pallet. `first`..`last`: box numbers within the lot,
+    inclusive. `seat`: where its logger really lies; it is registered as in a box. `truck` None: stays in the
+    cold store."""
 
     name: str
     sscc: str
@@ -257,7 +258,8 @@ class _Numbers:
 
 def _second_fault(dice: Dice, severity: Severity) -> Second:
     """Half of the worlds have an ordinary second fault. Where the first reefer recovers soon, the misplaced
-    probe rides on the other truck, whose engine is then left running: an open box would tell of two faults as one."""
+    probe rides on the other truck, whose engine is then left running: an open box would tell of two faults as
+    one."""
     roll = dice.between(0.0, 1.0)
     if roll < 0.5:
         return "none"
@@ -309,9 +311,10 @@ def _draw_units(
 ) -> tuple[LoadUnit, ...]:
     """Three units a truck, the third of them stacked on the floor; then grade B.
 
-    Loggers lie in an outer box, in the core, or (one of them, whatever its label says) on top of the boxes.
-    A truck that fails for the night carries two in outer boxes and one in the core, which it hardly reaches; one
-    that recovers within the hour carries all three in cores, since an outer box would end within a whisker of 5 °C.
+    Loggers lie in an outer box, in the core, or (one of them, whatever its label says) on top of the boxes. A
+    truck that fails for the night carries two in outer boxes and one in the core, which it hardly reaches;
+    one that recovers within the hour carries all three in cores, since an outer box would end within a
+    whisker of 5 °C.
     """
     on_top = 4 if second == "engine_off_in_queue" else 0
     seats: list[Seat] = ["core", "outer", "core", "outer", "outer", "core"]

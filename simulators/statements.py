@@ -1,8 +1,8 @@
 """The forms of EPCIS 2.0 events as this world says them: names, times, quantities, measurements, parties.
 
-In the line: the plan's parts (farm, road, market, retail) fill these forms -> journey orders them -> messages.
-Contract: an event is a plain JSON object, told from the plan alone; extension fields carry the prefix `suyuan:`;
-inside `ilmd` names are full URIs, since the standard's schema wants them so.
+In the line: the plan's parts (farm, road, market, retail) fill these forms -> journey orders them ->
+messages. Contract: an event is a plain JSON object, told from the plan alone; extension fields carry the
+prefix `suyuan:`; inside `ilmd` names are full URIs, since the standard's schema wants them so.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ MARKET_PROBE: Final = keys.asset_uri("0PROBE9")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One message with events. `sent_s`: world time of sending, seconds from the start; `events` are made then,
-    since some of them tell what a hand probe read."""
+    """One message with events. `sent_s`: world time of sending, seconds from the start; `events` are made
+    then, since some of them tell what a hand probe read."""
 
     sent_s: float
     terminal: str
@@ -107,8 +107,8 @@ def at_time(column: places.FloatArray, at_s: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Forms:
-    """The forms, filled for one plan. `said_as`: the name of an event within its world, from which its identity
-    comes; no two events of a world share one."""
+    """The forms, filled for one plan. `said_as`: the name of an event within its world, from which its
+    identity comes; no two events of a world share one."""
 
     plan: Plan
 

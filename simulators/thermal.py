@@ -1,12 +1,13 @@
 """Heat: rooms, reefer bodies and the fruit in them as lumped masses, stepped forward in time.
 
-In the line: scenario says what is where and what fails -> this model says how warm every mass truly is -> truth
-and devices read it. Contract: explicit Euler steps of `STEP_S` seconds, vectors over all spaces and all loads;
-the same inputs give the same temperatures, however far apart `run_to` is called.
+In the line: scenario says what is where and what fails -> this model says how warm every mass truly is ->
+truth and devices read it. Contract: explicit Euler steps of `STEP_S` seconds, vectors over all spaces and all
+loads; the same inputs give the same temperatures, however far apart `run_to` is called.
 
-A space has air, a lining (walls, floor, racks), a coil, and two places where a sensor sits that are not the room's
-air: before the coil (return) and behind it (supply). A load has an outer layer of boxes, which sees the air, and
-a core, which sees the outer layer. Constants are those of a farm's cold rooms and of 7.6 m reefer bodies.
+A space has air, a lining (walls, floor, racks), a coil, and two places where a sensor sits that are not the
+room's air: before the coil (return) and behind it (supply). A load has an outer layer of boxes, which sees
+the air, and a core, which sees the outer layer. Constants are those of a farm's cold rooms and of 7.6 m
+reefer bodies.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class Unit:
 class Space:
     """`shell_w_k`: lining to outdoors; `leak_w_k`: air to outdoors; `door_w_k`: an open door, of which
     `door_outdoor` sees the weather and the rest a lobby; `sun_k_m2_w`: what sunshine adds to the outdoor
-    temperature; `airflow`: how fast air moves past a load, 1 being a cold store. `unit` None: open to the weather."""
+    temperature; `airflow`: how fast air moves past a load, 1 being a cold store. `unit` None: open to the
+    weather."""
 
     name: str
     unit: Unit | None = None
@@ -71,7 +73,8 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`air_w_k`: outer layer to air at airflow 1; `core_w_k`: core to outer layer; `outer_share` of the mass."""
+    """`air_w_k`: outer layer to air at airflow 1; `core_w_k`: core to outer layer; `outer_share` of the
+    mass."""
 
     name: str
     mass_kg: float
@@ -82,7 +85,8 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """From `at_s` on the load is in `space`. A first move gives `temperature_c`, or the loads it is made `of`."""
+    """From `at_s` on the load is in `space`. A first move gives `temperature_c`, or the loads it is made
+    `of`."""
 
     load: str
     at_s: float
@@ -351,7 +355,8 @@ class Model:
         return cooling
 
     def _step_sensors(self, fan: npt.NDArray[np.bool_], defrosting: npt.NDArray[np.bool_]) -> None:
-        """The return probe hangs before the coil and is warmed by it while the fan stands still in a defrost."""
+        """The return probe hangs before the coil and is warmed by it while the fan stands still in a
+        defrost."""
         seen = self._t_air + np.where(defrosting, 0.42, 0.0) * (self._t_coil - self._t_air)
         self._t_return += STEP_S / 80.0 * (seen - self._t_return)
         blown = self._t_air + np.where(fan, 0.8, 0.5) * (self._t_coil - self._t_air)

@@ -1,9 +1,9 @@
 """What really happened: excursions of the true temperature, before noise, sampling and transport.
 
-Contract: judged on the model's own temperatures at the place and position a sensor is registered at, while covered
-fruit is there; nothing here knows a reading, and nothing of ours is imported. The rule it holds the world to is the
-waybill's: more than 5 °C for 30 minutes on end. What sensors of the stated accuracy and interval could not tell
-apart is said to be undecidable, with the reason, rather than counted on either side.
+Contract: judged on the model's own temperatures at the place and position a sensor is registered at, while
+covered fruit is there; nothing here knows a reading, and nothing of ours is imported. The rule it holds the
+world to is the waybill's: more than 5 °C for 30 minutes on end. What sensors of the stated accuracy and
+interval could not tell apart is said to be undecidable, with the reason, rather than counted on either side.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def find(
 ) -> list[TrueExcursion]:
     """Excursions triggered by `until_s`, and what cannot be decided by then, in time order.
 
-    `time_s`: rising; `registered_c`: the true temperature where the label says the probe is; `actual_c`: where it
-    really is. Both °C, NaN where there is nothing to measure.
+    `time_s`: rising; `registered_c`: the true temperature where the label says the probe is; `actual_c`:
+    where it really is. Both °C, NaN where there is nothing to measure.
     """
     begin, end = watch.in_force
     inside = (time_s >= begin) & (time_s < min(end, until_s))
@@ -107,7 +107,8 @@ def _judge(
     actual_c: FloatArray,
     until_s: float,
 ) -> TrueExcursion | None:
-    """One stretch that a generous sensor would report. None if not even the sharpest clock of the cut sees it."""
+    """One stretch that a generous sensor would report. None if not even the sharpest clock of the cut sees
+    it."""
     runs = _runs(registered_c > LIMIT_C, time_s, HOLD_S)
     sure = _runs(registered_c > LIMIT_C + watch.accuracy_c, time_s, _most_s(watch))
     sent = time_s <= until_s - watch.delay_s - 2 * watch.interval_s

@@ -1,7 +1,7 @@
 """One world, put together: its registry, its messages in the order they would be sent, and its truth.
 
-Contract: `World(seed, start)` is a value in all but its memory of computed temperatures. Whatever is asked of it,
-in whatever order and from whatever thread, the same arguments give the same registry, bytes and truth.
+Contract: `World(seed, start)` is a value in all but its memory of computed temperatures. Whatever is asked of
+it, in whatever order and from whatever thread, the same arguments give the same registry, bytes and truth.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _MINUTES_TO_2020: Final = 26_297_280
 @dataclass(frozen=True, slots=True)
 class Message:
     """What a device hands to the broker. `at`: world time of sending. `records`: readings or events inside.
-    `clock_s`: how far its clock is ahead. `sent_span`: where its clock at sending stands in the payload, if it does."""
+    `clock_s`: how far its clock is ahead. `sent_span`: where its clock at sending stands in the payload, if
+    it does."""
 
     topic: str
     payload: bytes
@@ -40,7 +41,8 @@ class Message:
     sent_span: tuple[int, int] | None = None
 
     def sent_at(self, wall: datetime) -> Message:
-        """The same message, handed over at `wall` after waiting: `sent` is the device's clock of that moment."""
+        """The same message, handed over at `wall` after waiting: `sent` is the device's clock of that
+        moment."""
         if self.sent_span is None:
             return self
         begin, end = self.sent_span
@@ -61,8 +63,8 @@ class Box:
 
 class World:
     def __init__(self, seed: int, start: datetime, after: World | None = None) -> None:
-        """`start`: aware; the harvest begins minutes later. `after`: the world that was played before in the same
-        place, and is cleared away first. Raises ValueError for a naive start."""
+        """`start`: aware; the harvest begins minutes later. `after`: the world that was played before in the
+        same place, and is cleared away first. Raises ValueError for a naive start."""
         self.seed = seed
         self.start = start
         self.after = after
@@ -147,7 +149,8 @@ class World:
         return 121 + self.seed % 7
 
     def _faults(self) -> tuple[Message, ...]:
-        """A logger nobody registered, once; and one pack of a known device with NaN in it, in its own count."""
+        """A logger nobody registered, once; and one pack of a known device with NaN in it, in its own
+        count."""
         at = self._at(9.0 * HOUR + 7.0)
         line = f'{{"bt":{_seconds(at.timestamp())},"n":"in_box","u":"Cel","v":4.4}}'
         stranger = self._pack(_topic("xj-coop", STRANGER, "readings"), at, 0.0, 1, (line,), "unknown_device")
@@ -165,9 +168,7 @@ class World:
         for device in self.devices:
             for probe in device.probes:
                 placement = probe.placement
-                if placement is None or placement.position not in COVERED_POSITIONS:
-                    continue
-                if placement.parent not in intervals:
+                if placement.position not in COVERED_POSITIONS or placement.parent not in intervals:
                     continue
                 begin, end = intervals[placement.parent]
                 removed = float(LIFETIME_S) if placement.removed_at is None else placement.removed_at

@@ -1,7 +1,8 @@
 """A plain detector that sees only what was sent: the second opinion against which the world's truth is held.
 
 It reads payloads as a stranger would, follows the events in order to know where covered fruit was and which
-probe was where, and applies the waybill's rule reading by reading. It shares no line with the world or with ingest.
+probe was where, and applies the waybill's rule reading by reading. It shares no line with the world or with
+ingest.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 LIMIT_C = 5.0
@@ -178,7 +180,7 @@ def _runs(
             if value > LIMIT_C:
                 run.append((at, value))
                 continue
-            steps = [b[0] - a[0] for a, b in zip(run, run[1:], strict=False)]
+            steps = [b[0] - a[0] for a, b in pairwise(run)]
             if sum(step for step in steps if step <= 2 * interval_s) >= HOLD_S:
                 found.append(Detected(device, channel, run[0][0], run[-1][0], max(value for _, value in run)))
             run = []

@@ -1,0 +1,54 @@
+"""The API and the pages over HTTP."""
+
+from __future__ import annotations
+
+import threading
+
+import uvicorn
+from psycopg_pool import ConnectionPool
+
+from deploy.services.process import now, require_schema
+from deploy.settings import Settings
+from ledger.keys import KeyStore
+from trace_api.access import Databases
+from trace_api.app import Configuration, create_app
+
+
+def run(settings: Settings, stop: threading.Event) -> None:
+    require_schema(settings.database_url, "api")
+    public_url = settings.public_database_url or settings.database_url
+    with _pool(settings.database_url, "api") as api, _pool(public_url, "public") as public:
+        configuration = Configuration(
+            settings.public_url, settings.log_dir, KeyStore(settings.keys_dir).organisation_key
+        )
+        server = _Server(
+            uvicorn.Config(
+                create_app(Databases(api, public), configuration, now),
+                settings.listen_host,
+                settings.listen_port,
+                log_level="warning",
+                access_log=False,
+                timeout_graceful_shutdown=3,
+            )
+        )
+        threading.Thread(target=_stop_with, args=(server, stop), daemon=True).start()
+        server.run()
+        stop.set()
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to the process, which has its own stop."""
+
+    def install_signal_handlers(self) -> None:
+        return
+
+
+def _stop_with(server: uvicorn.Server, stop: threading.Event) -> None:
+    stop.wait()
+    server.should_exit = True
+
+
+def _pool(url: str, name: str) -> ConnectionPool:
+    return ConnectionPool(
+        url, min_size=1, max_size=8, kwargs={"application_name": f"suyuan {name}"}, open=False
+    )

@@ -1,0 +1,62 @@
+"""What every service process has in common: a clock, a stop signal, a connection under its own name, a log."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from types import FrameType
+
+import psycopg
+
+from deploy.migrate import check_schema
+
+LAST_RESORT_S = 15.0
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def stop_event(follow_parent: bool) -> threading.Event:
+    """Set by SIGTERM or SIGINT, and when our standard input closes if a parent holds its other end: whatever way the
+    parent ends, nothing of ours stays behind."""
+    stop = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    if follow_parent:
+        threading.Thread(target=_follow_parent, args=(stop,), daemon=True).start()
+    return stop
+
+
+def _follow_parent(stop: threading.Event) -> None:
+    # Read past Python's buffer: its lock would be held while the interpreter ends.
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    stop.set()
+    time.sleep(LAST_RESORT_S)  # a service that hangs in a call must not outlive its parent for long
+    os._exit(1)
+
+
+def connect(url: str, name: str) -> psycopg.Connection:
+    return psycopg.connect(url, application_name=f"suyuan {name}", connect_timeout=10)
+
+
+def require_schema(url: str, name: str) -> None:
+    """Raises SchemaMismatch; psycopg.OperationalError where there is no database."""
+    with connect(url, name) as conn:
+        check_schema(conn)
+
+
+def log_to_stderr() -> None:
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )

@@ -1,0 +1,23 @@
+"""The sequencer of all logs."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+
+from deploy.services.process import connect, now, require_schema
+from deploy.settings import Settings
+from ledger import sequencer
+from ledger.keys import KeyStore
+
+
+def run(settings: Settings, stop: threading.Event) -> None:
+    require_schema(settings.database_url, "sequencer")
+    sequencer.serve(
+        partial(connect, settings.database_url, "sequencer"),
+        KeyStore(settings.keys_dir),
+        settings.data_dir,
+        settings.log_origin,
+        now,
+        stop,
+    )

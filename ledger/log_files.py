@@ -1,0 +1,114 @@
+"""A log's public files: tiles and bundles that never change, and a checkpoint that is replaced whole.
+
+The sequencer writes here, `ledger.reader` and any web server read. Contract: after a crash at any moment a path holds
+either nothing or all of its bytes; a tile's path never holds other bytes than it once held (`LogForked`).
+"""
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger.errors import LedgerError
+from ledger.translog.merkle import HASH_SIZE
+from ledger.translog.tiles import TILE_WIDTH, bundle_path, tile_path, unpack_bundle
+
+CHECKPOINT = "checkpoint"
+VKEY = "vkey"
+
+
+class LogForked(LedgerError):
+    """The database's leaves are not those the log has published. Stop, keep both, and find out which is true."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogFiles:
+    """The files of one log under `folder`, by their C2SP paths."""
+
+    folder: Path
+
+    def write_once(self, path: str, data: bytes) -> None:
+        """Writes a tile or bundle, or finds it already written with the same bytes; else LogForked."""
+        there = read_if_there(self.folder / path)
+        if there is None:
+            replace_whole(self.folder / path, data)
+        elif there != data:
+            raise LogForked(f"{self.folder / path} holds other bytes than the database's leaves give")
+
+    def publish(self, path: str, data: bytes) -> None:
+        """Puts `data` in the place of what was there, at one moment."""
+        if read_if_there(self.folder / path) != data:
+            replace_whole(self.folder / path, data)
+
+    def read(self, path: str) -> bytes | None:
+        return read_if_there(self.folder / path)
+
+    def read_tile(self, level: int, index: int, width: int) -> bytes:
+        """`tiles.ReadTile`; a partial tile may have been removed once the full one was there."""
+        return self._read_partial(tile_path(level, index, width), tile_path(level, index))[: width * HASH_SIZE]
+
+    def read_leaf(self, index: int, size: int) -> bytes:
+        """Leaf `index` of a log of `size` leaves, from its entry bundle."""
+        bundle, at = divmod(index, TILE_WIDTH)
+        width = min(TILE_WIDTH, size - bundle * TILE_WIDTH)
+        return unpack_bundle(self._read_partial(bundle_path(bundle, width), bundle_path(bundle)))[at]
+
+    def _read_partial(self, partial: str, full: str) -> bytes:
+        for path in (partial, full):
+            if (data := self.read(path)) is not None:
+                return data
+        raise FileNotFoundError(self.folder / partial)
+
+
+def read_if_there(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def replace_whole(path: Path, data: bytes) -> None:
+    """Writes beside, syncs, renames: a reader and a crash see the old bytes or the new, never a part."""
+    _make_folder(path.parent)
+    os.replace(_write_beside(path, data, 0o644), path)
+    _sync_folder(path.parent)
+
+
+def create_once(path: Path, data: bytes) -> None:
+    """Writes a secret that only we may read, unless one is there already: then that one stays."""
+    _make_folder(path.parent, 0o700)
+    beside = _write_beside(path, data, 0o600)
+    try:
+        os.link(beside, path)
+    except FileExistsError:
+        return
+    finally:
+        os.unlink(beside)
+    _sync_folder(path.parent)
+
+
+def _write_beside(path: Path, data: bytes, mode: int) -> Path:
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with open(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    return beside
+
+
+def _make_folder(folder: Path, mode: int = 0o755) -> None:
+    """A new folder is only there after a crash if the one above was synced too."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(mode, exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
