@@ -11,8 +11,9 @@ PYTHON ?= $(shell for name in python3.14 python3.13 python3.12 python3.11 python
 # The lock file is a constraint: it fixes the version of whatever is needed, and installs nothing of itself, so that one
 # file serves the demo and the tests. The project is installed editable: there is one copy of the code, and a change
 # needs no new install, unless to what the install makes (its requirements, and the pages' bundles). That the project
-# also stands as an ordinary package is a test's to show (tests/integration/test_packaging.py).
-PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c requirements.lock
+# also stands as an ordinary package is a test's to show (tests/integration/test_packaging.py). Compiling every module
+# of every package would take a third of the install's time; Python compiles what it imports when it does.
+PIP := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check -c requirements.lock
 WEB_SOURCES := $(shell find $(WEB) -type f -not -path '*/dist/*' -not -path '*/node_modules/*' 2>/dev/null)
 INSTALLED_FROM := pyproject.toml requirements.lock $(wildcard hatch_build.py) $(WEB_SOURCES)
 
@@ -31,7 +32,7 @@ test: $(VENV)/installed-test ## every test, against real servers; PYTEST_ARGS="-
 	@exec $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: $(VENV)/installed-test ## lint, format and types
-	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff check --quiet --output-format concise .
 	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted: run $(BIN)/ruff format"; exit 1; }
 	@$(BIN)/mypy
 
@@ -49,7 +50,8 @@ clean: ## removes the environment, what was built, and the demo's data
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/made:
-	@test -n "$(PYTHON)" || { echo "Suyuan needs Python 3.11 or newer, and none is on the PATH." \
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo "Suyuan needs Python 3.11 or newer, and $(if $(PYTHON),$(PYTHON) is not one,none is on the PATH)." \
 	    "Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make a virtual environment:" \
 	    "its ensurepip or venv module is missing. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }

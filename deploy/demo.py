@@ -39,6 +39,7 @@ from deploy.stack.broker import start_broker
 from deploy.stack.children import Child
 from deploy.stack.ports import require_free
 from deploy.stack.postgres import EmbeddedPostgres
+from ingest.subscriber import SUBSCRIBED
 from ingest.registry import load, load_limit_versions, load_token, parse_registry
 from simulators.player import resume
 
@@ -127,6 +128,8 @@ class Demo:
             if name == "api":
                 environment["SUYUAN_PUBLIC_DATABASE_URL"] = urls["public"]
             self._keep(stack, self._child(name, [name], environment))
+        ingest = self._children[-1]
+        self._wait_for("ingest to subscribe", lambda: ingest.said(SUBSCRIBED), 60)
         self._wait_for("the API", lambda: _get(f"{self._local()}/readyz")[0] == 200, 60)
 
     def _start_world(self, stack: ExitStack) -> Child:

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 BATCH = 2_000
 SLOT_LOCK = 0x5359_0100  # "SY", ingest slots; the slot's number is the second key
 SLOTS = 64
+SUBSCRIBED = "subscribed: what is published from now on is kept for this worker"
 
 
 class NoSlot(RuntimeError):
@@ -73,6 +74,7 @@ class Subscriber:
         if parts.username:
             self._client.username_pw_set(parts.username, parts.password)
         self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message
         self._client.reconnect_delay_set(1, 30)
 
@@ -103,6 +105,15 @@ class Subscriber:
             logger.warning("the broker refused the connection", extra={"reason": str(reason)})
             return
         client.subscribe([(topic, 1) for topic in subscriptions(self._group)])
+
+    def _on_subscribe(
+        self, _client: mqtt.Client, _data: object, _mid: int, reasons: list[ReasonCode], _properties: object
+    ) -> None:
+        # From here on the session is kept at the broker: what is published before it, without it, goes to nobody.
+        if any(reason.is_failure for reason in reasons):
+            logger.error("the broker refused a subscription", extra={"reasons": [str(reason) for reason in reasons]})
+        else:
+            logger.info(SUBSCRIBED)
 
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         # message.topic decodes and raises on bytes that are no UTF-8, so the raw bytes are taken.

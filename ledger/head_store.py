@@ -1,8 +1,8 @@
 """What each log last committed itself to, kept outside the database so that no restore can make it forget.
 
-Between tiles written and checkpoint signed stands `swap`: only what is here may be signed, and it only grows. A restored
-database, a second sequencer, a process that slept through its own deposition: each finds here that it is behind.
-Contract: `swap` is atomic between processes of one machine and survives a crash at any moment.
+Between tiles written and checkpoint signed stands `swap`: only what is here may be signed, and it only grows.
+A restored database, a second sequencer, a process that slept through its own deposition: each finds here that
+it is behind. Contract: `swap` is atomic between processes of one machine and survives a crash at any moment.
 """
 
 import fcntl
@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ledger.errors import LedgerError
 from ledger.log_files import read_if_there, replace_whole
-from ledger.strict_json import from_base64, natural, to_base64
+from ledger.strict_json import from_base64, natural, read_json, to_base64
 from ledger.translog.merkle import EMPTY_ROOT, HASH_SIZE
 
 
@@ -46,28 +47,34 @@ class HeadStore:
         data = read_if_there(self._path(organisation))
         if data is None:
             return None
-        found = json.loads(data)
+        found: Any = read_json(data)
         size, epoch = natural(found["size"], "size"), natural(found["epoch"], "epoch")
         return Head(found["origin"], size, from_base64(found["root"], "root", HASH_SIZE), epoch)
 
     def swap(self, organisation: str, old: Head | None, new: Head) -> None:
         """Puts `new` in the place of `old`, or raises HeadMoved if something else is there."""
-        with self._alone():
-            there = self.read(organisation)
-            if there != old:
-                raise HeadMoved(f"head of {organisation}: got {there}, want {old}")
-            value = {"origin": new.origin, "size": new.size, "root": to_base64(new.root_hash), "epoch": new.epoch}
+        with self.holding(organisation, old):
+            value = {
+                "origin": new.origin,
+                "size": new.size,
+                "root": to_base64(new.root_hash),
+                "epoch": new.epoch,
+            }
             replace_whole(self._path(organisation), json.dumps(value).encode() + b"\n")
+
+    @contextmanager
+    def holding(self, organisation: str, head: Head | None) -> Iterator[None]:
+        """Inside, nobody else moves the head, and it is `head`; else HeadMoved."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / ".lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            there = self.read(organisation)
+            if there != head:
+                raise HeadMoved(f"head of {organisation}: got {there}, want {head}")
+            yield
 
     def organisations(self) -> list[str]:
         return sorted(path.stem for path in self.folder.glob("*.json"))
 
     def _path(self, organisation: str) -> Path:
         return self.folder / f"{organisation}.json"
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / ".lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield

@@ -1,8 +1,10 @@
-"""The secrets of a log: its signing key and the organisation's key, files under DATA_DIR/keys, never in the database.
+"""The secrets of a log: its signing key and the organisation's key, files under DATA_DIR/keys, never in the
+database.
 
-Whoever holds a copy of the database can neither sign for the log nor undo the salts and pseudonyms in it; a backup of
-this folder belongs somewhere else than the database's. Contract: a key is made once, at first use, and never replaced;
-where one of a pair is missing, `KeyMissing`, since a fresh key would silently start another log.
+Whoever holds a copy of the database can neither sign for the log nor undo the salts and pseudonyms in it; a
+backup of this folder belongs somewhere else than the database's. Contract: a key is made once, at first use,
+and never replaced; where one of a pair is missing, `KeyMissing`, since a fresh key would silently start
+another log.
 """
 
 import secrets
@@ -40,7 +42,9 @@ class KeyStore:
         return self._organisation_keys[organisation]
 
     def log_key(self, organisation: str, origin: str, *, inception: bool = False) -> SignerKey:
-        """The key that signs for `origin`. Made only at `inception`; else KeyMissing, or VerifyError on a bad file."""
+        """The key that signs for `origin`. Made only at `inception`; else KeyMissing, or VerifyError on a bad
+        file.
+        """
         path = self._folder / f"{organisation}.key"
         if inception and not path.exists():
             key = SignerKey.from_seed(origin, self._random_bytes(32))

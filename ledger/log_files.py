@@ -1,7 +1,8 @@
 """A log's public files: tiles and bundles that never change, and a checkpoint that is replaced whole.
 
-The sequencer writes here, `ledger.reader` and any web server read. Contract: after a crash at any moment a path holds
-either nothing or all of its bytes; a tile's path never holds other bytes than it once held (`LogForked`).
+The sequencer writes here, `ledger.reader` and any web server read. Contract: after a crash at any moment a
+path holds either nothing or all of its bytes; a tile's path never holds other bytes than it once held
+(`LogForked`).
 """
 
 import os
@@ -18,7 +19,7 @@ VKEY = "vkey"
 
 
 class LogForked(LedgerError):
-    """The database's leaves are not those the log has published. Stop, keep both, and find out which is true."""
+    """The database's leaves are not those the log has published. Keep both; find out which is true."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,9 @@ class LogFiles:
 
     def read_tile(self, level: int, index: int, width: int) -> bytes:
         """`tiles.ReadTile`; a partial tile may have been removed once the full one was there."""
-        return self._read_partial(tile_path(level, index, width), tile_path(level, index))[: width * HASH_SIZE]
+        return self._read_partial(tile_path(level, index, width), tile_path(level, index))[
+            : width * HASH_SIZE
+        ]
 
     def read_leaf(self, index: int, size: int) -> bytes:
         """Leaf `index` of a log of `size` leaves, from its entry bundle."""

@@ -1,9 +1,10 @@
 """From committed leaves to a signed checkpoint: all that follows the sequencing commit.
 
-Every step is a function of the committed leaves and can be done again: tiles go to paths that never change, the new root
-must extend the last signed head, the head store moves, and only then is signed what it holds. A crash between any two
-steps leaves less than a checkpoint, and the next run ends up with the same bytes. Contract: two checkpoints of one size
-and different roots are never signed, whatever is restored, repeated or run twice.
+Every step is a function of the committed leaves and can be done again: tiles go to paths that never change,
+the new root must extend the last signed head, the head store moves, and only then is signed what it holds. A
+crash between any two steps leaves less than a checkpoint, and the next run ends up with the same bytes.
+Contract: two checkpoints of one size and different roots are never signed, whatever is restored, repeated or
+run twice.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from datetime import datetime
 import psycopg
 
 from ledger.errors import LedgerError
-from ledger.head_store import Head, HeadStore
+from ledger.head_store import Head, HeadMoved, HeadStore
 from ledger.log_files import CHECKPOINT, VKEY, LogFiles, LogForked
 from ledger.translog.checkpoint import Checkpoint, sign_checkpoint
 from ledger.translog.merkle import leaf_hash
@@ -27,7 +28,9 @@ _PAGE = 65_536
 
 
 class LogBehindHead(LedgerError):
-    """The database holds fewer leaves than this log has signed for: an old state was restored. Restore a newer one."""
+    """The database holds fewer leaves than this log has signed for: an old state was restored. Restore a
+    newer one.
+    """
 
 
 class LeafDamaged(LedgerError):
@@ -48,13 +51,17 @@ class Log:
 def check_head(conn: psycopg.Connection, log: Log, head: Head, tree_size: int) -> None:
     """The database still begins with all that the log has signed for: else LogBehindHead or LogForked."""
     if tree_size < head.size:
-        raise LogBehindHead(f"{log.origin}: the database has {tree_size} leaves, the log has signed for {head.size}")
+        raise LogBehindHead(
+            f"{log.origin}: the database has {tree_size} leaves, the log has signed for {head.size}"
+        )
     edge = Edge.empty()
     while edge.size < head.size:
         rows = conn.execute(_HASHES, [log.organisation, edge.size, min(head.size, edge.size + _PAGE)])
         hashes = [bytes(value) for (value,) in rows]
         if not hashes:
-            raise LogBehindHead(f"{log.origin}: leaf {edge.size} is missing, the log has signed for {head.size}")
+            raise LogBehindHead(
+                f"{log.origin}: leaf {edge.size} is missing, the log has signed for {head.size}"
+            )
         edge = edge.extend(hashes).edge
     if edge.root_hash != head.root_hash:
         got, want = edge.root_hash.hex(), head.root_hash.hex()
@@ -62,7 +69,8 @@ def check_head(conn: psycopg.Connection, log: Log, head: Head, tree_size: int) -
 
 
 _HASHES = """
-SELECT leaf_hash FROM leaf WHERE organisation = %s AND leaf_index >= %s AND leaf_index < %s ORDER BY leaf_index
+SELECT leaf_hash FROM leaf WHERE organisation = %s AND leaf_index >= %s AND leaf_index < %s
+ORDER BY leaf_index
 """
 
 
@@ -72,8 +80,8 @@ def publish(conn: psycopg.Connection, log: Log, epoch: int, now: datetime) -> in
     Also completes what a crash left between the head store and the published checkpoint.
     """
     head = log.heads.read(log.organisation)
-    if head is None:
-        raise LedgerError(f"{log.origin}: the head store has lost this log")
+    if head is None or head.epoch != epoch:
+        raise HeadMoved(f"head of {log.origin}: got {head}, want one of epoch {epoch}")
     entries = _committed_after(conn, log.organisation, head.size)
     if entries:
         grown = _write_tiles(conn, log, head, entries)
@@ -87,21 +95,28 @@ def _committed_after(conn: psycopg.Connection, organisation: str, size: int) -> 
     rows = conn.execute(_ENTRIES, [organisation, size, size + MOST_LEAVES]).fetchall()
     for index, (entry, stored) in enumerate(rows, start=size):
         if leaf_hash(entry) != stored:
-            raise LeafDamaged(f"leaf {index} of {organisation}: got {leaf_hash(entry).hex()}, want {stored.hex()}")
+            raise LeafDamaged(
+                f"leaf {index} of {organisation}: got {leaf_hash(entry).hex()}, want {stored.hex()}"
+            )
     return [entry for entry, _ in rows]
 
 
 _ENTRIES = """
-SELECT entry, leaf_hash FROM leaf WHERE organisation = %s AND leaf_index >= %s AND leaf_index < %s ORDER BY leaf_index
+SELECT entry, leaf_hash FROM leaf WHERE organisation = %s AND leaf_index >= %s AND leaf_index < %s
+ORDER BY leaf_index
 """
 
 
 def _write_tiles(conn: psycopg.Connection, log: Log, head: Head, entries: Sequence[bytes]) -> Edge:
-    """Tiles and bundles on disk, and the edge they end at, proven from those very files to extend the head."""
-    tail = conn.execute(_ENTRIES, [log.organisation, head.size - head.size % TILE_WIDTH, head.size]).fetchall()
+    """Tiles and bundles on disk, and the edge they end at, proven from those files to extend the head."""
+    tail = conn.execute(
+        _ENTRIES, [log.organisation, head.size - head.size % TILE_WIDTH, head.size]
+    ).fetchall()
     edge = Edge.load(head.size, log.files.read_tile)
     if edge.root_hash != head.root_hash:
-        raise LogForked(f"{log.origin}: the tiles of size {head.size} give another root than the log has signed for")
+        raise LogForked(
+            f"{log.origin}: the tiles of size {head.size} give another root than the log has signed for"
+        )
     for bundle in bundles([entry for entry, _ in tail], head.size, entries):
         log.files.write_once(bundle.path, bundle.data)
     growth = edge.extend([leaf_hash(entry) for entry in entries])
@@ -114,15 +129,18 @@ def _write_tiles(conn: psycopg.Connection, log: Log, head: Head, entries: Sequen
 
 
 def _sign(conn: psycopg.Connection, log: Log, head: Head, now: datetime) -> None:
-    """Ed25519 gives the same signature every time, so signing again what a crash left unpublished changes nothing."""
+    """Ed25519 gives the same signature every time, so signing again what a crash left unpublished changes
+    nothing.
+    """
     note = sign_checkpoint(Checkpoint(head.origin, head.size, head.root_hash), [log.key])
     if log.files.read(CHECKPOINT) == note.encode():
         return
     log.files.publish(VKEY, str(log.key.verifier).encode() + b"\n")
-    # History first: a published checkpoint that history lacks could not be explained; the other way it is published
-    # by the next run.
+    # History first: the next run publishes what it has, but nothing would add to it what was published.
     conn.execute(_KEEP, [log.organisation, head.size, head.root_hash, note, now])
-    log.files.publish(CHECKPOINT, note.encode())
+    # Under the head's lock: a sequencer that slept here must not put its old checkpoint over its successor's.
+    with log.heads.holding(log.organisation, head):
+        log.files.publish(CHECKPOINT, note.encode())
 
 
 _KEEP = """

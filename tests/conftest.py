@@ -83,6 +83,8 @@ def build_service_environment(
     through, and the database URL is the role's, so that the owner's password is nowhere in it. `settings` are
     further ones, named without their prefix: `public_url="http://…"`."""
     ours = {"database_url": database.service(role), "data_dir": str(data_dir), **settings}
+    if role == "api":
+        ours.setdefault("public_database_url", database.service("public"))
     if broker is not None:
         ours["mqtt_url"] = broker.url
     theirs = {name: value for name, value in os.environ.items() if not name.startswith(("SUYUAN_", "PG"))}

@@ -14,16 +14,10 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 
 from ledger.reader import LogReader, open_log
-from trace_api import access, capture, lots, problems, pages_routes
+from trace_api import access, capture, lots, pages, pages_routes, problems
 from trace_api.access import Databases
 from trace_api.problems import Problem
 from trace_api.proofs import OrganisationKey
-
-CONTENT_SECURITY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'none'"
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
@@ -56,7 +50,7 @@ def create_app(databases: Databases, configuration: Configuration, now: Callable
     @app.middleware("http")
     async def headers(request: Request, call_next: Callable[[Request], Any]) -> Response:
         response: Response = await call_next(request)
-        response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY)
+        response.headers.setdefault("Content-Security-Policy", pages.CONTENT_SECURITY_POLICY)
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         response.headers.setdefault("Referrer-Policy", "no-referrer")
         return response

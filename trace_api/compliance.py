@@ -17,9 +17,25 @@ from ingest.coldchain.exposure import Exposure, expose
 from ingest.coldchain.limits import Position
 from ingest.coldchain.timeline import Leg, ObservedSeries
 from ingest.coldchain.verdict import Verdict, decide
+from ledger.epcis import vocabulary
 from ledger.genealogy import Portion, Span, Stay
 from trace_api.chain import Chain, Sensor, read_curve
 
+# Who records these has the goods; an inspector or a laboratory that records something about them has not.
+_HOLDING = frozenset(
+    {
+        "commissioning",
+        "creating_class_instance",
+        "receiving",
+        "storing",
+        "packing",
+        "loading",
+        "departing",
+        "accepting",
+        "shipping",
+        "retail_selling",
+    }
+)
 _WORST_FIRST = ("breach", "indeterminate", "compliant", "not_applicable")
 
 
@@ -40,13 +56,16 @@ class Judge:
     def __init__(self, conn: psycopg.Connection, chain: Chain, now_ms: int) -> None:
         self._conn, self._chain, self._now_ms = conn, chain, now_ms
         self._curves: dict[tuple[int, int, int | None], ObservedSeries] = {}
+        self._legs: dict[tuple[object, ...], Leg] = {}
 
     def judge(self, portion: Portion) -> Judged:
-        own = self._legs(portion)
+        own = self._journey(portion)
         judged = [self._decide(portion, [*before, *own], lot) for lot, before in self._inherited(portion)]
         if not judged:
             judged = [self._decide(portion, own, None)]
-        return min(judged, key=lambda item: (_WORST_FIRST.index(item.verdict.state), -item.verdict.minutes_at_most))
+        return min(
+            judged, key=lambda item: (_WORST_FIRST.index(item.verdict.state), -item.verdict.minutes_at_most)
+        )
 
     def _decide(self, portion: Portion, legs: Sequence[Leg], inherited_from: str | None) -> Judged:
         exposure = expose(legs)
@@ -57,9 +76,9 @@ class Judge:
         for item in portion.inputs:
             used = [each for each in self._chain.genealogy.portions(item.lot) if each.name in item.portions]
             for each in used[:1]:
-                yield item.lot, [leg for leg in self._legs(each) if leg.end_ms <= portion.start_ms]
+                yield item.lot, [leg for leg in self._journey(each) if leg.end_ms <= portion.start_ms]
 
-    def _legs(self, portion: Portion) -> list[Leg]:
+    def _journey(self, portion: Portion) -> list[Leg]:
         """Cut where the surroundings, the stage or the holder change."""
         end = min(portion.end_ms if portion.end_ms is not None else self._now_ms, self._now_ms)
         holders = _capturing(portion)
@@ -71,20 +90,33 @@ class Judge:
         return [self._leg(portion, holders, start, stop) for start, stop in pairwise(inside) if stop > start]
 
     def _leg(self, portion: Portion, holders: Sequence[Span], start: int, end: int) -> Leg:
-        stays = [stay for stay in portion.stays if stay.start_ms <= start and (stay.end_ms is None or start < stay.end_ms)]
+        stays = [
+            stay
+            for stay in portion.stays
+            if stay.start_ms <= start and (stay.end_ms is None or start < stay.end_ms)
+        ]
         stage = _at(portion.stages, start) or "unknown"
         product = self._chain.product_of(portion.lot)
         outer = _outermost(stays, self._chain)
-        return Leg(
-            place=outer.place if outer else None,
-            place_kind=outer.kind if outer else "unknown",
-            holder=_at(holders, start) or "unknown",
-            stage=stage,
-            start_ms=start,
-            end_ms=end,
-            series=tuple(self._observed(sensor, portion) for sensor in self._sensors(stays, start, end)),
-            limits=tuple(limit for limit in self._chain.limits if product and limit.applies(product.rule_product, stage)),
-        )
+        series = tuple(self._observed(sensor, portion) for sensor in self._sensors(stays, start, end))
+        # Portions that were together share their legs, and what was computed for one holds for the other.
+        key = (outer, stage, _at(holders, start), start, end, series)
+        if key not in self._legs:
+            self._legs[key] = Leg(
+                place=outer.place if outer else None,
+                place_kind=outer.kind if outer else "unknown",
+                holder=_at(holders, start) or "unknown",
+                stage=stage,
+                start_ms=start,
+                end_ms=end,
+                series=series,
+                limits=tuple(
+                    limit
+                    for limit in self._chain.limits
+                    if product and limit.applies(product.rule_product, stage)
+                ),
+            )
+        return self._legs[key]
 
     def _sensors(self, stays: Sequence[Stay], start: int, end: int) -> Iterator[Sensor]:
         for stay in stays:
@@ -100,7 +132,14 @@ class Judge:
             until = min(sensor.until_ms or self._now_ms, self._now_ms)
             times, values = read_curve(self._conn, sensor, max(sensor.since_ms, first), until)
             self._curves[key] = ObservedSeries(
-                str(sensor.series), cast(Position, sensor.position), times, values, sensor.interval_ms, sensor.accuracy_c, sensor.since_ms, sensor.until_ms
+                str(sensor.series),
+                cast(Position, sensor.position),
+                times,
+                values,
+                sensor.interval_ms,
+                sensor.accuracy_c,
+                sensor.since_ms,
+                sensor.until_ms,
             )
         return self._curves[key]
 
@@ -110,13 +149,26 @@ class Judge:
 
 def _capturing(portion: Portion) -> tuple[Span, ...]:
     """Who had it, as far as everybody may know: the organisation that recorded the last step."""
-    events = [(round(item.event.event_time.timestamp() * 1000), item.organisation) for item in portion.journey]
+    events = [
+        (round(item.event.event_time.timestamp() * 1000), item.organisation)
+        for item in portion.journey
+        if item.event.biz_step and vocabulary.biz_step(item.event.biz_step) in _HOLDING
+    ]
     ends = [start for start, _ in events[1:]] + [None]
-    return tuple(Span(organisation, start, end) for (start, organisation), end in zip(events, ends, strict=True))
+    return tuple(
+        Span(organisation, start, end) for (start, organisation), end in zip(events, ends, strict=True)
+    )
 
 
 def _at(spans: Sequence[Span], time_ms: int) -> str | None:
-    return next((span.value for span in reversed(spans) if span.start_ms <= time_ms and (span.end_ms is None or time_ms < span.end_ms)), None)
+    return next(
+        (
+            span.value
+            for span in reversed(spans)
+            if span.start_ms <= time_ms and (span.end_ms is None or time_ms < span.end_ms)
+        ),
+        None,
+    )
 
 
 def _outermost(stays: Sequence[Stay], chain: Chain) -> Stay | None:

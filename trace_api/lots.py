@@ -16,8 +16,7 @@ from fastapi import APIRouter, Query, Response
 from ingest.coldchain.exposure import LegExposure, LimitExposure
 from ingest.coldchain.verdict import Reason, Verdict
 from ledger.epcis.events import event_to_json
-from ledger.genealogy import Portion
-from ledger.genealogy.trace import Trace, trace
+from ledger.genealogy import Portion, Trace
 from ledger.reader import LogReader
 from trace_api import access
 from trace_api.access import Databases
@@ -53,8 +52,8 @@ def router(
     ) -> dict[str, Any]:
         with access.everybody(databases) as conn:
             chain = read_chain(conn, identify(full(code)))
-        events = [fact.recorded for fact in chain.genealogy.facts]
-        return _trace_document(chain, trace(chain.identifier.uri, direction, events, max_depth=depth, max_events=limit), direction)
+        found = chain.genealogy.trace(chain.identifier.uri, direction, max_depth=depth, max_events=limit)
+        return _trace_document(chain, found, direction)
 
     @routes.get("/lots/{code:path}/exposure", summary="Temperature through every leg, by portion")
     def lot_exposure(code: str) -> dict[str, Any]:

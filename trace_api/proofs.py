@@ -16,7 +16,7 @@ import numpy as np
 import psycopg
 
 from ledger.entry import stream_pseudonym
-from ledger.evidence_file import Disclosed, EventEvidence, Evidence, Item, LeafEvidence, LogEvidence, Withheld, build_window
+from ledger.evidence_file import Disclosed, EventEvidence, Evidence, Item, LeafEvidence, Withheld, build_window
 from ledger.reader import LogReader
 from ledger.window import Rows, WindowTree, body_hash, observations, readings, window_secret
 from trace_api.chain import Chain, Sensor
@@ -49,7 +49,7 @@ class Prover:
         items: list[Item] = [*self._events(events), *self._windows(chain, judged)]
         named = {item.leaf.log for item in items}
         logs = [log for log in self._logs.values() if log is not None and log.origin in named]
-        return Evidence(tuple(LogEvidence(log.origin, log.vkey, log.checkpoint) for log in logs), tuple(items))
+        return Evidence(tuple(log.log_evidence() for log in logs), tuple(items))
 
     def _events(self, positions: Iterable[int]) -> Iterator[EventEvidence]:
         rows = self._conn.execute(
@@ -72,10 +72,7 @@ class Prover:
         log = self._logs[organisation]
         if log is None or index >= log.tree_size:
             return None
-        row = self._conn.execute("SELECT published_leaf(%s, %s)", [organisation, index]).fetchone()
-        if row is None or row[0] is None:
-            return None
-        return LeafEvidence(log.origin, index, bytes(row[0]), tuple(log.inclusion_proof(index)))
+        return log.leaf_evidence(index)
 
     def _windows(self, chain: Chain, judged: Judged) -> Iterator[Item]:
         """For each leg with readings, the sealed window that holds its warmest reading; each window once."""

@@ -39,7 +39,7 @@ ZH = {
     "fact_to_cold": "采摘到预冷完成",
     "fact_to_cold_note": "用时最长的一份",
     "fact_measured": "有温度记录",
-    "fact_measured_note": "记录所及 {total} 中",
+    "fact_measured_note": "全程 {total}",
     "unknown": "没有记录",
     "on_hold_title": "已暂停销售",
     "on_hold": "有关方面已要求暂停销售和食用这一批货，结果未定。请保留包装，并向购买处询问。",
@@ -110,6 +110,7 @@ ZH = {
     "leg_unmeasured": "未测量 {minutes}",
     "leg_measured_all": "全段有测量",
     "leg_beyond": "高于 {limit}：至少 {least}，至多 {most}",
+    "leg_maybe_beyond": "是否高于 {limit} 不能确定：至多 {most}",
     "leg_within": "未高于 {limit}",
     "leg_no_limit": "此段没有约定上限",
     "leg_road": "在途",
@@ -137,7 +138,7 @@ ZH = {
     "data_device": "{position}：{model}，误差 ±{accuracy} °C，每 {interval} 一次",
     # Papers
     "certificate_title": "承诺达标合格证",
-    "certificate_by": "由 {name} 于 {when} 开具",
+    "certificate_by": "由{name}于 {when} 开具",
     "certificate_unknown_by": "{when} 开具，开具者没有记录",
     "certificate_meaning": "这是生产者自己作出的承诺，不是第三方认证。",
     "certificate_none": "没有合格证记录。",
@@ -153,13 +154,13 @@ ZH = {
     "portions_title": "这一批货现在在哪里",
     "portions_intro": "同一批货可以分到几处。冷链结论随各份货走；扫描箱上的码可以看到那一箱的结论。",
     "portions_caption": "这一批货的各份",
-    "portion_where": "现在在",
+    "portion_where": "目前位置",
     "portion_quantity": "数量",
     "portion_verdict": "冷链结论",
     "portion_box": "看箱 {serial}",
     "portion_unknown_place": "位置没有记录",
     "portion_one_title": "这一箱所在的一份",
-    "portion_one": "{quantity}，同托同车，现在在{place}。",
+    "portion_one": "{quantity}，同托同车，目前位于{place}。",
     "portion_whole_lot": "查看整批",
     # Proof
     "proof_title": "证明",
@@ -175,18 +176,15 @@ ZH = {
     "proof_failed_title": "无法核验",
     "proof_failed": "没有核验出结果，这既不说明记录可信，也不说明不可信。可以稍后再试，或下载证据文件自行核验。",
     "proof_failed_fetch": "没有取到证据文件。",
-    "proof_failed_old": "这台设备的浏览器缺少所需的功能。",
+    "proof_failed_error": "核验程序在这台设备上出错。",
     "proof_failed_other": "证据文件没有提到这一批货，无法与本页对应。",
     "proof_again": "再核验一次",
     "proof_method": "签名核验",
     "proof_method_webcrypto": "浏览器自带（WebCrypto Ed25519）",
     "proof_method_library": "本页所附程序库（@noble/curves）",
     "proof_events": "核验的事件",
-    "proof_events_value": "{count} 条",
     "proof_steps": "与本页步骤对上",
-    "proof_steps_value": "{count} / {total}",
     "proof_readings": "核验的温度读数",
-    "proof_readings_value": "{count} 条",
     "proof_logs": "记录来源",
     "proof_checks": "逐条核验",
     "proof_failures": "不符之处",
@@ -207,6 +205,7 @@ ZH = {
     "proof_self_title": "自行核验",
     "proof_self": "下载证据文件，从别处取得记录的公钥（vkey），然后运行：",
     "proof_download": "下载证据文件",
+    "check_file": "证据文件可以读取",
     "check_content": "文件中有可供核验的内容",
     "check_key": "公钥就是您信任的公钥",
     "check_own_key": "公钥与记录的名称一致",
@@ -344,6 +343,7 @@ EN = {
     "leg_unmeasured": "not measured for {minutes}",
     "leg_measured_all": "measured throughout",
     "leg_beyond": "above {limit}: at least {least}, at most {most}",
+    "leg_maybe_beyond": "perhaps above {limit}: at most {most}",
     "leg_within": "not above {limit}",
     "leg_no_limit": "no limit agreed here",
     "leg_road": "On the way",
@@ -420,18 +420,15 @@ EN = {
         "Try again later, or download the evidence file and check it yourself."
     ),
     "proof_failed_fetch": "The evidence file could not be fetched.",
-    "proof_failed_old": "This device's browser lacks what the check needs.",
+    "proof_failed_error": "The check stopped with an error on this device.",
     "proof_failed_other": "The evidence file does not name this lot, so it cannot be held against this page.",
     "proof_again": "Check again",
     "proof_method": "Signatures checked by",
     "proof_method_webcrypto": "the browser itself (WebCrypto Ed25519)",
     "proof_method_library": "the library that came with this page (@noble/curves)",
     "proof_events": "Events checked",
-    "proof_events_value": "{count}",
     "proof_steps": "Matching steps of this page",
-    "proof_steps_value": "{count} of {total}",
     "proof_readings": "Temperature readings checked",
-    "proof_readings_value": "{count}",
     "proof_logs": "From the record of",
     "proof_checks": "Each check",
     "proof_failures": "What does not fit",
@@ -461,6 +458,7 @@ EN = {
     "proof_self_title": "Check it yourself",
     "proof_self": "Download the evidence file, get the record's key (vkey) from elsewhere, and run:",
     "proof_download": "Download the evidence file",
+    "check_file": "The evidence file can be read",
     "check_content": "The file holds something to check",
     "check_key": "The key is the one you trust",
     "check_own_key": "The key bears the record's name",
@@ -571,6 +569,17 @@ class Words:
         if not rest:
             return f"{hours}{_NO_BREAK}{hour}"
         return f"{hours}{_NO_BREAK}{hour}{_NO_BREAK}{rest:02d}{_NO_BREAK}{minute}"
+
+    def age(self, minutes: float) -> str:
+        """How long ago: hours up to two days, then days and hours."""
+        hours = int(minutes // 60)
+        if hours < 1:
+            return self.minutes(minutes)
+        days, rest = divmod(hours, 24)
+        hour, day = ("小时", "天") if self.language == "zh" else ("h", "d")
+        if hours < 48:
+            return f"{hours}{_NO_BREAK}{hour}"
+        return f"{days}{_NO_BREAK}{day}{_NO_BREAK}{rest}{_NO_BREAK}{hour}"
 
     def seconds(self, seconds: int) -> str:
         if seconds % 60 == 0:

@@ -33,7 +33,8 @@ GRANT SELECT ON organisation, place, product, device, series, limit_version, eve
 GRANT INSERT ON event, event_bytes, event_party, event_mention, pending TO suyuan_ingest, suyuan_api;
 
 GRANT INSERT, UPDATE ON organisation, place, product, device TO suyuan_ingest;
-GRANT INSERT ON series, limit_version, api_token TO suyuan_ingest;
+GRANT INSERT ON series, limit_version TO suyuan_ingest;
+GRANT SELECT, INSERT ON api_token TO suyuan_ingest;
 GRANT SELECT, INSERT ON batch, reading_store, observation, account, quarantine, mark TO suyuan_ingest;
 GRANT SELECT, INSERT, UPDATE ON device_sequence TO suyuan_ingest;
 
@@ -165,12 +166,7 @@ CREATE FUNCTION published_device_hour(wanted integer, hour timestamptz)
   WHERE series.device_id = wanted
 $$;
 
-CREATE FUNCTION published_leaf(wanted_organisation text, wanted_index bigint) RETURNS bytea
-  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
-  SELECT entry FROM leaf WHERE organisation = wanted_organisation AND leaf_index = wanted_index
-$$;
-
-REVOKE EXECUTE ON FUNCTION published_fields, published_readings, published_windows, published_device_hour, published_leaf FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION published_fields, published_readings, published_windows, published_device_hour, published_leaf TO suyuan_public, suyuan_api;
+REVOKE EXECUTE ON FUNCTION published_fields, published_readings, published_windows, published_device_hour FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION published_fields, published_readings, published_windows, published_device_hour TO suyuan_public, suyuan_api;
 GRANT SELECT ON published_organisation, published_place, published_product, published_limit, published_series, published_placement,
   published_excursion, published_log, published_event, published_mention TO suyuan_public, suyuan_api;

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from deploy.stack import StackError
 from deploy.stack.children import Child
-from deploy.stack.ports import is_free
+from deploy.stack.ports import answers
 
 _RUMQTTD = """\
 id = 0
@@ -47,7 +47,7 @@ message_size_limit 4194304
 
 _SERVE = (
     "import sys, threading, os\n"
-    "def follow():\n    sys.stdin.buffer.read(); os._exit(0)\n"
+    "def follow():\n    while os.read(0, 4096):\n        pass\n    os._exit(0)\n"
     "threading.Thread(target=follow, daemon=True).start()\n"
     "import logging; logging.getLogger('rumqttd').setLevel(logging.CRITICAL)\n"
     "from iotcore import IotCoreBroker\n"
@@ -59,7 +59,7 @@ def start_broker(data_dir: Path, host: str, port: int, mosquitto: bool) -> Child
     """Start and wait until it listens. Raises StackError."""
     directory = data_dir / "broker"
     directory.mkdir(parents=True, exist_ok=True)
-    config = directory / "broker.conf"
+    config = directory / ("mosquitto.conf" if mosquitto else "rumqttd.toml")
     if mosquitto:
         program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
         if program is None:
@@ -77,7 +77,7 @@ def start_broker(data_dir: Path, host: str, port: int, mosquitto: bool) -> Child
 
 def _wait(broker: Child, port: int) -> None:
     deadline = time.monotonic() + 20
-    while is_free(port, "127.0.0.1"):
+    while not answers(port):
         if broker.ended() is not None or time.monotonic() > deadline:
             raise StackError(f"the broker did not start; see {broker.log}")
         time.sleep(0.05)

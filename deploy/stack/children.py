@@ -18,6 +18,7 @@ class Child:
     ) -> None:
         self.name, self.log = name, log
         log.parent.mkdir(parents=True, exist_ok=True)
+        self._from = log.stat().st_size if log.exists() else 0
         with log.open("ab") as out:
             self._process = subprocess.Popen(
                 command,
@@ -32,6 +33,12 @@ class Child:
     def lines(self) -> IO[bytes]:
         assert self._process.stdout is not None
         return self._process.stdout
+
+    def said(self, text: str) -> bool:
+        """Its log, since this start, contains the text."""
+        with self.log.open("rb") as log:
+            log.seek(self._from)
+            return text.encode() in log.read()
 
     def ended(self) -> int | None:
         return self._process.poll()

@@ -26,6 +26,15 @@ def free_port() -> int:
     raise StackError(f"found no free port between {_FIRST} and {_LAST}")
 
 
+def answers(port: int) -> bool:
+    """Somebody takes connections there. Asked by connecting: binding would take the port from whom we wait for."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=0.5):
+            return True
+    except OSError:
+        return False
+
+
 def is_free(port: int, host: str) -> bool:
     with socket.socket() as probe:
         # As servers do: a port whose last connections linger in TIME_WAIT is free.

@@ -8,6 +8,7 @@ sensors that contradict each other are said to, and none is believed for it.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import Final
 
@@ -23,6 +24,7 @@ from ingest.coldchain.timeline import (
     Pieces,
     certain_ms,
     journey,
+    once,
     pieces,
     timeline,
 )
@@ -117,7 +119,11 @@ def expose(
     """The exposure of one portion. `legs` in any order, not overlapping; time they leave out becomes
     a leg of unknown place. Raises LegError and SeriesError.
     """
-    each = tuple(_expose_leg(leg, gap_factor, activation_energy_kj_per_mol) for leg in journey(legs))
+    energy = activation_energy_kj_per_mol
+    each = tuple(
+        once(leg, ("exposure", gap_factor, energy), partial(_expose_leg, leg, gap_factor, energy))
+        for leg in journey(legs)
+    )
     return Exposure(
         legs=each,
         minutes=sum(leg.minutes for leg in each),
@@ -221,7 +227,9 @@ def _areas_c_min(leg: Leg, limit: Limit, gap_factor: float) -> Iterator[float]:
 
 
 def _disagreements(leg: Leg, gap_factor: float) -> Iterator[Disagreement]:
-    for a, b in combinations(leg.series, 2):
+    # What no rule asks about may differ: three lots' probes in one pre-cooling room do not contradict each other.
+    asked = {position for limit in leg.limits for position in limit.positions}
+    for a, b in combinations([series for series in leg.series if series.position in asked], 2):
         if a.position == b.position and a.series != b.series:
             found = _disagreement(a, b, leg, gap_factor)
             if found is not None:

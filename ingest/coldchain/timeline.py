@@ -11,10 +11,10 @@ least, at most). Contract:
 - The portion is judged, not the leg: a stretch goes on across a hand-over.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from ingest.coldchain.excursions import (
 from ingest.coldchain.limits import ColdChainError, Limit, Position
 
 GAP_FACTOR: Final = 2.0
+Made = TypeVar("Made")
 
 
 class LegError(ColdChainError):
@@ -73,6 +74,9 @@ class Leg:
     end_ms: int
     series: tuple[ObservedSeries, ...] = ()
     limits: tuple[Limit, ...] = ()
+    # A leg never changes and is judged many times (by every limit, with and without accuracy, behind every input of a
+    # mixed lot), so what was cut once is kept with it.
+    kept: dict[tuple[object, ...], Any] = field(default_factory=dict, repr=False)
 
     def bound_by(self, limit: Limit) -> bool:
         """Whether this version of the limit is in force here."""
@@ -138,7 +142,7 @@ class Pieces:
         )
 
     def _at_bounds(self, out: BoolArray) -> BoolArray:
-        return np.pad(out, (int(self.begins), int(self.ends)))
+        return np.concatenate(([False] * self.begins, out, [False] * self.ends)).astype(np.bool_)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -212,6 +216,18 @@ def journey(legs: Iterable[Leg]) -> tuple[Leg, ...]:
 
 def pieces(series: ObservedSeries, leg: Leg, gap_factor: float = GAP_FACTOR) -> Pieces:
     """A sensor's readings inside leg and placement, and which of the time between them is known."""
+    return once(leg, ("pieces", series, gap_factor), lambda: _pieces(series, leg, gap_factor))
+
+
+def once(leg: Leg, key: tuple[object, ...], make: Callable[[], Made]) -> Made:
+    """What `make` gives for this leg, made the first time it is asked for."""
+    if key not in leg.kept:
+        leg.kept[key] = make()
+    made: Made = leg.kept[key]
+    return made
+
+
+def _pieces(series: ObservedSeries, leg: Leg, gap_factor: float) -> Pieces:
     since_ms = leg.start_ms if series.since_ms is None else series.since_ms
     until_ms = leg.end_ms if series.until_ms is None else series.until_ms
     start_ms = min(max(leg.start_ms, since_ms), leg.end_ms)
@@ -223,8 +239,8 @@ def pieces(series: ObservedSeries, leg: Leg, gap_factor: float = GAP_FACTOR) -> 
     )
     around = slice(first if begins else first - 1, after if ends else after + 1)
     # A gap is as long as it is, wherever a leg's bound cuts it: so the placement's own bounds here.
-    knots = series.time_ms[around]
-    knots = np.pad(knots, (int(begins), int(ends)), constant_values=(since_ms, until_ms))
+    edges = (np.array([since_ms] if begins else [], np.int64), np.array([until_ms] if ends else [], np.int64))
+    knots = np.concatenate((edges[0], series.time_ms[around], edges[1]))
     known = np.diff(knots) <= gap_factor * series.interval_ms
     if begins and ends and first == after:
         known[:] = False
@@ -247,6 +263,11 @@ def timeline(
     `accuracy_c`: for sensors that state none; None takes readings at their word, without accuracy
     and guard band.
     """
+    key = ("timeline", limit.key, accuracy_c, gap_factor)
+    return once(leg, key, lambda: _timeline(leg, limit, accuracy_c, gap_factor))
+
+
+def _timeline(leg: Leg, limit: Limit, accuracy_c: float | None, gap_factor: float) -> Timeline:
     cuts = []
     for series in leg.named_by(limit):
         own = pieces(series, leg, gap_factor)

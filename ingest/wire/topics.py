@@ -23,9 +23,12 @@ class Address:
 
 
 def subscriptions(group: str | None) -> list[str]:
-    """What an ingest worker subscribes to; with a group, shared so that workers are added by starting them."""
-    prefix = f"$share/{group}/" if group else ""
-    return [f"{prefix}{ROOT}/+/+/{kind}" for kind in ("readings", "events")]
+    """What an ingest worker subscribes to; with a group, shared so that workers are added by starting them.
+
+    Each kind has a group of its own: rumqttd loses messages where two filters of one session share a group's name
+    (measured: 99 of 100 events), Mosquitto does not mind.
+    """
+    return [f"$share/{group}-{kind}/{ROOT}/+/+/{kind}" if group else f"{ROOT}/+/+/{kind}" for kind in ("readings", "events")]
 
 
 def receipt_topic(organisation: str, device: str) -> str:

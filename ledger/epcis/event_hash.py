@@ -26,7 +26,7 @@ from typing import Any
 
 from ledger.epcis import vocabulary
 from ledger.epcis.events import Event, event_to_json
-from ledger.epcis.identifiers import constrained
+from ledger.epcis.identifiers import LONGEST, constrained
 
 VERSION = "CBV2.0"
 
@@ -68,10 +68,11 @@ _NEVER = frozenset({"{http://www.w3.org/2000/01/rdf-schema#}comment"})
 @dataclass(frozen=True)
 class _Names:
     """What prefixes and terms stand for in one event: `declared` by its contexts, or in `meaning` by the
-    standard's own context as well."""
+    standard's own context as well; `namespaces` are the meanings that a local name may follow."""
 
     declared: Mapping[str, str]
     meaning: Mapping[str, str]
+    namespaces: frozenset[str]
 
     @classmethod
     def of(cls, *contexts: Any) -> _Names:
@@ -81,19 +82,28 @@ class _Names:
                 uri = value.get("@id") if isinstance(value, Mapping) else value
                 if isinstance(uri, str) and not name.startswith("@"):
                     declared[name] = _expanded(uri, declared)
-        return cls(declared, {**_KNOWN_PREFIXES, **declared})
+        meaning = {**_KNOWN_PREFIXES, **declared}
+        return cls(declared, meaning, frozenset(uri for uri in meaning.values() if uri.endswith(_ENDS)))
 
     def braced(self, name: str) -> str:
-        """A field's name as `{namespace}name`. One that is written as a whole URI is cut where a declared
-        namespace ends, so that both ways to write it give one hash, or else after its last `/`, `#` or
-        `:`."""
+        """A field's name as `{namespace}name`."""
         prefix, colon, local = name.partition(":")
         if colon and prefix in self.meaning and not local.startswith("//"):
             return f"{{{self.meaning[prefix]}}}{local}"
         uri = name if colon else self.meaning.get(name, name)
-        cut = max((len(space) for space in self.meaning.values() if _is_namespace_of(space, uri)), default=0)
-        cut = cut or 1 + max(uri.rfind(mark) for mark in "/#:")
+        cut = self._end_of_namespace(uri)
         return f"{{{uri[:cut]}}}{uri[cut:]}" if cut else uri
+
+    def _end_of_namespace(self, uri: str) -> int:
+        """Where a name that is written as a whole URI is cut: where a declared namespace ends, so that both
+        ways to write it give one hash, or else after the last separator. 0 if it has none. Only the last
+        separators are looked at, more than any namespace has, so that no name costs much."""
+        ends = [found.end() for found in _SEPARATOR.finditer(uri, max(0, len(uri) - LONGEST))][-64:]
+        return next((end for end in reversed(ends) if uri[:end] in self.namespaces), ends[-1] if ends else 0)
+
+
+_ENDS = ("/", "#", ":")
+_SEPARATOR = re.compile("[/#:]")
 
 
 def _objects(contexts: Iterable[Any]) -> Iterator[Mapping[str, Any]]:
@@ -102,10 +112,6 @@ def _objects(contexts: Iterable[Any]) -> Iterator[Mapping[str, Any]]:
         for part in context if isinstance(context, list | tuple) else [context]:
             if isinstance(part, Mapping):
                 yield part
-
-
-def _is_namespace_of(space: str, uri: str) -> bool:
-    return uri.startswith(space) and len(space) < len(uri) and space[-1] in "/#:"
 
 
 def _expanded(text: str, prefixes: Mapping[str, str]) -> str:
@@ -118,7 +124,7 @@ def _expanded(text: str, prefixes: Mapping[str, str]) -> str:
 
 _Value = Callable[[_Names, Any], str]
 
-_NUMERIC = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", re.ASCII)
+_NUMERIC = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
 
 def _text(_: _Names, value: Any) -> str:
@@ -310,11 +316,11 @@ class _Writer:
         return known + "".join(sorted(others))
 
     def _field(self, field: _Field, said: Any) -> str:
-        if field.each is None:
-            items = said if isinstance(said, list) else [said]
-            return "".join(sorted(field.name + self._one(field, item) for item in items))
-        written = "".join(sorted(field.each + self._one(field, item) for item in said))
-        return field.name + written if written else ""
+        if field.each is not None:
+            written = "".join(sorted(field.each + self._one(field, item) for item in said))
+            return field.name + written if written else ""
+        items = said if isinstance(said, list) else [said]
+        return "".join(sorted(field.name + text for item in items if (text := self._one(field, item))))
 
     def _one(self, field: _Field, item: Any) -> str:
         return f"={field.value(self.names, item)}" if field.value else self.inside(field.inside, item)

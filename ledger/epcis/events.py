@@ -1,5 +1,4 @@
-"""The five EPCIS 2.0 event types: received JSON becomes a checked, frozen value, and goes out again as it
-came.
+"""The five EPCIS 2.0 event types: received JSON becomes a checked, frozen value and goes out as it came.
 
 Second stop of every event, after the bytes are JSON and before anything is recorded. The contract is
 threefold: `event_to_json(parse_event(x)) == x`, since hashes, ledger leaves and disclosures are made over

@@ -125,7 +125,7 @@ def check_digit(digits: str) -> str:
     """The GS1 modulo-10 check digit for `digits`, which come without it. Raises IdentifierError if not
     digits."""
     if not digits.isascii() or not digits.isdigit():
-        raise IdentifierError(f"check digit: got {digits!r}, want digits 0-9 only")
+        raise IdentifierError(f"check digit: got {_short(digits)}, want digits 0-9 only")
     weighted = sum(int(digit) * (3 if place % 2 == 0 else 1) for place, digit in enumerate(reversed(digits)))
     return str(-weighted % 10)
 
@@ -176,7 +176,9 @@ def parse(text: str) -> Identifier:
 
 def _read(text: str) -> _Parts | None:
     """Application identifier -> decoded value, key first; None if the text is no GS1 key. Total on any
-    string."""
+    string, and quick: a path is tried from each of its segments, so that a long one is not tried at all."""
+    if len(text) > LONGEST:
+        return None
     if text.startswith("urn:epc:"):
         return _read_urn(text)
     link = _LINK.fullmatch(text)

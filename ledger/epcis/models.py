@@ -7,6 +7,7 @@ What only several fields together can break is in `rules`.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,8 +32,7 @@ def _read_time(text: str) -> datetime:
 
 def _checked_time(text: str) -> str:
     try:
-        # The way to UTC is part of the check: the first and last day of the calendar have instants outside
-        # it.
+        # To UTC as well: the first and last day of the calendar have instants outside it.
         _read_time(text).astimezone(UTC)
     except (ValueError, OverflowError):
         raise PydanticCustomError("time", "is no date and time of the calendar") from None
@@ -57,17 +57,26 @@ def _word_of(words: vocabulary.Vocabulary) -> Callable[[str], str]:
 
 
 def _without_repeats(items: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(items)) == len(items):
+    seen: set[str] = set()
+    for item in items:
+        if item in seen:
+            raise PydanticCustomError(
+                "repeated", "want each item once; {item} is there again", {"item": short(item)}
+            )
+        seen.add(item)
+    return items
+
+
+def _not_empty(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    """After the items and not as a bound on the length, which would count those that are there but faulty."""
+    if items:
         return items
-    repeated = next(item for place, item in enumerate(items) if item in items[:place])
-    raise PydanticCustomError(
-        "repeated", "names {item} more than once; name each once", {"item": repr(repeated)}
-    )
+    raise PydanticCustomError("empty", "want at least one item; leave the field out where there is none")
 
 
 def _checked_certification(value: object) -> str | tuple[str, ...]:
     items = tuple(value) if isinstance(value, list) else (value,)
-    if all(isinstance(item, str) and ":" in item and len(item) <= LONGEST for item in items):
+    if all(isinstance(item, str) and len(item) <= LONGEST and _A_URI.fullmatch(item) for item in items):
         return items if isinstance(value, list) else str(value)
     raise PydanticCustomError("certification", "want a URI or a list of URIs of certificates")
 
@@ -102,6 +111,7 @@ Maybe: TypeAlias = Annotated[_T | None, _NotNull()]
 _CLOCK = "[0-9]{2}:[0-9]{2}"
 TIME_PATTERN = rf"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T{_CLOCK}:[0-9]{{2}}(\.[0-9]{{1,12}})?(Z|[+-]{_CLOCK})$"
 URI_PATTERN = r"^[A-Za-z][A-Za-z0-9+.\-]*:[!#$&-;=?-Z\[\]_a-z~%]+$"
+_A_URI = re.compile(URI_PATTERN)
 
 TimeText: TypeAlias = Annotated[str, StringConstraints(pattern=TIME_PATTERN), AfterValidator(_checked_time)]
 Uri: TypeAlias = Annotated[str, StringConstraints(pattern=URI_PATTERN, max_length=LONGEST)]
@@ -116,7 +126,7 @@ Certification: TypeAlias = Annotated[str | tuple[str, ...], _Checked(_checked_ce
 Uris: TypeAlias = Annotated[tuple[Uri, ...], Field(strict=False)]
 UniqueUris: TypeAlias = Annotated[tuple[Uri, ...], Field(strict=False), AfterValidator(_without_repeats)]
 UniqueDispositions: TypeAlias = Annotated[
-    tuple[Disposition, ...], Field(strict=False, min_length=1), AfterValidator(_without_repeats)
+    tuple[Disposition, ...], Field(strict=False), AfterValidator(_not_empty), AfterValidator(_without_repeats)
 ]
 
 
@@ -273,7 +283,7 @@ class SensorElement(Said):
     """Sensor reports that share their metadata."""
 
     sensor_metadata: Maybe[SensorMetadata] = None
-    sensor_report: Annotated[tuple[SensorReport, ...], Field(strict=False, min_length=1)]
+    sensor_report: Annotated[tuple[SensorReport, ...], Field(strict=False), AfterValidator(_not_empty)]
 
 
 Quantities: TypeAlias = Annotated[tuple[QuantityElement, ...], Field(strict=False)]
@@ -404,7 +414,6 @@ _REMEDIES: dict[str, str] = {
     "dict_type": "want an object",
     "model_type": "want an object",
     "model_attributes_type": "want an object",
-    "too_short": "want at least one item; leave the field out where there is none",
 }
 _PATTERNS: dict[str, str] = {
     TIME_PATTERN: "want an ISO 8601 date and time with zone, e.g. 2026-06-18T03:20:00.000+08:00",

@@ -34,7 +34,7 @@ class Holdings:
 
     # --- coming and going
 
-    def make(self, fact: Fact, amount: Amount, run: str | None, stage: str) -> list[Parcel]:
+    def make(self, fact: Fact, amount: Amount, run: str | None, stage: str | None) -> list[Parcel]:
         """Goods that the event makes: none, if they are labels for boxes that are counted already."""
         if amount.boxes and amount.lot in self.books.made_by_class:
             return []

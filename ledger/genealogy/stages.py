@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ledger.genealogy.facts import Fact, extension
+from ledger.genealogy.facts import KILOGRAM, Amount, Fact, extension, master_datum
 
 STAGES: Final = ("field", "collected", "precooling", "cold", "loaded", "arrived", "stall", "shelf")
 # Fruit that is still warm by right: moving it does not put it under a cold limit.
@@ -33,6 +33,13 @@ def stage_after(fact: Fact, stage: str | None) -> str | None:
     return stage
 
 
+def stage_of_making(fact: Fact, amount: Amount) -> str | None:
+    """Fruit is harvested by weight, or says when it was; of boxes that appear in the packhouse without having
+    been anything before, nobody knows whether they were cooled."""
+    harvested = any(master_datum(fact.event, name) for name in ("harvestStart", "harvestEnd"))
+    return "field" if harvested or amount.uom == KILOGRAM else None
+
+
 def stage_of_output(inputs: set[str | None]) -> str:
     """What a transformation makes is cold; repacking at a stall does not bring it back from there."""
     known = [STAGES.index(stage) for stage in inputs if stage in STAGES]
@@ -40,7 +47,8 @@ def stage_of_output(inputs: set[str | None]) -> str:
 
 
 def _loading(fact: Fact, stage: str | None) -> str | None:
-    if fact.step != "loading" or fact.action == "DELETE" or stage in _BEFORE_COLD:
+    # From the field it is a cart to the collection station; whoever loads later sends goods out.
+    if fact.step != "loading" or fact.action == "DELETE" or stage == "field":
         return stage
     return "loaded"
 

@@ -19,7 +19,7 @@ from ledger.genealogy.facts import Amount, Fact
 from ledger.genealogy.holdings import Holdings, born_at
 from ledger.genealogy.labels import ranges_of
 from ledger.genealogy.parcels import Node, Parcel, Step
-from ledger.genealogy.stages import stage_after, stage_of_output
+from ledger.genealogy.stages import stage_after, stage_of_making, stage_of_output
 from ledger.genealogy.taking import (
     ENTERING,
     LEAVING,
@@ -116,7 +116,8 @@ class Stock:
             self._see_node(fact, self.containment.node(name))
         for amount in fact.goods:
             if fact.kind == "ObjectEvent" and fact.action == "ADD":
-                self._tell(fact, self.holdings.make(fact, amount, None, "field"))
+                made = self.holdings.make(fact, amount, None, stage_of_making(fact, amount))
+                self._tell(fact, made)
             elif fact.kind != "ObjectEvent" or fact.step in STILL:
                 unseen = not self.parcels.get(amount.lot)
                 self._tell(fact, self.holdings.take(fact, amount, here_rank, new=unseen))

@@ -19,7 +19,7 @@ STILL: Final = frozenset(
     {"holding", "inspecting", "sensor_reporting", "cycle_counting", "stock_taking", "sampling", "other"}
 )
 # These end a stay in the open or in a room without opening another.
-LEAVING: Final = frozenset({"departing", "shipping", "loading", "transporting", "staging_outbound"})
+LEAVING: Final = frozenset({"departing", "shipping", "loading", "transporting", "consigning"})
 # Nobody does these in a closed vehicle: whoever reports them has unloaded, even if the unloading was not
 # told.
 OUT_OF_VEHICLE: Final = frozenset({"storing", "receiving", "accepting", "stocking", "retail_selling"})

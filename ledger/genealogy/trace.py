@@ -172,12 +172,16 @@ class _Walk:
         waiting = [(parcel, first)]
         while waiting:
             each, start = waiting.pop()
-            self._walk_steps(each.lot, ((step.ordinal, step.chain) for step in each.steps[start:]))
-            waiting.extend(
-                (piece, 0) for piece in self._tracks.pieces.get(each, ()) if piece.origin_steps > start
-            )
-            if each.ending == "transformed" and each.steps:
-                self._forward_through(self._tracks.facts[each.steps[-1].ordinal].run, depth)
+            self.remainder_forward(each, start, depth)
+            pieces = self._tracks.pieces.get(each, ())
+            waiting.extend((piece, 0) for piece in pieces if piece.origin_steps > start)
+
+    def remainder_forward(self, parcel: Parcel, first: int = 0, depth: int = 0) -> None:
+        """The same without what was split from it."""
+        steps = parcel.steps[first:]
+        self._walk_steps(parcel.lot, ((step.ordinal, step.chain) for step in steps))
+        if parcel.ending == "transformed" and steps:
+            self._forward_through(self._tracks.facts[steps[-1].ordinal].run, depth)
 
     # --- containers, limits
 
@@ -261,7 +265,7 @@ def _seed_forward(walk: _Walk, identifier: str, parcels: Sequence[Parcel]) -> No
     walk.forward(identifier)
     lot = _lot_of_box(identifier)
     for parcel in parcels if lot else ():
-        walk.parcel_forward(parcel)
+        walk.remainder_forward(parcel)  # pieces that may hold the box answer for it themselves
     if lot and not parcels:
         walk.forward(lot)
 

@@ -373,7 +373,7 @@ def hexes(values: Sequence[bytes]) -> list[str]:
 
 
 def evidence() -> dict[str, Any]:
-    """`cases`: an operation on `evidence`, and what a verifier that trusts `trusted` must say of the outcome."""
+    """`cases`: an operation on `evidence`, and what a verifier that trusts `trusted` must say of it."""
     good = json.loads(example_evidence().to_json())
     cases = []
     for name, patch in spoiled().items():

@@ -53,7 +53,14 @@ def line(folder: Path) -> Line:
 
 
 def pack(
-    values: Sequence[float], *, seq: int | None = 1, boot: int = 1, start_s: float = NOW_S - 3600, step_s: float = 60, channel: str = "ambient", sent_s: float | None = NOW_S
+    values: Sequence[float],
+    *,
+    seq: int | None = 1,
+    boot: int = 1,
+    start_s: float = NOW_S - 3600,
+    step_s: float = 60,
+    channel: str = "ambient",
+    sent_s: float | None = NOW_S,
 ) -> bytes:
     records: list[dict[str, Any]] = []
     if seq is not None:
@@ -65,7 +72,9 @@ def pack(
     return json.dumps(records).encode()
 
 
-def message(payload: bytes, device: str = "room-1", organisation: str = "coop", kind: str = "readings") -> Message:
+def message(
+    payload: bytes, device: str = "room-1", organisation: str = "coop", kind: str = "readings"
+) -> Message:
     return Message(f"suyuan/v1/{organisation}/{device}/{kind}".encode(), payload, redelivered=False)
 
 
@@ -82,14 +91,20 @@ def account(conninfo: str) -> dict[str, int]:
             " coalesce(sum(conflict), 0), coalesce(sum(quarantined), 0) FROM account"
         ).fetchone()
     assert row is not None
-    return dict(zip(("received", "stored", "duplicate", "conflict", "quarantined"), map(int, row), strict=True))
+    return dict(
+        zip(("received", "stored", "duplicate", "conflict", "quarantined"), map(int, row), strict=True)
+    )
 
 
 def adds_up(found: dict[str, int]) -> bool:
-    return found["received"] == found["stored"] + found["duplicate"] + found["conflict"] + found["quarantined"]
+    return (
+        found["received"] == found["stored"] + found["duplicate"] + found["conflict"] + found["quarantined"]
+    )
 
 
-def harvest(event_id: str, when: datetime = NOW - timedelta(hours=5), quantity: float = 86.5) -> dict[str, Any]:
+def harvest(
+    event_id: str, when: datetime = NOW - timedelta(hours=5), quantity: float = 86.5
+) -> dict[str, Any]:
     return {
         "type": "ObjectEvent",
         "eventID": event_id,
@@ -98,6 +113,12 @@ def harvest(event_id: str, when: datetime = NOW - timedelta(hours=5), quantity: 
         "action": "ADD",
         "bizStep": "commissioning",
         "disposition": "active",
-        "quantityList": [{"epcClass": "https://suyuan.example/xj-coop/class/yangmei-dongkui.260618-P01", "quantity": quantity, "uom": "KGM"}],
+        "quantityList": [
+            {
+                "epcClass": "https://suyuan.example/xj-coop/class/yangmei-dongkui.260618-P01",
+                "quantity": quantity,
+                "uom": "KGM",
+            }
+        ],
         "readPoint": {"id": "https://id.gs1.org/414/9521234001010/254/P01"},
     }

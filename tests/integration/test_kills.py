@@ -35,6 +35,7 @@ CREATE FUNCTION slow_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFO
 CREATE CONSTRAINT TRIGGER slow_commit AFTER INSERT ON batch DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow_commit();
 """
 
+
 class Worker:
     """One `suyuan ingest`, started again after every kill."""
 
@@ -46,7 +47,9 @@ class Worker:
     def _start(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as out:
             command = [sys.executable, "-m", "deploy", "ingest", "--follow-parent"]
-            return subprocess.Popen(command, env=self._environment, stdin=subprocess.PIPE, stdout=out, stderr=out)
+            return subprocess.Popen(
+                command, env=self._environment, stdin=subprocess.PIPE, stdout=out, stderr=out
+            )
 
     @property
     def pid(self) -> int:
@@ -74,12 +77,20 @@ def publishing(url_port: int, stop: threading.Event) -> Iterator[dict[str, int]]
 
     def publish() -> None:
         while not stop.is_set():
-            for device, channel, organisation in (("room-1", "ambient", "coop"), ("truck-1", "return_air", "carrier")):
+            for device, channel, organisation in (
+                ("room-1", "ambient", "coop"),
+                ("truck-1", "return_air", "carrier"),
+            ):
                 seq = published[device] + 1
                 sent = time.time()
                 records = [{"n": "boot", "v": 1}, {"n": "seq", "v": seq}, {"n": "sent", "v": sent}]
-                records += [{"n": channel, "u": "Cel", "t": 1_750_000_000 + seq * 60 + step, "v": seq + step / 10} for step in (0, 20, 40)]
-                client.publish(f"suyuan/v1/{organisation}/{device}/readings", json.dumps(records), qos=1).wait_for_publish(30)
+                records += [
+                    {"n": channel, "u": "Cel", "t": 1_750_000_000 + seq * 60 + step, "v": seq + step / 10}
+                    for step in (0, 20, 40)
+                ]
+                client.publish(
+                    f"suyuan/v1/{organisation}/{device}/readings", json.dumps(records), qos=1
+                ).wait_for_publish(30)
                 published[device] = seq
             time.sleep(0.004)
 
@@ -103,7 +114,10 @@ def wait_for(done: Callable[[], bool], within_s: float, what: str) -> None:
 
 @pytest.mark.editions("plain")
 def test_kills_between_the_first_row_and_the_acknowledgement_lose_and_double_nothing(
-    database: Database, mqtt_broker: Broker, service_environment: Callable[..., dict[str, str]], tmp_path: Path
+    database: Database,
+    mqtt_broker: Broker,
+    service_environment: Callable[..., dict[str, str]],
+    tmp_path: Path,
 ) -> None:
     registered(database.service("ingest"))
     with psycopg.connect(database.owner, autocommit=True) as owner:
@@ -122,18 +136,25 @@ def test_kills_between_the_first_row_and_the_acknowledgement_lose_and_double_not
         finally:
             for worker in workers:
                 worker.stop()
-        stored = owner.execute("SELECT count(*), count(DISTINCT (series_id, time)) FROM reading_store").fetchone()
+        stored = owner.execute(
+            "SELECT count(*), count(DISTINCT (series_id, time)) FROM reading_store"
+        ).fetchone()
         redelivered = owner.execute("SELECT sum(redelivered) FROM batch").fetchone()
     assert stored == (3 * expected, 3 * expected), "three readings a pack, each once"
     assert redelivered is not None and redelivered[0] > 0
     assert sum(worker.kills for worker in workers) == KILLS
     found = account(database.owner)
     assert adds_up(found) and found["conflict"] == found["quarantined"] == 0
-    print(f"{KILLS} kills, {expected} messages, {redelivered[0]} redelivered, {found['duplicate']} records found stored already")
+    print(
+        f"{KILLS} kills, {expected} messages, {redelivered[0]} redelivered, {found['duplicate']} records found stored already"
+    )
 
 
 def _subscribed(owner: psycopg.Connection) -> int:
-    row = owner.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND granted", [0x5359_0100]).fetchone()
+    row = owner.execute(
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND granted",
+        [0x5359_0100],
+    ).fetchone()
     assert row is not None
     return int(row[0])
 
@@ -150,11 +171,14 @@ def _kill_in_the_middle(owner: psycopg.Connection, worker: Worker) -> None:
     """Kills the worker while its own backend is between a batch's first row and the end of its commit."""
 
     def in_the_middle() -> bool:
-        return owner.execute(
-            "SELECT FROM pg_locks JOIN pg_stat_activity AS activity USING (pid)"
-            " WHERE pg_locks.relation = 'batch'::regclass AND pg_locks.mode = 'RowExclusiveLock' AND activity.client_port = ANY (%s)",
-            [_ports_of(worker.pid)],
-        ).fetchone() is not None
+        return (
+            owner.execute(
+                "SELECT FROM pg_locks JOIN pg_stat_activity AS activity USING (pid)"
+                " WHERE pg_locks.relation = 'batch'::regclass AND pg_locks.mode = 'RowExclusiveLock' AND activity.client_port = ANY (%s)",
+                [_ports_of(worker.pid)],
+            ).fetchone()
+            is not None
+        )
 
     wait_for(in_the_middle, 60, "a worker in the middle of a batch")
     worker.kill_and_restart()

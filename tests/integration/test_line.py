@@ -29,7 +29,7 @@ def rows(conninfo: str, query: str) -> list[tuple[Any, ...]]:
 def test_a_pack_is_stored_and_receipted(ingest: str, tmp_path: Path) -> None:
     outcome = take(ingest, tmp_path, [message(pack([2.5, 2.6, -0.0]))])
     assert rows(ingest, "SELECT value FROM reading_store ORDER BY time") == [(2.5,), (2.6,), (0.0,)]
-    (device, receipt), = outcome.receipts
+    ((device, receipt),) = outcome.receipts
     assert (device.external_id, receipt.boot, receipt.through, receipt.gaps) == ("room-1", 1, 1, ())
     assert account(ingest) == {"received": 3, "stored": 3, "duplicate": 0, "conflict": 0, "quarantined": 0}
     assert {row[0] for row in rows(ingest, "SELECT consumer FROM mark")} == {"detection", "sealing", "rollup"}
@@ -42,11 +42,13 @@ def test_the_same_pack_twice_is_stored_once(ingest: str, tmp_path: Path) -> None
     assert outcome.receipts[0][1].through == 1, "the receipt is repeated for a duplicate"
 
 
-def test_another_value_under_a_stored_key_is_a_conflict_and_the_stored_one_stands(ingest: str, tmp_path: Path) -> None:
+def test_another_value_under_a_stored_key_is_a_conflict_and_the_stored_one_stands(
+    ingest: str, tmp_path: Path
+) -> None:
     take(ingest, tmp_path, [message(pack([2.5]))])
     take(ingest, tmp_path, [message(pack([9.9, 3.0], seq=2))])
     assert rows(ingest, "SELECT value FROM reading_store ORDER BY time") == [(2.5,), (3.0,)]
-    (reason, detail), = rows(ingest, "SELECT reason, detail FROM quarantine")
+    ((reason, detail),) = rows(ingest, "SELECT reason, detail FROM quarantine")
     assert reason == "conflict"
     assert "2.5 is stored" in detail and "9.9 came" in detail
     assert account(ingest) == {"received": 3, "stored": 2, "duplicate": 0, "conflict": 1, "quarantined": 0}
@@ -54,7 +56,11 @@ def test_another_value_under_a_stored_key_is_a_conflict_and_the_stored_one_stand
 
 def test_repeats_inside_a_batch_are_judged_against_what_is_stored(ingest: str, tmp_path: Path) -> None:
     take(ingest, tmp_path, [message(pack([1.0]))])
-    take(ingest, tmp_path, [message(pack([2.0], seq=2)), message(pack([1.0], seq=3)), message(pack([2.0], seq=4))])
+    take(
+        ingest,
+        tmp_path,
+        [message(pack([2.0], seq=2)), message(pack([1.0], seq=3)), message(pack([2.0], seq=4))],
+    )
     assert account(ingest) == {"received": 4, "stored": 1, "duplicate": 1, "conflict": 2, "quarantined": 0}
 
 
@@ -65,7 +71,12 @@ def test_gaps_are_in_the_receipt_until_they_are_filled(ingest: str, tmp_path: Pa
 
 
 POSITION = json.dumps(
-    [{"n": "boot", "v": 1}, {"n": "seq", "v": 1}, {"bt": NOW_S - 60, "n": "lat", "u": "lat", "v": 28.85}, {"bt": NOW_S - 60, "n": "lon", "u": "lon", "v": 120.7}]
+    [
+        {"n": "boot", "v": 1},
+        {"n": "seq", "v": 1},
+        {"bt": NOW_S - 60, "n": "lat", "u": "lat", "v": 28.85},
+        {"bt": NOW_S - 60, "n": "lon", "u": "lon", "v": 120.7},
+    ]
 ).encode()
 
 
@@ -91,36 +102,58 @@ BAD = {
     "topic_not_utf8": Message(b"suyuan/v1/coop/\xff\xfe/readings", pack([1.0]), redelivered=False),
     "unknown_topic": Message(b"suyuan/v1/coop/room-1/gossip", pack([1.0]), redelivered=False),
     "invalid_event": message(
-        json.dumps(harvest("urn:uuid:1") | {"epcList": ["https://id.gs1.org/00/095212340000000106"], "quantityList": []}).encode(), kind="events"
+        json.dumps(
+            harvest("urn:uuid:1")
+            | {"epcList": ["https://id.gs1.org/00/095212340000000106"], "quantityList": []}
+        ).encode(),
+        kind="events",
     ),
     "malformed_event": message(b"[]", kind="events"),
 }
 OTHERS = {
     "sent in 2199": ("impossible_time", message(pack([1.0], sent_s=7_226_582_400.0))),
     "measured in 1970": ("impossible_time", message(pack([1.0], start_s=2.0**28 + 1))),
-    "event in 1970": ("impossible_time", message(json.dumps(harvest("urn:uuid:2") | {"eventTime": "1970-01-01T00:00:00+00:00"}).encode(), kind="events")),
-    "event in 2199": ("impossible_time", message(json.dumps(harvest("urn:uuid:3") | {"eventTime": "2199-01-01T00:00:00+00:00"}).encode(), kind="events")),
+    "event in 1970": (
+        "impossible_time",
+        message(
+            json.dumps(harvest("urn:uuid:2") | {"eventTime": "1970-01-01T00:00:00+00:00"}).encode(),
+            kind="events",
+        ),
+    ),
+    "event in 2199": (
+        "impossible_time",
+        message(
+            json.dumps(harvest("urn:uuid:3") | {"eventTime": "2199-01-01T00:00:00+00:00"}).encode(),
+            kind="events",
+        ),
+    ),
     "infinity": ("not_a_number", message(b'[{"n":"ambient","u":"Cel","bt":1782000000,"v":Infinity}]')),
     "1e999": ("not_a_number", message(b'[{"n":"ambient","u":"Cel","bt":1782000000,"v":1e999}]')),
     "deeply nested": ("malformed", message(b"[" * 100_000)),
     "deeply nested event": ("malformed", message(b'{"a":' * 100_000, kind="events")),
     "binary": ("malformed", message(bytes(range(256)))),
     "empty": ("", message(b"")),
-    "a NUL in an event": ("", message(json.dumps(harvest("urn:uuid:4") | {"suyuan:note": "a\0b"}).encode(), kind="events")),
+    "a NUL in an event": (
+        "",
+        message(json.dumps(harvest("urn:uuid:4") | {"suyuan:note": "a\0b"}).encode(), kind="events"),
+    ),
     "a lone surrogate": ("", message(b'[{"n":"\\ud800","v":1}]')),
     "raw reading of 2020": ("beyond_retention", message(pack([1.0], start_s=1_590_000_000))),
-    "a huge integer": ("", message(b'[{"n":"boot","v":99999999999999999999999},{"n":"seq","v":1},{"n":"ambient","v":1}]')),
+    "a huge integer": (
+        "",
+        message(b'[{"n":"boot","v":99999999999999999999999},{"n":"seq","v":1},{"n":"ambient","v":1}]'),
+    ),
 }
 
 
-@pytest.mark.parametrize(
-    ("reason", "bad"), [*BAD.items(), *OTHERS.values()], ids=[*BAD, *OTHERS]
-)
-def test_bad_input_is_quarantined_with_a_reason_and_takes_nobody_with_it(ingest: str, tmp_path: Path, reason: str, bad: Message) -> None:
+@pytest.mark.parametrize(("reason", "bad"), [*BAD.items(), *OTHERS.values()], ids=[*BAD, *OTHERS])
+def test_bad_input_is_quarantined_with_a_reason_and_takes_nobody_with_it(
+    ingest: str, tmp_path: Path, reason: str, bad: Message
+) -> None:
     before, after = message(pack([1.0], seq=1)), message(pack([2.0], seq=2, start_s=NOW_S - 60))
     take(ingest, tmp_path, [before, bad, after])
     assert rows(ingest, "SELECT value FROM reading_store ORDER BY time") == [(1.0,), (2.0,)]
-    (found, detail, payload), = rows(ingest, "SELECT reason, detail, payload FROM quarantine")
+    ((found, detail, payload),) = rows(ingest, "SELECT reason, detail, payload FROM quarantine")
     assert found.startswith(reason)
     assert len(detail) > 15, "a sentence a person understands"
     assert len(payload) >= len(bad.payload), "nothing is lost"
@@ -135,8 +168,12 @@ def test_events_are_recorded_once_and_other_content_is_a_conflict(ingest: str, t
     assert account(ingest) == {"received": 3, "stored": 1, "duplicate": 1, "conflict": 1, "quarantined": 0}
 
 
-def test_losing_one_message_inside_the_line_breaks_the_equation(ingest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_losing_one_message_inside_the_line_breaks_the_equation(
+    ingest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = pipeline._store_readings
-    monkeypatch.setattr(pipeline, "_store_readings", lambda conn, number, batch, items: whole(conn, number, batch, items[1:]))
+    monkeypatch.setattr(
+        pipeline, "_store_readings", lambda conn, number, batch, items: whole(conn, number, batch, items[1:])
+    )
     take(ingest, tmp_path, [message(pack([1.0])), message(pack([2.0], seq=2, start_s=NOW_S - 60))])
     assert not adds_up(account(ingest))

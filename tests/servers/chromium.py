@@ -37,7 +37,7 @@ ARGUMENTS = (
 def chromium_path(logs: Path) -> str:
     """Where Chromium is: `CHROMIUM`, the PATH, or freshly installed. Raises ServerUnavailable where there is
     none."""
-    missing = [] if _chinese_font() else ["fonts-noto-cjk"]
+    missing = [] if chinese_font() else ["fonts-noto-cjk"]
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
     if not found:
         missing.append("chromium")
@@ -51,7 +51,7 @@ def chromium_path(logs: Path) -> str:
     return found
 
 
-def _chinese_font() -> bool:
+def chinese_font() -> bool:
     """Without one a page still passes every test of its text, but its picture shows boxes."""
     if not shutil.which("fc-list"):
         return False

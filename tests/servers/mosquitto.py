@@ -30,12 +30,14 @@ from tests.servers.waiting import answers, wait_until
 # Two batches of the line, which takes at most 2,000 messages: one in its transaction and the next one
 # gathering. The broker's own 20 would cap every batch at 20. Queues are without limit, since the broker's
 # default drops, unsaid, all beyond 1,000 messages. 4 MiB lets a payload in that is too large for us, so that
-# we are the ones to refuse it.
+# we are the ones to refuse it. Started by root on the host, the broker would change to a user who may not
+# write its folder.
 MAX_INFLIGHT_MESSAGES = 4_000
 MESSAGE_SIZE_LIMIT = 4 * 1024 * 1024
 CONFIGURATION = f"""
 listener {{port}} 127.0.0.1
 allow_anonymous true
+user root
 persistence true
 persistence_location {{folder}}/
 autosave_interval 5
@@ -79,7 +81,8 @@ class Mosquitto:
         self._process: Contained | subprocess.Popen[bytes] | None = None
         within = Path("/", folder.relative_to(root)) if root else folder
         (folder / "mosquitto.conf").write_text(CONFIGURATION.format(port=self.port, folder=within))
-        self._command = ["mosquitto", "-c", str(within / "mosquitto.conf")]
+        program = "mosquitto" if root else _on_this_machine() or "mosquitto"
+        self._command = [program, "-c", str(within / "mosquitto.conf")]
 
     def start(self) -> None:
         """Starts the broker and waits until it listens. Raises ServerError, naming the log, if it does
@@ -151,13 +154,20 @@ def mosquitto_broker(logs: Path) -> Iterator[Broker]:
             broker.stop()
 
 
+def _on_this_machine() -> str | None:
+    """Debian puts servers where an ordinary user's PATH does not lead."""
+    return shutil.which(
+        "mosquitto", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+    )
+
+
 @contextmanager
 def _program() -> Iterator[tuple[Path | None, Path]]:
     """The root that Mosquitto runs out of, None for the host itself, and a folder for its data."""
     try:
         root = debian_root()
     except ServerUnavailable as missing:
-        if not shutil.which("mosquitto"):
+        if not _on_this_machine():
             raise ServerUnavailable(
                 f"Mosquitto: {missing}, SUYUAN_TEST_MQTT_URL names no broker and no mosquitto is on the PATH"
             ) from missing

@@ -50,7 +50,9 @@ def plain_server(logs: Path) -> Iterator[PostgresServer]:
         with log.open("ab") as out:
             server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/")
         try:
-            yield wait_until_ready("plain", owner_conninfo(port, password), within_s=30, log=log)
+            yield wait_until_ready(
+                "plain", owner_conninfo(port, password), lambda: server.poll() is None, log
+            )
         finally:
             _stop(server)
 

@@ -7,8 +7,9 @@ Place in the line: `plain.py` and `timescale.py` start a server with `SETTINGS` 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -63,7 +64,9 @@ def owner_conninfo(port: int, password: str) -> str:
     return f"postgresql://{OWNER}:{password}@127.0.0.1:{port}/postgres"
 
 
-def wait_until_ready(edition: str, conninfo: str, within_s: float, log: object) -> PostgresServer:
+def wait_until_ready(
+    edition: str, conninfo: str, running: Callable[[], bool], log: Path, within_s: float = 60
+) -> PostgresServer:
     """Waits until the server takes the owner's connection. Raises ServerError, naming the log, if it does
     not."""
     refusals: list[str] = []
@@ -76,10 +79,12 @@ def wait_until_ready(edition: str, conninfo: str, within_s: float, log: object) 
             return False
         return True
 
-    if not wait_until(connects, within_s, every_s=0.05):
+    if not wait_until(lambda: not running() or connects(), within_s, every_s=0.05):
         raise ServerError(
             f"PostgreSQL ({edition}) took no connection in {within_s} s ({refusals[-1]}); log: {log}"
         )
+    if not running():
+        raise ServerError(f"PostgreSQL ({edition}) ended while it was starting; log: {log}")
     return describe(edition, conninfo)
 
 

@@ -71,7 +71,7 @@ def timescale_server(logs: Path) -> Iterator[PostgresServer]:
     command = ["/bin/sh", "-c", _START, "sh", password, " ".join(INITDB), *options(settings)]
     server = Contained(root, "postgres", command, log, in_memory=_IN_MEMORY)
     try:
-        yield wait_until_ready("timescale", owner_conninfo(port, password), within_s=60, log=log)
+        yield wait_until_ready("timescale", owner_conninfo(port, password), server.running, log)
     finally:
         if server.running():
             server.stop(

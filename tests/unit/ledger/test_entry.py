@@ -71,8 +71,11 @@ def test_a_body_leaves_room_for_the_longest_envelope() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"n": 0}, {"prev": None}, {"n": -1}, {"rec": 1.0}, {"org": b"short"}, {"type": "gossip"}, {"n": 2**53}, {"body": []},
-     {"body": {"a": 0.5}}, {"body": {"a": "e\u0301"}}, {"type": "event"}, {"sig": bytes(63)}],
+    [
+        {"n": 0}, {"prev": None}, {"n": -1}, {"rec": 1.0}, {"org": b"short"}, {"type": "gossip"},
+        {"n": 2**53}, {"body": []}, {"body": {"a": 0.5}}, {"body": {"a": "e\u0301"}},
+        {"type": "event"}, {"sig": bytes(63)},
+    ],
 )  # fmt: skip
 def test_what_would_not_read_back_is_not_written(changes: dict[str, Any]) -> None:
     with pytest.raises(EntryError):

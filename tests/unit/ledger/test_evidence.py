@@ -46,8 +46,14 @@ def test_without_a_trusted_key_the_report_says_so() -> None:
     assert "own_key" in [check.name for check in report.checks]
 
 
-@pytest.mark.parametrize("trusted", [{}, {"log.suyuan.example/other": str(make.SIGNER.verifier)},
-                                     {make.ORIGIN: str(SignerKey.from_seed(make.ORIGIN, bytes(32)).verifier)}])  # fmt: skip
+@pytest.mark.parametrize(
+    "trusted",
+    [
+        {},
+        {"log.suyuan.example/other": str(make.SIGNER.verifier)},
+        {make.ORIGIN: str(SignerKey.from_seed(make.ORIGIN, bytes(32)).verifier)},
+    ],
+)
 def test_a_key_that_is_not_trusted_proves_nothing(trusted: dict[str, str]) -> None:
     report = verify_evidence(GOOD, trusted)
     assert not report.verified

@@ -135,6 +135,13 @@ def crowd(series: int) -> WindowTree:
     return WindowTree.of(SECRET, np.concatenate(rows))
 
 
+def wide(series: int, count: int) -> WindowTree:
+    """Series whose extremes have as many digits as an entry takes."""
+    times, values = 10**12 + np.arange(count), np.full(count, -8999999999999.5)
+    rows = [readings(bytes([at]) * 16, times, values, np.zeros(count)) for at in range(series)]
+    return WindowTree.of(SECRET, np.concatenate(rows))
+
+
 @pytest.mark.parametrize("count", [1, MAX_LISTED, MAX_LISTED + 1, 200])
 def test_a_list_beyond_32_items_is_its_count_and_root(count: int) -> None:
     window = crowd(count)
@@ -150,9 +157,7 @@ def test_a_list_beyond_32_items_is_its_count_and_root(count: int) -> None:
 @pytest.mark.parametrize("series", [1, 32, 33])
 @pytest.mark.parametrize("added", [None, 20, 32, 40])
 def test_every_body_fits_its_entry(series: int, missing: int, added: int | None) -> None:
-    window = WindowTree.of(SECRET, np.concatenate(
-        [readings(bytes([at]) * 16, 10**12 + np.arange(50), np.full(50, -8999999999999.5), np.zeros(50)) for at in range(series)]
-    ))  # fmt: skip
+    window = wide(series, 50)
     ranges = [Missing(2**53 - 1 - at, 2**53 - 9, 2**53 - 1) for at in range(missing)]
     positions = None if added is None else list(range(added))
     body = WindowBody.of(window, 10**12, 10**12 + 50, "hand_over", ranges, added=positions)
@@ -177,9 +182,7 @@ def test_every_body_fits_its_entry(series: int, missing: int, added: int | None)
 
 def test_the_longest_list_goes_first() -> None:
     ranges = [Missing(2**53 - 1, 2**53 - 9, 2**53 - 1 - at) for at in range(12)]
-    window = WindowTree.of(SECRET, np.concatenate(
-        [readings(bytes([at]) * 16, 10**12 + np.arange(9), np.full(9, -8999999999999.5), np.zeros(9)) for at in range(32)]
-    ))  # fmt: skip
+    window = wide(32, 9)
     body = WindowBody.of(window, 10**12, 10**12 + 50, "hour", ranges[:1])
     assert body.series.items is not None
     body = WindowBody.of(window, 10**12, 10**12 + 50, "hour", ranges)
@@ -203,12 +206,28 @@ def good_body() -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("window", [5, 5]), ("window", [0, 5, 6]), ("window", [10**12 + 1, 10**12 + 9]), ("closed", "noon"), ("count", 3),
-        ("count", -1), ("count", True), ("root", "AA=="), ("series", [1]), ("series", {"count": 1}), ("missing", [[1, 3, 2]]),
-        ("missing", [[1, 2]]), ("missing", None), ("added", [2]), ("added", [1, 0]), ("added", [1, 1]), ("added", list(range(33))),
-        ("amends", {"index": 0.5, "leaf": ""}), ("amends", None), ("extra", 1),
+        ("window", [5, 5]),
+        ("window", [0, 5, 6]),
+        ("window", [10**12 + 1, 10**12 + 9]),
+        ("closed", "noon"),
+        ("count", 3),
+        ("count", -1),
+        ("count", True),
+        ("root", "AA=="),
+        ("series", [1]),
+        ("series", {"count": 1}),
+        ("missing", [[1, 3, 2]]),
+        ("missing", [[1, 2]]),
+        ("missing", None),
+        ("added", [2]),
+        ("added", [1, 0]),
+        ("added", [1, 1]),
+        ("added", list(range(33))),
+        ("amends", {"index": 0.5, "leaf": ""}),
+        ("amends", None),
+        ("extra", 1),
     ],
-)  # fmt: skip
+)
 def test_a_body_that_is_not_one_is_refused(name: str, value: Any) -> None:
     WindowBody.read(good_body())
     with pytest.raises(EntryError):

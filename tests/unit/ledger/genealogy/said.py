@@ -1,4 +1,4 @@
-"""Events in a line each, for the tests of the genealogy. Names are short; the URIs they stand for are whole."""
+"""Events in a line each, for the tests of the genealogy. Names are short, the URIs they stand for whole."""
 
 from __future__ import annotations
 
@@ -120,7 +120,12 @@ def gone(minute: int, step: str, *things: str | dict[str, Any], **said: Any) -> 
 def put_in(
     minute: int, parent: str, *things: str | dict[str, Any], step: str = "packing", **said: Any
 ) -> RecordedEvent:
+    """`labels`: the first and last serial of the boxes, which must then be the only goods."""
     what = _what(things, "childEPCs", "childQuantityList")
+    labels = said.pop("labels", None)
+    if labels is not None:
+        of = what["childQuantityList"][0]["epcClass"]
+        said["suyuan:labelRange"] = {"epcClass": of, "from": labels[0], "to": labels[1]}
     said.setdefault("action", "ADD")
     return event(minute, "AggregationEvent", bizStep=step, parentID=parent, **what, **said)
 

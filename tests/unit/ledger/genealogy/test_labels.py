@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.genealogy import LabelRange, label_ranges, unit_of
+from ledger.genealogy import LabelRange, RecordedEvent, label_ranges, unit_of
 from tests.unit.ledger.genealogy.said import at, box, lot, put_in, some, unit
 
 
@@ -10,9 +10,8 @@ def labelled(minute: int, number: int, first: str, last: str) -> LabelRange:
     return LabelRange(lot("A"), first, last, unit(number), at(minute))
 
 
-def packed(minute: int, number: int, first: str, last: str):  # type: ignore[no-untyped-def]
-    said = {"epcClass": lot("A"), "from": first, "to": last}
-    return put_in(minute, unit(number), some(lot("A"), 48), **{"suyuan:labelRange": said})
+def packed(minute: int, number: int, first: str, last: str) -> RecordedEvent:
+    return put_in(minute, unit(number), some(lot("A"), 48), labels=(first, last))
 
 
 def test_ranges_in_the_order_of_packing() -> None:

@@ -1,0 +1,79 @@
+"""A published log, read from its files alone: checkpoint, leaves, proofs, and their form in an evidence file.
+
+Whoever serves the pages reads through this, and so could anybody who copied the files: nothing here needs the
+database, a key or the sequencer. Contract: everything is of one checkpoint, the one that stood when the log
+was opened.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger.evidence_file import LeafEvidence, LogEvidence
+from ledger.log_files import CHECKPOINT, VKEY, LogFiles
+from ledger.translog.checkpoint import Checkpoint, open_checkpoint
+from ledger.translog.note import parse_vkey
+from ledger.translog.tiles import TiledTree
+
+
+@dataclass(frozen=True, slots=True)
+class LogReader:
+    """One log at one checkpoint. `checkpoint`: the signed note; `vkey`: the key that the log itself
+    publishes.
+    """
+
+    files: LogFiles
+    head: Checkpoint
+    checkpoint: str
+    vkey: str
+
+    @property
+    def origin(self) -> str:
+        return self.head.origin
+
+    @property
+    def tree_size(self) -> int:
+        return self.head.size
+
+    @property
+    def root_hash(self) -> bytes:
+        return self.head.root_hash
+
+    def inclusion_proof(self, index: int) -> tuple[bytes, ...]:
+        """Hashes of 32 bytes from the leaf upwards. IndexError if the checkpoint does not reach the leaf."""
+        return self._tree.inclusion_proof(index)
+
+    def consistency_proof(self, old_size: int) -> tuple[bytes, ...]:
+        return self._tree.consistency_proof(old_size)
+
+    def leaf_hash(self, index: int) -> bytes:
+        return self._tree.leaf_hash(index)
+
+    def entry(self, index: int) -> bytes:
+        """The leaf's bytes. IndexError as above."""
+        if not 0 <= index < self.tree_size:
+            raise IndexError(f"leaf {index} of a log of {self.tree_size}")
+        return self.files.read_leaf(index, self.tree_size)
+
+    def leaf_evidence(self, index: int) -> LeafEvidence:
+        """The entry and its proof, for `evidence_file.build_event` or `build_window`."""
+        return LeafEvidence(self.origin, index, self.entry(index), self.inclusion_proof(index))
+
+    def log_evidence(self) -> LogEvidence:
+        return LogEvidence(self.origin, self.vkey, self.checkpoint)
+
+    @property
+    def _tree(self) -> TiledTree:
+        return TiledTree(self.tree_size, self.files.read_tile)
+
+
+def open_log(log_dir: Path, organisation: str) -> LogReader | None:
+    """The organisation's log as now published; None while it has none. VerifyError if its checkpoint is not
+    its own.
+    """
+    files = LogFiles(log_dir / organisation)
+    note, vkey = files.read(CHECKPOINT), files.read(VKEY)
+    if note is None or vkey is None:
+        return None
+    key = parse_vkey(vkey.decode().strip())
+    head = open_checkpoint(note, [key], origin=key.name).checkpoint
+    return LogReader(files, head, note.decode(), str(key))

@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+
+from ledger.genealogy import Edge, RecordedEvent, Trace, trace
+from tests.unit.ledger.genealogy.said import (
+    LOGGER,
+    MARKET,
+    PACKHOUSE,
+    STORE,
+    TRUCK,
+    box,
+    fruit,
+    gone,
+    installed,
+    lot,
+    made,
+    mixed,
+    put_in,
+    seen,
+    some,
+    take_out,
+    unit,
+)
+
+A, B, C = lot("A"), lot("B"), lot("C")
+
+
+def numbers(found: Trace, events: list[RecordedEvent]) -> list[int]:
+    return [events.index(each) for each in found.events]
+
+
+def test_back_to_the_fields_and_forward_to_the_shelf() -> None:
+    events = [
+        made(0, fruit("P01"), 50, "KGM"),
+        made(1, fruit("P02"), 50, "KGM"),
+        mixed(2, [some(fruit("P01"), 50, "KGM"), some(fruit("P02"), 50, "KGM")], [some(A, 40), some(B, 10)]),
+        gone(3, "retail_selling", some(A, 1), readPoint=MARKET),
+        gone(4, "retail_selling", some(B, 1), readPoint=MARKET),
+    ]
+    assert numbers(trace(A, "back", events), events) == [0, 1, 2, 3]
+    assert numbers(trace(fruit("P01"), "forward", events), events) == [0, 2, 3, 4]
+    assert numbers(trace(B, "both", events), events) == [0, 1, 2, 4]
+    assert trace(A, "back", events).edges == (
+        Edge(fruit("P01"), A, "transformed", events[2].event.event_id or ""),
+        Edge(fruit("P02"), A, "transformed", events[2].event.event_id or ""),
+    )
+
+
+def pallet_used_twice() -> list[RecordedEvent]:
+    return [
+        made(0, A, 20),
+        seen(1, "collecting", unit(1), where=STORE),
+        put_in(2, unit(1), some(A, 20), where=PACKHOUSE),
+        seen(3, "storing", unit(1), where=STORE),
+        take_out(4, unit(1), some(A, 20), where=MARKET),
+        seen(5, "storing", unit(1), where=STORE),
+        made(6, B, 20),
+        put_in(7, unit(1), some(B, 20), where=PACKHOUSE),
+        seen(8, "storing", unit(1), where=STORE),
+        seen(9, "holding", some(A, 20), where=MARKET),
+    ]
+
+
+def test_a_containers_events_only_while_the_goods_were_inside() -> None:
+    events = pallet_used_twice()
+    for direction in ("back", "forward", "both"):
+        assert numbers(trace(A, direction, events), events) == [0, 2, 3, 4, 9]
+        assert numbers(trace(B, direction, events), events) == [6, 7, 8]
+
+
+def test_part_of_a_lot_left_inside_keeps_the_container_in_its_history() -> None:
+    events = [
+        made(0, A, 20),
+        put_in(1, unit(1), some(A, 20), where=PACKHOUSE),
+        take_out(2, unit(1), some(A, 5), where=PACKHOUSE),
+        seen(3, "storing", unit(1), where=STORE),
+        take_out(4, unit(1), some(A, 15), where=STORE),
+        seen(5, "storing", unit(1), where=MARKET),
+    ]
+    assert numbers(trace(A, "both", events), events) == [0, 1, 2, 3, 4]
+
+
+def test_a_trucks_events_through_the_pallet_and_only_then() -> None:
+    events = [
+        made(0, A, 20),
+        put_in(1, unit(1), some(A, 20), where=PACKHOUSE),
+        seen(2, "arriving", TRUCK, where=PACKHOUSE),
+        put_in(3, TRUCK, unit(1), step="loading"),
+        seen(4, "departing", TRUCK, readPoint=PACKHOUSE),
+        take_out(5, TRUCK, unit(1), step="unloading", where=MARKET),
+        seen(6, "departing", TRUCK, readPoint=MARKET),
+    ]
+    found = trace(A, "both", events)
+    assert numbers(found, events) == [0, 1, 3, 4, 5]
+    assert [(edge.kind, edge.source, edge.target) for edge in found.edges] == [
+        ("packed", A, unit(1)),
+        ("loaded", unit(1), TRUCK),
+        ("unloaded", TRUCK, unit(1)),
+    ]
+
+
+def test_a_sister_pallet_of_the_same_lot_is_not_this_pallets_history() -> None:
+    events = [
+        made(0, A, 40),
+        put_in(1, unit(1), some(A, 20), where=PACKHOUSE),
+        put_in(2, unit(2), some(A, 20), where=PACKHOUSE),
+        seen(3, "storing", unit(2), where=STORE),
+        seen(4, "storing", unit(1), where=MARKET),
+    ]
+    assert numbers(trace(unit(1), "back", events), events) == [0, 1, 4]
+    assert numbers(trace(A, "back", events), events) == [0, 1, 2, 3, 4]
+
+
+def test_a_unit_goes_forward_into_what_its_goods_became() -> None:
+    events = [
+        made(0, A, 40),
+        put_in(1, unit(1), some(A, 20), where=PACKHOUSE),
+        put_in(2, unit(2), some(A, 20), where=PACKHOUSE),
+        take_out(3, unit(1), some(A, 20), where=PACKHOUSE),
+        mixed(4, [some(A, 20)], [some(C, 10)]),
+        gone(5, "retail_selling", some(C, 10), readPoint=MARKET),
+    ]
+    assert numbers(trace(unit(1), "forward", events), events) == [1, 3, 4, 5]
+    assert numbers(trace(unit(2), "forward", events), events) == [2]
+    assert unit(1) in trace(C, "back", events).identifiers
+
+
+def test_a_box_by_its_label_leaves_out_the_other_pallets() -> None:
+    events = [
+        made(0, fruit("P01"), 80, "KGM"),
+        mixed(1, [some(fruit("P01"), 80, "KGM")], [some(A, 40)]),
+        put_in(2, unit(1), some(A, 20), where=PACKHOUSE, labels=("0001", "0020")),
+        put_in(3, unit(2), some(A, 20), where=PACKHOUSE, labels=("0021", "0040")),
+        seen(4, "storing", unit(2), where=STORE),
+        seen(5, "storing", unit(1), where=MARKET),
+    ]
+    assert numbers(trace(box("A", "0007"), "back", events), events) == [0, 1, 2, 5]
+    assert numbers(trace(box("A", "0033"), "both", events), events) == [0, 1, 3, 4]
+
+
+def test_instances_without_quantities_or_keys_are_traced_by_name_alone() -> None:
+    one, other, crate = "urn:example:fish:1", "urn:example:fillet:1", "urn:example:crate"
+    events = [
+        seen(0, "commissioning", one, action="ADD", where=PACKHOUSE),
+        mixed(1, [one], [other]),
+        put_in(2, crate, other, where=PACKHOUSE),
+        seen(3, "storing", crate, where=STORE),
+        take_out(4, crate, other, where=STORE),
+        seen(5, "storing", crate, where=MARKET),
+    ]
+    assert numbers(trace(one, "forward", events), events) == [0, 1, 2, 3, 4]
+    assert numbers(trace(other, "back", events), events) == [0, 1, 2, 3, 4]
+    assert numbers(trace(crate, "back", events), events) == [0, 1, 2, 3, 4, 5]
+
+
+def test_classes_without_quantities() -> None:
+    events = [
+        mixed(0, [some(fruit("P01"))], [some(A)]),
+        put_in(1, unit(1), some(A), where=PACKHOUSE),
+        seen(2, "storing", unit(1), where=STORE),
+    ]
+    assert numbers(trace(fruit("P01"), "forward", events), events) == [0, 1, 2]
+    assert numbers(trace(unit(1), "back", events), events) == [0, 1, 2]
+
+
+def test_an_open_run_is_followed_over_its_events() -> None:
+    run = "https://suyuan.example/xj-coop/bt/run/1"
+    events = [
+        mixed(0, [some(fruit("P01"), 60, "KGM")], [], transformationID=run),
+        mixed(1, [], [some(A, 20)], transformationID=run),
+        seen(2, "storing", some(A, 20), where=STORE),
+    ]
+    assert numbers(trace(A, "back", events), events) == [0, 1, 2]
+    assert numbers(trace(fruit("P01"), "forward", events), events) == [0, 1, 2]
+    assert [edge.kind for edge in trace(A, "back", events).edges] == ["transformed"]
+
+
+def test_what_an_input_became_before_it_went_in_here_is_no_descendant() -> None:
+    events = [
+        mixed(0, [some(B, 10)], [some(C, 10)]),
+        mixed(5, [some(A, 10)], [some(B, 10)]),
+    ]
+    assert C not in trace(A, "forward", events).identifiers
+    assert A not in trace(C, "back", events).identifiers
+
+
+def test_cycles_end() -> None:
+    events = [mixed(0, [some(A, 10)], [some(B, 10)]), mixed(1, [some(B, 10)], [some(A, 10)])]
+    for direction in ("back", "forward", "both"):
+        assert numbers(trace(A, direction, events), events) == [0, 1]
+
+
+def test_a_device_is_named_but_not_followed() -> None:
+    events = [
+        made(0, A, 20),
+        put_in(1, unit(1), some(A, 20), where=PACKHOUSE),
+        installed(2, unit(1)),
+        installed(9, unit(2)),
+    ]
+    found = trace(A, "both", events)
+    assert numbers(found, events) == [0, 1, 2]
+    assert (LOGGER, unit(1), "installed") in {(edge.source, edge.target, edge.kind) for edge in found.edges}
+
+
+def chain(length: int) -> list[RecordedEvent]:
+    return [mixed(n, [some(lot(f"L{n}"), 1)], [some(lot(f"L{n + 1}"), 1)]) for n in range(length)]
+
+
+def test_the_limits_say_that_there_is_more() -> None:
+    events = chain(12)
+    assert not trace(lot("L12"), "back", events).truncated
+    shallow = trace(lot("L12"), "back", events, max_depth=3)
+    assert (len(shallow.events), shallow.truncated) == (4, True)
+    short = trace(lot("L12"), "back", events, max_events=5)
+    assert (len(short.events), short.truncated) == (5, True)
+
+
+def test_an_unknown_identifier_has_no_events() -> None:
+    assert trace(lot("nowhere"), "both", chain(2)).events == ()
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_any_order_of_arrival(order: tuple[int, ...]) -> None:
+    events = [
+        made(0, fruit("P01"), 80, "KGM"),
+        mixed(1, [some(fruit("P01"), 80, "KGM")], [some(A, 40)]),
+        put_in(1, unit(1), some(A, 20), where=PACKHOUSE),
+        seen(1, "storing", unit(1), where=STORE),
+    ]
+    assert trace(A, "both", [events[number] for number in order]) == trace(A, "both", events)

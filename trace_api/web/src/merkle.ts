@@ -1,0 +1,56 @@
+// The RFC 6962 tree, from the sceptic's side: leaves or a proof in, a root out.
+//
+// SHA-256 is the library's, not WebCrypto's: a proof is many digests of 65 bytes, and an asynchronous call for each costs
+// more than the digest. Only signatures go to the browser's own implementation.
+
+import { sha256 as digest } from "@noble/hashes/sha2.js";
+
+import { concat } from "./bytes";
+import { VerifyError, wantSame } from "./errors";
+import { HASH_SIZE } from "./shape";
+
+export function sha256(data: Uint8Array): Uint8Array {
+  return digest(data);
+}
+
+export function leafHash(data: Uint8Array): Uint8Array {
+  return digest(concat(Uint8Array.of(0), data));
+}
+
+function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
+  return digest(concat(Uint8Array.of(1), left, right));
+}
+
+/** The root over leaf hashes, by the RFC's own recursion. */
+export function rootOf(leaves: readonly Uint8Array[]): Uint8Array {
+  const [only] = leaves;
+  if (only === undefined) return digest(new Uint8Array(0));
+  if (leaves.length === 1) return only;
+  let split = 1;
+  while (split * 2 < leaves.length) split *= 2;
+  return nodeHash(rootOf(leaves.slice(0, split)), rootOf(leaves.slice(split)));
+}
+
+/** Leaf `index` of the tree of `size` leaves under `root` is `leaf`, or VerifyError. RFC 9162, 2.1.3.2. */
+export function verifyInclusion(leaf: Uint8Array, index: number, size: bigint, proof: readonly Uint8Array[], root: Uint8Array): void {
+  let at = BigInt(index);
+  if (at >= size) throw new VerifyError("leaf index", index, size > 0n ? `0 to ${size - 1n}` : "no leaf in an empty tree");
+  for (const hash of proof) wantSame("length of a hash", hash.length, HASH_SIZE);
+  let node = leaf;
+  let last = size - 1n;
+  let used = 0;
+  while (last > 0n) {
+    const right = (at & 1n) === 1n;
+    // At the ragged right edge a node without a sibling rises unchanged: it costs a level but no hash.
+    if (right || at < last) {
+      const sibling = proof[used];
+      if (sibling === undefined) throw new VerifyError("inclusion proof length", proof.length, "more");
+      node = right ? nodeHash(sibling, node) : nodeHash(node, sibling);
+      used += 1;
+    }
+    at >>= 1n;
+    last >>= 1n;
+  }
+  wantSame("inclusion proof length", proof.length, used);
+  wantSame("root hash from inclusion proof", node, root);
+}
