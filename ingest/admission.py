@@ -13,7 +13,7 @@ from ingest.registry import Device, Registry, Series
 from ingest.wire.errors import WireError
 from ingest.wire.senml import Measured, Pack
 from ingest.wire.topics import Address
-from ledger.epcis.events import Event
+from ledger.epcis.events import Document, Event
 
 EARLIEST_MS = 1_420_070_400_000  # 2015-01-01T00:00:00Z: before it no device of ours existed
 AHEAD_MS = 86_400_000  # a clock that was never corrected may be a day ahead, no more
@@ -60,6 +60,7 @@ class SaidEvent:
     message: int
     device: Device
     event: Event
+    context: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +116,13 @@ def admit_pack(message: int, pack: Pack, device: Device, clock: Clock) -> Admitt
     return Admitted(tuple(readings), tuple(observations), (), tuple(refusals))
 
 
-def admit_events(message: int, events: list[Event], device: Device, clock: Clock) -> Admitted:
+def admit_events(message: int, document: Document, device: Device, clock: Clock) -> Admitted:
     taken: list[SaidEvent] = []
     refusals: list[Refusal] = []
-    for event in events:
+    for event in document.events:
         try:
             _check_time("eventTime", round(event.event_time.timestamp() * 1000), clock.received_ms)
-            taken.append(SaidEvent(message, device, event))
+            taken.append(SaidEvent(message, device, event, document.context))
         except WireError as error:
             refusals.append(Refusal(message, device, None, None, 1, error.reason, error.detail))
     return Admitted((), (), tuple(taken), tuple(refusals))

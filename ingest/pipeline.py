@@ -25,7 +25,7 @@ from ingest.wire import epcis, senml
 from ingest.wire.errors import WireError
 from ingest.wire.senml import Pack
 from ingest.wire.topics import Address, parse_topic
-from ledger.epcis.events import Event
+from ledger.epcis.events import Document
 from ledger.recording import EventConflict, RecordingError, record
 
 UNKNOWN_DEVICE = 0
@@ -53,7 +53,7 @@ class Decoded:
     records: int
     address: Address | None = None
     pack: Pack | None = None
-    events: tuple[Event, ...] = ()
+    document: Document | None = None
     error: WireError | None = None
 
 
@@ -111,8 +111,8 @@ def decode(index: int, message: Message, now: datetime) -> Decoded:
     try:
         address = parse_topic(message.topic)
         if address.kind == "events":
-            events = tuple(epcis.decode(message.payload))
-            return Decoded(index, len(events), address, events=events)
+            document = epcis.decode(message.payload)
+            return Decoded(index, len(document.events), address, document=document)
         pack = senml.decode(message.payload, address.device, _ms(now))
         return Decoded(index, len(pack.records), address, pack=pack)
     except WireError as error:
@@ -134,7 +134,8 @@ def admit(item: Decoded, line: Line, now: datetime) -> Admitted:
     clock = Clock(_ms(now), _ms(now - line.retention))
     if item.pack is not None:
         return admit_pack(item.index, item.pack, device, clock)
-    return admit_events(item.index, list(item.events), device, clock)
+    assert item.document is not None
+    return admit_events(item.index, item.document, device, clock)
 
 
 def _owner(registry: Registry, address: Address) -> Device | None:
@@ -318,7 +319,7 @@ def _record_events(conn: psycopg.Connection, batch: _Batch, admitted: list[Admit
     for said in (said for part in admitted for said in part.events):
         tally = batch.tallies[said.device.id]
         try:
-            if record(conn, said.device.organisation, said.event, now).duplicate:
+            if record(conn, said.device.organisation, said.event, now, context=said.context).duplicate:
                 tally.duplicate += 1
             else:
                 tally.stored += 1

@@ -64,15 +64,17 @@ def record(
     event: Event,
     received_at: datetime,
     *,
+    context: Any = None,
     random_bytes: Callable[[int], bytes] = secrets.token_bytes,
 ) -> Recorded:
     """Record one event in the caller's transaction.
 
+    `context`: the `@context` of the document it came in, which an event without an eventID needs for its hash.
     Raises EventConflict (same key, other bytes) and RecordingError (content that RFC 8785 cannot carry).
     """
     fields = event_to_json(event)
     content = canonical_bytes(fields)
-    event_id = event.event_id or event_hash(event)
+    event_id = event.event_id or event_hash(event, context)
     key = (organisation, event_id, event.error_declaration is not None)
     row = conn.execute(_INSERT, [*key, event.type, event.event_time, event.biz_step, received_at]).fetchone()
     if row is None:

@@ -86,7 +86,13 @@ def sequence(conn: psycopg.Connection, organisation: str, org_key: bytes, epoch:
             return 0
         standing = _read_standing(conn, organisation, origin, size, org_key, pending, now)
         leaves = [leaf for item in pending if (leaf := _make(item, standing)) is not None]
-        _write(conn, organisation, leaves, standing)
+        try:
+            _write(conn, organisation, leaves, standing)
+        except psycopg.errors.UniqueViolation as cause:
+            # Only a second writer can have taken the next index or position.
+            raise Deposed(
+                f"next leaf of {organisation} or next position: taken by another sequencer"
+            ) from cause
         return len(leaves)
 
 

@@ -27,11 +27,11 @@ MAX_DEPTH = 64
 
 
 def canonical(value: Any) -> bytes:
-    """RFC 8785 bytes. EntryError for what has none: NaN, a lone surrogate, an integer no double holds
-    exactly.
+    """RFC 8785 bytes. EntryError for what has none: NaN, a lone surrogate, an integer that no double stands
+    for.
 
-    JSON has one kind of number, the double. 1e20 written out is such a number and stands; 2**53 + 1 is not,
-    and two readers would not agree on it.
+    JSON has one kind of number, the double. 1e20 written out is one; 2**53 + 1 is none, and two readers would
+    not agree on it.
     """
     try:
         return rfc8785.dumps(_as_doubles(value, MAX_DEPTH))

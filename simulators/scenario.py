@@ -23,8 +23,6 @@ HOUR: Final = 3600.0
 BOX_KG: Final = 2.0
 GTIN: Final = keys.gtin(20)
 PICKED_CLASS: Final = f"{keys.OWN}/class/yangmei-dongkui"
-LIMIT_C: Final = 5.0
-HOLD_S: Final = 30 * MINUTE
 
 Seat = Literal["outer", "core", "on_top"]
 Second = Literal["none", "stall_door", "engine_off_in_queue"]

@@ -86,10 +86,10 @@ async def _body(request: Request) -> bytes:
 def _capture(databases: Databases, authorization: str | None, body: bytes, behaviour: str) -> dict[str, Any]:
     now = datetime.now(UTC)
     with access.organisation(databases, authorization) as (conn, owner):
-        raw = _events_of(body)
+        raw, context = _events_of(body)
         events, faults = _parse(raw, now)
         if not faults or behaviour == "proceed":
-            faults += _record_all(conn, owner, events, behaviour, now)
+            faults += _record_all(conn, owner, events, context, behaviour, now)
         faults.sort(key=lambda fault: int(fault.pointer.rpartition("/")[2]))
         row = conn.execute(
             "INSERT INTO capture_job (id, organisation, created_at, finished_at, success, error_behaviour, events, errors)"
@@ -101,8 +101,8 @@ def _capture(databases: Databases, authorization: str | None, body: bytes, behav
     return _job_document(row)
 
 
-def _events_of(body: bytes) -> list[Any]:
-    """The events as they stand, one by one, so that one bad event does not hide its neighbours."""
+def _events_of(body: bytes) -> tuple[list[Any], Any]:
+    """The events as they stand and the document's context, one by one, so that one bad event does not hide its neighbours."""
     try:
         document = parse_json(body, MAX_BYTES)
     except WireError as error:
@@ -120,7 +120,7 @@ def _events_of(body: bytes) -> list[Any]:
             parse_document({**document, "epcisBody": {**document["epcisBody"], "eventList": []}})
     except EventError as error:
         raise Problem(400, "Not an EPCISDocument", "; ".join(f"{p.pointer}: {p.message}" for p in error.problems)) from error
-    return events
+    return events, document.get("@context")
 
 
 def _parse(raw: list[Any], now: datetime) -> tuple[list[tuple[str, Event]], list[Fault]]:
@@ -143,7 +143,7 @@ def _parse(raw: list[Any], now: datetime) -> tuple[list[tuple[str, Event]], list
 
 
 def _record_all(
-    conn: psycopg.Connection, owner: str, events: list[tuple[str, Event]], behaviour: str, now: datetime
+    conn: psycopg.Connection, owner: str, events: list[tuple[str, Event]], context: Any, behaviour: str, now: datetime
 ) -> list[Fault]:
     """With `rollback` the first fault takes back all of them; with `proceed` the others stay."""
     faults: list[Fault] = []
@@ -151,7 +151,7 @@ def _record_all(
         with conn.transaction():
             for pointer, event in events:
                 try:
-                    record(conn, owner, event, now)
+                    record(conn, owner, event, now, context=context)
                 except RecordingError as error:
                     faults.append(Fault(pointer, 409, str(error)))
                     if behaviour == "rollback":

@@ -1,6 +1,6 @@
 """EPCIS 2.0 JSON over MQTT or HTTP into event models.
 
-Contract: any bytes give a list of events or raise `WireError`; size, depth and duplicate keys are checked
+Contract: any bytes give a document of events or raise `WireError`; size, depth and duplicate keys are checked
 before the model sees anything, because a duplicate key would let two readers read two events.
 """
 
@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from ingest.wire.errors import WireError
-from ledger.epcis.events import Event, EventError, parse_document
+from ledger.epcis.events import Document, EventError, parse_document
 
 MAX_BYTES = 1_048_576
 
@@ -40,17 +40,18 @@ def parse_json(payload: bytes, limit: int = MAX_BYTES) -> Any:
         raise WireError("malformed_json", str(error)) from error
 
 
-def decode(payload: bytes) -> list[Event]:
+def decode(payload: bytes) -> Document:
+    """A document, also where one bare event came. Raises WireError."""
     document = parse_json(payload)
     if not isinstance(document, dict):
         raise WireError("malformed_event", "want one EPCIS event or an EPCISDocument, got something else than a JSON object")
     try:
-        events = list(parse_document(document).events)
+        parsed = parse_document(document)
     except EventError as error:
         raise WireError("invalid_event", "; ".join(f"{p.pointer}: {p.message}" for p in error.problems)) from error
-    if not events:
+    if not parsed.events:
         raise WireError("malformed_event", "the document holds no event")
-    return events
+    return parsed
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -4,23 +4,28 @@ In the line: recorded events -> here -> placements, presences, portions, traces.
 same events in any order of arrival give the same answer, and an error declaration takes its event out of all
 of them.
 
+    names.py       the one form of a name, and what can be read off it
     facts.py       what an event says; effective(): which events stand, in the order they happened
     mentions.py    touches(): which identifiers an event names, and in which role
     placements.py  placements(): where each device sat
     labels.py      label_ranges(), unit_of(): which boxes went into which unit
     stages.py      field, collected, precooling, cold, loaded, arrived, stall, shelf
-    books.py       how much of each lot there can be; taking.py: which goods a bare quantity means
-    parcels.py     stock.py: the walk over all events
-    portions.py    presence.py  trace.py: what is asked of the walk's result
+    stock.py       the walk over all events, on
+      containment.py   what is inside what        holdings.py   the parcels of every lot, made, split, ended
+      books.py         how much there can be      pool.py       taking.py   which goods a bare quantity means
+    lineage.py     replay(): one walk, and what is asked of it:
+      portions.py      where a lot is             presence.py   who was where at which stage
+      trace.py         links.py                   what it came from and what it became part of
 """
 
 from __future__ import annotations
 
 from ledger.genealogy.books import Discrepancy
-from ledger.genealogy.facts import RecordedEvent, effective, product_of
+from ledger.genealogy.facts import RecordedEvent, effective
 from ledger.genealogy.labels import LabelRange, label_ranges, unit_of
 from ledger.genealogy.lineage import Genealogy, portions, presence, replay, trace
 from ledger.genealogy.mentions import Mention, Role, touches
+from ledger.genealogy.names import product_of
 from ledger.genealogy.placements import Placement, placements
 from ledger.genealogy.portions import Input, Portion, Span, Stay
 from ledger.genealogy.presence import Presence

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from ledger.genealogy.facts import KILOGRAM, Amount, Fact, net_kg_per_unit, product_of
+from ledger.genealogy.facts import KILOGRAM, Amount, Fact, net_kg_per_unit
+from ledger.genealogy.names import product_of
 
 DiscrepancyKind = Literal["more_than_known", "unit_without_net_content", "contains_itself"]
 

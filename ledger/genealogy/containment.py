@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from ledger.genealogy.facts import Fact, identify
+from ledger.genealogy.facts import Fact
+from ledger.genealogy.names import identify
 from ledger.genealogy.parcels import Node, Parcel, PlaceKind, base_vehicle
 
 Where = tuple[str | None, PlaceKind | None]
@@ -78,11 +79,16 @@ class Containment:
         if parcel.container is not None:
             self.nodes[parcel.container].parcels.pop(parcel.name, None)
 
-    def set_place(self, node: Node, where: Where) -> None:
+    def set_place(self, node: Node, where: Where) -> list[Parcel]:
+        """Returns the parcels that were somewhere else before."""
+        moved = []
         for each in self.within(node.name):
             each.place, each.place_kind = where
             for parcel in each.parcels.values():
-                parcel.place, parcel.place_kind = where
+                if (parcel.place, parcel.place_kind) != where:
+                    parcel.place, parcel.place_kind = where
+                    moved.append(parcel)
+        return moved
 
 
 def vehicles(facts: Iterable[Fact]) -> frozenset[str]:

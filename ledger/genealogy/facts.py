@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, Final
 
 from ledger.epcis import vocabulary
@@ -30,7 +30,7 @@ from ledger.epcis.events import (
     event_to_json,
     extensions,
 )
-from ledger.epcis.identifiers import Identifier, IdentifierError, canonical, parse
+from ledger.genealogy.names import lot_of, site, uri
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -118,6 +118,14 @@ class Fact:
         return event.persistent_disposition if isinstance(event, ObjectEvent | TransformationEvent) else None
 
     @cached_property
+    def here(self) -> frozenset[str]:
+        return frozenset(place for place in (self.biz_location, self.read_point) if place)
+
+    @cached_property
+    def sites(self) -> frozenset[str | None]:
+        return frozenset(map(site, self.here))
+
+    @cached_property
     def name(self) -> str:
         """The eventID; without one a digest of the content, so that what is derived keeps its name."""
         return (
@@ -134,28 +142,6 @@ class Fact:
 def milliseconds(moment: datetime) -> int:
     """UTC milliseconds of an aware datetime, rounded down."""
     return (moment - _EPOCH) // _MILLISECOND
-
-
-@lru_cache(maxsize=1 << 16)
-def identify(text: str) -> Identifier:
-    """The identifier taken apart; one that is not well made stands for itself, because what is already
-    recorded must stay traceable."""
-    try:
-        return parse(text)
-    except IdentifierError:
-        return Identifier(scheme="uri", uri=canonical(text))
-
-
-def uri(text: str) -> str:
-    """The one form we index by; never raises."""
-    return identify(text).uri
-
-
-def lot_of(epc: str) -> str | None:
-    """The lot that an instance belongs to: a box names its lot, a serial without a lot is a lot of one.
-    None for what is no trade item."""
-    identifier = identify(epc)
-    return (identifier.lot or identifier.uri) if identifier.scheme == "sgtin" else None
 
 
 def extension(event: Event, name: str) -> Any:
@@ -296,9 +282,22 @@ def _split(
             nodes[uri(epc)] = None
         else:
             boxes.setdefault(lot, set()).add(uri(epc))
-    amounts = [_amount(each) for each in quantities]
+    amounts = _summed(_amount(each) for each in quantities)
     amounts += [Amount(lot, float(len(named)), None, frozenset(named)) for lot, named in boxes.items()]
     return tuple(nodes), tuple(amounts)
+
+
+def _summed(amounts: Iterable[Amount]) -> list[Amount]:
+    """A lot named twice in one list is so much of it together, not the same goods again."""
+    sums: dict[tuple[str, str | None], Amount] = {}
+    for each in amounts:
+        before = sums.get((each.lot, each.uom))
+        if before is not None:
+            known = before.quantity is not None and each.quantity is not None
+            total = (before.quantity or 0.0) + (each.quantity or 0.0)
+            each = Amount(each.lot, total if known else None, each.uom)
+        sums[each.lot, each.uom] = each
+    return list(sums.values())
 
 
 def _amount(element: QuantityElement) -> Amount:
@@ -320,12 +319,3 @@ def _possessor(parties: Iterable[tuple[str, str]]) -> str | None:
         ),
         None,
     )
-
-
-def product_of(lot: str) -> str:
-    """The class a lot is of: its GTIN, or `O/class/{product}` of `O/class/{product}.{lot}`; else itself."""
-    gtin = identify(lot).parts.get("01")
-    if gtin:
-        return f"https://id.gs1.org/01/{gtin}"
-    head, slash, tail = lot.rpartition("/")
-    return f"{head}/{tail.partition('.')[0]}" if slash and head.endswith("/class") else lot

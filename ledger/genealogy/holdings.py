@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 
 from ledger.genealogy.books import Books, Discrepancy, DiscrepancyKind
 from ledger.genealogy.containment import Containment, Where
-from ledger.genealogy.facts import Amount, Fact, identify
+from ledger.genealogy.facts import Amount, Fact
+from ledger.genealogy.names import identify
 from ledger.genealogy.parcels import NOTHING, Parcel, Step
-from ledger.genealogy.taking import Rank
+from ledger.genealogy.pool import Pool, ranked_among
+from ledger.genealogy.taking import Reason
 
-Ranking = Callable[[Parcel, Fact, float | None], Rank | None]
+Reasoning = Callable[[Parcel, Fact], Reason | None]
 # A guess among more than these is no better described by naming them all.
 _MOST_ALTERNATIVES = 16
 
@@ -29,7 +32,7 @@ class Holdings:
         self.home_of_box: dict[str, Parcel] = {}
         self.discrepancies: list[Discrepancy] = []
         self._containment = containment
-        self._live: defaultdict[str, dict[str, Parcel]] = defaultdict(dict)
+        self._pools: defaultdict[str, Pool] = defaultdict(Pool)
         self._names: Counter[str] = Counter()
 
     # --- coming and going
@@ -50,18 +53,19 @@ class Holdings:
     def end(self, fact: Fact, parcels: Iterable[Parcel], ending: str) -> None:
         for parcel in parcels:
             self._containment.forget(parcel)
-            self._live[parcel.lot].pop(parcel.name, None)
+            self._pools[parcel.lot].remove(parcel)
             parcel.ending, parcel.ended_ms, parcel.ended_by = ending, fact.ms, fact.name
 
     def _grown(self, fact: Fact, amount: Amount, quantity: float | None, run: str | None) -> Parcel | None:
         """More of the same from the same place joins what still lies where it was made."""
-        for parcel in self._live[amount.lot].values():
+        for parcel in self._pools[amount.lot]:
             unmoved = (
                 parcel.origin is None and not parcel.found and len({_standing(s) for s in parcel.steps}) == 1
             )
             same = parcel.run == run and parcel.container is None and _where(parcel) == born_at(fact)
             if unmoved and same and parcel.quantity is not None and quantity is not None:
                 parcel.quantity += quantity
+                self._pools[parcel.lot].resize(parcel)
                 self._name_boxes(parcel, amount.boxes)
                 return parcel
         return None
@@ -71,7 +75,14 @@ class Holdings:
     ) -> Parcel:
         unit = self.books.unit(amount.lot, amount.uom)
         parcel = Parcel(
-            self._name(fact, amount.lot), amount.lot, quantity, unit, fact.ms, run=run, stage=stage
+            self._name(fact, amount.lot),
+            amount.lot,
+            quantity,
+            unit,
+            fact.ms,
+            fact.ordinal,
+            run=run,
+            stage=stage,
         )
         parcel.place, parcel.place_kind = born_at(fact)
         self._name_boxes(parcel, amount.boxes)
@@ -89,24 +100,32 @@ class Holdings:
         self,
         fact: Fact,
         amount: Amount,
-        ranking: Ranking,
+        reason: Reasoning,
         *,
         new: bool = True,
+        skip: Callable[[Parcel], bool] = lambda parcel: False,
         among: Iterable[Parcel] | None = None,
     ) -> list[Parcel]:
         """The parcels meant by `amount`, split off where needed. `new`: goods may be met here for the first
-        time. `among`: where to look, if not everywhere.
+        time. `skip`: what cannot be meant. `among`: where to look, if not everywhere.
 
         Takes what there is; what is missing is opened as found if the books grant it, else flagged.
         """
         wanted = self._bridged(fact, amount)
         if wanted is None and amount.quantity is not None:
             return []
-        candidates = self._live[amount.lot].values() if among is None else among
-        ranked = _ranked(fact, amount.lot, ranking, wanted, candidates)
+
+        def judge(parcel: Parcel) -> Reason | None:
+            return reason(parcel, fact)
+
+        if among is None:
+            ranked = self._pools[amount.lot].ranked(judge, wanted)
+        else:
+            ranked = ranked_among((each for each in among if each.lot == amount.lot), judge, wanted)
+        likely = ((why, parcel) for why, parcel in ranked if not skip(parcel))
         if amount.boxes:
-            return self._take_boxes(fact, amount, ranking, [parcel for _, parcel in ranked], new)
-        pieces = self._draw(fact, ranked, wanted)
+            return self._take_boxes(fact, amount, self._homes(amount, [parcel for _, parcel in likely]), new)
+        pieces = self._draw(fact, likely, wanted)
         if wanted is not None:
             return pieces + self._missing(fact, amount, wanted, pieces, new)
         return pieces or (
@@ -126,31 +145,36 @@ class Holdings:
             self.flag(fact, "more_than_known", amount, wanted - short + granted)
         return [self._find(fact, amount, granted)] if granted > NOTHING else []
 
-    def _draw(self, fact: Fact, ranked: list[tuple[Rank, Parcel]], wanted: float | None) -> list[Parcel]:
+    def _draw(
+        self, fact: Fact, likely: Iterator[tuple[Reason, Parcel]], wanted: float | None
+    ) -> list[Parcel]:
         """In order until there is enough. If nobody said how much: all that is meant equally."""
         if wanted is None:
-            return [parcel for rank, parcel in ranked if rank.reason == ranked[0][0].reason]
-        pieces: list[Parcel] = []
-        left = wanted
-        for number, (rank, parcel) in enumerate(ranked):
+            chosen = list(likely)
+            return [parcel for why, parcel in chosen if why == chosen[0][0]]
+        chosen, left = [], wanted
+        for why, parcel in likely:
+            chosen.append((why, parcel))
+            left -= left if parcel.quantity is None else parcel.quantity
             if left <= NOTHING:
                 break
+        others = list(islice(likely, _MOST_ALTERNATIVES)) if chosen else []
+        pieces, left = [], wanted
+        for _, parcel in chosen:
             piece = self._split(fact, parcel, left, set())
             left -= left if piece.quantity is None else piece.quantity
-            if left <= NOTHING:
-                self._admit_guess(piece, rank, ranked[number + 1 : number + 1 + _MOST_ALTERNATIVES])
             pieces.append(piece)
+        if others and left <= NOTHING:
+            _admit_guess(pieces[-1], [other.name for why, other in others if why == chosen[-1][0]])
         return pieces
-
-    def _admit_guess(self, piece: Parcel, rank: Rank, others: list[tuple[Rank, Parcel]]) -> None:
-        equals = [other.name for also, other in others if also.reason == rank.reason]
-        piece.alternatives = tuple(dict.fromkeys((*piece.alternatives, *equals)))[:_MOST_ALTERNATIVES]
 
     def _split(self, fact: Fact, parcel: Parcel, wanted: float, boxes: set[str]) -> Parcel:
         if parcel.quantity is not None and wanted >= parcel.quantity - NOTHING:
             piece = parcel
         else:
-            piece = parcel.piece(self._name(fact, parcel.lot), wanted, boxes & parcel.boxes, fact.ms)
+            name = self._name(fact, parcel.lot)
+            piece = parcel.piece(name, wanted, boxes & parcel.boxes, fact.ms, fact.ordinal)
+            self._pools[parcel.lot].resize(parcel)
             self._enlist(piece)
             self._containment.put(piece, self._containment.node(piece.container) if piece.container else None)
         self._name_boxes(piece, boxes)
@@ -158,28 +182,36 @@ class Holdings:
 
     # --- boxes named one by one
 
-    def _take_boxes(
-        self, fact: Fact, amount: Amount, ranking: Ranking, ranked: list[Parcel], new: bool
-    ) -> list[Parcel]:
-        """Where each is known to be, else where its label says, else where it is likeliest."""
-        by_home: dict[Parcel, set[str]] = {}
-        homeless = set()
+    def _homes(self, amount: Amount, likely: list[Parcel]) -> dict[Parcel | None, set[str]]:
+        """Where each box is known to be, else where its label says, else where it is likeliest; None:
+        nowhere."""
+        homes: dict[Parcel | None, set[str]] = {}
         for box in sorted(amount.boxes):
-            home = self.home_of_box.get(box) or self._likely_home(box, ranked, by_home)
-            if home is None:
-                homeless.add(box)
-            elif home.ending is None and ranking(home, fact, None) is not None:
-                by_home.setdefault(home, set()).add(box)
-        pieces = [self._split(fact, home, self._sum(home, named), named) for home, named in by_home.items()]
+            known = self.home_of_box.get(box)
+            if known is None:
+                homes.setdefault(self._likely_home(box, likely, homes), set()).add(box)
+            elif known in likely:
+                homes.setdefault(known, set()).add(box)
+        return homes
+
+    def _take_boxes(
+        self, fact: Fact, amount: Amount, homes: dict[Parcel | None, set[str]], new: bool
+    ) -> list[Parcel]:
+        homeless = homes.pop(None, set())
+        pieces = [
+            self._split(fact, home, self._sum(home, named), named) for home, named in homes.items() if home
+        ]
         if not homeless:
             return pieces
         rest = Amount(amount.lot, float(len(homeless)), None, frozenset(homeless))
         wanted = self.books.bridge(rest.lot, float(len(homeless)), None) or 0.0
         return pieces + self._missing(fact, rest, wanted, [], new)
 
-    def _likely_home(self, box: str, ranked: list[Parcel], taken: Mapping[Parcel, set[str]]) -> Parcel | None:
+    def _likely_home(
+        self, box: str, likely: list[Parcel], taken: Mapping[Parcel | None, set[str]]
+    ) -> Parcel | None:
         serial = identify(box).parts.get("21", "")
-        free = [each for each in ranked if self._has_room(each, taken.get(each, set()))]
+        free = [each for each in likely if self._has_room(each, taken.get(each, set()))]
         labelled = (each for each in free if any(label.holds(serial) for label in each.labels))
         return next(labelled, next(iter(free), None))
 
@@ -200,6 +232,11 @@ class Holdings:
 
     # --- small things
 
+    def touch(self, parcel: Parcel, ordinal: int) -> None:
+        """An event was about the parcel, and all that it says has been written on it."""
+        parcel.touched = ordinal
+        self._pools[parcel.lot].touch(parcel)
+
     def flag(self, fact: Fact, kind: DiscrepancyKind, amount: Amount, known: float | None) -> None:
         said = Discrepancy(kind, fact.name, fact.ms, amount.lot, amount.quantity, known, amount.uom)
         self.discrepancies.append(said)
@@ -214,7 +251,7 @@ class Holdings:
 
     def _enlist(self, parcel: Parcel) -> None:
         self.parcels[parcel.lot].append(parcel)
-        self._live[parcel.lot][parcel.name] = parcel
+        self._pools[parcel.lot].add(parcel)
 
     def _name(self, fact: Fact, lot: str) -> str:
         """By event and lot, so that a name outlives what comes to light later about other lots."""
@@ -230,12 +267,8 @@ def born_at(fact: Fact) -> Where:
     return (fact.read_point, "read_point") if fact.read_point else (None, None)
 
 
-def _ranked(
-    fact: Fact, lot: str, ranking: Ranking, wanted: float | None, candidates: Iterable[Parcel]
-) -> list[tuple[Rank, Parcel]]:
-    ranked = [(ranking(parcel, fact, wanted), parcel) for parcel in candidates if parcel.lot == lot]
-    kept = [(rank, parcel) for rank, parcel in ranked if rank is not None]
-    return sorted(kept, key=lambda each: (each[0], each[1].name))
+def _admit_guess(piece: Parcel, others: list[str]) -> None:
+    piece.alternatives = tuple(dict.fromkeys((*piece.alternatives, *others)))[:_MOST_ALTERNATIVES]
 
 
 def _where(parcel: Parcel) -> Where:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ledger.genealogy.facts import Fact, RecordedEvent, extension, identify, read, uri
+from ledger.genealogy.facts import Fact, RecordedEvent, extension, read
+from ledger.genealogy.names import identify, uri
 
 
 @dataclass(frozen=True, slots=True)

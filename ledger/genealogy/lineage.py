@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 from ledger.genealogy.books import Discrepancy
-from ledger.genealogy.facts import Fact, RecordedEvent, identify, lot_of, read, uri
+from ledger.genealogy.facts import Fact, RecordedEvent, read
 from ledger.genealogy.labels import LabelRange, ranges_of, unit_of
+from ledger.genealogy.names import identify, lot_of, uri
 from ledger.genealogy.parcels import NOTHING, Parcel
 from ledger.genealogy.portions import Portion, portion, portions_of_lot
 from ledger.genealogy.presence import Presence, presence_of

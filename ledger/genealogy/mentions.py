@@ -19,7 +19,7 @@ from ledger.epcis.events import (
     TransactionEvent,
     TransformationEvent,
 )
-from ledger.genealogy.facts import lot_of, uri
+from ledger.genealogy.names import lot_of, uri
 
 Role = Literal["epc", "class", "parent", "child", "input", "output", "device", "read_point", "biz_location"]
 

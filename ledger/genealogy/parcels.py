@@ -36,13 +36,15 @@ class Step:
 
 @dataclass(slots=True, eq=False)
 class Parcel:
-    """So much of a lot that stays together. `quantity` None: nobody said how much."""
+    """So much of a lot that stays together. `quantity` None: nobody said how much. `touched`: ordinal of the
+    last event about it."""
 
     name: str
     lot: str
     quantity: float | None
     uom: str | None
     born_ms: int
+    touched: int
     run: str | None = None
     found: bool = False
     origin: Parcel | None = None
@@ -62,7 +64,7 @@ class Parcel:
     ended_ms: int | None = None
     ended_by: str | None = None
 
-    def piece(self, name: str, quantity: float, boxes: set[str], ms: int) -> Parcel:
+    def piece(self, name: str, quantity: float, boxes: set[str], ms: int, ordinal: int) -> Parcel:
         """Take `quantity` out under a new name; what is left keeps the old one."""
         if self.quantity is not None:
             self.quantity -= quantity
@@ -73,6 +75,7 @@ class Parcel:
             quantity=quantity,
             uom=self.uom,
             born_ms=ms,
+            touched=ordinal,
             run=self.run,
             found=self.found,
             origin=self,

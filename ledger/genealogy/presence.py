@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from ledger.genealogy.facts import product_of
+from ledger.genealogy.names import product_of
 from ledger.genealogy.parcels import Parcel, Step
 from ledger.genealogy.stock import Stock
 

@@ -18,6 +18,7 @@ from ledger.genealogy.containment import Containment, Where, vehicles
 from ledger.genealogy.facts import Amount, Fact
 from ledger.genealogy.holdings import Holdings, born_at
 from ledger.genealogy.labels import ranges_of
+from ledger.genealogy.names import site
 from ledger.genealogy.parcels import Node, Parcel, Step
 from ledger.genealogy.stages import stage_after, stage_of_making, stage_of_output
 from ledger.genealogy.taking import (
@@ -25,22 +26,23 @@ from ledger.genealogy.taking import (
     LEAVING,
     OUT_OF_VEHICLE,
     STILL,
-    Rank,
-    entry_rank,
-    here_rank,
-    packing_rank,
-    removal_rank,
-    site,
+    Reason,
+    entry_reason,
+    here_reason,
+    packing_reason,
+    removal_reason,
 )
 
 
 @dataclass(slots=True)
 class Run:
-    """One transformation: what went in, by lot (quantity in `uom`; the parcels used up; their stages)."""
+    """One transformation: what went in, by lot (quantity in `uom`; the parcels used up), at which stages,
+    whose."""
 
     inputs: dict[str, tuple[float | None, str | None]] = field(default_factory=dict)
     used: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     stages: set[str | None] = field(default_factory=set)
+    holders: set[str] = field(default_factory=set)
 
     def add(self, lot: str, quantity: float | None, uom: str | None) -> None:
         before, unit = self.inputs.get(lot, (0.0, uom))
@@ -83,6 +85,7 @@ class Stock:
             self._see(fact)
         for parcel, giver in self._told.values():
             parcel.steps.append(self._step(parcel, fact, giver))
+            self.holdings.touch(parcel, fact.ordinal)
 
     def _tell(self, fact: Fact, parcels: Iterable[Parcel]) -> None:
         """The event is about these goods: stage, holder, marks and papers follow from it."""
@@ -94,6 +97,15 @@ class Stock:
             if marks is not None:
                 parcel.marks = (parcel.marks | frozenset(marks.set)) - frozenset(marks.unset)
             self._told[parcel.name] = (parcel, fact.giver)
+
+    def _place(self, fact: Fact, node: Node, where: Where) -> None:
+        """What is moved along has a step of its own, even if the event is about other goods."""
+        for parcel in self.containment.set_place(node, where):
+            self._told.setdefault(parcel.name, (parcel, None))
+
+    def _is_told(self, parcel: Parcel) -> bool:
+        """An event that names a unit and a quantity does not mean what is in the unit twice."""
+        return parcel.name in self._told
 
     def _step(self, parcel: Parcel, fact: Fact, giver: str | None) -> Step:
         chain = tuple(self.containment.chain(parcel.container))
@@ -120,7 +132,9 @@ class Stock:
                 self._tell(fact, made)
             elif fact.kind != "ObjectEvent" or fact.step in STILL:
                 unseen = not self.parcels.get(amount.lot)
-                self._tell(fact, self.holdings.take(fact, amount, here_rank, new=unseen))
+                self._tell(
+                    fact, self.holdings.take(fact, amount, here_reason, new=unseen, skip=self._is_told)
+                )
             else:
                 self._see_moved(fact, amount)
 
@@ -128,13 +142,14 @@ class Stock:
         unloaded = fact.step in OUT_OF_VEHICLE and fact.biz_location and fact.disposition != "in_transit"
         if unloaded and node.inside and not node.vehicle and self.nodes[node.inside].vehicle:
             self.containment.detach(node)
-        self.containment.set_place(node, _where_after(fact, (node.place, node.place_kind)))
+        self._place(fact, node, _where_after(fact, (node.place, node.place_kind)))
         self._tell(fact, self.containment.contents(node.name))
 
     def _see_moved(self, fact: Fact, amount: Amount) -> None:
         """Goods seen by quantity go where the event says; with them their unit, if they are all that is in
         it."""
-        pieces = self.holdings.take(fact, amount, entry_rank if fact.step in ENTERING else removal_rank)
+        reason = entry_reason if fact.step in ENTERING else removal_reason
+        pieces = self.holdings.take(fact, amount, reason, skip=self._is_told)
         for piece in pieces:
             where = _where_after(fact, (piece.place, piece.place_kind))
             unit = self.nodes[piece.container] if piece.container else None
@@ -163,7 +178,7 @@ class Stock:
                 self.holdings.end(fact, contents, fact.step)
             self.containment.detach(self.containment.node(name))
         for amount in fact.goods:
-            pieces = self.holdings.take(fact, amount, removal_rank)
+            pieces = self.holdings.take(fact, amount, removal_reason)
             self._tell(fact, pieces)
             self.holdings.end(fact, pieces, fact.step or "removed")
 
@@ -188,18 +203,18 @@ class Stock:
         pieces = [piece for amount in fact.goods for piece in self._pack(fact, amount, parent)]
         self._settle(fact, parent, [*inside, *pieces])
         for node in inside:
-            self.containment.set_place(node, (parent.place, parent.place_kind))
+            self._place(fact, node, (parent.place, parent.place_kind))
         for piece in pieces:
             piece.place, piece.place_kind = parent.place, parent.place_kind
         self._tell(fact, [*self._contents_of(inside), *pieces])
 
     def _pack(self, fact: Fact, amount: Amount, parent: Node) -> list[Parcel]:
-        def outside(parcel: Parcel, fact: Fact, wanted: float | None) -> Rank | None:
-            return None if parcel.container == parent.name else packing_rank(parcel, fact, wanted)
+        def inside(parcel: Parcel) -> bool:
+            return parcel.container == parent.name
 
         if fact.action == "OBSERVE":
             amount = self._missing_from(parent, amount)
-        pieces = self.holdings.take(fact, amount, outside) if amount.quantity != 0 else []
+        pieces = self.holdings.take(fact, amount, packing_reason, skip=inside) if amount.quantity != 0 else []
         labels = tuple(each for each in ranges_of(fact) if each.lot == amount.lot)
         for piece in pieces:
             piece.labels += labels
@@ -217,12 +232,12 @@ class Stock:
     def _settle(self, fact: Fact, parent: Node, added: list[Node | Parcel]) -> None:
         """Where the parent stands while it is filled."""
         if fact.biz_location is not None:
-            self.containment.set_place(parent, (fact.biz_location, "biz_location"))
+            self._place(fact, parent, (fact.biz_location, "biz_location"))
         elif parent.vehicle and fact.read_point is not None and site(fact.read_point) != site(parent.place):
-            self.containment.set_place(parent, (None, None))  # it has driven here from its last known place
+            self._place(fact, parent, (None, None))  # it has driven here from its last known place
         elif parent.place is None and added and fact.step not in LEAVING:
             # A new unit stands where what is put into it stood.
-            self.containment.set_place(parent, (added[0].place, added[0].place_kind))
+            self._place(fact, parent, (added[0].place, added[0].place_kind))
 
     def _take_out(self, fact: Fact, parent: Node) -> None:
         if fact.nodes or fact.goods:
@@ -236,22 +251,20 @@ class Stock:
             self.containment.detach(node)
             if outer is not None:
                 self.containment.attach(node, outer)
-            self.containment.set_place(node, _where_after(fact, (node.place, node.place_kind)))
+            self._place(fact, node, _where_after(fact, (node.place, node.place_kind)))
         for piece in pieces:
             self.containment.put(piece, outer)
             piece.place, piece.place_kind = _where_after(fact, (piece.place, piece.place_kind))
         self._tell(fact, [*self._contents_of(nodes), *pieces])
 
     def _unpack(self, fact: Fact, amount: Amount, parent: Node) -> list[Parcel]:
-        def inside(parcel: Parcel, fact: Fact, wanted: float | None) -> Rank | None:
-            if parcel.container is None or parent.name not in self.containment.chain(parcel.container):
-                return None
+        def nearest(parcel: Parcel, fact: Fact) -> Reason:
             depth = 0 if parcel.container == parent.name else 1
-            return packing_rank(parcel, fact, wanted)._replace(document=depth)
+            return packing_reason(parcel, fact)._replace(document=depth)
 
         unseen = not self.parcels.get(amount.lot)
         among = self.containment.contents(parent.name)
-        return self.holdings.take(fact, amount, inside, new=unseen, among=among)
+        return self.holdings.take(fact, amount, nearest, new=unseen, among=among)
 
     def _holds(self, parent: Node, node: Node) -> bool:
         return parent.name in self.containment.chain(node.inside)
@@ -279,17 +292,22 @@ class Stock:
             self._use_up(fact, run, contents)
         for amount in fact.goods:
             run.add(amount.lot, amount.quantity, amount.uom)
-            self._use_up(fact, run, self.holdings.take(fact, amount, removal_rank))
+            self._use_up(fact, run, self.holdings.take(fact, amount, removal_reason))
         stage = stage_of_output(run.stages)
         for amount in fact.out_goods:
-            self._tell(fact, self.holdings.make(fact, amount, fact.run, stage))
+            made = self.holdings.make(fact, amount, fact.run, stage)
+            for parcel in made if len(run.holders) == 1 else ():
+                parcel.holder = next(iter(run.holders))
+            self._tell(fact, made)
         for name in fact.out_nodes:
-            self.containment.set_place(self.containment.node(name), born_at(fact))
+            self._place(fact, self.containment.node(name), born_at(fact))
 
     def _use_up(self, fact: Fact, run: Run, pieces: list[Parcel]) -> None:
         self._tell(fact, pieces)
         for piece in pieces:
             run.stages.add(piece.stage)
+            if piece.holder is not None:
+                run.holders.add(piece.holder)
             run.used[piece.lot].append(piece.name)
         self.holdings.end(fact, pieces, "transformed")
 

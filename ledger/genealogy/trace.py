@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ledger.genealogy.facts import Fact, RecordedEvent, lot_of
+from ledger.genealogy.facts import Fact, RecordedEvent
 from ledger.genealogy.links import EVER, Links
+from ledger.genealogy.names import lot_of
 from ledger.genealogy.parcels import Parcel, base_vehicle
 from ledger.genealogy.stock import Stock
 

@@ -57,7 +57,7 @@ def installed(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `bin` of an environment that holds nothing but the project and what it needs."""
     venv = tmp_path_factory.mktemp("venv")
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    pip: list[str | Path] = [venv / "bin/python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    pip: list[str | Path] = [venv / "bin/python", "-m", "pip", "install", "-qq", "--no-compile"]
     outcome = run([*pip, "-c", source / "requirements.lock", source], cwd=venv)
     assert outcome.returncode == 0, outcome.stderr[-4000:]
     return venv / "bin"

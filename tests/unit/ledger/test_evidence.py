@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -16,8 +17,9 @@ from ledger.evidence_file import Evidence, LogEvidence
 from ledger.strict_json import canonical, read_json
 from ledger.translog.note import SignerKey
 from ledger.translog.verify import VerifyError
+from ledger.window_body import MAX_BODY_SIZE
 from tests.unit.ledger.test_strict_json import JSON
-from tests.unit.ledger.vectors_of_ours import make
+from tests.unit.ledger.vectors_of_ours import FOLDER, make
 
 GOOD = make.example_evidence().to_json()
 TRUSTED = {make.ORIGIN: str(make.SIGNER.verifier)}
@@ -244,3 +246,12 @@ def test_no_evidence_holds_a_number_that_json_lacks() -> None:
     broken = replace(window.readings[0], reading=replace(window.readings[0].reading, value=math.nan))
     with pytest.raises(ValueError, match="JSON"):
         replace(evidence, items=(replace(window, readings=(broken,)),)).to_json()
+
+
+def test_the_document_names_every_check_and_counts_the_vectors() -> None:
+    text = (FOLDER.parents[1] / "docs" / "entry-v1.md").read_text()
+    table = text.split("### Checking it")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(TEXTS)
+    assert f"{len(make.spoiled())} ways to spoil it" in text
+    assert f"longer than\n  {MAX_BODY_SIZE} bytes" in text
+    assert f'{{"fields": {len(make.EVENT)}, "root": "{make.event()["body"]["root"]}"}}' in text

@@ -8,7 +8,7 @@ import pytest
 
 from simulators import rooms
 from simulators.climate import Weather, make_weather
-from simulators.scenario import HOUR, LIMIT_C, MINUTE
+from simulators.scenario import HOUR, MINUTE
 from simulators.thermal import (
     FRUIT_J_KG_K,
     STEP_S,
@@ -21,6 +21,7 @@ from simulators.thermal import (
     Unit,
     respiration_w_kg,
 )
+from simulators.truth import LIMIT_C
 from tests.unit.simulators.worlds import MORNING, world
 
 STEPS = 6 * 180

@@ -73,7 +73,7 @@ def test_truth_and_detector_agree(seed: int, capsys: pytest.CaptureFixture[str])
 def test_worlds_are_decisive_and_differ() -> None:
     counts = Counter[int]()
     undecidable = 0
-    for seed in range(12):
+    for seed in range(8):
         a_world = World(seed, any_start(seed))
         true = a_world.truth_until(a_world.start + A_WORLD_TO_NOW)
         counts[sum(item.undecidable is None for item in true)] += 1

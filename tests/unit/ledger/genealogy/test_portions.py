@@ -77,6 +77,41 @@ def test_a_containers_own_movement_moves_everything_inside() -> None:
     assert amounts(portions(A, events)) == [(48, unit(1), STORE)]
 
 
+def test_goods_move_along_when_others_are_packed_onto_their_pallet_elsewhere() -> None:
+    events = [
+        made(0, A, 48),
+        put_in(1, unit(1), some(A, 48), where=PACKHOUSE),
+        made(2, lot("B"), 10, where=STORE),
+        put_in(3, unit(1), some(lot("B"), 10), where=STORE),
+    ]
+    (found,) = portions(A, events)
+    assert [(each.value, each.start_ms) for each in found.places] == [(PACKHOUSE, at(0)), (STORE, at(3))]
+
+
+def test_a_lot_named_twice_in_one_list_is_so_much_of_it_together() -> None:
+    events = [made(0, A, 48), seen(1, "storing", some(A, 20), some(A, 5), where=STORE)]
+    assert amounts(portions(A, events)) == [(23, None, PACKHOUSE), (25, None, STORE)]
+
+
+def test_a_unit_and_a_quantity_in_one_event_are_different_goods() -> None:
+    events = [
+        made(0, A, 48),
+        put_in(1, unit(1), some(A, 20), where=PACKHOUSE),
+        seen(2, "storing", unit(1), some(A, 28), where=STORE),
+    ]
+    assert amounts(portions(A, events)) == [(28, None, STORE), (20, unit(1), STORE)]
+
+
+def test_what_is_made_from_goods_of_one_holder_is_his() -> None:
+    name = fruit("P01")
+    events = [
+        made(0, name, 50, "KGM", PLOT),
+        seen(1, "receiving", some(name, 50, "KGM"), where=STATION, **handed_over(GROWER, COOP)),
+        mixed(2, [some(name, 50, "KGM")], [some(A, 25)]),
+    ]
+    assert [each.holder for each in portions(A, events)] == [COOP]
+
+
 def test_a_compartment_moves_with_its_trailer() -> None:
     events = [
         made(0, A, 48),

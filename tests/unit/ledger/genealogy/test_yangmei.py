@@ -40,11 +40,11 @@ TABLE = """
 05  b  117.5   -             2031      cold        coop    -
 06  a   10     -             2031      cold        -       (transformed)
 06  b  117.5   -             2031      cold        coop    (transformed)
-06  M  240     -             2024      cold        -       -
-07  M  192     -             2024      cold        -       -
-07  B   48     105           2024      cold        -       -
-08  B   48     105           2024      cold        -       -
-09  B   48     105           2048      cold        -       -
+06  M  240     -             2024      cold        coop    -
+07  M  192     -             2024      cold        coop    -
+07  B   48     105           2024      cold        coop    -
+08  B   48     105           2024      cold        coop    -
+09  B   48     105           2048      cold        coop    -
 10  B   48     105<07.REAR   -         loaded      5001    -
 11  B   48     105<07.REAR   -         loaded      5001    -
 12  B   48     105<07.REAR   -         loaded      5100    -

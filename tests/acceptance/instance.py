@@ -1,0 +1,145 @@
+"""A whole instance without its processes: one database, one data folder, and the rooms called as their services call them.
+
+Each step runs under its own service's role, on a connection of its own, and time is passed in, so that an hour can be
+over and quiet without anybody waiting for it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from random import Random
+from threading import Event
+from typing import Any
+
+import psycopg
+
+from ingest import detection, jobs, projection, rollups, sealing
+from ingest.pipeline import Line, Message, run
+from ingest.quarantine import MonthlyKeys
+from ingest.registry import Registry, load, load_limit_versions, load_token, parse_registry
+from ledger.keys import KeyStore
+from ledger.reader import LogReader, open_log
+from ledger.sequencer import Sequencer, take_lock
+from simulators.world import Message as Sent
+from tests.servers.databases import Database
+
+MOST_IN_A_BATCH = 2000
+
+
+class Instance:
+    """`folder`: its DATA_DIR."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.database, self.folder = database, folder
+        self.keys = KeyStore(folder / "keys")
+        self.consumers: dict[str, jobs.Step] = {
+            "projection": projection.step,
+            "detection": detection.step,
+            "sealing": partial(sealing.step, key=self.keys.organisation_key),
+            "rollup": rollups.step,
+        }
+
+    @contextmanager
+    def as_role(self, role: str) -> Iterator[psycopg.Connection]:
+        """A connection as the service has it: `ingest`, `jobs`, `sequencer`, `api`, `public`."""
+        with psycopg.connect(self.database.service(role)) as conn:
+            yield conn
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """As the owner: the tests look at what no single service may see."""
+        with psycopg.connect(self.database.owner) as conn:
+            return conn.execute(query.encode(), values or None).fetchall()
+
+    def one(self, query: str, *values: Any) -> Any:
+        """The one column of the one row."""
+        ((value,),) = self.rows(query, *values)
+        return value
+
+    def alter(self, query: str, *values: Any) -> None:
+        """As the owner, what no service can do."""
+        with psycopg.connect(self.database.owner) as conn:
+            conn.execute(query.encode(), values or None)
+
+    # --- in ---------------------------------------------------------------------------------------------
+
+    def register(self, document: dict[str, Any]) -> None:
+        """The registry, the shipped limits, and for each organisation the token `token-of-{id}`."""
+        with self.as_role("ingest") as conn:
+            load(conn, parse_registry(json.dumps(document)))
+            load_limit_versions(conn)
+            for organisation in document["organisations"]:
+                load_token(conn, organisation["id"], token(organisation["id"]))
+
+    def worker(self, name: str = "ingest-test") -> Line:
+        return Line(name, Registry(time.monotonic), MonthlyKeys(self.folder / "keys"), timedelta(days=1096))
+
+    def take(self, messages: Sequence[Message], now: datetime, worker: Line | None = None) -> None:
+        """One batch down to its commit."""
+        with self.as_role("ingest") as conn:
+            run(conn, worker or self.worker(), messages, now)
+
+    # --- what follows a commit ------------------------------------------------------------------------------
+
+    def consume(self, name: str, now: datetime) -> bool:
+        """One step of one consumer; True if there was work."""
+        with self.as_role("jobs") as conn:
+            return self.consumers[name](conn, now)
+
+    def sequence(self, now: datetime) -> bool:
+        """A reign of the sequencer until nothing is pending; True if there was work. Nothing may be refused."""
+        with psycopg.connect(self.database.service("sequencer"), autocommit=True) as conn:
+            assert take_lock(conn, Event(), 0.1)
+            sequencer = Sequencer(conn, self.keys, self.folder, "log.example", lambda: now)
+            sequencer.take_over()
+            worked = False
+            while sequencer.step():
+                worked = True
+        assert not sequencer.refused, sequencer.refused
+        return worked
+
+    def settle(self, now: datetime, *, consumers: Iterable[str] | None = None) -> None:
+        """Until everything taken in is sequenced, projected, detected, sealed as far as due, and rolled up."""
+        names = list(self.consumers if consumers is None else consumers)
+        while any([self.sequence(now), *(self.consume(name, now) for name in names)]):
+            continue
+
+    # --- out ----------------------------------------------------------------------------------------------------
+
+    def log(self, organisation: str) -> LogReader:
+        log = open_log(self.folder / "log", organisation)
+        assert log is not None, f"{organisation} has published no log"
+        return log
+
+    def excursions(self) -> list[tuple[Any, ...]]:
+        """The standing ones, without what only tells how they came about: ids, versions, and our clock."""
+        return self.rows(
+            "SELECT device.external_id, series.channel, limit_id, limit_version, state, start_time, trigger_time, end_time, closed_by,"
+            " extreme, round(minutes_at_least::numeric, 6), round(minutes_at_most::numeric, 6), round(degree_minutes::numeric, 6)"
+            " FROM excursion JOIN series ON series.id = excursion.series_id JOIN device ON device.id = series.device_id"
+            " WHERE state IN ('open', 'closed') ORDER BY 1, 2, 6"
+        )
+
+
+def token(organisation: str) -> str:
+    return f"token-of-{organisation}"
+
+
+def handed_over(messages: Iterable[Sent], redelivered: bool = False) -> list[Message]:
+    """What the world sent, as a broker hands it on."""
+    return [Message(sent.topic.encode(), sent.payload, redelivered) for sent in messages]
+
+
+def in_batches(messages: Sequence[Message], chance: Random) -> Iterator[list[Message]]:
+    """The messages in any order, in batches of any size that the line takes."""
+    mixed = list(messages)
+    chance.shuffle(mixed)
+    while mixed:
+        size = min(len(mixed), chance.choice((1, 7, 60, 400, 900, MOST_IN_A_BATCH)))
+        yield mixed[:size]
+        del mixed[:size]
