@@ -40,20 +40,52 @@ def main() -> None:
     """
 
 
-follow_parent = click.option("--follow-parent", is_flag=True, hidden=True, help="End when standard input closes.")
+follow_parent = click.option(
+    "--follow-parent", is_flag=True, hidden=True, help="End when standard input closes."
+)
 
 
 @main.command()
-@click.option("--exit-after", type=float, metavar="SECONDS", help="Stop by itself this long after the world reached now.")
+@click.option(
+    "--exit-after",
+    type=float,
+    metavar="SECONDS",
+    help="Stop by itself this long after the world reached now.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line, for scripts.")
-@click.option("--seed", type=int, default=20260618, show_default=True, help="Which world; the same seed gives the same journey.")
-@click.option("--data-dir", type=click.Path(path_type=Path), default=Path(".demo"), show_default=True, help="Everything the demo keeps; a second start goes on from it.")
+@click.option(
+    "--seed",
+    type=int,
+    default=3,
+    show_default=True,
+    help="Which world; the same seed gives the same journey.",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    default=Path(".demo"),
+    show_default=True,
+    help="Everything the demo keeps; a second start goes on from it.",
+)
 @click.option("--port", type=int, default=8080, show_default=True, help="Port of the pages and the API.")
 @click.option("--mqtt-port", type=int, default=18830, show_default=True, help="Port of the broker.")
-@click.option("--lan", is_flag=True, help="Listen on all addresses, so that a phone in the same network can scan the QR code.")
-@click.option("--mosquitto", is_flag=True, help="Use the mosquitto on the PATH instead of the embedded broker.")
+@click.option(
+    "--lan",
+    is_flag=True,
+    help="Listen on all addresses, so that a phone in the same network can scan the QR code.",
+)
+@click.option(
+    "--mosquitto", is_flag=True, help="Use the mosquitto on the PATH instead of the embedded broker."
+)
 def demo(
-    exit_after: float | None, as_json: bool, seed: int, data_dir: Path, port: int, mqtt_port: int, lan: bool, mosquitto: bool
+    exit_after: float | None,
+    as_json: bool,
+    seed: int,
+    data_dir: Path,
+    port: int,
+    mqtt_port: int,
+    lan: bool,
+    mosquitto: bool,
 ) -> None:
     """The whole line on this machine: database, broker, services, and a world that speaks MQTT.
 
@@ -134,7 +166,7 @@ def _serve(name: str, follow_parent: bool) -> None:
 
 
 @main.command()
-@click.option("--seed", type=int, default=20260618, show_default=True, help="Which world.")
+@click.option("--seed", type=int, default=3, show_default=True, help="Which world.")
 @click.option("--progress", is_flag=True, help="Print progress as JSON lines on standard output.")
 @follow_parent
 def simulate(seed: int, progress: bool, follow_parent: bool) -> None:
@@ -148,7 +180,12 @@ def simulate(seed: int, progress: bool, follow_parent: bool) -> None:
 
 @main.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--key", "keys", multiple=True, help="A log's verifier key (origin+hash+base64), or a file with one a line. Repeat for more.")
+@click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    help="A log's verifier key (origin+hash+base64), or a file with one a line. Repeat for more.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def verify(file: Path, keys: tuple[str, ...], as_json: bool) -> None:
     """Check an evidence file offline: signatures, inclusion, fields, readings. No network, no database.

@@ -39,8 +39,8 @@ from deploy.stack.broker import start_broker
 from deploy.stack.children import Child
 from deploy.stack.ports import require_free
 from deploy.stack.postgres import EmbeddedPostgres
-from ingest.subscriber import SUBSCRIBED
 from ingest.registry import load, load_limit_versions, load_token, parse_registry
+from ingest.subscriber import SUBSCRIBED
 from simulators.player import resume
 
 SETTLE_S = 60.0
@@ -108,7 +108,11 @@ class Demo:
         stack.callback(server.stop)
         owner = server.start()
         applied = migrate(owner)
-        self._say(f"schema: {len(applied)} migrations applied" if applied else "schema: up to date, the data of the last start is kept")
+        self._say(
+            f"schema: {len(applied)} migrations applied"
+            if applied
+            else "schema: up to date, the data of the last start is kept"
+        )
         urls = server.service_urls(SERVICE_ROLES)
         world = resume(self._options.data_dir, self._options.seed, _now())
         with psycopg.connect(urls["ingest"]) as conn:
@@ -133,11 +137,18 @@ class Demo:
         self._wait_for("the API", lambda: _get(f"{self._local()}/readyz")[0] == 200, 60)
 
     def _start_world(self, stack: ExitStack) -> Child:
-        world = self._child("simulate", ["simulate", "--progress", "--seed", str(self._options.seed)], self._environment(), piped=True)
+        world = self._child(
+            "simulate",
+            ["simulate", "--progress", "--seed", str(self._options.seed)],
+            self._environment(),
+            piped=True,
+        )
         self._keep(stack, world)
         return world
 
-    def _child(self, name: str, arguments: list[str], environment: dict[str, str], *, piped: bool = False) -> Child:
+    def _child(
+        self, name: str, arguments: list[str], environment: dict[str, str], *, piped: bool = False
+    ) -> Child:
         command = [sys.executable, "-m", "deploy", *arguments, "--follow-parent"]
         return Child(name, command, environment, self._options.data_dir / f"{name}.log", piped=piped)
 
@@ -177,20 +188,28 @@ class Demo:
                 if not self._console.is_terminal and time.monotonic() - said > 5:
                     said = time.monotonic()
                     self._say(text)
-        self._say(f"the world has reached now: {progress['readings']} readings, {progress['events']} events; it goes on in real time")
+        self._say(
+            f"the world has reached now: {progress['readings']} readings, {progress['events']} events; it goes on in real time"
+        )
 
     def _present(self, urls: dict[str, str]) -> None:
         page = self._page_url()
-        self._wait_for("the page of a box", lambda: _get(page.replace(self._url, self._local()))[0] == 200, SETTLE_S)
+        self._wait_for(
+            "the page of a box", lambda: _get(page.replace(self._url, self._local()))[0] == 200, SETTLE_S
+        )
         self._wait_settled(urls, SETTLE_S)
         self._console.print(f"\n  a shopper's page   {page}")
         self._console.print(f"  API                {self._url}/docs   (OpenAPI: {self._url}/openapi.json)")
         self._console.print(f"  ledger             {self._url}/log/xj-coop/checkpoint")
         self._console.print(f"  devices speak to   mqtt://{self._host}:{self._options.mqtt_port}")
-        self._console.print(f"  capture token      {self._options.data_dir / 'keys' / 'capture-xj-coop.token'}\n")
+        self._console.print(
+            f"  capture token      {self._options.data_dir / 'keys' / 'capture-xj-coop.token'}\n"
+        )
         segno.make(page, error="m").terminal(out=sys.stderr, compact=True)
         if not self._options.lan:
-            self._console.print("  The address is this machine's own; with --lan a phone in the same network can open it.")
+            self._console.print(
+                "  The address is this machine's own; with --lan a phone in the same network can open it."
+            )
         self._console.print("  Ctrl-C stops everything.\n")
 
     def _stay(self, world: Child, urls: dict[str, str]) -> dict[str, Any] | None:
@@ -208,7 +227,9 @@ class Demo:
     def _check_children(self) -> None:
         for child in self._children:
             if child.ended() is not None:
-                raise DemoError(f"{child.name} ended by itself ({child.ended()}); the end of its log, {child.log}:\n{_tail(child.log)}")
+                raise DemoError(
+                    f"{child.name} ended by itself ({child.ended()}); the end of its log, {child.log}:\n{_tail(child.log)}"
+                )
 
     # --- what came of it ----------------------------------------------------------------------------
 
@@ -229,7 +250,8 @@ class Demo:
         simulated = played.world.truth_until(until)
         with psycopg.connect(urls["jobs"]) as conn:
             received, stored, duplicate, conflict, quarantined = _one(
-                conn, "SELECT sum(received), sum(stored), sum(duplicate), sum(conflict), sum(quarantined) FROM account"
+                conn,
+                "SELECT sum(received), sum(stored), sum(duplicate), sum(conflict), sum(quarantined) FROM account",
             )
             return {
                 "readings": _one(conn, "SELECT count(*) FROM reading_store")[0],
@@ -237,10 +259,14 @@ class Demo:
                 "leaves": _one(conn, "SELECT count(*) FROM leaf")[0],
                 "quarantined": int(quarantined),
                 "excursions_detected": _one(
-                    conn, "SELECT count(*) FROM excursion WHERE state IN ('open', 'closed') AND trigger_time <= %s", [until]
+                    conn,
+                    "SELECT count(*) FROM excursion WHERE state IN ('open', 'closed') AND trigger_time <= %s",
+                    [until],
                 )[0],
                 "excursions_simulated": len([each for each in simulated if each.undecidable is None]),
-                "excursions_undecidable": [each.undecidable for each in simulated if each.undecidable is not None],
+                "excursions_undecidable": [
+                    each.undecidable for each in simulated if each.undecidable is not None
+                ],
                 "measured_until": until.isoformat(),
                 "received": int(received),
                 "accounted": int(stored + duplicate + conflict + quarantined),
@@ -268,7 +294,9 @@ class Demo:
         command = [sys.executable, "-m", "deploy", "verify", str(file)]
         for key in keys:
             command += ["--key", str(key)]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("SUYUAN_", "PG"))}
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("SUYUAN_", "PG"))
+        }
         return subprocess.run(command, env=environment, capture_output=True, timeout=120).returncode == 0
 
     # --- small things -------------------------------------------------------------------------------
@@ -294,7 +322,9 @@ class Demo:
             self._check_children()
             if time.monotonic() > deadline:
                 if fatal:
-                    raise DemoError(f"waited {within_s:.0f} s for {what} in vain; see the logs in {self._options.data_dir}")
+                    raise DemoError(
+                        f"waited {within_s:.0f} s for {what} in vain; see the logs in {self._options.data_dir}"
+                    )
                 self._say(f"{what}: not within {within_s:.0f} s")
                 return
             time.sleep(0.1)
@@ -374,4 +404,3 @@ def _lan_address() -> str:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-

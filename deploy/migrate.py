@@ -57,13 +57,19 @@ def check_schema(conn: psycopg.Connection) -> None:
         return
     newer, missing = sorted(set(applied) - set(wanted)), sorted(set(wanted) - set(applied))
     if newer:
-        raise SchemaMismatch(f"the database is newer than this release: it has {newer[-1]}, we know {wanted[-1]}; start the newer release")
-    raise SchemaMismatch(f"the database lacks {missing[0]}; run `suyuan migrate` with the owner's database URL")
+        raise SchemaMismatch(
+            f"the database is newer than this release: it has {newer[-1]}, we know {wanted[-1]}; start the newer release"
+        )
+    raise SchemaMismatch(
+        f"the database lacks {missing[0]}; run `suyuan migrate` with the owner's database URL"
+    )
 
 
 def edition(conn: psycopg.Connection) -> str:
     """`plain`, `timescale-apache` or `timescale-community`: asked of the server, never assumed."""
-    row = conn.execute("SELECT current_setting('timescaledb.license', true) FROM pg_extension WHERE extname = 'timescaledb'").fetchone()
+    row = conn.execute(
+        "SELECT current_setting('timescaledb.license', true) FROM pg_extension WHERE extname = 'timescaledb'"
+    ).fetchone()
     if row is None:
         return "plain"
     return "timescale-community" if row[0] == "timescale" else "timescale-apache"
@@ -89,4 +95,6 @@ def _yoyo_url(conninfo: str) -> str:
         query["port"] = parts.pop("port")
     name = quote(parts.pop("dbname", user), safe="")
     query |= parts
-    return f"postgresql+psycopg://{user}{secret}@{host}{port}/{name}" + (f"?{urlencode(query)}" if query else "")
+    return f"postgresql+psycopg://{user}{secret}@{host}{port}/{name}" + (
+        f"?{urlencode(query)}" if query else ""
+    )

@@ -30,13 +30,16 @@ class Settings(BaseSettings):
         description="The broker, mqtt://[user:password@]host:port; MQTT 3.1.1 with shared subscriptions",
     )
     mqtt_client_prefix: str = Field(
-        default="ingest", description="Ingest workers connect as {prefix}-{slot}; sessions are kept under these names"
+        default="ingest",
+        description="Ingest workers connect as {prefix}-{slot}; sessions are kept under these names",
     )
     mqtt_share_group: str = Field(
-        default="ingest", description="Name of the shared subscription; empty: a plain one, for a single worker"
+        default="ingest",
+        description="Name of the shared subscription; empty: a plain one, for a single worker",
     )
     data_dir: Path = Field(
-        default=Path("data"), description="Keys, head store and the log's public files; keys/ is secret, log/ may be served by any web server"
+        default=Path("data"),
+        description="Keys, head store and the log's public files; keys/ is secret, log/ may be served by any web server",
     )
     public_url: str = Field(
         default="http://127.0.0.1:8080", description="What QR codes carry; a phone must reach it"
@@ -48,7 +51,9 @@ class Settings(BaseSettings):
         description="First part of a new log's origin, {log_origin}/{organisation}; fixed for each log at its inception",
     )
     retention_days: int = Field(
-        default=1096, ge=1, description="Readings from the field older than this go to quarantine; they come in by file"
+        default=1096,
+        ge=1,
+        description="Readings from the field older than this go to quarantine; they come in by file",
     )
 
     @property

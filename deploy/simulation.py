@@ -47,7 +47,7 @@ def read_played(data_dir: Path) -> Played:
     story = Story.load(data_dir)
     if story is None:
         raise LookupError(f"no world was played in {data_dir}")
-    world = World(story.seed, story.start)
+    world = story.world()
     return Played(world, story.sent, complete_until(world, story.sent))
 
 
@@ -70,5 +70,3 @@ def _measured_from(payload: bytes) -> datetime:
         if record.get("n") not in ("boot", "seq", "sent"):
             first = min(first, base + record.get("t", 0))
     return datetime.fromtimestamp(first, UTC)
-
-

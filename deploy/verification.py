@@ -19,7 +19,11 @@ def verify_file(file: Path, keys: Iterable[str], as_json: bool, say: Callable[[s
         trusted = read_keys(keys)
         report = verify_evidence(file.read_bytes(), trusted or None)
     except VerifyError as error:
-        say(json.dumps({"verified": False, "error": str(error)}) if as_json else f"cannot be read as evidence: {error}")
+        say(
+            json.dumps({"verified": False, "error": str(error)})
+            if as_json
+            else f"cannot be read as evidence: {error}"
+        )
         return UNREADABLE
     say(json.dumps(report.value(), ensure_ascii=False) if as_json else _in_words(report))
     return HOLDS if report.verified else FAILS
@@ -41,8 +45,14 @@ def _in_words(report: Report) -> str:
     for check in report.failures:
         lines.append(f"      item {check.item}: got {check.got}; want {check.want}")
     if report.own_key:
-        lines.append("no --key was given: the file's own keys were used, which shows that it is of one piece, not who made it")
-    lines.append("VERIFIED: everything in this file holds" if report.verified else "NOT VERIFIED: something in this file does not hold")
+        lines.append(
+            "no --key was given: the file's own keys were used, which shows that it is of one piece, not who made it"
+        )
+    lines.append(
+        "VERIFIED: everything in this file holds"
+        if report.verified
+        else "NOT VERIFIED: something in this file does not hold"
+    )
     return "\n".join(lines)
 
 

@@ -85,10 +85,13 @@ def find_device(registry: Registry, address: Address) -> Device:
     """Raises WireError: unknown_device, or foreign_topic where the device is another organisation's."""
     device = registry.device(address.device)
     if device is None:
-        raise WireError("unknown_device", f"no device {address.device!r} is registered; register it, then replay")
+        raise WireError(
+            "unknown_device", f"no device {address.device!r} is registered; register it, then replay"
+        )
     if device.organisation != address.organisation:
         raise WireError(
-            "foreign_topic", f"device {address.device!r} does not belong to {address.organisation!r}; it may write only its own topic"
+            "foreign_topic",
+            f"device {address.device!r} does not belong to {address.organisation!r}; it may write only its own topic",
         )
     return device
 
@@ -98,7 +101,9 @@ def admit_pack(message: int, pack: Pack, device: Device, clock: Clock) -> Admitt
         try:
             _check_time("sent", pack.sent_ms, clock.received_ms)
         except WireError as error:
-            whole = Refusal(message, device, pack.boot, pack.seq, len(pack.records), error.reason, error.detail)
+            whole = Refusal(
+                message, device, pack.boot, pack.seq, len(pack.records), error.reason, error.detail
+            )
             return Admitted(refusals=(whole,))
     readings: list[Reading] = []
     observations: list[Observation] = []
@@ -130,17 +135,27 @@ def admit_events(message: int, document: Document, device: Device, clock: Clock)
 
 def _check_time(what: str, time_ms: int, received_ms: int) -> None:
     if time_ms < EARLIEST_MS:
-        raise WireError("impossible_time", f"{what} lies before 2015: set the device's clock, or check seconds against milliseconds")
+        raise WireError(
+            "impossible_time",
+            f"{what} lies before 2015: set the device's clock, or check seconds against milliseconds",
+        )
     if time_ms > received_ms + AHEAD_MS:
-        raise WireError("impossible_time", f"{what} lies more than a day ahead of our clock: set the device's clock")
+        raise WireError(
+            "impossible_time", f"{what} lies more than a day ahead of our clock: set the device's clock"
+        )
 
 
 def _series(device: Device, record: Measured, clock: Clock) -> Series:
     series = device.series.get(record.channel)
     if series is None:
-        raise WireError("unknown_channel", f"device {device.external_id!r} has no channel {record.channel!r}; register it, then replay")
+        raise WireError(
+            "unknown_channel",
+            f"device {device.external_id!r} has no channel {record.channel!r}; register it, then replay",
+        )
     if record.unit is not None and record.unit != series.unit:
-        raise WireError("wrong_unit", f"{record.channel} came in {record.unit!r}, registered is {series.unit!r}")
+        raise WireError(
+            "wrong_unit", f"{record.channel} came in {record.unit!r}, registered is {series.unit!r}"
+        )
     _check_time("the measuring time", record.time_ms, clock.received_ms)
     if record.time_ms < clock.retained_from_ms:
         raise WireError("beyond_retention", "older than raw readings are kept; bring it in by file")
@@ -152,7 +167,10 @@ def _observation(message: int, device: Device, series: Series, record: Measured,
     if record.position is not None:
         latitude, longitude = record.position
         if abs(latitude) > 90 or abs(longitude) > 180:
-            raise WireError("value_out_of_range", f"position {latitude}, {longitude}: want latitude within ±90 and longitude within ±180")
+            raise WireError(
+                "value_out_of_range",
+                f"position {latitude}, {longitude}: want latitude within ±90 and longitude within ±180",
+            )
         body = {"latitude": latitude, "longitude": longitude}
     elif record.text is not None:
         body = {"text": record.text}

@@ -42,7 +42,9 @@ def step(conn: psycopg.Connection, now: datetime) -> bool:
     for series in measured.values():
         first, last = (round(moment.timestamp() * 1000) for moment in touched[series.id])
         for key, limit in limits.items():
-            stretches = [part for part in force.get((series.id, key), []) if part[0] <= last and first < part[1]]
+            stretches = [
+                part for part in force.get((series.id, key), []) if part[0] <= last and first < part[1]
+            ]
             changes = _recompute(conn, series, limit, stretches, (first, last))
             _write(conn, series, limit, changes, now)
             _note_excited(sealed, series.id, changes)
@@ -63,7 +65,10 @@ def _recompute(
     conn: psycopg.Connection, series: Measured, limit: Limit, stretches: list[Stretch], touched: Stretch
 ) -> Changes:
     """Excursions of the stretches in force, against the stored ones that lie in them or in the touched interval."""
-    start, end = min([touched[0], *(part[0] for part in stretches)]), max([touched[1] + 1, *(part[1] for part in stretches)])
+    start, end = (
+        min([touched[0], *(part[0] for part in stretches)]),
+        max([touched[1] + 1, *(part[1] for part in stretches)]),
+    )
     existing = _read_existing(conn, series, limit, stretches, touched)
     if not stretches and not existing:
         return Changes()
@@ -87,7 +92,10 @@ def _read_existing(
     return [
         item
         for item in stored
-        if any(item.start_ms < end and start <= (EVER if item.end_ms is None else item.end_ms) for start, end in windows)
+        if any(
+            item.start_ms < end and start <= (EVER if item.end_ms is None else item.end_ms)
+            for start, end in windows
+        )
     ]
 
 
@@ -125,7 +133,12 @@ WHERE id = %s
 
 
 def _update(
-    conn: psycopg.Connection, stored: StoredExcursion, state: str, run: Run | None, into: int | None, now: datetime
+    conn: psycopg.Connection,
+    stored: StoredExcursion,
+    state: str,
+    run: Run | None,
+    into: int | None,
+    now: datetime,
 ) -> None:
     if run is not None:
         conn.execute(_UPDATE, [state, *_columns(run), now, stored.id])
@@ -137,8 +150,14 @@ def _update(
     _keep_version(conn, stored.id, stored.version + 1, state, run, now)
 
 
-def _keep_version(conn: psycopg.Connection, excursion: int, version: int, state: str, run: Run | None, now: datetime) -> None:
-    body = {"state": state} if run is None else {"state": state} | {name: getattr(run, name) for name in Run.__slots__}
+def _keep_version(
+    conn: psycopg.Connection, excursion: int, version: int, state: str, run: Run | None, now: datetime
+) -> None:
+    body = (
+        {"state": state}
+        if run is None
+        else {"state": state} | {name: getattr(run, name) for name in Run.__slots__}
+    )
     conn.execute(
         "INSERT INTO excursion_version (excursion, version, body, computed_at) VALUES (%s, %s, %s, %s)",
         [excursion, version, json.dumps(body), now],
@@ -153,7 +172,10 @@ def _columns(run: Run) -> list[object]:
 
 def _note_excited(sealed: marks.Touched, series: int, changes: Changes) -> None:
     """What opened, or gave reason to be told again, is sealed at once: evidence should not wait for its hour."""
-    runs = [*changes.opened, *(extension.run for extension in changes.extended if extension.grew and extension.run.closed_by)]
+    runs = [
+        *changes.opened,
+        *(extension.run for extension in changes.extended if extension.grew and extension.run.closed_by),
+    ]
     if runs:
         first = min(run.start_ms for run in runs)
         last = max(run.last_ms for run in runs)

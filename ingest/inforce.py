@@ -54,7 +54,9 @@ FROM presence WHERE holder = ANY (%s)
 
 def read(conn: psycopg.Connection, series: Sequence[int], limits: Iterable[Limit]) -> InForce:
     """An overlap of placements is a conflict: its minutes are unknown, so nothing is in force in it."""
-    placed = [Placed(row[0], row[1], row[2], (row[3], row[4])) for row in conn.execute(_PLACED, [list(series)])]
+    placed = [
+        Placed(row[0], row[1], row[2], (row[3], row[4])) for row in conn.execute(_PLACED, [list(series)])
+    ]
     holders = sorted({item.parent for item in placed})
     present = [Present(row[0], row[1], row[2], (row[3], row[4])) for row in conn.execute(_PRESENT, [holders])]
     return join(placed, present, limits)

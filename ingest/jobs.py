@@ -55,7 +55,9 @@ def _run(
                 conn.autocommit = True
                 _serve_lease(conn, number, step, now, stop)
         except psycopg.OperationalError as error:
-            logger.warning("the database is away, the consumer waits", extra={"consumer": name, "error": str(error)})
+            logger.warning(
+                "the database is away, the consumer waits", extra={"consumer": name, "error": str(error)}
+            )
             stop.wait(RETRY_S)
         except Exception:
             # The marks of the failed step are back in the table: nothing is lost by trying again, and a

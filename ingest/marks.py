@@ -58,7 +58,8 @@ def take(conn: psycopg.Connection, consumer: str, at_most: int = 500) -> list[Ma
     """
     rows = conn.execute(_TAKE, [consumer, at_most]).fetchall()
     marks = [
-        Mark(row[0], row[1], row[2], dict(zip(row[3], zip(row[4], row[5], strict=True), strict=True))) for row in rows
+        Mark(row[0], row[1], row[2], dict(zip(row[3], zip(row[4], row[5], strict=True), strict=True)))
+        for row in rows
     ]
     return sorted(marks, key=lambda mark: mark.id)
 

@@ -17,7 +17,17 @@ import numpy as np
 import psycopg
 
 from ingest import marks, quarantine, readings, sequences
-from ingest.admission import Admitted, Clock, Observation, Reading, Refusal, SaidEvent, admit_events, admit_pack, find_device
+from ingest.admission import (
+    Admitted,
+    Clock,
+    Observation,
+    Reading,
+    Refusal,
+    SaidEvent,
+    admit_events,
+    admit_pack,
+    find_device,
+)
 from ingest.quarantine import MonthlyKeys, Quarantined
 from ingest.registry import Device, Registry
 from ingest.sequences import Receipt
@@ -155,7 +165,12 @@ def _commit(
     try:
         with conn.transaction():
             return _write(conn, line, messages, decoded, admitted, now)
-    except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError, psycopg.InternalError) as error:
+    except (
+        psycopg.DataError,
+        psycopg.IntegrityError,
+        psycopg.ProgrammingError,
+        psycopg.InternalError,
+    ) as error:
         if is_transient(error):
             raise
         if len(messages) == 1:
@@ -172,7 +187,9 @@ def _refuse_whole(item: Decoded, admitted: Admitted, error: psycopg.Error) -> Ad
     device = _device_of(admitted)
     boot, seq = (item.pack.boot, item.pack.seq) if item.pack else (None, None)
     detail = f"the database refused it ({error.sqlstate or 'no SQLSTATE'}): {str(error).splitlines()[0]}"
-    return Admitted(refusals=(Refusal(item.index, device, boot, seq, item.records, "database_refused", detail),))
+    return Admitted(
+        refusals=(Refusal(item.index, device, boot, seq, item.records, "database_refused", detail),)
+    )
 
 
 def _write(
@@ -264,7 +281,12 @@ class _Batch:
 
 
 def _device_of(part: Admitted) -> Device | None:
-    items: tuple[Reading | Observation | SaidEvent | Refusal, ...] = (*part.readings, *part.observations, *part.events, *part.refusals)
+    items: tuple[Reading | Observation | SaidEvent | Refusal, ...] = (
+        *part.readings,
+        *part.observations,
+        *part.events,
+        *part.refusals,
+    )
     return next((item.device for item in items if item.device), None)
 
 
@@ -282,7 +304,9 @@ def _store_readings(conn: psycopg.Connection, batch_id: int, batch: _Batch, rows
     _settle(batch, rows, result.outcome, result.standing)
 
 
-def _store_observations(conn: psycopg.Connection, batch_id: int, batch: _Batch, rows: list[Observation]) -> None:
+def _store_observations(
+    conn: psycopg.Connection, batch_id: int, batch: _Batch, rows: list[Observation]
+) -> None:
     outcome = readings.store_observations(conn, batch_id, rows)
     _settle(batch, rows, outcome, np.full(len(rows), np.nan))
 
@@ -342,7 +366,15 @@ def _write_account(
             "INSERT INTO account (batch_id, device_id, received, stored, duplicate, conflict, quarantined)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s)",
             [
-                [batch_id, device, received[device], tally.stored, tally.duplicate, tally.conflict, tally.quarantined]
+                [
+                    batch_id,
+                    device,
+                    received[device],
+                    tally.stored,
+                    tally.duplicate,
+                    tally.conflict,
+                    tally.quarantined,
+                ]
                 for device, tally in sorted((key, batch.tallies[key]) for key in {*received, *batch.tallies})
             ],
         )

@@ -79,13 +79,22 @@ def _project_presences(conn: psycopg.Connection, new: Sequence[RecordedEvent]) -
     lots = sorted(concerned.lots)
     products = _products(conn)
     fresh = {
-        PresenceRow(row.holder, row.lot, _rule_product(row.lot, products), row.stage, _datetime(row.start_ms), _maybe(row.end_ms))
+        PresenceRow(
+            row.holder,
+            row.lot,
+            _rule_product(row.lot, products),
+            row.stage,
+            _datetime(row.start_ms),
+            _maybe(row.end_ms),
+        )
         for row in presence(concerned.events)
         if row.lot in concerned.lots and row.stage is not None
     }
     standing = {
         PresenceRow(row[0], row[1], row[2], row[3], row[4].lower, row[4].upper)
-        for row in conn.execute("SELECT holder, lot, rule_product, stage, valid FROM presence WHERE lot = ANY (%s)", [lots])
+        for row in conn.execute(
+            "SELECT holder, lot, rule_product, stage, valid FROM presence WHERE lot = ANY (%s)", [lots]
+        )
     }
     if fresh == standing:
         return []
@@ -93,14 +102,19 @@ def _project_presences(conn: psycopg.Connection, new: Sequence[RecordedEvent]) -
     with conn.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO presence (holder, lot, rule_product, stage, valid) VALUES (%s, %s, %s, %s, %s)",
-            [[row.holder, row.lot, row.rule_product, row.stage, TimestamptzRange(row.start, row.end)] for row in fresh],
+            [
+                [row.holder, row.lot, row.rule_product, row.stage, TimestamptzRange(row.start, row.end)]
+                for row in fresh
+            ],
         )
     return list(fresh ^ standing)
 
 
 def _project_placements(conn: psycopg.Connection, new: Sequence[RecordedEvent]) -> list[PlacementRow]:
     """The same for where devices sit. A device or channel that is not registered has no series and no row."""
-    devices = sorted({child for item in new if item.event.type == "AssociationEvent" for child in recorded.children(item)})
+    devices = sorted(
+        {child for item in new if item.event.type == "AssociationEvent" for child in recorded.children(item)}
+    )
     if not devices:
         return []
     series: dict[str, list[tuple[str, int, str]]] = {}
@@ -111,7 +125,15 @@ def _project_placements(conn: psycopg.Connection, new: Sequence[RecordedEvent]) 
     ):
         series.setdefault(giai, []).append((channel, identity, organisation))
     fresh = {
-        PlacementRow(identity, organisation, row.parent, row.probe_position or "unknown", _datetime(start), _maybe(end), conflict)
+        PlacementRow(
+            identity,
+            organisation,
+            row.parent,
+            row.probe_position or "unknown",
+            _datetime(start),
+            _maybe(end),
+            conflict,
+        )
         for row in placements(recorded.naming(conn, devices))
         for channel, identity, organisation in series.get(row.device, ())
         if row.channel in (None, channel)
@@ -121,7 +143,8 @@ def _project_placements(conn: psycopg.Connection, new: Sequence[RecordedEvent]) 
     standing = {
         PlacementRow(row[0], row[1], row[2], row[3], row[4].lower, row[4].upper, row[5])
         for row in conn.execute(
-            "SELECT series_id, organisation, parent, probe_position, valid, conflict FROM placement WHERE series_id = ANY (%s)", [ids]
+            "SELECT series_id, organisation, parent, probe_position, valid, conflict FROM placement WHERE series_id = ANY (%s)",
+            [ids],
         )
     }
     if fresh == standing:
@@ -131,7 +154,14 @@ def _project_placements(conn: psycopg.Connection, new: Sequence[RecordedEvent]) 
         cursor.executemany(
             "INSERT INTO placement (series_id, organisation, parent, probe_position, valid, conflict) VALUES (%s, %s, %s, %s, %s, %s)",
             [
-                [row.series, row.organisation, row.parent, row.probe_position, TimestamptzRange(row.start, row.end), row.conflict]
+                [
+                    row.series,
+                    row.organisation,
+                    row.parent,
+                    row.probe_position,
+                    TimestamptzRange(row.start, row.end),
+                    row.conflict,
+                ]
                 for row in fresh
             ],
         )
@@ -194,7 +224,9 @@ def _products(conn: psycopg.Connection) -> list[tuple[str, str]]:
 
 
 def _rule_product(lot: str, products: list[tuple[str, str]]) -> str | None:
-    return next((rule for uri, rule in products if lot == uri or lot.startswith((uri + "/", uri + "."))), None)
+    return next(
+        (rule for uri, rule in products if lot == uri or lot.startswith((uri + "/", uri + "."))), None
+    )
 
 
 def _maybe(time_ms: int | None) -> datetime | None:

@@ -79,7 +79,11 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 
 
 def write(
-    conn: psycopg.Connection, keys: MonthlyKeys, batch_id: int, received_at: datetime, rows: Sequence[Quarantined]
+    conn: psycopg.Connection,
+    keys: MonthlyKeys,
+    batch_id: int,
+    received_at: datetime,
+    rows: Sequence[Quarantined],
 ) -> None:
     if not rows:
         return

@@ -118,9 +118,10 @@ def _follow_first(
 def _copy_straight(conn: psycopg.Connection, batch_id: int, rows: npt.NDArray[np.void]) -> bool:
     """True if all rows went in; False, and nothing written, if a key stands already."""
     try:
-        with conn.transaction(), conn.cursor() as cursor:
-            with cursor.copy("COPY reading_store (series_id, time, value, flags, batch_id) FROM STDIN (FORMAT binary)") as copy:
-                copy.write(_copy_bytes(rows, np.full(len(rows), batch_id)))
+        with conn.transaction(), conn.cursor() as cursor, cursor.copy(
+            "COPY reading_store (series_id, time, value, flags, batch_id) FROM STDIN (FORMAT binary)"
+        ) as copy:
+            copy.write(_copy_bytes(rows, np.full(len(rows), batch_id)))
     except psycopg.errors.UniqueViolation:
         return False
     return True
@@ -169,7 +170,9 @@ def _insert_around(
     conn.execute(_STAGE)
     conn.execute("DELETE FROM staged_reading")
     with conn.cursor() as cursor:
-        with cursor.copy("COPY staged_reading (series_id, time, value, flags, source) FROM STDIN (FORMAT binary)") as copy:
+        with cursor.copy(
+            "COPY staged_reading (series_id, time, value, flags, source) FROM STDIN (FORMAT binary)"
+        ) as copy:
             copy.write(_copy_bytes(rows, rows["source"]))
         cursor.execute(_INSERT_AROUND, [batch_id])
         stood = cursor.execute(_STANDING, [batch_id]).fetchall()
@@ -243,4 +246,8 @@ def read_series(
     if not rows:
         return np.empty(0, np.int64), np.empty(0), np.empty(0, np.int16)
     times, values, flags = zip(*rows, strict=True)
-    return np.array(times, dtype=np.int64), np.array(values, dtype=np.float64), np.array(flags, dtype=np.int16)
+    return (
+        np.array(times, dtype=np.int64),
+        np.array(values, dtype=np.float64),
+        np.array(flags, dtype=np.int16),
+    )

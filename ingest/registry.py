@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from ingest.coldchain.limits import Limit, load_limits
 from ledger.epcis.identifiers import canonical
@@ -172,7 +172,14 @@ def load_limit_versions(conn: psycopg.Connection, limits: Iterable[Limit] | None
         conn.execute(
             "INSERT INTO limit_version (id, version, product, stages, positions, body)"
             " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (id, version) DO NOTHING",
-            [limit.id, limit.version, limit.product, list(limit.stages), list(limit.positions), json.dumps(limit.snapshot())],
+            [
+                limit.id,
+                limit.version,
+                limit.product,
+                list(limit.stages),
+                list(limit.positions),
+                json.dumps(limit.snapshot()),
+            ],
         )
 
 
@@ -222,7 +229,15 @@ def _load_product(
         " VALUES (%s, %s, %s, %s, %s, %s, %s)"
         " ON CONFLICT (id) DO UPDATE SET name_zh = EXCLUDED.name_zh, name_en = EXCLUDED.name_en,"
         " rule_product = EXCLUDED.rule_product, net_content_kg = EXCLUDED.net_content_kg, classes = EXCLUDED.classes",
-        [entry.id, owner, entry.name.zh, entry.name.en, entry.rule_product, entry.net_content_kg, sorted(set(classes))],
+        [
+            entry.id,
+            owner,
+            entry.name.zh,
+            entry.name.en,
+            entry.rule_product,
+            entry.net_content_kg,
+            sorted(set(classes)),
+        ],
     )
 
 
@@ -234,7 +249,15 @@ def _load_device(conn: psycopg.Connection, entry: DeviceEntry) -> None:
         " VALUES (%s, %s, %s, %s, %s, %s, %s)"
         " ON CONFLICT (scheme, external_id) DO UPDATE SET model = EXCLUDED.model,"
         " accuracy_c = EXCLUDED.accuracy_c, interval_s = EXCLUDED.interval_s RETURNING id",
-        [entry.organisation, SCHEME, entry.id, canonical(entry.giai), entry.model, entry.accuracy_c, entry.interval_s],
+        [
+            entry.organisation,
+            SCHEME,
+            entry.id,
+            canonical(entry.giai),
+            entry.model,
+            entry.accuracy_c,
+            entry.interval_s,
+        ],
     ).fetchone()
     assert row is not None
     for channel in _joined(entry.channels):

@@ -32,5 +32,7 @@ def step(conn: psycopg.Connection, _now: datetime) -> bool:
     if not touched:
         return False
     series = sorted(touched)
-    conn.execute(_ROLL_UP, [series, [touched[item][0] for item in series], [touched[item][1] for item in series]])
+    conn.execute(
+        _ROLL_UP, [series, [touched[item][0] for item in series], [touched[item][1] for item in series]]
+    )
     return True

@@ -61,7 +61,9 @@ def step(conn: psycopg.Connection, now: datetime, key: OrganisationKey) -> bool:
     due = _due(conn, now)
     for window in due:
         seal(conn, window, now, key)
-        conn.execute("DELETE FROM open_window WHERE device_id = %s AND start_time = %s", [window.device, window.start])
+        conn.execute(
+            "DELETE FROM open_window WHERE device_id = %s AND start_time = %s", [window.device, window.start]
+        )
     return bool(taken or due)
 
 
@@ -101,7 +103,10 @@ def seal(conn: psycopg.Connection, window: Due, now: datetime, key: Organisation
     """Seal one device-hour as it stands; returns the version's id, or None where nothing changed."""
     start_ms = round(window.start.timestamp() * 1000)
     stream = stream_pseudonym(key(window.organisation), "device", str(window.device))
-    tree = WindowTree.of(window_secret(key(window.organisation), stream, start_ms), read_rows(conn, window.device, window.start))
+    tree = WindowTree.of(
+        window_secret(key(window.organisation), stream, start_ms),
+        read_rows(conn, window.device, window.start),
+    )
     before = _last_sealed(conn, window.device, window.start)
     if tree.size == 0 or (before is not None and before.root == tree.root_hash):
         return None
@@ -116,7 +121,9 @@ def seal(conn: psycopg.Connection, window: Due, now: datetime, key: Organisation
 def read_rows(conn: psycopg.Connection, device: int, start: datetime) -> Rows:
     """All readings and observations of a device's hour, as a window commits to them."""
     parts: list[Rows] = []
-    for series, uuid in conn.execute("SELECT id, uuid FROM series WHERE device_id = %s ORDER BY uuid", [device]).fetchall():
+    for series, uuid in conn.execute(
+        "SELECT id, uuid FROM series WHERE device_id = %s ORDER BY uuid", [device]
+    ).fetchall():
         name = uuid.bytes if isinstance(uuid, UUID) else UUID(str(uuid)).bytes
         times, values, flags = readings.read_series(conn, series, start, start + HOUR)
         parts.append(window_readings(name, times, values, flags))
@@ -125,7 +132,11 @@ def read_rows(conn: psycopg.Connection, device: int, start: datetime) -> Rows:
             " WHERE series_id = %s AND time >= %s AND time < %s ORDER BY time",
             [series, start, start + HOUR],
         ).fetchall()
-        parts.append(observations(name, [row[0] for row in seen], [body_hash(row[1]) for row in seen], [row[2] for row in seen]))
+        parts.append(
+            observations(
+                name, [row[0] for row in seen], [body_hash(row[1]) for row in seen], [row[2] for row in seen]
+            )
+        )
     return np.concatenate(parts) if parts else observations(bytes(16), [], [], [])
 
 
@@ -144,12 +155,16 @@ def _last_sealed(conn: psycopg.Connection, device: int, start: datetime) -> Seal
     if row is None:
         return None
     keys = bytes(row[3])
-    return Sealed(row[0], row[1], bytes(row[2]), frozenset(keys[at : at + 24] for at in range(0, len(keys), 24)))
+    return Sealed(
+        row[0], row[1], bytes(row[2]), frozenset(keys[at : at + 24] for at in range(0, len(keys), 24))
+    )
 
 
 def _missing(conn: psycopg.Connection, device: int) -> list[Missing]:
     """Messages that a device numbered and we do not hold, as known now."""
-    rows = conn.execute("SELECT boot, stored + refused FROM device_sequence WHERE device_id = %s ORDER BY boot", [device])
+    rows = conn.execute(
+        "SELECT boot, stored + refused FROM device_sequence WHERE device_id = %s ORDER BY boot", [device]
+    )
     return [Missing(boot, *gap) for boot, held in rows for gap in receipt(device, boot, held).gaps]
 
 
@@ -174,6 +189,13 @@ def _write(
     conn.execute(
         "INSERT INTO pending (organisation, type, stream_kind, stream_id, body, sealed_window, amends, created_at)"
         " VALUES (%s, 'window', 'device', %s, %s, %s, %s, %s)",
-        [window.organisation, str(window.device), strict(body.value()), row[0], None if before is None else before.id, now],
+        [
+            window.organisation,
+            str(window.device),
+            strict(body.value()),
+            row[0],
+            None if before is None else before.id,
+            now,
+        ],
     )
     return int(row[0])

@@ -69,7 +69,11 @@ class Subscriber:
         self._address = (parts.hostname or "127.0.0.1", parts.port or 1883)
         # 3.1.1 for our own side: paho parses it twice as fast, and devices speak what they like.
         self._client = mqtt.Client(
-            CallbackAPIVersion.VERSION2, client_id, clean_session=False, protocol=mqtt.MQTTv311, manual_ack=True
+            CallbackAPIVersion.VERSION2,
+            client_id,
+            clean_session=False,
+            protocol=mqtt.MQTTv311,
+            manual_ack=True,
         )
         if parts.username:
             self._client.username_pw_set(parts.username, parts.password)
@@ -95,7 +99,9 @@ class Subscriber:
     def send_receipts(self, outcome: Outcome) -> None:
         for device, receipt in outcome.receipts:
             body = {"boot": receipt.boot, "through": receipt.through, "gaps": receipt.gaps}
-            self._client.publish(receipt_topic(device.organisation, device.external_id), json.dumps(body), qos=1)
+            self._client.publish(
+                receipt_topic(device.organisation, device.external_id), json.dumps(body), qos=1
+            )
 
     def _on_connect(
         self, client: mqtt.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object
@@ -111,7 +117,9 @@ class Subscriber:
     ) -> None:
         # From here on the session is kept at the broker: what is published before it, without it, goes to nobody.
         if any(reason.is_failure for reason in reasons):
-            logger.error("the broker refused a subscription", extra={"reasons": [str(reason) for reason in reasons]})
+            logger.error(
+                "the broker refused a subscription", extra={"reasons": [str(reason) for reason in reasons]}
+            )
         else:
             logger.info(SUBSCRIBED)
 
@@ -142,7 +150,10 @@ def serve(
                 conn = conn if conn is not None and not conn.closed else connect()
                 outcome = pipeline.run(conn, line, messages, now())
             except (Away, psycopg.OperationalError) as error:
-                logger.warning("the database is away, the batch is kept", extra={"error": str(error), "messages": len(messages)})
+                logger.warning(
+                    "the database is away, the batch is kept",
+                    extra={"error": str(error), "messages": len(messages)},
+                )
                 _drop(conn)
                 conn = None
                 stop.wait(backoff_s)

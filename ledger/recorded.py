@@ -18,7 +18,12 @@ from ledger.genealogy import RecordedEvent, touches
 
 GOODS_ROLES = ("epc", "class", "parent", "child", "input", "output")
 MOST_EVENTS = 20_000
-_SHARED = ("giai", "grai", "gln", "geo")  # a trailer or a crate meets every lot it ever carried: its events count, its other loads do not
+_SHARED = (
+    "giai",
+    "grai",
+    "gln",
+    "geo",
+)  # a trailer or a crate meets every lot it ever carried: its events count, its other loads do not
 
 
 class TooMuch(RuntimeError):
@@ -70,12 +75,19 @@ def naming(conn: psycopg.Connection, identifiers: Sequence[str], shelf: Shelf = 
         [list(identifiers), MOST_EVENTS + 1],
     ).fetchall()
     if len(rows) > MOST_EVENTS:
-        raise TooMuch(f"more than {MOST_EVENTS} events name {identifiers[0]} and {len(identifiers) - 1} others")
+        raise TooMuch(
+            f"more than {MOST_EVENTS} events name {identifiers[0]} and {len(identifiers) - 1} others"
+        )
     return [_event(row) for row in rows]
 
 
 def goods_of(events: Iterable[RecordedEvent]) -> set[str]:
-    return {mention.identifier for item in events for mention in touches(item.event) if mention.role in GOODS_ROLES}
+    return {
+        mention.identifier
+        for item in events
+        for mention in touches(item.event)
+        if mention.role in GOODS_ROLES
+    }
 
 
 def connected(conn: psycopg.Connection, seeds: Iterable[str], shelf: Shelf = OWN) -> Connected:
@@ -102,7 +114,9 @@ def children(item: RecordedEvent) -> set[str]:
 
 def containers(item: RecordedEvent) -> set[str]:
     """What a hand-over moves: parents, children and goods, and the place it happens at."""
-    return {mention.identifier for mention in touches(item.event) if mention.role in (*GOODS_ROLES, "read_point")}
+    return {
+        mention.identifier for mention in touches(item.event) if mention.role in (*GOODS_ROLES, "read_point")
+    }
 
 
 def _is_shared(name: str) -> bool:

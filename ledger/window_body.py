@@ -63,11 +63,10 @@ class SeriesSummary:
 
     def holds(self, value: float) -> bool:
         """Whether `value` lies within the published extremes."""
+        # Against integers floor and ceiling change nothing, and infinity compares as it should.
         milli = value * 1000.0
-        if not math.isfinite(milli):
-            return self.min_milli is None and self.max_milli is None
-        above = self.min_milli is None or math.floor(milli) >= self.min_milli
-        return bool(above and (self.max_milli is None or math.ceil(milli) <= self.max_milli))
+        above = self.min_milli is None or milli >= self.min_milli
+        return above and (self.max_milli is None or milli <= self.max_milli)
 
 
 @dataclass(frozen=True, slots=True)

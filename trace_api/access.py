@@ -45,8 +45,14 @@ def organisation(databases: Databases, authorization: str | None) -> Iterator[tu
 def _owner_of(conn: psycopg.Connection, authorization: str | None) -> str:
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token:
-        raise Problem(401, "Sign-in needed", "Send `Authorization: Bearer <token>` of the organisation that captures.")
-    row = conn.execute("SELECT organisation FROM api_token WHERE sha256 = %s", [hashlib.sha256(token.encode()).digest()]).fetchone()
+        raise Problem(
+            401, "Sign-in needed", "Send `Authorization: Bearer <token>` of the organisation that captures."
+        )
+    row = conn.execute(
+        "SELECT organisation FROM api_token WHERE sha256 = %s", [hashlib.sha256(token.encode()).digest()]
+    ).fetchone()
     if row is None:
-        raise Problem(401, "Unknown token", "The token belongs to no organisation here; ask the operator for a new one.")
+        raise Problem(
+            401, "Unknown token", "The token belongs to no organisation here; ask the operator for a new one."
+        )
     return str(row[0])

@@ -19,6 +19,7 @@ from trace_api.access import Databases
 from trace_api.problems import Problem
 from trace_api.proofs import OrganisationKey
 
+
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """`log_dir`: the logs' public files. `organisation_key`: for rebuilding sealed windows."""
@@ -65,12 +66,23 @@ def _serve_logs(app: FastAPI, log_dir: Path) -> None:
     def log_file(log: str, path: str) -> FileResponse:
         root = (log_dir / log).resolve()
         file = (root / path).resolve()
-        if root.parent != log_dir.resolve() or root not in file.parents or not file.is_file() or path.startswith("."):
-            raise Problem(404, "No such file in this log", "A log has /checkpoint, /vkey, /tile/<L>/<N>[.p/<W>] and /tile/entries/<N>[.p/<W>].")
+        if (
+            root.parent != log_dir.resolve()
+            or root not in file.parents
+            or not file.is_file()
+            or path.startswith(".")
+        ):
+            raise Problem(
+                404,
+                "No such file in this log",
+                "A log has /checkpoint, /vkey, /tile/<L>/<N>[.p/<W>] and /tile/entries/<N>[.p/<W>].",
+            )
         fixed = path.startswith("tile/")
         cache = "public, max-age=31536000, immutable" if fixed else "no-cache"
         return FileResponse(
-            file, media_type="application/octet-stream" if fixed else "text/plain; charset=utf-8", headers={"Cache-Control": cache}
+            file,
+            media_type="application/octet-stream" if fixed else "text/plain; charset=utf-8",
+            headers={"Cache-Control": cache},
         )
 
 

@@ -39,7 +39,13 @@ class Fault:
     reason: str
 
     def to_json(self) -> dict[str, Any]:
-        return {"type": "about:blank", "status": self.status, "title": "Event not captured", "detail": self.reason, "instance": self.pointer}
+        return {
+            "type": "about:blank",
+            "status": self.status,
+            "title": "Event not captured",
+            "detail": self.reason,
+            "instance": self.pointer,
+        }
 
 
 def router(databases: Databases) -> APIRouter:
@@ -63,7 +69,8 @@ def router(databases: Databases) -> APIRouter:
     def capture_job(job: uuid.UUID, authorization: Annotated[str | None, Header()] = None) -> dict[str, Any]:
         with access.organisation(databases, authorization) as (conn, _):
             row = conn.execute(
-                "SELECT id, created_at, finished_at, success, error_behaviour, errors, events FROM capture_job WHERE id = %s", [job]
+                "SELECT id, created_at, finished_at, success, error_behaviour, errors, events FROM capture_job WHERE id = %s",
+                [job],
             ).fetchone()
         if row is None:
             raise Problem(404, "No such capture job", "Your organisation has no capture job of this number.")
@@ -78,7 +85,11 @@ async def _body(request: Request) -> bytes:
     async for part in request.stream():
         size += len(part)
         if size > MAX_BYTES:
-            raise Problem(413, "Capture too large", f"A capture has at most {MAX_BYTES} bytes and {MAX_EVENTS} events; send several.")
+            raise Problem(
+                413,
+                "Capture too large",
+                f"A capture has at most {MAX_BYTES} bytes and {MAX_EVENTS} events; send several.",
+            )
         parts.append(part)
     return b"".join(parts)
 
@@ -95,7 +106,16 @@ def _capture(databases: Databases, authorization: str | None, body: bytes, behav
             "INSERT INTO capture_job (id, organisation, created_at, finished_at, success, error_behaviour, events, errors)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
             " RETURNING id, created_at, finished_at, success, error_behaviour, errors, events",
-            [uuid.uuid4(), owner, now, datetime.now(UTC), not faults, behaviour, len(raw), json.dumps([f.to_json() for f in faults])],
+            [
+                uuid.uuid4(),
+                owner,
+                now,
+                datetime.now(UTC),
+                not faults,
+                behaviour,
+                len(raw),
+                json.dumps([f.to_json() for f in faults]),
+            ],
         ).fetchone()
     assert row is not None
     return _job_document(row)
@@ -109,17 +129,27 @@ def _events_of(body: bytes) -> tuple[list[Any], Any]:
         raise Problem(400, "Not EPCIS JSON", error.detail) from error
     if not isinstance(document, dict):
         raise Problem(400, "Not EPCIS JSON", "Want an EPCISDocument or one event as a JSON object.")
-    found = document.get("epcisBody", {}).get("eventList") if isinstance(document.get("epcisBody"), dict) else None
+    found = (
+        document.get("epcisBody", {}).get("eventList")
+        if isinstance(document.get("epcisBody"), dict)
+        else None
+    )
     events = found if document.get("type") == "EPCISDocument" else [document]
     if not isinstance(events, list) or not events:
         raise Problem(400, "No events", "The document has no epcisBody.eventList with events in it.")
     if len(events) > MAX_EVENTS:
-        raise Problem(413, "Capture too large", f"A capture has at most {MAX_EVENTS} events, this one has {len(events)}; send several.")
+        raise Problem(
+            413,
+            "Capture too large",
+            f"A capture has at most {MAX_EVENTS} events, this one has {len(events)}; send several.",
+        )
     try:
         if document.get("type") == "EPCISDocument":
             parse_document({**document, "epcisBody": {**document["epcisBody"], "eventList": []}})
     except EventError as error:
-        raise Problem(400, "Not an EPCISDocument", "; ".join(f"{p.pointer}: {p.message}" for p in error.problems)) from error
+        raise Problem(
+            400, "Not an EPCISDocument", "; ".join(f"{p.pointer}: {p.message}" for p in error.problems)
+        ) from error
     return events, document.get("@context")
 
 
@@ -133,7 +163,9 @@ def _parse(raw: list[Any], now: datetime) -> tuple[list[tuple[str, Event]], list
                 raise RecordingError("an event is a JSON object")
             event = parse_event(item)
             if not EARLIEST <= event.event_time <= now + AHEAD:
-                raise RecordingError(f"eventTime {event.event_time.isoformat()} lies before 2015 or more than a day ahead")
+                raise RecordingError(
+                    f"eventTime {event.event_time.isoformat()} lies before 2015 or more than a day ahead"
+                )
             events.append((pointer, event))
         except EventError as error:
             faults.append(Fault(pointer, 400, "; ".join(f"{p.pointer}: {p.message}" for p in error.problems)))
@@ -143,7 +175,12 @@ def _parse(raw: list[Any], now: datetime) -> tuple[list[tuple[str, Event]], list
 
 
 def _record_all(
-    conn: psycopg.Connection, owner: str, events: list[tuple[str, Event]], context: Any, behaviour: str, now: datetime
+    conn: psycopg.Connection,
+    owner: str,
+    events: list[tuple[str, Event]],
+    context: Any,
+    behaviour: str,
+    now: datetime,
 ) -> list[Fault]:
     """With `rollback` the first fault takes back all of them; with `proceed` the others stay."""
     faults: list[Fault] = []

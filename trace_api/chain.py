@@ -77,7 +77,9 @@ def identify(text: str) -> Identifier:
     try:
         return parse(text)
     except IdentifierError as error:
-        raise Problem(400, "Not a code we can read", f"{error}. Check the digits, or scan the code again.") from error
+        raise Problem(
+            400, "Not a code we can read", f"{error}. Check the digits, or scan the code again."
+        ) from error
 
 
 def read_chain(conn: psycopg.Connection, identifier: Identifier) -> Chain:
@@ -91,11 +93,29 @@ def read_chain(conn: psycopg.Connection, identifier: Identifier) -> Chain:
     genealogy = replay(connected.events, _net_content(conn))
     portions = tuple(genealogy.portions_answering(identifier.uri))
     if not connected.events or not portions:
-        raise Problem(404, "Nothing is recorded under this code", "Check the code. If the goods are new, their records may not have arrived yet: try again in a minute.")
-    parents = {stay.place for lot in genealogy.lots() for portion in genealogy.portions(lot) for stay in portion.stays}
-    named = parents | {place for fact in genealogy.facts for place in (fact.read_point, fact.biz_location) if place}
+        raise Problem(
+            404,
+            "Nothing is recorded under this code",
+            "Check the code. If the goods are new, their records may not have arrived yet: try again in a minute.",
+        )
+    parents = {
+        stay.place
+        for lot in genealogy.lots()
+        for portion in genealogy.portions(lot)
+        for stay in portion.stays
+    }
+    named = parents | {
+        place for fact in genealogy.facts for place in (fact.read_point, fact.biz_location) if place
+    }
     return Chain(
-        identifier, genealogy, portions, products, _sites(conn, named), _organisations(conn), _sensors(conn, parents), _limits(conn)
+        identifier,
+        genealogy,
+        portions,
+        products,
+        _sites(conn, named),
+        _organisations(conn),
+        _sensors(conn, parents),
+        _limits(conn),
     )
 
 
@@ -116,24 +136,32 @@ def to_datetime(time_ms: int) -> datetime:
 
 
 def _products(conn: psycopg.Connection) -> tuple[Product, ...]:
-    rows = conn.execute("SELECT id, name_zh, name_en, rule_product, classes FROM published_product ORDER BY id")
+    rows = conn.execute(
+        "SELECT id, name_zh, name_en, rule_product, classes FROM published_product ORDER BY id"
+    )
     return tuple(Product(row[0], Name(row[1], row[2]), row[3], tuple(row[4])) for row in rows)
 
 
 def _net_content(conn: psycopg.Connection) -> dict[str, float]:
-    rows = conn.execute("SELECT unnest(classes), net_content_kg FROM published_product WHERE net_content_kg IS NOT NULL")
+    rows = conn.execute(
+        "SELECT unnest(classes), net_content_kg FROM published_product WHERE net_content_kg IS NOT NULL"
+    )
     return {str(uri): float(kilograms) for uri, kilograms in rows}
 
 
 def _sites(conn: psycopg.Connection, ids: Iterable[str]) -> dict[str, Site]:
     rows = conn.execute(
-        "SELECT id, name_zh, name_en, kind, region, latitude, longitude, time_zone FROM published_place WHERE id = ANY (%s)", [sorted(ids)]
+        "SELECT id, name_zh, name_en, kind, region, latitude, longitude, time_zone FROM published_place WHERE id = ANY (%s)",
+        [sorted(ids)],
     )
     return {row[0]: Site(row[0], Name(row[1], row[2]), *row[3:]) for row in rows}
 
 
 def _organisations(conn: psycopg.Connection) -> dict[str, Name]:
-    return {row[0]: Name(row[1], row[2]) for row in conn.execute("SELECT id, name_zh, name_en FROM published_organisation")}
+    return {
+        row[0]: Name(row[1], row[2])
+        for row in conn.execute("SELECT id, name_zh, name_en FROM published_organisation")
+    }
 
 
 _SENSORS = """
@@ -155,4 +183,6 @@ def _sensors(conn: psycopg.Connection, parents: Iterable[str]) -> dict[str, tupl
 
 
 def _limits(conn: psycopg.Connection) -> tuple[Limit, ...]:
-    return tuple(parse_limit(body) for (body,) in conn.execute("SELECT body FROM published_limit ORDER BY id, version"))
+    return tuple(
+        parse_limit(body) for (body,) in conn.execute("SELECT body FROM published_limit ORDER BY id, version")
+    )

@@ -57,8 +57,8 @@ class Size:
         return self.height - self.bottom
 
 
-WIDE = Size("wide", 840, 400, left=40, right=10, top=52, bottom=44, label=20, names=True)
-NARROW = Size("narrow", 358, 320, left=30, right=6, top=34, bottom=40, label=18, names=False)
+WIDE = Size("wide", 840, 402, left=40, right=10, top=52, bottom=46, label=20, names=True)
+NARROW = Size("narrow", 358, 322, left=30, right=6, top=34, bottom=42, label=18, names=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,10 +43,14 @@ def router(
             judge = Judge(conn, chain, round(now().timestamp() * 1000))
             yield conn, chain, [judge.judge(portion) for portion in chain.portions]
 
-    @routes.get("/lots/{code:path}/trace", summary="Every event behind or ahead of a lot, unit or box, in time order")
+    @routes.get(
+        "/lots/{code:path}/trace", summary="Every event behind or ahead of a lot, unit or box, in time order"
+    )
     def lot_trace(
         code: str,
-        direction: Annotated[Direction, Query(description="back: what it came from; forward: where it went")] = "both",
+        direction: Annotated[
+            Direction, Query(description="back: what it came from; forward: where it went")
+        ] = "both",
         depth: Annotated[int, Query(ge=1, le=50, description="How many transformations to follow")] = 20,
         limit: Annotated[int, Query(ge=1, le=5000, description="At most so many events")] = 1000,
     ) -> dict[str, Any]:
@@ -60,7 +64,9 @@ def router(
         with judging(code) as (_, chain, judged):
             return {"id": chain.identifier.uri, "portions": [_exposure_document(item) for item in judged]}
 
-    @routes.get("/lots/{code:path}/verdict", summary="Compliant, breach, indeterminate or not applicable, and why")
+    @routes.get(
+        "/lots/{code:path}/verdict", summary="Compliant, breach, indeterminate or not applicable, and why"
+    )
     def lot_verdict(code: str) -> dict[str, Any]:
         with judging(code) as (_, chain, judged):
             order = ("breach", "indeterminate", "compliant", "not_applicable")
@@ -68,7 +74,9 @@ def router(
             return {
                 "id": chain.identifier.uri,
                 "worst": _verdict_document(worst.verdict),
-                "portions": [_portion_document(item.portion) | _verdict_document(item.verdict) for item in judged],
+                "portions": [
+                    _portion_document(item.portion) | _verdict_document(item.verdict) for item in judged
+                ],
             }
 
     @routes.get("/lots/{code:path}/proof", summary="Evidence file (suyuan-evidence/v1): verifies offline")
@@ -79,13 +87,18 @@ def router(
         return Response(
             evidence.to_json(),
             media_type="application/json",
-            headers={"Content-Disposition": 'inline; filename="suyuan-evidence.json"', "Cache-Control": "no-store"},
+            headers={
+                "Content-Disposition": 'inline; filename="suyuan-evidence.json"',
+                "Cache-Control": "no-store",
+            },
         )
 
     @routes.get("/excursions", summary="Excursions found, newest first")
     def excursions(
         state: Annotated[Literal["open", "closed", "merged", "void"] | None, Query()] = None,
-        until: Annotated[datetime | None, Query(description="Only those triggered by then (measured time)")] = None,
+        until: Annotated[
+            datetime | None, Query(description="Only those triggered by then (measured time)")
+        ] = None,
         after: Annotated[int | None, Query(description="Page on: excursions with a smaller id")] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
     ) -> dict[str, Any]:
@@ -153,10 +166,17 @@ def _portion_document(portion: Portion) -> dict[str, Any]:
         "end": None if portion.end_ms is None else to_datetime(portion.end_ms),
         "ending": portion.ending,
         "containers": [
-            {"id": span.value, "start": to_datetime(span.start_ms), "end": None if span.end_ms is None else to_datetime(span.end_ms)}
+            {
+                "id": span.value,
+                "start": to_datetime(span.start_ms),
+                "end": None if span.end_ms is None else to_datetime(span.end_ms),
+            }
             for span in portion.containers
         ],
-        "inputs": [{"lot": item.lot, "quantity": item.quantity, "uom": item.uom, "share": item.share} for item in portion.inputs],
+        "inputs": [
+            {"lot": item.lot, "quantity": item.quantity, "uom": item.uom, "share": item.share}
+            for item in portion.inputs
+        ],
     }
 
 
@@ -189,7 +209,13 @@ def _leg_document(exposed: LegExposure) -> dict[str, Any]:
         "max_c": exposed.max_c,
         "limits": [_limit_document(limit) for limit in exposed.limits],
         "series": [
-            {"position": series.position, "readings": series.readings, "min_c": series.min_c, "max_c": series.max_c, "mean_c": series.mean_c}
+            {
+                "position": series.position,
+                "readings": series.readings,
+                "min_c": series.min_c,
+                "max_c": series.max_c,
+                "mean_c": series.mean_c,
+            }
             for series in exposed.series
         ],
     }
@@ -221,6 +247,8 @@ def _verdict_document(verdict: Verdict) -> dict[str, Any]:
 
 
 def _reason_document(reason: Reason) -> dict[str, Any]:
-    return {"code": reason.code, "text": {"zh": reason.text.zh, "en": reason.text.en}, "numbers": dict(reason.numbers)}
-
-
+    return {
+        "code": reason.code,
+        "text": {"zh": reason.text.zh, "en": reason.text.en},
+        "numbers": dict(reason.numbers),
+    }

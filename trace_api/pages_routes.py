@@ -30,7 +30,9 @@ def router(databases: Databases, public_url: str, now: Callable[[], datetime]) -
     assets = pages.load_assets(public_url)
     built = pages.built_files()
 
-    def answer(request: Request, uri: str, lang: str | None, accept_language: str | None, link_type: str | None) -> Response:
+    def answer(
+        request: Request, uri: str, lang: str | None, accept_language: str | None, link_type: str | None
+    ) -> Response:
         path = uri.removeprefix("https://id.gs1.org/")
         if link_type == "linkset" or LINKSET in request.headers.get("accept", ""):
             return JSONResponse(_linkset(public_url, path), media_type=LINKSET)
@@ -40,11 +42,19 @@ def router(databases: Databases, public_url: str, now: Callable[[], datetime]) -
         try:
             story = _tell(databases, uri, now())
         except Problem as problem:
-            missing = Missing(_reason(problem.status, path), path, Name(problem.detail, problem.detail), _lot_path(path))
-            return HTMLResponse(pages.render_missing(missing, language, assets), problem.status, headers=dict(pages.HEADERS))
+            missing = Missing(
+                _reason(problem.status, path), path, Name(problem.detail, problem.detail), _lot_path(path)
+            )
+            return HTMLResponse(
+                pages.render_missing(missing, language, assets), problem.status, headers=dict(pages.HEADERS)
+            )
         return HTMLResponse(pages.render_story(story, language, assets), headers=dict(pages.HEADERS))
 
-    @routes.get("/01/{gtin}/10/{lot}", summary="A lot: its portions and the worst of them", response_class=HTMLResponse)
+    @routes.get(
+        "/01/{gtin}/10/{lot}",
+        summary="A lot: its portions and the worst of them",
+        response_class=HTMLResponse,
+    )
     def lot_page(
         request: Request,
         gtin: str,
@@ -55,7 +65,11 @@ def router(databases: Databases, public_url: str, now: Callable[[], datetime]) -
     ) -> Response:
         return answer(request, f"https://id.gs1.org/01/{gtin}/10/{lot}", lang, accept_language, link_type)
 
-    @routes.get("/01/{gtin}/10/{lot}/21/{serial}", summary="One box: the journey of the portion it is in", response_class=HTMLResponse)
+    @routes.get(
+        "/01/{gtin}/10/{lot}/21/{serial}",
+        summary="One box: the journey of the portion it is in",
+        response_class=HTMLResponse,
+    )
     def box_page(
         request: Request,
         gtin: str,
@@ -65,12 +79,18 @@ def router(databases: Databases, public_url: str, now: Callable[[], datetime]) -
         link_type: Annotated[str | None, Query(alias="linkType")] = None,
         accept_language: Annotated[str | None, Header()] = None,
     ) -> Response:
-        return answer(request, f"https://id.gs1.org/01/{gtin}/10/{lot}/21/{serial}", lang, accept_language, link_type)
+        return answer(
+            request, f"https://id.gs1.org/01/{gtin}/10/{lot}/21/{serial}", lang, accept_language, link_type
+        )
 
     @routes.get("/", summary="Where to begin", response_class=HTMLResponse)
-    def home(lang: Annotated[str | None, Query()] = None, accept_language: Annotated[str | None, Header()] = None) -> HTMLResponse:
+    def home(
+        lang: Annotated[str | None, Query()] = None, accept_language: Annotated[str | None, Header()] = None
+    ) -> HTMLResponse:
         language = pages.choose_language(lang, accept_language)
-        return HTMLResponse(pages.render_home(_samples(databases), language, assets), headers=dict(pages.HEADERS))
+        return HTMLResponse(
+            pages.render_home(_samples(databases), language, assets), headers=dict(pages.HEADERS)
+        )
 
     @routes.get("/web/{name}", summary="The pages' own script and style")
     def web_file(name: str) -> Response:
@@ -78,7 +98,11 @@ def router(databases: Databases, public_url: str, now: Callable[[], datetime]) -
         file = built.joinpath(name)
         if kind is None or "/" in name or not file.is_file():
             raise Problem(404, "No such file", "The pages name their script and style themselves.")
-        return Response(file.read_bytes(), media_type=kind, headers={"Cache-Control": "public, max-age=31536000, immutable"})
+        return Response(
+            file.read_bytes(),
+            media_type=kind,
+            headers={"Cache-Control": "public, max-age=31536000, immutable"},
+        )
 
     return routes
 
@@ -134,7 +158,9 @@ def _linkset(public_url: str, path: str) -> Mapping[str, Any]:
                 "anchor": page,
                 "https://gs1.org/voc/defaultLink": link(page, "溯源 / Traceability", "text/html"),
                 "https://gs1.org/voc/traceability": link(f"{api}/trace", "Trace", "application/json"),
-                "https://gs1.org/voc/certificationInfo": link(f"{api}/proof", "Evidence file", "application/json"),
+                "https://gs1.org/voc/certificationInfo": link(
+                    f"{api}/proof", "Evidence file", "application/json"
+                ),
                 "https://ref.gs1.org/voc/epcis": link(f"{api}/trace", "EPCIS events", "application/json"),
             }
         ]

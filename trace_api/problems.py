@@ -26,7 +26,14 @@ def install(app: FastAPI) -> None:
 
 
 def answer(status: int, title: str, detail: str, instance: str, **more: Any) -> JSONResponse:
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, "instance": instance, **more}
+    body = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": instance,
+        **more,
+    }
     return JSONResponse(body, status, media_type="application/problem+json")
 
 
@@ -37,10 +44,20 @@ def _problem(request: Request, error: Exception) -> JSONResponse:
 
 def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return answer(error.status_code, HTTPStatus(error.status_code).phrase, str(error.detail), request.url.path)
+    return answer(
+        error.status_code, HTTPStatus(error.status_code).phrase, str(error.detail), request.url.path
+    )
 
 
 def _validation(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    problems = [{"pointer": "/".join(map(str, item["loc"])), "message": item["msg"]} for item in error.errors()]
-    return answer(422, "Unprocessable request", "; ".join(f"{p['pointer']}: {p['message']}" for p in problems), request.url.path, problems=problems)
+    problems = [
+        {"pointer": "/".join(map(str, item["loc"])), "message": item["msg"]} for item in error.errors()
+    ]
+    return answer(
+        422,
+        "Unprocessable request",
+        "; ".join(f"{p['pointer']}: {p['message']}" for p in problems),
+        request.url.path,
+        problems=problems,
+    )

@@ -16,7 +16,15 @@ import numpy as np
 import psycopg
 
 from ledger.entry import stream_pseudonym
-from ledger.evidence_file import Disclosed, EventEvidence, Evidence, Item, LeafEvidence, Withheld, build_window
+from ledger.evidence_file import (
+    Disclosed,
+    EventEvidence,
+    Evidence,
+    Item,
+    LeafEvidence,
+    Withheld,
+    build_window,
+)
 from ledger.reader import LogReader
 from ledger.window import Rows, WindowTree, body_hash, observations, readings, window_secret
 from trace_api.chain import Chain, Sensor
@@ -87,7 +95,9 @@ class Prover:
             window = self._window_of(sensor, time_ms)
             if window is not None:
                 windows[window.device, window.start_ms] = window
-                wanted.setdefault((window.device, window.start_ms), set()).add((UUID(sensor.uuid).bytes, time_ms))
+                wanted.setdefault((window.device, window.start_ms), set()).add(
+                    (UUID(sensor.uuid).bytes, time_ms)
+                )
         for place, window in sorted(windows.items()):
             item = self._window(window, wanted[place])
             if item is not None:
@@ -134,8 +144,22 @@ class Prover:
         for name, own in by_series.items():
             measured = [row for row in own if row[4] is None]
             seen = [row for row in own if row[4] is not None]
-            parts.append(readings(name, [row[1] for row in measured], [row[2] for row in measured], [row[3] for row in measured]))
-            parts.append(observations(name, [row[1] for row in seen], [body_hash(row[4]) for row in seen], [row[3] for row in seen]))
+            parts.append(
+                readings(
+                    name,
+                    [row[1] for row in measured],
+                    [row[2] for row in measured],
+                    [row[3] for row in measured],
+                )
+            )
+            parts.append(
+                observations(
+                    name,
+                    [row[1] for row in seen],
+                    [body_hash(row[4]) for row in seen],
+                    [row[3] for row in seen],
+                )
+            )
         return np.concatenate(parts)
 
 

@@ -139,17 +139,17 @@ class Story:
     product: Name
     brand: Name | None
     origins: tuple[Origin, ...]
-    picked_from: datetime | None          # earliest picking
-    hours_to_cold: float | None           # from picking to the end of pre-cooling, the longest of the inputs
+    picked_from: datetime | None  # earliest picking
+    hours_to_cold: float | None  # from picking to the end of pre-cooling, the longest of the inputs
     now: datetime
     steps: tuple[Step, ...]
     legs: tuple[Leg, ...]
     judgement: Judgement | None
     certificates: tuple[Certificate, ...]
     tests: tuple[Test, ...]
-    portions: tuple[Portion, ...]         # more than one for a bare lot; the one for a box
+    portions: tuple[Portion, ...]  # more than one for a bare lot; the one for a box
     on_hold: bool
     events_recorded: int
-    events_sealed: int                    # of these, how many have a place in the ledger
-    proof_url: str                        # GET gives the evidence file (suyuan-evidence/v1)
+    events_sealed: int  # of these, how many have a place in the ledger
+    proof_url: str  # GET gives the evidence file (suyuan-evidence/v1)
     independent_witnesses: int

@@ -122,7 +122,14 @@ def _steps(chain: Chain, journey: Sequence[RecordedEvent]) -> Iterator[Step]:
         code = _code(event)
         if code is None:
             continue
-        yield Step(code, event.event_time, _site_of(chain, event), chain.organisations.get(item.organisation), item.position or 0, _pulp(event))
+        yield Step(
+            code,
+            event.event_time,
+            _site_of(chain, event),
+            chain.organisations.get(item.organisation),
+            item.position or 0,
+            _pulp(event),
+        )
 
 
 def _code(event: Event) -> str | None:
@@ -134,7 +141,11 @@ def _code(event: Event) -> str | None:
     if step in ("commissioning", "creating_class_instance"):
         return "harvest"
     if step == "receiving":
-        return "on_shelf" if event.disposition and event.disposition.endswith("sellable_accessible") else "collected"
+        return (
+            "on_shelf"
+            if event.disposition and event.disposition.endswith("sellable_accessible")
+            else "collected"
+        )
     if step == "storing":
         activity = extensions(event).get("suyuan:activity")
         return activity if activity in ("precooling_start", "precooling_end") else "stored"
@@ -171,7 +182,10 @@ def _is_test(report: Any) -> bool:
 
 def _pulp(event: Event) -> float | None:
     for report in _reports(event):
-        position = next((value for name, value in (report.model_extra or {}).items() if name.endswith("probePosition")), None)
+        position = next(
+            (value for name, value in (report.model_extra or {}).items() if name.endswith("probePosition")),
+            None,
+        )
         if position == "pulp" and str(report.type or "").endswith("Temperature"):
             value = report.mean_value if report.mean_value is not None else report.value
             return None if value is None else float(value)
@@ -189,7 +203,9 @@ def _origins(chain: Chain, portion: Portion) -> Iterator[Origin]:
 def _picked(chain: Chain, lot: str) -> RecordedEvent | None:
     """The lot's first harvest event; a lot made by mixing has none."""
     events = [item for portion in chain.genealogy.portions(lot) for item in portion.journey]
-    harvests = [item for item in events if isinstance(item.event, ObjectEvent) and _code(item.event) == "harvest"]
+    harvests = [
+        item for item in events if isinstance(item.event, ObjectEvent) and _code(item.event) == "harvest"
+    ]
     return min(harvests, key=lambda item: item.event.event_time, default=None)
 
 
@@ -219,7 +235,8 @@ def _leg(chain: Chain, exposed: LegExposure) -> Leg:
     leg = exposed.leg
     limit = leg.limits[0] if leg.limits else None
     beyond = max(
-        ((found.minutes_out_at_least, found.minutes_out_at_most) for found in exposed.limits), default=(0.0, 0.0)
+        ((found.minutes_out_at_least, found.minutes_out_at_most) for found in exposed.limits),
+        default=(0.0, 0.0),
     )
     sensors = {str(sensor.series): sensor for each in chain.sensors.values() for sensor in each}
     return Leg(
@@ -230,7 +247,8 @@ def _leg(chain: Chain, exposed: LegExposure) -> Leg:
         end=to_datetime(leg.end_ms),
         limit_c=limit.limit_c if limit else None,
         curves=tuple(
-            _curve(sensors[series.series], series.time_ms, series.value_c, leg.start_ms, leg.end_ms) for series in leg.series
+            _curve(sensors[series.series], series.time_ms, series.value_c, leg.start_ms, leg.end_ms)
+            for series in leg.series
         ),
         measured_min=exposed.minutes_measured,
         unmeasured_min=exposed.minutes_unobserved,
@@ -289,7 +307,9 @@ def _tests(chain: Chain, journey: Sequence[RecordedEvent]) -> Iterator[Test]:
         for report in _reports(item.event):
             if _is_test(report):
                 alarmed = str(report.exception or "").endswith("ALARM_CONDITION")
-                yield Test(item.event.event_time, _site_of(chain, item.event), "on_hold" if alarmed else "passed")
+                yield Test(
+                    item.event.event_time, _site_of(chain, item.event), "on_hold" if alarmed else "passed"
+                )
 
 
 def _portion(chain: Chain, item: Judged) -> PortionStory:
@@ -309,6 +329,11 @@ def _portion(chain: Chain, item: Judged) -> PortionStory:
 def _sample_serial(chain: Chain, portion: Portion) -> str | None:
     """The first serial of the labels that went into its unit, or into the unit it was split from."""
     units = {span.value for span in portion.containers} | {portion.unit}
-    return next((label.first for label in chain.genealogy.label_ranges if label.lot == portion.lot and label.container in units), None)
-
-
+    return next(
+        (
+            label.first
+            for label in chain.genealogy.label_ranges
+            if label.lot == portion.lot and label.container in units
+        ),
+        None,
+    )

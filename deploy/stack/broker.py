@@ -81,5 +81,3 @@ def _wait(broker: Child, port: int) -> None:
         if broker.ended() is not None or time.monotonic() > deadline:
             raise StackError(f"the broker did not start; see {broker.log}")
         time.sleep(0.05)
-
-

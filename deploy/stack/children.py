@@ -14,7 +14,14 @@ class Child:
     """`log`: where its output goes. With `piped` its standard output is `lines` instead."""
 
     def __init__(
-        self, name: str, command: list[str], environment: Mapping[str, str], log: Path, *, follows_stdin: bool = True, piped: bool = False
+        self,
+        name: str,
+        command: list[str],
+        environment: Mapping[str, str],
+        log: Path,
+        *,
+        follows_stdin: bool = True,
+        piped: bool = False,
     ) -> None:
         self.name, self.log = name, log
         log.parent.mkdir(parents=True, exist_ok=True)

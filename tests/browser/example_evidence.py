@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ledger.entry import Entry, EntryType, commit_event, log_pseudonym, stream_pseudonym
-from ledger.evidence_file import Evidence, EventEvidence, LeafEvidence, LogEvidence, build_event, build_window
+from ledger.evidence_file import EventEvidence, Evidence, LeafEvidence, LogEvidence, build_event, build_window
 from ledger.translog.checkpoint import Checkpoint, sign_checkpoint
 from ledger.translog.merkle import Tree, leaf_hash
 from ledger.translog.note import SignerKey

@@ -201,23 +201,31 @@ def test_chart_labels_keep_their_size_and_stay_apart_on_a_phone(browser: Browser
             assert apart, f"{one[4]} and {other[4]} overlap"
 
 
-@pytest.mark.parametrize("name", ["box", "lot", "on-hold", "home", "missing"])
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize(
+    ("name", "scheme"),
+    [
+        ("box-zh", "light"),
+        ("box-en", "dark"),
+        ("lot-en", "light"),
+        ("on-hold-zh", "dark"),
+        ("home-zh", "dark"),
+        ("missing-en", "light"),
+    ],
+)
 def test_axe_finds_nothing(browser: Browser, shop: Shop, name: str, scheme: Scheme) -> None:
     axe = pytest.importorskip("axe_playwright_python.base")
-    for language in LANGUAGES:
-        with opened(browser, shop, f"/{name}-{language}", width=390, scheme=scheme) as page:
-            if name in ("box", "lot", "on-hold"):
-                settled(page)
-            page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
-            page.evaluate(axe.AXE_SCRIPT)
-            found = page.evaluate("axe.run()")
-        problems = [
-            (each["id"], node["html"][:160], node["failureSummary"][:300])
-            for each in found["violations"]
-            for node in each["nodes"]
-        ]
-        assert problems == []
+    with opened(browser, shop, f"/{name}", width=390, scheme=scheme) as page:
+        if page.locator("#proof-state").count():
+            settled(page)
+        page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        page.evaluate(axe.AXE_SCRIPT)
+        found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    problems = [
+        (each["id"], node["html"][:160], node["failureSummary"][:300])
+        for each in found["violations"]
+        for node in each["nodes"]
+    ]
+    assert problems == []
 
 
 def test_the_page_prints_whole(browser: Browser, shop: Shop) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ledger.entry import Entry, parse_entry
@@ -69,6 +69,7 @@ def test_the_tree_by_columns_is_the_tree_leaf_by_leaf(rows: Rows, random: Any) -
 
 @settings(deadline=None)
 @given(hours())
+@example(readings(bytes(16), [0, 1], [0.0, 1.8e305], [0, 0]))
 def test_summaries_hold_every_reading_and_are_tight(rows: Rows) -> None:
     window = WindowTree.of(SECRET, rows)
     found = {summary.series: summary for summary in summaries(window)}

@@ -1,0 +1,42 @@
+"""The real application on a real server, with the clock passed in: `deploy.services.api` is the same with the machine's own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import httpx
+import uvicorn
+from psycopg_pool import ConnectionPool
+
+from deploy.stack.ports import free_port
+from tests.acceptance.instance import Instance
+from tests.servers.waiting import wait_until
+from trace_api.access import Databases
+from trace_api.app import Configuration, create_app
+
+
+@contextmanager
+def served(instance: Instance, now: datetime) -> Iterator[httpx.Client]:
+    """A client of the instance's API, as suyuan_api and suyuan_public. Its `base_url` is the PUBLIC_URL."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with _pool(instance, "api") as api, _pool(instance, "public") as public:
+        configuration = Configuration(url, instance.folder / "log", instance.keys.organisation_key)
+        app = create_app(Databases(api, public), configuration, lambda: now)
+        server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, log_level="error", access_log=False))
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            assert wait_until(lambda: server.started or not thread.is_alive(), 20)
+            with httpx.Client(base_url=url, timeout=60) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join(20)
+
+
+def _pool(instance: Instance, role: str) -> ConnectionPool:
+    return ConnectionPool(instance.database.service(role), min_size=1, max_size=4, open=False)

@@ -1,0 +1,41 @@
+"""Alternate two ways of doing the same, A B A B, and print the ratio of their medians.
+
+These machines are noisy: a single time says little, a ratio of medians from one run says more.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+ROUNDS = 5
+
+
+def compare(
+    what: str,
+    count: int,
+    unit: str,
+    ours: Callable[[], None],
+    name: str,
+    reference: Callable[[], None],
+    rounds: int = ROUNDS,
+) -> None:
+    """`ours` and `reference` each do `count` of `unit`; what they need beforehand they have prepared."""
+    mine: list[float] = []
+    theirs: list[float] = []
+    for _ in range(rounds):
+        mine.append(count / _seconds(ours))
+        theirs.append(count / _seconds(reference))
+    own, other = statistics.median(mine), statistics.median(theirs)
+    spread = f"{min(mine):,.0f}-{max(mine):,.0f} against {min(theirs):,.0f}-{max(theirs):,.0f}"
+    print(
+        f"{what}: {own:,.0f} {unit}/s; {name}: {other:,.0f} {unit}/s; ratio {own / other:.2f} (medians of {rounds}; {spread})",
+        flush=True,
+    )
+
+
+def _seconds(work: Callable[[], None]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
