@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import psycopg
 from psycopg.types.multirange import Int8Multirange
@@ -62,7 +63,7 @@ def receipt(device: int, boot: int, held: Int8Multirange) -> Receipt:
     ranges = [(_lower(part), _upper(part)) for part in held]
     edges = [(0, 1), *ranges]  # 0 is a number no device sends: it anchors the count
     edges = [(0, ranges[0][1]), *ranges[1:]] if ranges and ranges[0][0] <= 1 else edges
-    gaps = tuple((left[1], right[0] - 1) for left, right in zip(edges, edges[1:], strict=False))
+    gaps = tuple((left[1], right[0] - 1) for left, right in pairwise(edges))
     return Receipt(device, boot, edges[0][1] - 1, gaps)
 
 
