@@ -29,7 +29,15 @@ else:
 WEB = Path(__file__).parent / "trace_api" / "web"
 OLDEST_NODE = 20
 _BUILT = ("dist", "node_modules")
-_NPM = ("ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--prefer-offline")
+_NPM = (
+    "ci",
+    "--omit=dev",
+    "--ignore-scripts",
+    "--no-audit",
+    "--no-fund",
+    "--no-update-notifier",
+    "--prefer-offline",
+)
 
 Run = Callable[[Sequence[str], Path], "subprocess.CompletedProcess[str]"]
 
@@ -61,7 +69,9 @@ def build_web(web: Path = WEB) -> bool:
         _want_done(npm(_NPM, scratch), _NPM_FAILED)
         _want_done(node(("build.mjs", "dist"), scratch), "The pages' script could not be bundled:")
         manifest = scratch / "dist" / "manifest.json"
-        manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "sources": stamp}, indent=1) + "\n")
+        manifest.write_text(
+            json.dumps({**json.loads(manifest.read_text()), "sources": stamp}, indent=1) + "\n"
+        )
         shutil.rmtree(web / "dist", ignore_errors=True)
         shutil.copytree(scratch / "dist", web / "dist")
     return True

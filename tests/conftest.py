@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import vectors
 from tests.servers.databases import Database
@@ -25,6 +26,13 @@ from tests.servers.session import EDITIONS, Servers
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+# How long an example takes says more of what else the machine is doing than of the code; what is found to be
+# false can be run again from the line that is printed.
+settings.register_profile(
+    "suyuan", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("suyuan")
 
 SERVERS = pytest.StashKey[Servers]()
 
@@ -77,12 +85,12 @@ def service_environment() -> Callable[..., dict[str, str]]:
 
 
 def build_service_environment(
-    database: Database, broker: Broker | None, data_dir: Path, role: str, **settings: str
+    database: Database, broker: Broker | None, data_dir: Path, role: str, **further: str
 ) -> dict[str, str]:
     """The machine's environment with ours put in its place: no `SUYUAN_*` and no `PG*` of the caller's comes
     through, and the database URL is the role's, so that the owner's password is nowhere in it. `settings` are
     further ones, named without their prefix: `public_url="http://…"`."""
-    ours = {"database_url": database.service(role), "data_dir": str(data_dir), **settings}
+    ours = {"database_url": database.service(role), "data_dir": str(data_dir), **further}
     if role == "api":
         ours.setdefault("public_database_url", database.service("public"))
     if broker is not None:

@@ -127,10 +127,14 @@ def draw(legs: Sequence[Leg], size: Size, words: Words, zone: str) -> Drawing:
         size=size,
         bands=tuple(_bands(legs, scale, words)),
         stretches=tuple(
-            Stretch(scale.x(start), scale.x(end) - scale.x(start)) for leg in legs for start, end in unmeasured(leg)
+            Stretch(scale.x(start), scale.x(end) - scale.x(start))
+            for leg in legs
+            for start, end in unmeasured(leg)
         ),
         limits=tuple(
-            Limit(scale.x(_ms(leg.start)), scale.x(_ms(leg.end)) - scale.x(_ms(leg.start)), scale.y(leg.limit_c))
+            Limit(
+                scale.x(_ms(leg.start)), scale.x(_ms(leg.end)) - scale.x(_ms(leg.start)), scale.y(leg.limit_c)
+            )
             for leg in legs
             if leg.limit_c is not None
         ),
@@ -162,7 +166,9 @@ class _Scale:
         low, high = min([0.0, *values]), max([5.0, *values])
         step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 1000) if (high - low) / step <= 7)
         start, end = _ms(legs[0].start), max(_ms(leg.end) for leg in legs)
-        return cls(size, start, max(end, start + 1), floor(low / step) * step, ceil((high + 0.2) / step) * step, step)
+        return cls(
+            size, start, max(end, start + 1), floor(low / step) * step, ceil((high + 0.2) / step) * step, step
+        )
 
     def x(self, moment_ms: float) -> float:
         return self.size.left + (moment_ms - self.start) / (self.end - self.start) * self.size.plot_width
@@ -175,7 +181,9 @@ def _bands(legs: Sequence[Leg], scale: _Scale, words: Words) -> Iterator[Band]:
     edges = [(scale.x(_ms(leg.start)), scale.x(_ms(leg.end))) for leg in legs]
     middles = [(left + right) / 2 for left, right in edges]
     labels = spread(middles, scale.size.label, scale.size.left, scale.size.width - scale.size.right)
-    for number, (leg, (left, right), middle, label) in enumerate(zip(legs, edges, middles, labels, strict=True), 1):
+    for number, (leg, (left, right), middle, label) in enumerate(
+        zip(legs, edges, middles, labels, strict=True), 1
+    ):
         name = place_name(leg, words)
         fits = scale.size.names and text_width(name, 12) <= right - left - 6
         yield Band(number, left, right - left, middle, label, name if fits else "")
@@ -264,7 +272,9 @@ def unmeasured(leg: Leg) -> tuple[tuple[int, int], ...]:
     return tuple(_holes(start, end, covered, slack))
 
 
-def _holes(start: int, end: int, covered: Iterable[tuple[int, int]], slack: float) -> Iterator[tuple[int, int]]:
+def _holes(
+    start: int, end: int, covered: Iterable[tuple[int, int]], slack: float
+) -> Iterator[tuple[int, int]]:
     """What lies between `start` and `end` and in none of `covered` (rising), if longer than `slack`."""
     reached = start
     for first, last in covered:
@@ -296,7 +306,9 @@ def _days(scale: _Scale, words: Words, zone: str) -> Iterator[Tick]:
 
 def _local_hours(scale: _Scale, zone: str) -> Iterator[datetime]:
     """Full hours of the zone's clock within the drawing."""
-    first = datetime.fromtimestamp(scale.start / 1000, ZoneInfo(zone)).replace(minute=0, second=0, microsecond=0)
+    first = datetime.fromtimestamp(scale.start / 1000, ZoneInfo(zone)).replace(
+        minute=0, second=0, microsecond=0
+    )
     hours = (scale.end - scale.start) // _HOUR_MS + 2
     for number in range(hours):
         moment = (first.astimezone(ZoneInfo("UTC")) + timedelta(hours=number)).astimezone(ZoneInfo(zone))

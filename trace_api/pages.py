@@ -255,7 +255,9 @@ class _OriginView:
     @classmethod
     def of(cls, origin: Origin, words: Words, zone: str) -> _OriginView:
         site = origin.site
-        picked = words.moment(origin.picked_at, site.time_zone if site else zone) if origin.picked_at else None
+        picked = (
+            words.moment(origin.picked_at, site.time_zone if site else zone) if origin.picked_at else None
+        )
         share = words.percent(origin.share) if origin.share is not None else words("origin_share_unknown")
         place = words.name(site.name) if site else words("origin_unknown")
         return cls(_short_lot(origin.lot), place, picked, origin.share, share)
@@ -405,7 +407,9 @@ def _leg_notes(leg: Leg, words: Words) -> Iterator[str]:
         least, most = (words.minutes(minutes) for minutes in leg.beyond_min)
         yield words("leg_beyond", limit=words.celsius(leg.limit_c), least=least, most=most)
     elif leg.beyond_min[1] >= 1:
-        yield words("leg_maybe_beyond", limit=words.celsius(leg.limit_c), most=words.minutes(leg.beyond_min[1]))
+        yield words(
+            "leg_maybe_beyond", limit=words.celsius(leg.limit_c), most=words.minutes(leg.beyond_min[1])
+        )
     elif leg.lowest_c is not None:
         yield words("leg_within", limit=words.celsius(leg.limit_c))
 

@@ -164,7 +164,7 @@ ZH = {
     "portion_whole_lot": "查看整批",
     # Proof
     "proof_title": "证明",
-    "proof_intro": "每一步都写进了一本只能追加的记录。您的手机可以自己核验，不必相信本网页的服务器。",
+    "proof_intro": "每一步都写进了一本只能追加的记录。您的设备可以自己核验，不必相信我们的服务器。",
     "proof_off_title": "尚未在本机核验",
     "proof_off": "核验在您的设备上进行，需要 JavaScript。没有它，可以下载证据文件自行核验，方法在下面。",
     "proof_working_title": "正在本机核验…",
@@ -188,6 +188,7 @@ ZH = {
     "proof_logs": "记录来源",
     "proof_checks": "逐条核验",
     "proof_failures": "不符之处",
+    "proof_not_so": "不成立：",
     "proof_got": "实际",
     "proof_want": "应为",
     "proof_own_key": "公钥随证据文件而来：核验说明内容自签名后未被改动。要确认签名者是谁，请从别处取得公钥，再用下面的命令。",
@@ -398,7 +399,7 @@ EN = {
     "proof_title": "Proof",
     "proof_intro": (
         "Each step was written into a record that can only grow. "
-        "Your phone can check this itself and need not believe our server."
+        "Your own device can check it and need not believe our server."
     ),
     "proof_off_title": "Not yet checked on this device",
     "proof_off": (
@@ -432,6 +433,7 @@ EN = {
     "proof_logs": "From the record of",
     "proof_checks": "Each check",
     "proof_failures": "What does not fit",
+    "proof_not_so": "Not so: ",
     "proof_got": "got",
     "proof_want": "want",
     "proof_own_key": (
@@ -523,7 +525,20 @@ _UNITS = {
     "H87": Name("件", "pieces"),
     None: Name("箱", "boxes"),
 }
-_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
+_MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 _NO_BREAK = "\u00a0"
 
 

@@ -116,15 +116,6 @@ class Instance:
         assert log is not None, f"{organisation} has published no log"
         return log
 
-    def excursions(self) -> list[tuple[Any, ...]]:
-        """The standing ones, without what only tells how they came about: ids, versions, and our clock."""
-        return self.rows(
-            "SELECT device.external_id, series.channel, limit_id, limit_version, state, start_time, trigger_time, end_time, closed_by,"
-            " extreme, round(minutes_at_least::numeric, 6), round(minutes_at_most::numeric, 6), round(degree_minutes::numeric, 6)"
-            " FROM excursion JOIN series ON series.id = excursion.series_id JOIN device ON device.id = series.device_id"
-            " WHERE state IN ('open', 'closed') ORDER BY 1, 2, 6"
-        )
-
 
 def token(organisation: str) -> str:
     return f"token-of-{organisation}"

@@ -72,7 +72,9 @@ class Shop:
             self.strange.append(request.url)
             route.abort()
         elif path in self.pages:
-            route.fulfill(body=self.pages[path], content_type="text/html; charset=utf-8", headers=dict(pages.HEADERS))
+            route.fulfill(
+                body=self.pages[path], content_type="text/html; charset=utf-8", headers=dict(pages.HEADERS)
+            )
         elif path.startswith("/web/"):
             self._file(route, path.removeprefix("/web/"))
         elif path.endswith("/proof") and self.evidence is not None:
@@ -132,8 +134,12 @@ def shop(assets: pages.Assets, evidence: str) -> Shop:
         for language in LANGUAGES
     }
     for language in LANGUAGES:
-        samples = [pages.Sample(BOX_STORY.product, Name("箱 0017", "Box 0017"), "/01/09521234000204/10/DK260618A")]
-        missing = pages.Missing("bad_identifier", "09521234000205", Name("校验位应为 4", "check digit: want 4"))
+        samples = [
+            pages.Sample(BOX_STORY.product, Name("箱 0017", "Box 0017"), "/01/09521234000204/10/DK260618A")
+        ]
+        missing = pages.Missing(
+            "bad_identifier", "09521234000205", Name("校验位应为 4", "check digit: want 4")
+        )
         served[f"/home-{language}"] = pages.render_home(samples, language, assets)
         served[f"/missing-{language}"] = pages.render_missing(missing, language, assets)
     return Shop(served, evidence)
@@ -197,7 +203,9 @@ def test_chart_labels_keep_their_size_and_stay_apart_on_a_phone(browser: Browser
     assert min(bottom - top for _, top, _, bottom, _ in boxes) >= 11
     for at, one in enumerate(boxes):
         for other in boxes[at + 1 :]:
-            apart = one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] + 2 or other[3] <= one[1] + 2
+            apart = (
+                one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] + 2 or other[3] <= one[1] + 2
+            )
             assert apart, f"{one[4]} and {other[4]} overlap"
 
 
@@ -262,7 +270,9 @@ def test_a_true_proof_holds(
         assert panel.locator("[data-slot=own-key]").is_visible()
 
 
-def test_a_box_without_sealed_events_is_not_checked(browser: Browser, shop: Shop, assets: pages.Assets) -> None:
+def test_a_box_without_sealed_events_is_not_checked(
+    browser: Browser, shop: Shop, assets: pages.Assets
+) -> None:
     shop.pages["/unsealed"] = pages.render_story(replace(BOX_STORY, events_sealed=0), "en", assets)
     with opened(browser, shop, "/unsealed") as page:
         page.wait_for_load_state("networkidle")
@@ -309,7 +319,9 @@ MUTATIONS: dict[str, Change] = {
 
 @pytest.mark.parametrize("secure", [True, False], ids=["webcrypto", "library"])
 @pytest.mark.parametrize("name", MUTATIONS)
-def test_a_changed_proof_does_not_hold(browser: Browser, shop: Shop, evidence: str, name: str, secure: bool) -> None:
+def test_a_changed_proof_does_not_hold(
+    browser: Browser, shop: Shop, evidence: str, name: str, secure: bool
+) -> None:
     file = json.loads(evidence)
     MUTATIONS[name](file)
     shop.evidence = json.dumps(file, ensure_ascii=False)
@@ -328,7 +340,9 @@ def test_what_is_no_evidence_does_not_hold(browser: Browser, shop: Shop, text: s
         assert settled(page) == "broken"
 
 
-def test_evidence_that_cannot_be_fetched_says_nothing_either_way(browser: Browser, shop: Shop, evidence: str) -> None:
+def test_evidence_that_cannot_be_fetched_says_nothing_either_way(
+    browser: Browser, shop: Shop, evidence: str
+) -> None:
     shop.evidence = None
     with opened(browser, shop, "/box-en") as page:
         assert settled(page) == "failed"

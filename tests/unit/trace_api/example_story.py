@@ -39,7 +39,15 @@ SHOP = Name("城西鲜果店", "Chengxi Fresh Fruit")
 
 
 def site(name: Name, kind: str, region: str | None, latitude: float | None, longitude: float | None) -> Site:
-    return Site(f"https://id.gs1.org/414/{crc32(name.en.encode()):013d}", name, kind, region, latitude, longitude, "Asia/Shanghai")
+    return Site(
+        f"https://id.gs1.org/414/{crc32(name.en.encode()):013d}",
+        name,
+        kind,
+        region,
+        latitude,
+        longitude,
+        "Asia/Shanghai",
+    )
 
 
 PLOTS = (
@@ -48,13 +56,19 @@ PLOTS = (
     site(Name("步路乡西炉村", "Xilu village, Bulu"), "plot", "331024", 28.826, 120.808),
 )
 COLLECTION = site(Name("横溪收购点", "Hengxi collection station"), "collection", "331024", 28.732, 120.513)
-PRECOOLING = site(Name("合作社预冷间", "Cooperative pre-cooling room"), "precooling", "331024", 28.845, 120.731)
+PRECOOLING = site(
+    Name("合作社预冷间", "Cooperative pre-cooling room"), "precooling", "331024", 28.845, 120.731
+)
 PACKHOUSE = site(Name("合作社分拣车间", "Cooperative packhouse"), "packhouse", "331024", 28.845, 120.731)
-COLD_STORE = site(Name("合作社 1 号冷库", "Cooperative cold store 1"), "cold_store", "331024", 28.845, 120.731)
+COLD_STORE = site(
+    Name("合作社 1 号冷库", "Cooperative cold store 1"), "cold_store", "331024", 28.845, 120.731
+)
 TRUCK = site(Name("冷藏车 浙J·32807", "Reefer truck Zhe J-32807"), "trailer", None, None, None)
 YARD = site(Name("勾庄市场待检区", "Gouzhuang market waiting yard"), "yard", "330110", 30.364, 120.108)
 STALL_B12 = site(Name("勾庄市场 B12 档", "Gouzhuang market, stall B12"), "stall", "330110", 30.366, 120.111)
-CITY_SHOP = site(Name("文三路城西鲜果店", "Chengxi Fresh Fruit, Wensan Road"), "shop", "330106", 30.281, 120.122)
+CITY_SHOP = site(
+    Name("文三路城西鲜果店", "Chengxi Fresh Fruit, Wensan Road"), "shop", "330106", 30.281, 120.122
+)
 
 
 def at(hours: float) -> datetime:
@@ -181,7 +195,9 @@ BOX = Portion("https://id.gs1.org/00/095212340000000017", 48, None, CITY_SHOP, "
 PORTIONS = (
     BOX,
     Portion("https://id.gs1.org/00/095212340000000024", 120, None, STALL_B12, "stall", "compliant", "0121"),
-    Portion("https://id.gs1.org/00/095212340000000031", 72, None, COLD_STORE, "cold", "indeterminate", "0200"),
+    Portion(
+        "https://id.gs1.org/00/095212340000000031", 72, None, COLD_STORE, "cold", "indeterminate", "0200"
+    ),
     Portion(None, 12.5, "KGM", PACKHOUSE, "cold", "not_applicable", None),
 )
 
@@ -211,7 +227,9 @@ BOX_STORY = Story(
     proof_url=PROOF_URL,
     independent_witnesses=0,
 )
-LOT_STORY = replace(BOX_STORY, serial=None, portions=PORTIONS, proof_url=PROOF_URL.replace(f"/21/{SERIAL}", ""))
+LOT_STORY = replace(
+    BOX_STORY, serial=None, portions=PORTIONS, proof_url=PROOF_URL.replace(f"/21/{SERIAL}", "")
+)
 BARE_STORY = replace(
     BOX_STORY, brand=None, origins=(), picked_from=None, hours_to_cold=None, steps=(), legs=(), judgement=None,
     certificates=(), tests=(), portions=(), events_recorded=0, events_sealed=0,

@@ -63,7 +63,7 @@ function tell(page: Document, panel: HTMLElement, report: Report): void {
   fill(facts, "steps", String(steps));
   fill(facts, "readings", String(readings.length));
   fill(facts, "logs", report.evidence.logs.map((log) => log.origin).join(" · "));
-  if (!report.ownKey) slot(facts, "own-key")?.remove();
+  if (!report.ownKey || !report.verified) slot(facts, "own-key")?.remove();
   slot(facts, "checks")?.append(...counted(report.checks).map(([name, count]) => held(page, name, count)));
   panel.append(facts);
 }
