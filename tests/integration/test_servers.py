@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
@@ -14,8 +15,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 from playwright.sync_api import Browser
 
 from deploy.migrate import check_schema, edition
+from tests.servers import ServerUnavailable
 from tests.servers.chromium import chinese_font
 from tests.servers.databases import ROLES, Database
+from tests.servers.debian_root import debian_root
 from tests.servers.folders import in_memory, session_folder
 from tests.servers.mosquitto import Broker
 from tests.servers.waiting import wait_until
@@ -170,8 +173,12 @@ def test_a_killed_session_leaves_no_process(tmp_path: Path) -> None:
         assert family
         session.kill()
     assert wait_until(lambda: not any(map(alive, family)), within_s=10), [*filter(alive, family)]
-    with session_folder(in_memory()), session_folder():
-        pass  # making one removes what the killed session had to leave beside it
+    places = [in_memory(), None]
+    with suppress(ServerUnavailable):
+        places.append(debian_root() / "srv")
+    for place in places:
+        with session_folder(place):
+            pass  # making one removes what the killed session had to leave beside it
 
 
 def test_a_killed_sessions_folder_is_removed_by_the_next_and_a_living_ones_is_not(tmp_path: Path) -> None:

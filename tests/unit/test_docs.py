@@ -134,7 +134,9 @@ def test_the_long_example_is_what_the_text_says_of_it() -> None:
     assert position.body == {"latitude": 28.85, "longitude": 120.7}
 
 
-@pytest.mark.parametrize("fence", **named(fence for fence in EXAMPLES if fence.words[:2] == ("readings", "ok")))
+@pytest.mark.parametrize(
+    "fence", **named(fence for fence in EXAMPLES if fence.words[:2] == ("readings", "ok"))
+)
 def test_good_packs_are_good_by_their_schema_and_number_as_they_say(fence: Fence) -> None:
     schema("senml-pack.schema.json").validate(json.loads(fence.text))
     pack = senml.decode(fence.text.encode(), "truck-1", round(RECEIVED_AT.timestamp() * 1000))
@@ -144,7 +146,9 @@ def test_good_packs_are_good_by_their_schema_and_number_as_they_say(fence: Fence
     assert flagged == {"server-time" in fence.flags}
 
 
-@pytest.mark.parametrize("fence", **named(fence for fence in EXAMPLES if fence.words[1:2] == ("refused:malformed_senml",)))
+@pytest.mark.parametrize(
+    "fence", **named(fence for fence in EXAMPLES if fence.words[1:2] == ("refused:malformed_senml",))
+)
 def test_malformed_packs_are_so_by_their_schema_as_far_as_a_schema_can_say(fence: Fence) -> None:
     pack = json.loads(fence.text)
     names = {record["n"] for record in pack} if isinstance(pack, list) else set()
@@ -156,7 +160,9 @@ def test_receipts_are_those_the_line_makes(fence: Fence) -> None:
     said = json.loads(fence.text)
     schema("receipt.schema.json").validate(said)
     boot, _, held = str(fence.after("held=")).partition(":")
-    ranges = [Int8Range(int(first), int(last) + 1) for first, last in (part.split("-") for part in held.split(","))]
+    ranges = [
+        Int8Range(int(first), int(last) + 1) for first, last in (part.split("-") for part in held.split(","))
+    ]
     made = receipt(1, int(boot), Int8Multirange(ranges))
     assert said == {"boot": made.boot, "through": made.through, "gaps": [list(gap) for gap in made.gaps]}
 
@@ -191,7 +197,9 @@ def test_no_example_goes_untested() -> None:
     known = {"readings", "events", "receipt", "registry", "topic"}
     assert [fence.name for fence in fences(WIRE) if fence.words[:1] not in {(kind,) for kind in known}] == []
     outcomes = [fence.words[1] for fence in marked("readings", "events", "topic")]
-    assert [word for word in outcomes if word != "ok" and word.split(":")[0] not in ("refused", "partly")] == []
+    assert [
+        word for word in outcomes if word != "ok" and word.split(":")[0] not in ("refused", "partly")
+    ] == []
 
 
 # --- the wire: words ----------------------------------------------------------------------------------------------
@@ -200,7 +208,12 @@ def test_no_example_goes_untested() -> None:
 def test_the_topics_are_those_of_the_code() -> None:
     in_document = set(re.findall(r"^\| `(suyuan/v1/\{org\}/\{device\}/\w+)`", wire_text(), re.MULTILINE))
     named_in_code = {f"{topics.ROOT}/{{org}}/{{device}}/{kind}" for kind in topics.KINDS_IN}
-    assert named_in_code | {topics.receipt_topic("{org}", "{device}")} | {f"{topics.ROOT}/{{org}}/{{device}}/cmd"} == in_document
+    assert (
+        named_in_code
+        | {topics.receipt_topic("{org}", "{device}")}
+        | {f"{topics.ROOT}/{{org}}/{{device}}/cmd"}
+        == in_document
+    )
     read = {pattern.rpartition("/")[2] for pattern in topics.subscriptions("group")}
     assert read == {"readings", "events"}, "the document says that nothing else is read"
 
@@ -228,15 +241,24 @@ def test_sizes_and_bounds_are_those_of_the_code() -> None:
 
 def reasons_in_code() -> Iterator[str]:
     """Every reason that the line can give, read from the calls that give it; a call it cannot read fails."""
-    for path in [*sorted((REPOSITORY / "ingest/wire").glob("*.py")), *(REPOSITORY / f"ingest/{name}.py" for name in ("admission", "pipeline"))]:
+    for path in [
+        *sorted((REPOSITORY / "ingest/wire").glob("*.py")),
+        *(REPOSITORY / f"ingest/{name}.py" for name in ("admission", "pipeline")),
+    ]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
         for function in functions:
             for node in ast.walk(function):
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("WireError", "Refusal"):
+                if (
+                    isinstance(node, ast.Call)
+                    and isinstance(node.func, ast.Name)
+                    and node.func.id in ("WireError", "Refusal")
+                ):
                     given = node.args[0] if node.func.id == "WireError" else node.args[5]
                     found = list(_reasons(given, function, functions))
-                    assert found or _is_handed_on(given), f"{path.name}, line {node.lineno}: which reason is that?"
+                    assert found or _is_handed_on(given), (
+                        f"{path.name}, line {node.lineno}: which reason is that?"
+                    )
                     yield from found
 
 
@@ -249,7 +271,9 @@ def _reasons(given: ast.expr, inside: ast.FunctionDef, functions: list[ast.Funct
             yield from _reasons(other, inside, functions)
         case ast.Name(id=name):
             for node in ast.walk(inside):
-                if isinstance(node, ast.Assign) and any(isinstance(target, ast.Name) and target.id == name for target in node.targets):
+                if isinstance(node, ast.Assign) and any(
+                    isinstance(target, ast.Name) and target.id == name for target in node.targets
+                ):
                     yield from _reasons(node.value, inside, functions)
         case ast.Starred(value=ast.Call(func=ast.Name(id=name))):
             for function in functions:
@@ -281,7 +305,9 @@ def test_env_example_is_the_settings() -> None:
 def test_settings_named_in_documents_exist() -> None:
     known = {f"SUYUAN_{name.upper()}" for name in Settings.model_fields}
     of_tests = {"SUYUAN_VECTORS", "SUYUAN_TEST_DATABASE_URL", "SUYUAN_TEST_MQTT_URL"}
-    said = {name for path in FILES for name in re.findall(r"SUYUAN_[A-Z_]+", path.read_text(encoding="utf-8"))}
+    said = {
+        name for path in FILES for name in re.findall(r"SUYUAN_[A-Z_]+", path.read_text(encoding="utf-8"))
+    }
     assert said - known - of_tests == set()
 
 
@@ -313,13 +339,24 @@ def test_make_targets_exist_and_demo_arguments_too(path: Path) -> None:
         for name in re.findall(r"(?:^|\s)make ([a-z]+)", code):
             assert name in targets, f"{path.name}: there is no `make {name}`"
         for arguments in re.findall(r'DEMO_ARGS="([^"]*)"', code):
-            options = {option for parameter in main.commands["demo"].params for option in parameter.opts} | {"--help"}
+            options = {option for parameter in main.commands["demo"].params for option in parameter.opts} | {
+                "--help"
+            }
             assert set(re.findall(r"--[a-z-]+", arguments)) <= options, f"{path.name}: {code}"
 
 
 def test_the_readme_has_the_two_commands() -> None:
-    lines = {line.split("#")[0].strip() for fence in fences(REPOSITORY / "README.md") for line in fence.text.splitlines()}
-    wanted = {"make demo", "make test", 'make demo DEMO_ARGS="--exit-after 60 --json"', "SUYUAN_VECTORS=../shared/vectors make test"}
+    lines = {
+        line.split("#")[0].strip()
+        for fence in fences(REPOSITORY / "README.md")
+        for line in fence.text.splitlines()
+    }
+    wanted = {
+        "make demo",
+        "make test",
+        'make demo DEMO_ARGS="--exit-after 60 --json"',
+        "SUYUAN_VECTORS=../shared/vectors make test",
+    }
     assert wanted <= lines
 
 
@@ -332,8 +369,22 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
     return create_app(Databases(pool, pool), configuration, lambda: datetime.now(UTC))
 
 
-_ADDRESS = re.compile(r"^(?:(GET|POST|PUT|DELETE) )?(?:https?://127\.0\.0\.1:\d+)?(/[A-Za-z0-9_{}./<>\[\]-]*)$")
-_ROOTS = ("/api/", "/epcis", "/log/", "/01/", "/00/", "/healthz", "/readyz", "/openapi.json", "/docs", "/web/", "/metrics")
+_ADDRESS = re.compile(
+    r"^(?:(GET|POST|PUT|DELETE) )?(?:https?://127\.0\.0\.1:\d+)?(/[A-Za-z0-9_{}./<>\[\]-]*)$"
+)
+_ROOTS = (
+    "/api/",
+    "/epcis",
+    "/log/",
+    "/01/",
+    "/00/",
+    "/healthz",
+    "/readyz",
+    "/openapi.json",
+    "/docs",
+    "/web/",
+    "/metrics",
+)
 
 
 def addresses(path: Path) -> Iterator[tuple[str | None, str]]:
@@ -404,8 +455,13 @@ def test_files_and_functions_named_in_documents_exist(path: Path) -> None:
     """`ingest/pipeline.py` is a file; `ingest/pipeline.py:admit` names something in it."""
     missing = []
     for code in code_in(path):
-        match = re.fullmatch(r"((?:ledger|ingest|trace_api|simulators|deploy|tests|docs)/[\w./-]*)(?::([\w.]+))?", code)
-        if match and (not (REPOSITORY / match[1]).exists() or (match[2] and not _defines(REPOSITORY / match[1], match[2]))):
+        match = re.fullmatch(
+            r"((?:ledger|ingest|trace_api|simulators|deploy|tests|docs)/[\w./-]*)(?::([\w.]+))?", code
+        )
+        if match and (
+            not (REPOSITORY / match[1]).exists()
+            or (match[2] and not _defines(REPOSITORY / match[1], match[2]))
+        ):
             missing.append(code)
     assert missing == []
 

@@ -1,0 +1,158 @@
+"""A worker on a real Mosquitto: receipts reach the device after the commit, bad input stops nobody, accounting adds up."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as mqtt
+import psycopg
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from ingest.subscriber import Subscriber, serve
+from tests.integration.lines import account, adds_up, line, pack, registered
+from tests.servers.databases import Database
+from tests.servers.mosquitto import Broker
+from tests.servers.waiting import wait_until
+
+pytestmark = pytest.mark.editions("plain")
+
+
+class Device:
+    """A field device with an MQTT 5 connection of its own; `receipts` is what it was told."""
+
+    def __init__(self, port: int, organisation: str, name: str) -> None:
+        self._topic = f"suyuan/v1/{organisation}/{name}"
+        self.receipts: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._subscribed = threading.Event()
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=mqtt.MQTTv5)
+        self._client.on_message = lambda _client, _data, message: self.receipts.put(
+            json.loads(message.payload)
+        )
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        self._client.subscribe(f"{self._topic}/receipt", qos=1)
+        assert self._subscribed.wait(10)
+
+    def send(self, payload: bytes, kind: str = "readings") -> None:
+        self._client.publish(f"{self._topic}/{kind}", payload, qos=1).wait_for_publish(10)
+
+    def stop(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@pytest.fixture
+def worker(database: Database, mqtt_broker: Broker, tmp_path: Path) -> Iterator[Subscriber]:
+    registered(database.service("ingest"))
+    subscriber = Subscriber(f"mqtt://127.0.0.1:{mqtt_broker.port}", "ingest-0", "ingest")
+    subscriber.start()
+    assert wait_until(lambda: subscriber.subscribed, 10, every_s=0.02)
+    stop = threading.Event()
+    arguments = (
+        subscriber,
+        partial(psycopg.connect, database.service("ingest")),
+        line(tmp_path),
+        partial(datetime.now, UTC),
+        stop,
+    )
+    thread = threading.Thread(target=serve, args=arguments)
+    thread.start()
+    yield subscriber
+    stop.set()
+    thread.join()
+    subscriber.stop()
+
+
+@pytest.fixture
+def device(mqtt_broker: Broker, worker: Subscriber) -> Iterator[Device]:
+    found = Device(mqtt_broker.port, "coop", "room-1")
+    yield found
+    found.stop()
+
+
+def now_s() -> float:
+    return datetime.now(UTC).timestamp()
+
+
+def fresh(values: list[float], seq: int) -> bytes:
+    return pack(values, seq=seq, start_s=now_s() - 600 + seq, sent_s=now_s())
+
+
+def test_a_receipt_comes_after_the_commit_and_names_the_gaps(database: Database, device: Device) -> None:
+    device.send(fresh([1.0], 1))
+    assert device.receipts.get(timeout=10) == {"boot": 1, "through": 1, "gaps": []}
+    with psycopg.connect(database.owner) as conn:
+        assert conn.execute("SELECT count(*) FROM reading_store").fetchone() == (1,), "a receipt means stored"
+    device.send(fresh([1.0], 4))
+    assert device.receipts.get(timeout=10) == {"boot": 1, "through": 1, "gaps": [[2, 3]]}
+    device.send(fresh([1.0], 4))
+    assert device.receipts.get(timeout=10)["gaps"] == [[2, 3]], "a duplicate is told again"
+
+
+def test_bad_messages_stop_nobody_and_none_is_lost(database: Database, device: Device) -> None:
+    for bad in (b"{", b"\x00" * 100, b" " * 2_000_000, b'[{"n":"ambient","v":NaN}]', fresh([1.0], 1)[:-5]):
+        device.send(bad)
+    device.send(b'{"type": "ObjectEvent"}', kind="events")
+    device.send(fresh([1.5], 1))
+    assert device.receipts.get(timeout=20)["through"] == 1
+    found = account(database.owner)
+    assert found == {"received": 7, "stored": 1, "duplicate": 0, "conflict": 0, "quarantined": 6}
+
+
+def test_a_topic_that_is_no_utf8_is_handed_to_the_callback_and_quarantined(
+    database: Database, worker: Subscriber, device: Device
+) -> None:
+    """Mosquitto cuts such a publisher off, other brokers pass it on: the callback gets what they would hand it."""
+    message = mqtt.MQTTMessage(topic=b"suyuan/v1/coop/\xff\xfe/readings")
+    message.payload = fresh([1.0], 1)
+    with pytest.raises(UnicodeDecodeError):
+        _ = message.topic
+    worker._on_message(worker._client, None, message)
+    device.send(fresh([1.0], 1))
+    device.receipts.get(timeout=10)
+    with psycopg.connect(database.owner) as conn:
+        assert conn.execute("SELECT reason, topic FROM quarantine").fetchall() == [
+            ("topic_not_utf8", b"suyuan/v1/coop/\xff\xfe/readings")
+        ]
+    assert adds_up(account(database.owner))
+
+
+def test_a_device_registered_while_ingest_runs_is_known(
+    database: Database, mqtt_broker: Broker, worker: Subscriber
+) -> None:
+    late = Device(mqtt_broker.port, "coop", "room-2")
+    try:
+        late.send(fresh([1.0], 1))
+        with psycopg.connect(database.owner) as conn:
+            conn.execute(
+                "WITH made AS (INSERT INTO device (organisation, external_id, giai, model, interval_s)"
+                " VALUES ('coop', 'room-2', 'https://id.gs1.org/8004/95212340ROOM2', 'T1', 60) RETURNING id)"
+                " INSERT INTO series (organisation, device_id, channel, quantity, unit) SELECT 'coop', id, 'ambient', 'temperature', 'Cel' FROM made"
+            )
+
+        def known() -> bool:
+            late.send(fresh([2.0], 2))
+            return not late.receipts.empty()
+
+        assert wait_until(known, 20, every_s=0.5)
+    finally:
+        late.stop()
+
+
+def test_what_entered_is_what_the_batches_count(
+    database: Database, worker: Subscriber, device: Device
+) -> None:
+    for seq in range(1, 51):
+        device.send(fresh([float(seq)], seq))
+    assert wait_until(lambda: account(database.owner)["stored"] == 50, 20, every_s=0.05)
+    with psycopg.connect(database.owner) as conn:
+        assert conn.execute("SELECT sum(messages) FROM batch").fetchone() == (worker.entered,)
