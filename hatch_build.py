@@ -149,7 +149,8 @@ def _major_version(node: str) -> int:
 
 def _want_done(done: subprocess.CompletedProcess[str], otherwise: str) -> None:
     if done.returncode != 0:
-        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
+        lines = (done.stdout + done.stderr).strip().splitlines()
+        said = "\n".join([line for line in lines if " at " not in line][:12])  # without npm's stack
         raise WebBuildError(f"{otherwise}\n{said}")
 
 

@@ -44,6 +44,7 @@ from ingest.subscriber import SUBSCRIBED
 from simulators.player import resume
 
 SETTLE_S = 60.0
+QUIET_S = 1.0
 
 
 class DemoError(RuntimeError):
@@ -69,11 +70,14 @@ class Options:
 class Demo:
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._began = time.monotonic()
         self._host = "0.0.0.0" if options.lan else "127.0.0.1"  # noqa: S104 - asked for with --lan, and said
         self._url = f"http://{_lan_address() if options.lan else '127.0.0.1'}:{options.port}"
         self._children: list[Child] = []
+        self._world: Child | None = None
+        self._urls: dict[str, str] = {}
+        self._reached_now: float | None = None
 
     def run(self) -> None:
         signal.signal(signal.SIGTERM, _interrupt)
@@ -82,7 +86,8 @@ class Demo:
             try:
                 self._run(stack)
             except _Interrupted:
-                self._say("stopping")
+                self._say("stopping: what the broker still holds is taken in first")
+                self._stop_world()
             except StackError as error:
                 raise DemoError(str(error)) from error
 
@@ -91,12 +96,12 @@ class Demo:
         require_free(options.port, "pages and API", "--port", self._host)
         require_free(options.mqtt_port, "MQTT broker", "--mqtt-port", self._host)
         options.data_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
-        urls = self._start_database(stack)
+        urls = self._urls = self._start_database(stack)
         self._start_services(stack, urls)
-        world = self._start_world(stack)
-        self._follow(world)
+        self._world = self._start_world(stack)
+        self._follow(self._world)
         self._present(urls)
-        summary = self._stay(world, urls)
+        summary = self._stay(urls)
         if summary is not None:
             print(json.dumps(summary, ensure_ascii=False), flush=True)
 
@@ -184,6 +189,7 @@ class Demo:
                 text = f"the world is at {progress['world_time'][:16]}Z: {progress['readings']} readings, {progress['events']} events"
                 status.update(text)
                 if progress["caught_up"]:
+                    self._reached_now = time.monotonic()
                     break
                 if not self._console.is_terminal and time.monotonic() - said > 5:
                     said = time.monotonic()
@@ -199,7 +205,7 @@ class Demo:
         )
         self._wait_settled(urls, SETTLE_S)
         self._console.print(f"\n  a shopper's page   {page}")
-        self._console.print(f"  API                {self._url}/docs   (OpenAPI: {self._url}/openapi.json)")
+        self._console.print(f"  API                {self._url}/openapi.json")
         self._console.print(f"  ledger             {self._url}/log/xj-coop/checkpoint")
         self._console.print(f"  devices speak to   mqtt://{self._host}:{self._options.mqtt_port}")
         self._console.print(
@@ -212,17 +218,33 @@ class Demo:
             )
         self._console.print("  Ctrl-C stops everything.\n")
 
-    def _stay(self, world: Child, urls: dict[str, str]) -> dict[str, Any] | None:
-        """Until Ctrl-C, or `exit_after` seconds from now; then, if asked, the summary."""
-        deadline = None if self._options.exit_after is None else time.monotonic() + self._options.exit_after
+    def _stay(self, urls: dict[str, str]) -> dict[str, Any] | None:
+        """Until Ctrl-C, or `exit_after` seconds from when the world reached now; then, if asked, the summary."""
+        began = self._reached_now or time.monotonic()
+        deadline = None if self._options.exit_after is None else began + self._options.exit_after
         while deadline is None or time.monotonic() < deadline:
             self._check_children()
             time.sleep(0.2)
         self._say("time is up: the world stops, the last readings are taken in")
-        self._children.remove(world)
-        world.stop()
+        self._stop_world()
         self._wait_settled(urls, SETTLE_S)
         return self._summary(urls) if self._options.as_json else None
+
+    def _stop_world(self) -> None:
+        """The embedded broker forgets what it holds when it ends, so ingest takes that in before it does."""
+        world, self._world = self._world, None
+        if world is None:
+            return
+        if world in self._children:
+            self._children.remove(world)
+        world.stop()
+        taken, since = -1, time.monotonic()
+        while time.monotonic() - since < QUIET_S:
+            with psycopg.connect(self._urls["jobs"]) as conn:
+                now_taken = _one(conn, "SELECT coalesce(sum(messages), 0) FROM batch")[0]
+            if now_taken != taken:
+                taken, since = now_taken, time.monotonic()
+            time.sleep(0.1)
 
     def _check_children(self) -> None:
         for child in self._children:

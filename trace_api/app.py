@@ -42,7 +42,7 @@ def create_app(databases: Databases, configuration: Configuration, now: Callable
     def logs(organisation: str) -> LogReader | None:
         return open_log(configuration.log_dir, organisation)
 
-    app.include_router(capture.router(databases))
+    app.include_router(capture.router(databases, now))
     app.include_router(lots.router(databases, logs, configuration.organisation_key, now))
     app.include_router(pages_routes.router(databases, configuration.public_url, now))
     _serve_logs(app, configuration.log_dir)

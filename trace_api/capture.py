@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
@@ -48,7 +49,7 @@ class Fault:
         }
 
 
-def router(databases: Databases) -> APIRouter:
+def router(databases: Databases, now: Callable[[], datetime]) -> APIRouter:
     routes = APIRouter(prefix="/epcis", tags=["EPCIS"])
 
     @routes.post("/capture", status_code=202, summary="Capture an EPCISDocument")
@@ -61,7 +62,7 @@ def router(databases: Databases) -> APIRouter:
         body = await _body(request)
 
         # The work with the database runs in the thread pool: the event loop only waits for the body.
-        job = await run_in_threadpool(_capture, databases, authorization, body, gs1_capture_error_behaviour)
+        job = await run_in_threadpool(_capture, databases, authorization, body, gs1_capture_error_behaviour, now)
         response.headers["Location"] = f"/epcis/capture/{job['captureID']}"
         return job
 
@@ -94,8 +95,10 @@ async def _body(request: Request) -> bytes:
     return b"".join(parts)
 
 
-def _capture(databases: Databases, authorization: str | None, body: bytes, behaviour: str) -> dict[str, Any]:
-    now = datetime.now(UTC)
+def _capture(
+    databases: Databases, authorization: str | None, body: bytes, behaviour: str, clock: Callable[[], datetime]
+) -> dict[str, Any]:
+    now = clock()
     with access.organisation(databases, authorization) as (conn, owner):
         raw, context = _events_of(body)
         events, faults = _parse(raw, now)

@@ -38,6 +38,7 @@ class EmbeddedPostgres:
     def __init__(self, data_dir: Path) -> None:
         self._private = data_dir / "keys"
         self._home = data_dir / "postgres" if os.geteuid() else _home_for_root(data_dir)
+        self._link = data_dir / "postgres"
         self._log = data_dir / "postgres.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
@@ -96,6 +97,8 @@ class EmbeddedPostgres:
 
     def _initialise(self, binaries: Path, password: str) -> None:
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not self._link.exists():
+            self._link.symlink_to(self._home)  # so that who looks for the data finds it
         secret = self._home / "password"
         secret.write_text(password)
         secret.chmod(0o600)
