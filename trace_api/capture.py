@@ -113,7 +113,7 @@ def _capture(
                 uuid.uuid4(),
                 owner,
                 now,
-                datetime.now(UTC),
+                clock(),
                 not faults,
                 behaviour,
                 len(raw),

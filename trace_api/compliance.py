@@ -36,7 +36,7 @@ _HOLDING = frozenset(
         "retail_selling",
     }
 )
-_WORST_FIRST = ("breach", "indeterminate", "compliant", "not_applicable")
+WORST_FIRST = ("breach", "indeterminate", "compliant", "not_applicable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Judge:
         if not judged:
             judged = [self._decide(portion, own, None)]
         return min(
-            judged, key=lambda item: (_WORST_FIRST.index(item.verdict.state), -item.verdict.minutes_at_most)
+            judged, key=lambda item: (WORST_FIRST.index(item.verdict.state), -item.verdict.minutes_at_most)
         )
 
     def _decide(self, portion: Portion, legs: Sequence[Leg], inherited_from: str | None) -> Judged:

@@ -21,9 +21,9 @@ from ledger.reader import LogReader
 from trace_api import access
 from trace_api.access import Databases
 from trace_api.chain import Chain, identify, read_chain, to_datetime
-from trace_api.compliance import Judge, Judged
+from trace_api.compliance import WORST_FIRST, Judge, Judged
 from trace_api.proofs import OrganisationKey, Prover
-from trace_api.telling import journey_positions
+from trace_api.telling import in_order, journey_positions
 
 Direction = Literal["back", "forward", "both"]
 
@@ -69,8 +69,7 @@ def router(
     )
     def lot_verdict(code: str) -> dict[str, Any]:
         with judging(code) as (_, chain, judged):
-            order = ("breach", "indeterminate", "compliant", "not_applicable")
-            worst = min(judged, key=lambda item: order.index(item.verdict.state))
+            worst = min(judged, key=lambda item: WORST_FIRST.index(item.verdict.state))
             return {
                 "id": chain.identifier.uri,
                 "worst": _verdict_document(worst.verdict),
@@ -83,7 +82,7 @@ def router(
     def lot_proof(code: str) -> Response:
         with judging(code) as (conn, chain, judged):
             positions = [item.position for item in journey_positions(chain) if item.position is not None]
-            evidence = Prover(conn, logs, key).prove(chain, positions, judged[0])
+            evidence = Prover(conn, logs, key).prove(chain, positions, in_order(judged, chain)[0])
         return Response(
             evidence.to_json(),
             media_type="application/json",

@@ -19,7 +19,7 @@ from ledger.epcis import vocabulary
 from ledger.epcis.events import Event, ObjectEvent, TransformationEvent, extensions
 from ledger.genealogy import Portion, RecordedEvent
 from trace_api.chain import Chain, Sensor, to_datetime
-from trace_api.compliance import Judge, Judged
+from trace_api.compliance import WORST_FIRST, Judge, Judged
 from trace_api.story import (
     Certificate,
     Curve,
@@ -52,7 +52,7 @@ _STEP_CODES = {
 def tell(conn: psycopg.Connection, chain: Chain, now: datetime) -> Story:
     now_ms = round(now.timestamp() * 1000)
     judge = Judge(conn, chain, now_ms)
-    judged = sorted((judge.judge(portion) for portion in chain.portions), key=_importance)
+    judged = in_order([judge.judge(portion) for portion in chain.portions], chain)
     main = judged[0]
     identifier = chain.identifier
     lot = main.portion.lot
@@ -93,10 +93,16 @@ def api_id(uri: str) -> str:
     return uri.removeprefix("https://id.gs1.org/").lstrip("/")
 
 
-def _importance(item: Judged) -> tuple[bool, int, float]:
-    """What still exists before what ended, the worst first, then the largest."""
-    order = ("breach", "indeterminate", "compliant", "not_applicable")
-    return item.portion.end_ms is not None, order.index(item.verdict.state), -(item.portion.quantity or 0)
+def in_order(judged: Sequence[Judged], chain: Chain) -> list[Judged]:
+    """The portion that answers comes first: what still exists before what ended, the worst state first; then of a lot
+    the longest time beyond, of a box the portion it is most likely in, the largest."""
+    whole_lot = "21" not in chain.identifier.parts
+
+    def importance(item: Judged) -> tuple[bool, int, float]:
+        size = item.verdict.minutes_at_least if whole_lot else float(item.portion.quantity or 0)
+        return item.portion.end_ms is not None, WORST_FIRST.index(item.verdict.state), -size
+
+    return sorted(judged, key=importance)
 
 
 def _journey(chain: Chain, portion: Portion) -> list[RecordedEvent]:

@@ -84,7 +84,8 @@ CREATE VIEW published_excursion WITH (security_barrier) AS
          excursion.merged_into, excursion.start_time, excursion.trigger_time, excursion.end_time, excursion.closed_by, excursion.extreme,
          excursion.minutes_at_least, excursion.minutes_at_most, excursion.degree_minutes, excursion.opened_at, excursion.computed_at
   FROM excursion JOIN organisation ON organisation.id = excursion.organisation AND organisation.publishes;
-CREATE VIEW published_log AS SELECT organisation, origin FROM log;
+CREATE VIEW published_log WITH (security_barrier) AS
+  SELECT log.organisation, log.origin FROM log JOIN organisation ON organisation.id = log.organisation AND organisation.publishes;
 
 -- Business relations (sources, destinations, transactions), extension fields and free text stay behind.
 CREATE FUNCTION published_field_names() RETURNS text[] LANGUAGE sql IMMUTABLE AS $$

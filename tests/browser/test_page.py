@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from ledger.evidence import verify_evidence
+from ledger.translog.verify import VerifyError
 from tests.browser.example_evidence import ORIGIN, SIGNER, example_evidence
 from tests.unit.trace_api.example_story import (
     BARE_STORY,
@@ -326,11 +328,24 @@ def test_a_changed_proof_does_not_hold(
     MUTATIONS[name](file)
     shop.evidence = json.dumps(file, ensure_ascii=False)
     assert json.loads(shop.evidence) != json.loads(evidence)
+    assert not holds_in_python(shop.evidence)
     with opened(browser, shop, "/box-zh", secure=secure) as page:
         assert settled(page) == "broken"
         assert page.locator("[data-slot=failures] li").count() >= 1
         assert page.locator(".step-sealed").count() == 0
         assert "undefined" not in page.locator("#proof-state").inner_text()
+
+
+def holds_in_python(file: str) -> bool:
+    """What `suyuan verify` says of the same file."""
+    try:
+        return verify_evidence(file).verified
+    except VerifyError:
+        return False
+
+
+def test_the_example_holds_in_python_too(evidence: str) -> None:
+    assert holds_in_python(evidence)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format":1,"format":1}', "\ufeff{}", "[" * 10_000])

@@ -168,7 +168,10 @@ BREACH = Judgement(
         Name("冷藏车回风温度自 20:10 起持续上升。", "The truck's return air rose steadily from 20:10."),
         Name("到达后在待检区等候 2 小时 6 分。", "After arrival the truck waited 2 h 6 min in the yard."),
     ),
-    Name("杨梅，运输与待检：箱内、回风 ≤ 5 °C，连续 30 分钟", "Bayberry in transport and waiting: in the box and return air at most 5 °C, 30 minutes in a row"),
+    Name(
+        "杨梅，运输与待检：箱内、回风 ≤ 5 °C，连续 30 分钟",
+        "Bayberry in transport and waiting: in the box and return air at most 5 °C, 30 minutes in a row",
+    ),
     False,
     (228.0, 290.0),
 )  # fmt: skip

@@ -1,0 +1,234 @@
+"""The invariants of `docs/invariants.md` hold after a world went down the line, and a breach of each is found.
+
+One world per edition: thirty-six hours of the simulated one, with repeats, a contradiction, late data, an hour that is not
+sealed yet and marks that wait; and every example of `docs/wire.md`. Each query is taken from the document as it stands there.
+Also here, since it needs a database: the lines of the README that register an installation.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from ingest import pipeline
+from ingest.pipeline import Message
+from simulators.world import World
+from tests.acceptance.instance import Instance, handed_over
+from tests.documents import DOCS, REPOSITORY, Fence, fences
+from tests.integration.lines import NOW, account, adds_up, pack
+from tests.servers.databases import Database
+from tests.servers.session import EDITIONS, Servers
+
+START = datetime(2026, 6, 18, tzinfo=UTC)
+HOURS = 36
+EXAMPLES_AT = datetime(2026, 6, 19, 2, 0, 5, tzinfo=UTC)
+
+INVARIANTS = {fence.after("invariant:"): fence.text for fence in fences(DOCS / "invariants.md") if fence.language == "sql"}
+WIRE = fences(DOCS / "wire.md")
+
+
+@pytest.fixture(scope="module", params=EDITIONS)
+def played(request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    """An instance that a world has passed through. The tests change nothing in it that they do not take back."""
+    with servers.template(request.param).clone() as database:
+        instance = Instance(database, tmp_path_factory.mktemp("played"))
+        play(instance)
+        yield instance
+
+
+def play(instance: Instance) -> None:
+    world = World(20260618, START)
+    instance.register(world.registry())
+    worker = instance.worker()
+    now = START
+    held_back: list[Message] = []
+    sent = list(world.messages(START + timedelta(hours=HOURS)))
+    for number, first in enumerate(range(0, len(sent), 300)):
+        batch = sent[first : first + 300]
+        now = batch[-1].at + timedelta(seconds=1)
+        messages = handed_over(batch)
+        if number % 4 == 1:
+            held_back += messages[::40]
+            del messages[::40]
+        instance.take(messages, now, worker)
+        if number % 4 == 3:
+            instance.settle(now)
+            instance.take(held_back, now, worker)  # late: hours that were sealed are amended
+            held_back = [Message(message.topic, message.payload, redelivered=True) for message in messages[:9]]
+    instance.take(held_back, now, worker)
+    instance.settle(now + timedelta(minutes=5))
+    instance.take([contradiction(instance, now)], now, worker)
+    instance.sequence(now)
+
+
+def contradiction(instance: Instance, now: datetime) -> Message:
+    """One reading that says something else than the stored one, and one that is new; their marks stay."""
+    rows = instance.rows(
+        "SELECT device.organisation, device.external_id, series.channel, store.time FROM reading_store AS store"
+        " JOIN series ON series.id = store.series_id JOIN device ON device.id = series.device_id"
+        " WHERE series.unit = 'Cel' ORDER BY store.time DESC LIMIT 1"
+    )
+    ((organisation, device, channel, time),) = rows
+    payload = pack([-99.0, 3.0], seq=1, boot=9, channel=channel, start_s=time.timestamp(), step_s=0.5, sent_s=now.timestamp())
+    return Message(f"suyuan/v1/{organisation}/{device}/readings".encode(), payload, redelivered=False)
+
+
+@pytest.mark.parametrize("name", INVARIANTS)
+def test_it_holds(played: Instance, name: str) -> None:
+    assert played.rows(INVARIANTS[name]) == []
+
+
+def test_the_world_had_everything_that_the_invariants_are_about(played: Instance) -> None:
+    """An invariant over an empty table shows nothing."""
+    tables = ("reading_store", "observation", "quarantine", "mark", "reading_1h", "event", "placement", "presence", "excursion")
+    tables = (*tables, "sealed_window", "leaf", "checkpoint", "stream_head", "open_window")
+    assert [table for table in tables if played.one(f"SELECT count(*) FROM {table}") == 0] == ["open_window"]
+    counted = account(played.database.owner)
+    assert adds_up(counted) and all(counted.values())
+    assert played.one("SELECT count(*) FROM sealed_window WHERE version > 1") > 0
+    assert played.one("SELECT max(n) FROM stream_head") > 0
+
+
+# --- a breach is found ----------------------------------------------------------------------------------------------
+
+# What the owner does against each invariant. No service's role could do any of it.
+BREACHES: dict[str, str] = {
+    "account_adds_up": "UPDATE account SET stored = stored - 1 WHERE stored > 0",
+    "every_message_is_accounted_for": "DELETE FROM account WHERE batch_id = (SELECT max(batch_id) FROM account)",
+    "what_is_accounted_as_stored_is_there": "DELETE FROM reading_store WHERE ctid IN (SELECT ctid FROM reading_store LIMIT 1)",
+    "what_is_accounted_as_refused_is_in_quarantine": "DELETE FROM quarantine WHERE reason = 'conflict'",
+    "refused_numbers_are_those_in_quarantine": "UPDATE device_sequence SET refused = '{}' WHERE refused <> '{}'",
+    "one_value_per_series_and_time": "DROP INDEX reading_store_key; INSERT INTO reading_store SELECT * FROM reading_store LIMIT 1",
+    "values_are_finite": "UPDATE reading_store SET value = '-0' WHERE (series_id, time) = (SELECT series_id, time FROM reading_store LIMIT 1)",
+    "every_reading_has_a_series_and_a_batch": "INSERT INTO reading_store VALUES (0, now(), 2.5, 0, 0)",
+    "measuring_times_are_possible": "UPDATE observation SET time = time - INTERVAL '20 years' WHERE time = (SELECT min(time) FROM observation)",
+    "a_series_belongs_to_its_devices_organisation": "UPDATE series SET organisation = 'hz-market' WHERE organisation = 'xj-coop'",
+    "marks_are_well_formed": "UPDATE mark SET to_times = ARRAY(SELECT moment - INTERVAL '1 year' FROM unnest(to_times) AS moment)",
+    "rollups_are_those_of_the_readings": "UPDATE reading_1h SET maximum = maximum - 1",
+    "an_event_has_bytes_and_a_capturing_party": "DELETE FROM event_party WHERE part = 'capture' AND event = (SELECT min(id) FROM event)",
+    "an_events_row_says_what_its_bytes_say": "UPDATE event SET event_time = event_time + INTERVAL '1 hour' WHERE id = (SELECT min(id) FROM event)",
+    "event_times_are_possible": "UPDATE event SET event_time = '2199-01-01T00:00:00Z' WHERE id = (SELECT min(id) FROM event)",
+    "everything_permanent_waits_or_is_a_leaf": "UPDATE leaf SET event = NULL WHERE event = (SELECT min(id) FROM event)",
+    "positions_are_one_order": "UPDATE leaf SET position = position + 1000 WHERE position = (SELECT max(position) FROM leaf)",
+    "a_probe_is_in_one_place_at_a_time": "INSERT INTO placement (series_id, organisation, parent, probe_position, valid, conflict)"
+    " SELECT series_id, organisation, parent || '/elsewhere', probe_position, valid, false FROM placement LIMIT 1",
+    "presences_do_not_overlap": "INSERT INTO presence SELECT * FROM presence LIMIT 1",
+    "projections_are_not_ahead": "UPDATE projection SET position = position + 1",
+    "an_excursion_keeps_its_versions": "DELETE FROM excursion_version WHERE version = 1",
+    "an_excursion_is_consistent": "UPDATE excursion SET minutes_at_least = minutes_at_most + 1",
+    "standing_excursions_are_apart": "INSERT INTO excursion (organisation, series_id, limit_id, limit_version, version, state, start_time,"
+    " trigger_time, end_time, closed_by, extreme, minutes_at_least, minutes_at_most, degree_minutes, opened_at, computed_at)"
+    " SELECT organisation, series_id, limit_id, limit_version, version, state, start_time, trigger_time, end_time, closed_by, extreme,"
+    " minutes_at_least, minutes_at_most, degree_minutes, opened_at, computed_at FROM excursion WHERE state IN ('open', 'closed') LIMIT 1",
+    "an_excursion_belongs_to_its_series": "UPDATE excursion SET organisation = 'hz-market' WHERE organisation <> 'hz-market'",
+    "a_log_has_no_hole": "DELETE FROM leaf WHERE leaf_index = 3",
+    "a_leaf_hash_is_that_of_its_entry": "UPDATE leaf SET entry = entry || ' ' WHERE leaf_index = 3",
+    "an_entry_is_of_its_log_and_leaf": "UPDATE leaf SET record_time = record_time + INTERVAL '1 ms' WHERE leaf_index = 3",
+    "record_time_does_not_fall": "UPDATE leaf SET record_time = record_time - INTERVAL '1 year' WHERE leaf_index = 3",
+    "streams_are_chained": "UPDATE leaf SET leaf_hash = sha256(leaf_hash) WHERE leaf_index = 0",
+    "an_entry_commits_to_its_events_fields": "UPDATE event_bytes SET field_hashes = set_byte(field_hashes, 5, 255 - get_byte(field_hashes, 5))"
+    " WHERE event = (SELECT min(id) FROM event)",
+    "the_newest_checkpoint_is_over_the_leaves": "UPDATE leaf SET leaf_hash = sha256(leaf_hash) WHERE leaf_index = 0",
+    "a_note_says_what_its_row_says": "UPDATE checkpoint SET root_hash = sha256(root_hash)",
+    "a_window_is_amended_and_never_reopened": "UPDATE sealed_window SET version = 3 WHERE version = 2",
+    "a_windows_entry_says_what_its_row_says": "UPDATE sealed_window SET root = sha256(root)",
+    "what_was_sealed_is_there": "DELETE FROM reading_store WHERE time < (SELECT min(start_time) FROM sealed_window) + INTERVAL '1 hour'",
+    "what_is_not_sealed_waits": "DELETE FROM mark WHERE consumer = 'sealing'",
+    "service_roles_are_nobodys_owner": "ALTER VIEW reading OWNER TO suyuan_api",
+    "the_record_is_append_only": "GRANT UPDATE (entry) ON leaf TO suyuan_sequencer",
+    "only_ingest_and_jobs_reach_the_store": "GRANT SELECT ON reading_store TO suyuan_api",
+    "the_public_sees_no_table": "GRANT SELECT ON organisation TO suyuan_public",
+    "row_level_security_stands": "ALTER TABLE event DISABLE ROW LEVEL SECURITY",
+}  # fmt: skip
+
+
+def test_there_is_a_breach_for_each_invariant() -> None:
+    assert sorted(BREACHES) == sorted(map(str, INVARIANTS))
+
+
+@pytest.mark.parametrize("name", BREACHES)
+def test_a_breach_is_found(played: Instance, name: str) -> None:
+    with psycopg.connect(played.database.owner) as conn:
+        for statement in BREACHES[name].split("; "):
+            assert conn.execute(statement.encode()).rowcount != 0, "the breach changed nothing"
+        assert conn.execute(INVARIANTS[name].encode()).fetchall() != []
+        conn.rollback()
+
+
+# --- the examples of the wire, as far as a database is needed ---------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the marker of an example promises of its message."""
+
+    refused: bool
+    reasons: frozenset[str]
+
+
+def told(fence: Fence) -> Told:
+    reasons = fence.after("refused:") or fence.after("partly:") or ""
+    return Told(fence.after("refused:") is not None, frozenset(filter(None, reasons.split(","))))
+
+
+def test_the_examples_of_the_wire_end_where_it_says(database: Database, tmp_path: Path) -> None:
+    instance = Instance(database, tmp_path)
+    (registry,) = (fence for fence in WIRE if fence.words[:1] == ("registry",))
+    instance.register(json.loads(registry.text))
+    worker = instance.worker()
+    for fence in (fence for fence in WIRE if fence.words[:1] in (("readings",), ("events",))):
+        topic = fence.after("topic=") or f"suyuan/v1/carrier-1/truck-1/{fence.words[0]}"
+        before = instance.one("SELECT coalesce(max(id), 0) FROM quarantine")
+        with instance.as_role("ingest") as conn:
+            outcome = pipeline.run(conn, worker, [Message(topic.encode(), fence.text.encode(), redelivered=False)], EXAMPLES_AT)
+        reasons = {reason for (reason,) in instance.rows("SELECT reason FROM quarantine WHERE id > %s", before)}
+        assert reasons == told(fence).reasons, fence.name
+        numbered = '"seq"' in fence.text and "no-sequence" not in fence.flags
+        readable = not reasons & {"not_a_number", "truncated", "malformed_json", "malformed_senml", "empty_pack"}
+        known = not reasons & {"unknown_device", "foreign_topic"}
+        assert bool(outcome.receipts) == (numbered and readable and known), f"{fence.name}: a receipt"
+    assert adds_up(account(database.owner))
+
+
+def test_another_value_is_a_conflict_and_a_number_we_refused_is_held(database: Database, tmp_path: Path) -> None:
+    instance = Instance(database, tmp_path)
+    (registry,) = (fence for fence in WIRE if fence.words[:1] == ("registry",))
+    instance.register(json.loads(registry.text))
+
+    def send(value: float, seq: int) -> Any:
+        payload = pack([value], seq=seq, channel="return_air")
+        with instance.as_role("ingest") as conn:
+            message = Message(b"suyuan/v1/carrier-1/truck-1/readings", payload, redelivered=False)
+            ((_device, receipt),) = pipeline.run(conn, instance.worker(), [message], NOW).receipts
+        return receipt
+
+    send(2.4, seq=1)
+    assert send(9.9, seq=2).through == 2
+    ((reason, detail),) = instance.rows("SELECT reason, detail FROM quarantine")
+    assert reason == "conflict" and "2.4 is stored" in detail and "9.9 came" in detail
+    assert instance.rows("SELECT value FROM reading_store") == [(2.4,)]
+
+
+# --- the README ------------------------------------------------------------------------------------------------------
+
+
+def test_the_lines_that_register_an_installation_work(database: Database, tmp_path: Path) -> None:
+    (lines,) = (fence for fence in fences(REPOSITORY / "README.md") if fence.language == "python")
+    (registry,) = (fence for fence in WIRE if fence.words[:1] == ("registry",))
+    document = tmp_path / "registry.json"
+    document.write_text(registry.text, encoding="utf-8")
+    arguments = [database.service("ingest"), str(document), "xj-coop", "a token"]
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", lines.text, *arguments], cwd=REPOSITORY, check=True)
+    with psycopg.connect(database.owner) as conn:
+        for table, number in (("organisation", 2), ("place", 2), ("device", 1), ("series", 4), ("limit_version", 1), ("api_token", 1)):
+            assert conn.execute(f"SELECT count(*) FROM {table}".encode()).fetchone() == (number,), table
