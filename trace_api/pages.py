@@ -324,6 +324,17 @@ class _LegView:
 
 
 @dataclass(frozen=True, slots=True)
+class _DayOfHours:
+    name: str
+    hours: tuple[chart.Hour, ...]
+
+
+def _days_of_hours(hours: Iterable[chart.Hour], words: Words, zone: str) -> Iterator[_DayOfHours]:
+    for name, group in groupby(hours, key=lambda hour: words.day(hour.start, zone)):
+        yield _DayOfHours(name, tuple(group))
+
+
+@dataclass(frozen=True, slots=True)
 class _Temperature:
     """Everything of the temperature section. `drawings`: empty where nothing was measured."""
 
@@ -332,7 +343,7 @@ class _Temperature:
     legs: tuple[_LegView, ...]
     limits: tuple[str, ...]
     positions: tuple[str, ...]
-    hours: tuple[chart.Hour, ...]
+    hours: tuple[_DayOfHours, ...]
     devices: tuple[str, ...]
     has_gaps: bool
     has_beyond: bool
@@ -348,7 +359,7 @@ class _Temperature:
             legs=tuple(_leg(number, leg, words, zone) for number, leg in enumerate(legs, 1)),
             limits=tuple(_limits(legs, words)),
             positions=shown,
-            hours=chart.hours(legs),
+            hours=tuple(_days_of_hours(chart.hours(legs), words, zone)),
             devices=tuple(dict.fromkeys(_devices(legs, words))),
             has_gaps=any(chart.unmeasured(leg) for leg in legs),
             has_beyond=any(leg.beyond_min[1] > 0 for leg in legs),

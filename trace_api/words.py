@@ -52,6 +52,8 @@ ZH = {
     "no_verdict": "尚无结论：这一批货的温度还没有判定。",
     "verdict_rule": "依据",
     "verdict_rule_unverified": "限值来自约定，尚未与标准原文核对。",
+    "verdict_of_lot": "这一批货分在 {count} 处。以下结论、经过和温度说的是其中记录最差的一份。",
+    "verdict_of_lot_link": "看各份",
     "verdict_scope": "结论只说温度记录与约定是否相符，不是对质量的检验。",
     # Origins
     "origins_title": "来自哪里",
@@ -134,8 +136,9 @@ ZH = {
     "data_hour": "时段",
     "data_leg": "段",
     "data_none": "未测量",
+    "data_dash": "“—”表示未测量。",
     "data_devices": "测量仪器",
-    "data_device": "{position}：{model}，误差 ±{accuracy} °C，每 {interval} 一次",
+    "data_device": "{position}：{model}，误差 ±{accuracy} °C，每 {interval}测一次",
     # Papers
     "certificate_title": "承诺达标合格证",
     "certificate_by": "由{name}于 {when} 开具",
@@ -288,6 +291,11 @@ EN = {
     "no_verdict": "No judgement yet: the temperatures of these goods have not been judged.",
     "verdict_rule": "Rule",
     "verdict_rule_unverified": "The limit is an agreed one and has not yet been checked against the text of a standard.",
+    "verdict_of_lot": (
+        "This lot is in {count} parts. The judgement, journey and temperatures told here are those of the part "
+        "with the worst record."
+    ),
+    "verdict_of_lot_link": "See all parts",
     "verdict_scope": "This says only whether the temperature record keeps to what was agreed. It is no test of quality.",
     "origins_title": "Where from",
     "origins_one": "From one place.",
@@ -368,6 +376,7 @@ EN = {
     "data_hour": "Hour",
     "data_leg": "Part",
     "data_none": "not measured",
+    "data_dash": "A dash means not measured.",
     "data_devices": "Instruments",
     "data_device": "{position}: {model}, accurate to ±{accuracy} °C, every {interval}",
     "certificate_title": "Producer's conformity declaration (承诺达标合格证)",
@@ -567,6 +576,10 @@ class Words:
             return self("unknown")
         text = f"{value:.1f}".replace("-0.0", "0.0").replace("-", "\u2212")
         return f"{text}{_NO_BREAK}°C"
+
+    def span(self, low: float, high: float) -> str:
+        """Lowest to highest for a table's cell, without the unit."""
+        return f"{low:.1f} \u2013 {high:.1f}".replace("-0.0", "0.0").replace("-", "\u2212")
 
     def percent(self, share: float) -> str:
         return f"{share * 100:.0f}{'' if self.language == 'zh' else _NO_BREAK}%"

@@ -32,12 +32,18 @@ START = datetime(2026, 6, 18, tzinfo=UTC)
 HOURS = 36
 EXAMPLES_AT = datetime(2026, 6, 19, 2, 0, 5, tzinfo=UTC)
 
-INVARIANTS = {fence.after("invariant:"): fence.text for fence in fences(DOCS / "invariants.md") if fence.language == "sql"}
+INVARIANTS = {
+    fence.after("invariant:"): fence.text
+    for fence in fences(DOCS / "invariants.md")
+    if fence.language == "sql"
+}
 WIRE = fences(DOCS / "wire.md")
 
 
 @pytest.fixture(scope="module", params=EDITIONS)
-def played(request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+def played(
+    request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Instance]:
     """An instance that a world has passed through. The tests change nothing in it that they do not take back."""
     with servers.template(request.param).clone() as database:
         instance = Instance(database, tmp_path_factory.mktemp("played"))
@@ -63,7 +69,9 @@ def play(instance: Instance) -> None:
         if number % 4 == 3:
             instance.settle(now)
             instance.take(held_back, now, worker)  # late: hours that were sealed are amended
-            held_back = [Message(message.topic, message.payload, redelivered=True) for message in messages[:9]]
+            held_back = [
+                Message(message.topic, message.payload, redelivered=True) for message in messages[:9]
+            ]
     instance.take(held_back, now, worker)
     instance.settle(now + timedelta(minutes=5))
     instance.take([contradiction(instance, now)], now, worker)
@@ -78,7 +86,15 @@ def contradiction(instance: Instance, now: datetime) -> Message:
         " WHERE series.unit = 'Cel' ORDER BY store.time DESC LIMIT 1"
     )
     ((organisation, device, channel, time),) = rows
-    payload = pack([-99.0, 3.0], seq=1, boot=9, channel=channel, start_s=time.timestamp(), step_s=0.5, sent_s=now.timestamp())
+    payload = pack(
+        [-99.0, 3.0],
+        seq=1,
+        boot=9,
+        channel=channel,
+        start_s=time.timestamp(),
+        step_s=0.5,
+        sent_s=now.timestamp(),
+    )
     return Message(f"suyuan/v1/{organisation}/{device}/readings".encode(), payload, redelivered=False)
 
 
@@ -89,7 +105,17 @@ def test_it_holds(played: Instance, name: str) -> None:
 
 def test_the_world_had_everything_that_the_invariants_are_about(played: Instance) -> None:
     """An invariant over an empty table shows nothing."""
-    tables = ("reading_store", "observation", "quarantine", "mark", "reading_1h", "event", "placement", "presence", "excursion")
+    tables = (
+        "reading_store",
+        "observation",
+        "quarantine",
+        "mark",
+        "reading_1h",
+        "event",
+        "placement",
+        "presence",
+        "excursion",
+    )
     tables = (*tables, "sealed_window", "leaf", "checkpoint", "stream_head", "open_window")
     assert [table for table in tables if played.one(f"SELECT count(*) FROM {table}") == 0] == ["open_window"]
     counted = account(played.database.owner)
@@ -189,17 +215,29 @@ def test_the_examples_of_the_wire_end_where_it_says(database: Database, tmp_path
         topic = fence.after("topic=") or f"suyuan/v1/carrier-1/truck-1/{fence.words[0]}"
         before = instance.one("SELECT coalesce(max(id), 0) FROM quarantine")
         with instance.as_role("ingest") as conn:
-            outcome = pipeline.run(conn, worker, [Message(topic.encode(), fence.text.encode(), redelivered=False)], EXAMPLES_AT)
-        reasons = {reason for (reason,) in instance.rows("SELECT reason FROM quarantine WHERE id > %s", before)}
+            outcome = pipeline.run(
+                conn, worker, [Message(topic.encode(), fence.text.encode(), redelivered=False)], EXAMPLES_AT
+            )
+        reasons = {
+            reason for (reason,) in instance.rows("SELECT reason FROM quarantine WHERE id > %s", before)
+        }
         assert reasons == told(fence).reasons, fence.name
         numbered = '"seq"' in fence.text and "no-sequence" not in fence.flags
-        readable = not reasons & {"not_a_number", "truncated", "malformed_json", "malformed_senml", "empty_pack"}
+        readable = not reasons & {
+            "not_a_number",
+            "truncated",
+            "malformed_json",
+            "malformed_senml",
+            "empty_pack",
+        }
         known = not reasons & {"unknown_device", "foreign_topic"}
         assert bool(outcome.receipts) == (numbered and readable and known), f"{fence.name}: a receipt"
     assert adds_up(account(database.owner))
 
 
-def test_another_value_is_a_conflict_and_a_number_we_refused_is_held(database: Database, tmp_path: Path) -> None:
+def test_another_value_is_a_conflict_and_a_number_we_refused_is_held(
+    database: Database, tmp_path: Path
+) -> None:
     instance = Instance(database, tmp_path)
     (registry,) = (fence for fence in WIRE if fence.words[:1] == ("registry",))
     instance.register(json.loads(registry.text))
@@ -230,5 +268,12 @@ def test_the_lines_that_register_an_installation_work(database: Database, tmp_pa
     for _ in range(2):
         subprocess.run([sys.executable, "-c", lines.text, *arguments], cwd=REPOSITORY, check=True)
     with psycopg.connect(database.owner) as conn:
-        for table, number in (("organisation", 2), ("place", 2), ("device", 1), ("series", 4), ("limit_version", 1), ("api_token", 1)):
+        for table, number in (
+            ("organisation", 2),
+            ("place", 2),
+            ("device", 1),
+            ("series", 4),
+            ("limit_version", 1),
+            ("api_token", 1),
+        ):
             assert conn.execute(f"SELECT count(*) FROM {table}".encode()).fetchone() == (number,), table

@@ -243,6 +243,8 @@ def test_a_lot_shows_its_portions_and_a_box_its_own() -> None:
     assert 'href="/01/09521234000204/10/DK260618A/21/0121?lang=zh"' in lot
     assert 'href="/01/09521234000204/10/DK260618A?lang=zh"' in box
     assert 'class="portions"' not in box
+    assert "记录最差的一份" in lot
+    assert "记录最差的一份" not in box
 
 
 def test_what_is_not_recorded_is_said() -> None:

@@ -151,9 +151,8 @@ export function readSummary(item: Json | undefined): SeriesSummary {
 /** Whether `value` lies within the published extremes. */
 export function holds(summary: SeriesSummary, value: number): boolean {
   const milli = value * 1000;
-  if (!Number.isFinite(milli)) return summary.min === null && summary.max === null;
-  const above = summary.min === null || Math.floor(milli) >= summary.min;
-  return above && (summary.max === null || Math.ceil(milli) <= summary.max);
+  const above = summary.min === null || milli >= summary.min;
+  return above && (summary.max === null || milli <= summary.max);
 }
 
 function readMissing(item: Json): void {

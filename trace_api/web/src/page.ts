@@ -87,7 +87,7 @@ function markSteps(page: Document, times: ReadonlySet<number>): number {
     marked += 1;
     if (step.classList.contains("step-sealed")) continue;
     step.classList.add("step-sealed");
-    step.querySelector(".did")?.after(copy(page, "proof-step"));
+    step.querySelector(".note")?.before(copy(page, "proof-step"));
   }
   return marked;
 }
