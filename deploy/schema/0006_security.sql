@@ -96,16 +96,37 @@ CREATE FUNCTION published_field_names() RETURNS text[] LANGUAGE sql IMMUTABLE AS
                'suyuan:activity', 'suyuan:labelRange', 'suyuan:probePosition', 'suyuan:channel']
 $$;
 
+-- Which goods a bare quantity means depends on who holds them and under which document ("29 boxes destroyed" are those of the
+-- recall notice), so a replay without parties and documents puts goods where they never were. Their names stay behind; each
+-- is replaced by a keyed hash, which tells only that two events mean the same one. No role may read the key.
+CREATE TABLE withheld_key (the_one boolean PRIMARY KEY DEFAULT true CHECK (the_one), key bytea NOT NULL CHECK (length(key) = 32));
+INSERT INTO withheld_key (key) VALUES (sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())));
+
 CREATE VIEW published_event WITH (security_barrier) AS
   SELECT event.id, event.organisation, event.event_id, event.is_error, event.type, event.event_time, event.biz_step,
          leaf.position, leaf.record_time, leaf.leaf_index,
          (SELECT jsonb_object_agg(field.key, field.value)
-          FROM jsonb_each(convert_from(event_bytes.bytes, 'UTF8')::jsonb) AS field
-          WHERE field.key = ANY (published_field_names())) AS body
+          FROM jsonb_each(said.body) AS field
+          WHERE field.key = ANY (published_field_names()))
+         || jsonb_strip_nulls(jsonb_build_object(
+           'bizTransactionList',
+           (SELECT jsonb_agg(jsonb_build_object('bizTransaction',
+              'urn:suyuan:withheld:' || encode(sha256(secret.key || convert_to(item ->> 'bizTransaction', 'UTF8')), 'hex')))
+            FROM jsonb_path_query(said.body, '$.bizTransactionList[*]') AS item WHERE item ->> 'bizTransaction' IS NOT NULL),
+           'sourceList',
+           (SELECT jsonb_agg(jsonb_build_object('type', item -> 'type', 'source',
+              'urn:suyuan:withheld:' || encode(sha256(secret.key || convert_to(item ->> 'source', 'UTF8')), 'hex')))
+            FROM jsonb_path_query(said.body, '$.sourceList[*]') AS item WHERE item ->> 'source' IS NOT NULL),
+           'destinationList',
+           (SELECT jsonb_agg(jsonb_build_object('type', item -> 'type', 'destination',
+              'urn:suyuan:withheld:' || encode(sha256(secret.key || convert_to(item ->> 'destination', 'UTF8')), 'hex')))
+            FROM jsonb_path_query(said.body, '$.destinationList[*]') AS item WHERE item ->> 'destination' IS NOT NULL))) AS body
   FROM event
   JOIN organisation ON organisation.id = event.organisation AND organisation.publishes
   JOIN event_bytes ON event_bytes.event = event.id
-  JOIN leaf ON leaf.event = event.id;
+  JOIN leaf ON leaf.event = event.id
+  CROSS JOIN LATERAL (SELECT convert_from(event_bytes.bytes, 'UTF8')::jsonb AS body) AS said
+  CROSS JOIN withheld_key AS secret;
 CREATE VIEW published_mention WITH (security_barrier) AS
   SELECT mention.event, mention.identifier, mention.role
   FROM event_mention AS mention JOIN event ON event.id = mention.event
@@ -113,12 +134,13 @@ CREATE VIEW published_mention WITH (security_barrier) AS
   WHERE mention.role NOT IN ('source', 'destination', 'biz_transaction');
 
 -- Fields of one event for its proof: the published ones with their salts, the others as hashes.
-CREATE FUNCTION published_fields(wanted bigint) RETURNS TABLE (ordinal integer, name text, salt bytea, value jsonb, hash bytea)
+CREATE FUNCTION published_fields(wanted bigint) RETURNS TABLE (ordinal integer, name text, salt bytea, value json, hash bytea)
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
   SELECT field.ordinal::integer,
          CASE WHEN shown THEN field.name END,
          CASE WHEN shown THEN substring(event_bytes.salts FROM 16 * (field.ordinal::integer - 1) + 1 FOR 16) END,
-         CASE WHEN shown THEN convert_from(event_bytes.bytes, 'UTF8')::jsonb -> field.name END,
+         -- json, not jsonb: that would write a number out that was recorded with an exponent, and the leaf would not hash.
+         CASE WHEN shown THEN convert_from(event_bytes.bytes, 'UTF8')::json -> field.name END,
          substring(event_bytes.field_hashes FROM 32 * (field.ordinal::integer - 1) + 1 FOR 32)
   FROM event
   JOIN organisation ON organisation.id = event.organisation AND organisation.publishes

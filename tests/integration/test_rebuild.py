@@ -23,7 +23,19 @@ from ingest.pipeline import Away, Line, Message
 from simulators.world import World
 from tests.acceptance.instance import Instance, handed_over, in_batches
 from tests.integration.lines import NOW, account, adds_up
-from tests.integration.said import REGISTRY, by_terminal, declared_wrong, made, placed, removed, room
+from tests.integration.said import (
+    LOT,
+    REGISTRY,
+    STORE,
+    at,
+    by_terminal,
+    declared_wrong,
+    made,
+    placed,
+    removed,
+    room,
+    said,
+)
 from tests.servers.databases import Database
 from tests.servers.session import Servers
 
@@ -129,13 +141,13 @@ def test_roll_ups_are_what_the_readings_say(instance: Instance) -> None:
     instance.settle(NOW, consumers=("rollup",))
     instance.take([room([0.5], 4.991, 2), room([9.0], 4.5001, 3)], NOW)  # between the others
     instance.settle(NOW, consumers=("rollup",))
-    said = (
+    recomputed = (
         "SELECT series_id, date_trunc('hour', time, 'UTC') AS hour, count(*)::int, sum(value), min(value), max(value), min(time), max(time)"
         " FROM reading_store GROUP BY series_id, hour ORDER BY series_id, hour"
     )
     kept = instance.rows(PROJECTED["reading_1h"])
-    assert [_without_total(row) for row in kept] == [_without_total(row) for row in instance.rows(said)]
-    assert [row[3] for row in kept] == pytest.approx([row[3] for row in instance.rows(said)])
+    assert [_without_total(row) for row in kept] == [_without_total(row) for row in instance.rows(recomputed)]
+    assert [row[3] for row in kept] == pytest.approx([row[3] for row in instance.rows(recomputed)])
     assert sum(row[2] for row in kept) == 152
     with instance.as_role("jobs") as conn:
         assert not rollups.step(conn, NOW), "no mark is left"
@@ -272,3 +284,19 @@ def test_two_excursions_that_were_one_are_merged_into_the_older(store: Instance)
     assert (older["id"], older["state"], older["span"]) == (apart[0]["id"], "closed", (270, 240, 30))
     assert (younger["id"], younger["state"], younger["into"]) == (apart[1]["id"], "merged", older["id"])
     assert older["minutes"] == 239
+
+
+def test_the_projection_knows_what_a_box_weighs(store: Instance) -> None:
+    """The lot's events do not say it; the registry does: 80 kg of 2 kg boxes are all 40 of them."""
+    gone = said(
+        "ObjectEvent",
+        5,
+        action="DELETE",
+        bizStep="destroying",
+        quantityList=[{"epcClass": LOT, "quantity": 80, "uom": "KGM"}],
+        **at(STORE),
+    )
+    store.take(by_terminal(gone), NOW)
+    store.settle(NOW, consumers=("projection",))
+    ((ended,),) = store.rows("SELECT upper(valid) FROM presence WHERE lot = %s", LOT)
+    assert ended == NOW - timedelta(hours=5)

@@ -6,6 +6,7 @@ the schema is asked for, as the catalogue lists them, so that one that is added 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -284,5 +285,11 @@ def test_relations_and_free_text_of_a_published_event_stay_behind(instance: Inst
         fields = conn.execute("SELECT name, salt, value FROM published_fields(%s)", [number]).fetchall()
     assert body is not None and mentions
     assert "secret" not in str((body, mentions, fields))
+    (document,), (party,) = body[0]["bizTransactionList"], body[0]["sourceList"]
+    assert re.fullmatch("urn:suyuan:withheld:[0-9a-f]{64}", document.pop("bizTransaction")) and document == {}
+    assert re.fullmatch("urn:suyuan:withheld:[0-9a-f]{64}", party.pop("source")) and party == {"type": "owning_party"}
+    for role in ROLES:
+        with instance.as_role(role) as conn:
+            assert _refused(conn, "SELECT key FROM withheld_key"), role
     withheld = [name for name, salt, value in fields if name is None and salt is None and value is None]
     assert len(withheld) == 3, "each is there as a hash, without its salt"

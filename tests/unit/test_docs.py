@@ -20,7 +20,7 @@ import click
 import psycopg
 import pytest
 from fastapi import FastAPI
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from psycopg.types.multirange import Int8Multirange
 from psycopg.types.range import Int8Range
 from psycopg_pool import ConnectionPool
@@ -488,6 +488,17 @@ def _names(node: ast.stmt) -> Iterable[str]:
         case ast.AnnAssign(target=ast.Name(id=name)):
             return (name,)
     return ()
+
+
+def test_the_tables_are_those_of_the_schema() -> None:
+    said = set(re.findall(r"\w+", (DOCS / "invariants.md").read_text(encoding="utf-8")))
+    schema_files = sorted((REPOSITORY / "deploy/schema").glob("*.sql"))
+    tables = {
+        name
+        for path in schema_files
+        for name in re.findall(r"^CREATE TABLE (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert tables and tables - said == set()
 
 
 DECISIONS = sorted((DOCS / "decisions").glob("*.md"))

@@ -1,7 +1,7 @@
 // The RFC 6962 tree, from the sceptic's side: leaves or a proof in, a root out.
 //
-// SHA-256 is the library's, not WebCrypto's: a proof is many digests of 65 bytes, and an asynchronous call for each costs
-// more than the digest. Only signatures go to the browser's own implementation.
+// SHA-256 is the library's, not WebCrypto's, which is not there over plain http and is asynchronous: for the 65 bytes of a
+// node the two are equally fast (6 to 8 microseconds in Chromium), and so there is one path, the same on every phone.
 
 import { sha256 as digest } from "@noble/hashes/sha2.js";
 

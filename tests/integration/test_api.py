@@ -1,0 +1,408 @@
+"""The API over HTTP, as somebody who holds a code, or nothing: answers, files of the logs, and refusals with a sentence.
+
+A real server in front of a real database, connected as `suyuan_api` and `suyuan_public`.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from ledger.epcis.identifiers import box_uri
+from ledger.evidence import verify_evidence
+from ledger.translog.checkpoint import open_checkpoint
+from ledger.translog.note import parse_vkey
+from tests.acceptance.instance import Instance, token
+from tests.acceptance.serving import served
+from tests.integration.lines import NOW, harvest
+from tests.integration.said import (
+    FRUIT,
+    GTIN,
+    LOT,
+    PALLET,
+    REGISTRY,
+    TRUCK,
+    by_carrier,
+    by_terminal,
+    loaded,
+    made,
+    on_truck,
+    packed,
+    placed,
+    room,
+    truck,
+)
+from tests.servers.databases import Database
+
+BOX = box_uri(GTIN, "DK1", "0007")
+LATER = NOW + timedelta(minutes=5)
+UNKNOWN = "01/09521234000204/10/NEVER"
+WRONG = "01/09521234000203/10/DK1"  # the check digit is 4
+
+
+@pytest.fixture
+def instance(database: Database, tmp_path: Path) -> Instance:
+    """40 boxes in the store; 20 of them on a pallet, on a truck whose cooling failed for two hours."""
+    instance = Instance(database, tmp_path)
+    instance.register(REGISTRY)
+    instance.take(
+        [
+            *by_carrier(on_truck(9)),
+            *by_terminal(harvest("urn:uuid:picked", NOW - timedelta(hours=12)), placed(11), made(10), packed(8), loaded(6)),
+            room([2.0 + minute % 7 / 10 for minute in range(60 * 10)], 10, 1),
+            truck([3.0] * 60 + [8.5] * 120 + [3.0] * 60, 6, 1),
+            truck([3.0] * 5 + [7.5] * 45 + [3.0] * 10, 2, 2),
+        ],
+        NOW,
+    )
+    instance.settle(LATER)
+    return instance
+
+
+@pytest.fixture
+def api(instance: Instance) -> Iterator[httpx.Client]:
+    with served(instance, LATER) as client:
+        yield client
+
+
+def code(uri: str) -> str:
+    return uri.removeprefix("https://id.gs1.org/") if uri.startswith("https://id.gs1.org/") else quote(uri, safe="")
+
+
+def get(api: httpx.Client, path: str, **params: Any) -> Any:
+    answer = api.get(path, params=params)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_the_journey_and_its_judgement(api: httpx.Client) -> None:
+    trace = get(api, f"/api/v1/lots/{code(BOX)}/trace")
+    assert [item["event"]["bizStep"] for item in trace["events"]] == [
+        "commissioning",  # picked
+        "installing",
+        "commissioning",  # mixed and sorted
+        "installing",
+        "packing",
+        "loading",
+    ] or [item["event"]["type"] for item in trace["events"]]
+    assert {(edge["from"], edge["to"], edge["kind"]) for edge in trace["edges"]} >= {
+        (FRUIT, LOT, "transformed"),
+        (LOT, PALLET, "packed"),
+        (PALLET, TRUCK, "loaded"),
+    }
+    (portion,) = trace["portions"]
+    assert (portion["lot"], portion["unit"], portion["quantity"], portion["stage"]) == (LOT, PALLET, 20, "loaded")
+    assert [held["id"] for held in portion["containers"]] == [PALLET, TRUCK]
+
+    exposure = get(api, f"/api/v1/lots/{code(BOX)}/exposure")
+    (exposed,) = exposure["portions"]
+    assert exposed["max_c"] == 8.5
+    assert exposed["minutes"] == exposed["minutes_measured"] + exposed["minutes_unobserved"]
+    assert [leg["holder"] for leg in exposed["legs"]][0] == "coop"
+
+    verdict = get(api, f"/api/v1/lots/{code(LOT)}/verdict")
+    assert verdict["worst"]["verdict"] == "breach"
+    states = {portion["unit"]: portion["verdict"] for portion in verdict["portions"]}
+    assert states == {None: "compliant", PALLET: "breach"}, "what stayed in the store bears no blame"
+    assert get(api, f"/api/v1/lots/{code(PALLET)}/verdict")["worst"]["verdict"] == "breach"
+    for sentence in (verdict["worst"]["headline"], verdict["worst"]["detail"]):
+        assert sentence["zh"] and sentence["en"]
+
+
+def test_excursions_are_told_newest_first_and_page_by_page(api: httpx.Client) -> None:
+    whole = get(api, "/api/v1/excursions")["excursions"]
+    assert [(each["state"], each["channel"], each["extreme_c"]) for each in whole] == [
+        ("closed", "return_air", 7.5),
+        ("closed", "return_air", 8.5),
+    ]
+    assert [each["minutes_at_least"] for each in whole] == [44, 119]
+    pages, after = [], None
+    while True:
+        page = get(api, "/api/v1/excursions", limit=1, **({} if after is None else {"after": after}))
+        pages += page["excursions"]
+        after = page["next"]
+        if after is None:
+            break
+    assert pages == whole
+    by_then = (NOW - timedelta(hours=3)).isoformat()
+    assert get(api, "/api/v1/excursions", until=by_then)["excursions"] == whole[1:]
+    assert get(api, "/api/v1/excursions", state="open")["excursions"] == []
+
+
+@pytest.mark.parametrize("uri", [BOX, LOT, PALLET])
+def test_the_proof_verifies_with_the_key_that_the_log_publishes_and_not_with_a_byte_changed(
+    api: httpx.Client, uri: str
+) -> None:
+    file = api.get(f"/api/v1/lots/{code(uri)}/proof").content
+    trusted = {}
+    for organisation in ("coop", "carrier"):
+        vkey = api.get(f"/log/{organisation}/vkey").text.strip()
+        trusted[parse_vkey(vkey).name] = vkey
+    report = verify_evidence(file, trusted)
+    assert report.verified, report.failures
+    kinds = [item["kind"] for item in json.loads(file)["items"]]
+    assert kinds.count("event") >= 5 and kinds.count("window") >= 2
+    shown = {field["name"] for item in json.loads(file)["items"] for field in item.get("fields", ()) if "name" in field}
+    assert "bizStep" in shown and not shown & {"sourceList", "destinationList", "bizTransactionList"}
+    for mark in (b'"entry":"', b'"salt":"', b'"proof":["', b'"path":["'):
+        at = file.index(mark) + len(mark) + 5
+        flipped = file[:at] + (b"A" if file[at : at + 1] != b"A" else b"B") + file[at + 1 :]
+        assert not verify_evidence(flipped, trusted).verified, mark
+
+
+def test_every_endpoint_is_in_openapi_and_answers(api: httpx.Client) -> None:
+    document = get(api, "/openapi.json")
+    examples = {
+        "code": code(BOX),
+        "gtin": GTIN,
+        "lot": "DK1",
+        "serial": "0007",
+        "log": "coop",
+        "path": "checkpoint",
+        "name": json.loads((Path("trace_api/web/dist/manifest.json")).read_text())["style"],
+    }
+    wanted = {"/api/v1/excursions", "/epcis/capture", "/epcis/capture/{job}", "/01/{gtin}/10/{lot}", "/log/{log}/{path}"}
+    wanted |= {f"/api/v1/lots/{{code}}/{what}" for what in ("trace", "exposure", "verdict", "proof")}
+    assert wanted <= set(document["paths"])
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            assert operation["summary"], path
+            if method == "get" and "{job}" not in path:
+                filled = path.format(**examples)
+                assert api.get(filled).status_code == 200, filled
+
+
+# --- files of the logs ----------------------------------------------------------------------------------------
+
+
+def test_a_logs_checkpoint_changes_and_its_tiles_never_do(api: httpx.Client, instance: Instance) -> None:
+    checkpoint = api.get("/log/coop/checkpoint")
+    assert checkpoint.headers["Content-Type"].startswith("text/plain")
+    assert checkpoint.headers["Cache-Control"] == "no-cache"
+    key = parse_vkey(api.get("/log/coop/vkey").text.strip())
+    head = open_checkpoint(checkpoint.text, [key], origin=key.name).checkpoint
+    assert head.size == instance.one("SELECT count(*) FROM leaf WHERE organisation = 'coop'") < 256
+    for path, size in ((f"tile/0/000.p/{head.size}", 32 * head.size), (f"tile/entries/000.p/{head.size}", None)):
+        tile = api.get(f"/log/coop/{path}")
+        assert tile.status_code == 200
+        assert "immutable" in tile.headers["Cache-Control"]
+        assert size is None or len(tile.content) == size
+    assert api.get("/log/coop/tile/0/001").status_code == 404
+
+
+TRAVERSALS = (
+    "/log/coop/../../keys/coop.key",
+    "/log/coop/..%2f..%2fkeys/coop.key",
+    "/log/coop/%2e%2e/%2e%2e/keys/coop.key",
+    "/log/../keys/coop.key",
+    "/log/..%2fkeys/coop.key",
+    "/log/%2e%2e/keys/coop.key",
+    "/log/coop//../../keys/coop.key",
+    "/log/coop/..",
+    "/log/./coop/checkpoint",
+    "/log/coop/tile/../../../keys/coop.key",
+    "/log//etc/passwd",
+    "/log/coop//etc/passwd",
+    "/log/coop/%00",
+    "/log/coop/checkpoint%00.txt",
+    "/web/..%2f..%2fapp.py",
+    "/web/../../app.py",
+)
+
+
+@pytest.mark.editions("plain")
+def test_no_path_leads_out_of_a_log(api: httpx.Client, instance: Instance, tmp_path: Path) -> None:
+    secret = (instance.folder / "keys" / "coop.key").read_bytes()
+    (instance.folder / "log" / "link").symlink_to(instance.folder / "keys")
+    for path in (*TRAVERSALS, "/log/link/coop.key"):
+        status, kind, body = raw(api, path)
+        assert status == 404, f"{path}: {status}"
+        assert kind == "application/problem+json", path
+        assert secret not in body and b"root:" not in body
+
+
+def raw(api: httpx.Client, path: str) -> tuple[int, str | None, bytes]:
+    """The path as it stands: a client would tidy it first."""
+    conn = http.client.HTTPConnection(api.base_url.host, api.base_url.port, timeout=20)
+    try:
+        conn.putrequest("GET", path, skip_host=False)
+        conn.endheaders()
+        answer = conn.getresponse()
+        return answer.status, answer.headers["Content-Type"], answer.read()
+    finally:
+        conn.close()
+
+
+# --- Digital Link -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.editions("plain")
+def test_a_code_leads_to_a_page_to_json_and_to_a_linkset_whose_links_answer(api: httpx.Client) -> None:
+    path = f"/{code(BOX)}"
+    page = api.get(path, headers={"Accept": "text/html,application/xhtml+xml"})
+    assert page.status_code == 200 and page.headers["Content-Type"].startswith("text/html")
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    moved = api.get(path, headers={"Accept": "application/json"})
+    assert moved.status_code == 303
+    assert api.get(moved.headers["Location"]).json()["worst"]["verdict"] == "breach"
+    asked = api.get(path, headers={"Accept": "application/linkset+json"})
+    assert asked.json() == api.get(path, params={"linkType": "linkset"}).json()
+    assert asked.headers["Content-Type"] == "application/linkset+json"
+    (links,) = asked.json()["linkset"]
+    assert links.pop("anchor") == f"{api.base_url}{path}".replace("//01", "/01")
+    for kind, targets in links.items():
+        for link in targets:
+            answer = api.get(link["href"])
+            assert answer.status_code == 200, kind
+            assert answer.headers["Content-Type"].startswith(link["type"]), kind
+
+
+@pytest.mark.editions("plain")
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        (UNKNOWN, 404, {"zh": "NEVER", "en": "NEVER"}),
+        (f"{code(LOT)}/21/9999", 404, {"zh": "9999", "en": "9999"}),
+        (WRONG, 400, {"zh": "核对", "en": "check digit"}),
+    ],
+)
+def test_a_page_says_what_is_wrong_with_a_code(api: httpx.Client, path: str, status: int, words: dict[str, str]) -> None:
+    for language, word in words.items():
+        page = api.get(f"/{path}", params={"lang": language}, headers={"Accept": "text/html"})
+        assert page.status_code == status
+        assert page.headers["Content-Type"].startswith("text/html")
+        assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+        assert word in page.text, language
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------
+
+
+def is_a_problem(answer: httpx.Response, status: int) -> str:
+    """Returns the sentence. RFC 9457, and it says what to do."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    body = answer.json()
+    assert body.keys() >= {"type", "title", "status", "detail", "instance"}
+    assert body["status"] == status
+    assert " " in body["detail"] and len(body["detail"]) > 25, body["detail"]
+    assert "Traceback" not in answer.text and "psycopg" not in answer.text
+    return str(body["detail"])
+
+
+@pytest.mark.editions("plain")
+def test_what_is_not_there_and_what_is_no_code(api: httpx.Client) -> None:
+    for what in ("trace", "exposure", "verdict", "proof"):
+        is_a_problem(api.get(f"/api/v1/lots/{UNKNOWN}/{what}"), 404)
+        assert "check digit" in is_a_problem(api.get(f"/api/v1/lots/{WRONG}/{what}"), 400)
+        is_a_problem(api.get(f"/api/v1/lots/{quote('urn:epc:id:sgtin:9521234.0', safe='')}/{what}"), 400)
+        is_a_problem(api.get(f"/api/v1/lots/{quote('01/' + chr(0), safe='/')}/{what}"), 400)
+    is_a_problem(api.get("/api/v1/nothing"), 404)
+    is_a_problem(api.get("/log/nobody/checkpoint"), 404)
+    is_a_problem(api.get("/web/nothing.js"), 404)
+    is_a_problem(api.delete("/api/v1/excursions"), 405)
+    for query in ("limit=0", "limit=many", "state=happy", "until=yesterday", "after=x", "after=99999999999999999999"):
+        is_a_problem(api.get(f"/api/v1/excursions?{query}"), 422)
+    is_a_problem(api.get(f"/api/v1/lots/{code(LOT)}/trace?depth=0"), 422)
+
+
+def bearer(organisation: str = "coop") -> dict[str, str]:
+    return {"Authorization": f"Bearer {token(organisation)}"}
+
+
+@pytest.mark.editions("plain")
+def test_a_capture_without_a_right_to_it(api: httpx.Client, instance: Instance) -> None:
+    body = json.dumps(harvest("urn:uuid:uninvited")).encode()
+    headers: list[dict[str, str]] = [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic x"}, {"Authorization": "Bearer"}]
+    for each in headers:
+        is_a_problem(api.post("/epcis/capture", content=body, headers=each), 401)
+    answer = api.post("/epcis/capture", content=body, headers=bearer())
+    assert answer.status_code == 202
+    job = answer.headers["Location"]
+    is_a_problem(api.get(job), 401)
+    is_a_problem(api.get(job, headers=bearer("carrier")), 404)
+    assert api.get(job, headers=bearer()).json()["success"] is True
+    is_a_problem(api.get("/epcis/capture/00000000-0000-4000-8000-000000000000", headers=bearer()), 404)
+    assert instance.rows("SELECT organisation FROM event WHERE event_id = 'urn:uuid:uninvited'") == [("coop",)]
+
+
+def document(*events: Any) -> dict[str, Any]:
+    return {
+        "@context": "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld",
+        "type": "EPCISDocument",
+        "schemaVersion": "2.0",
+        "creationDate": NOW.isoformat(),
+        "epcisBody": {"eventList": list(events)},
+    }
+
+
+UNREADABLE = {
+    "nothing": b"",
+    "no JSON": b"{not json",
+    "a list": b"[]",
+    "a number": b"7",
+    "cut off": json.dumps(document()).encode()[:-9],
+    "not UTF-8": b'{"type":"\xff"}',
+    "a key twice": b'{"type":"ObjectEvent","type":"ObjectEvent"}',
+    "NaN": b'{"type":NaN}',
+    "too deep": b'{"a":' * 50_000,
+    "no events": json.dumps(document()).encode(),
+    "no event list": json.dumps(document() | {"epcisBody": {}}).encode(),
+    "a body that is none": json.dumps(document() | {"epcisBody": 5}).encode(),
+    "an event list that is none": json.dumps(document() | {"epcisBody": {"eventList": 5}}).encode(),
+}
+
+
+@pytest.mark.editions("plain")
+def test_a_capture_that_cannot_be_read_and_one_too_large(api: httpx.Client, instance: Instance) -> None:
+    for what, body in UNREADABLE.items():
+        assert is_a_problem(api.post("/epcis/capture", content=body, headers=bearer()), 400), what
+    large = b'{"type":"' + b" " * 2_000_000
+    is_a_problem(api.post("/epcis/capture", content=large, headers=bearer()), 413)
+    chunks = (b" " * 65_536 for _ in range(40))  # no length is told beforehand
+    is_a_problem(api.post("/epcis/capture", content=chunks, headers=bearer()), 413)
+    many = document(*(harvest(f"urn:uuid:{number}") for number in range(501)))
+    is_a_problem(api.post("/epcis/capture", json=many, headers=bearer()), 413)
+    is_a_problem(
+        api.post("/epcis/capture", json=document(harvest("urn:uuid:1")), headers=bearer() | {"GS1-Capture-Error-Behaviour": "x"}), 422
+    )
+    assert instance.one("SELECT count(*) FROM capture_job") == 0
+
+
+@pytest.mark.editions("plain")
+@pytest.mark.parametrize(
+    ("fault", "word"),
+    [
+        ({"eventTime": "1970-01-01T00:00:00Z"}, "2015"),
+        ({"eventTime": (datetime.now(NOW.tzinfo) + timedelta(days=40_000)).isoformat()}, "ahead"),
+        ({"eventTime": "yesterday"}, "eventTime"),
+        ({"epcList": ["https://id.gs1.org/00/095212340000000106"], "quantityList": []}, "check digit"),
+        ({"action": "PERHAPS"}, "action"),
+        ({"suyuan:note": "\ud800"}, "canonical form"),
+        ({"suyuan:note": "a\0b"}, ""),
+    ],
+)
+def test_one_event_that_cannot_be_taken_is_named_in_the_job(api: httpx.Client, fault: dict[str, Any], word: str) -> None:
+    body = json.dumps(document(harvest("urn:uuid:good"), harvest("urn:uuid:bad") | fault))
+    answer = api.post("/epcis/capture", content=body, headers=bearer() | {"GS1-Capture-Error-Behaviour": "proceed"})
+    assert answer.status_code == 202, answer.text
+    (error,) = answer.json()["errors"]
+    assert error["instance"] == "/epcisBody/eventList/1"
+    assert word in error["detail"] and len(error["detail"]) > 15
+
+
+@pytest.mark.editions("plain")
+def test_health_and_readiness(api: httpx.Client, instance: Instance) -> None:
+    assert get(api, "/healthz") == {"status": "ok"}
+    assert get(api, "/readyz") == {"status": "ready"}
+    instance.alter("REVOKE SELECT ON published_organisation FROM suyuan_public")
+    assert api.get("/readyz").status_code == 503
+    assert get(api, "/healthz") == {"status": "ok"}
