@@ -8,6 +8,7 @@ unacknowledged, by the caller. A database error that is neither is bisected down
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ from ingest.wire.senml import Pack
 from ingest.wire.topics import Address, parse_topic
 from ledger.epcis.events import Document
 from ledger.recording import EventConflict, RecordingError, record
+
+logger = logging.getLogger(__name__)
 
 UNKNOWN_DEVICE = 0
 
@@ -113,7 +116,8 @@ def is_transient(error: psycopg.Error) -> bool:
     state = error.sqlstate
     if state is None:
         return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-    return state[:2] in ("08", "40", "53", "55", "57", "58") or state.startswith("25P03")
+    # 25006: the server became a read-only replica; 25P03: it ended our session.
+    return state[:2] in ("08", "40", "53", "55", "57", "58") or state in ("25006", "25P03")
 
 
 def decode(index: int, message: Message, now: datetime) -> Decoded:
@@ -127,6 +131,10 @@ def decode(index: int, message: Message, now: datetime) -> Decoded:
         return Decoded(index, len(pack.records), address, pack=pack)
     except WireError as error:
         return Decoded(index, 1, address, error=error)
+    except Exception as error:
+        # A fault of ours in reading one message must not stop the others, nor lose this one: it can be replayed.
+        logger.exception("a decoder failed", extra={"topic": repr(message.topic)})
+        return Decoded(index, 1, address, error=WireError("decoder_fault", f"our decoder failed on it: {error!r}"))
 
 
 def admit(item: Decoded, line: Line, now: datetime) -> Admitted:
@@ -165,12 +173,7 @@ def _commit(
     try:
         with conn.transaction():
             return _write(conn, line, messages, decoded, admitted, now)
-    except (
-        psycopg.DataError,
-        psycopg.IntegrityError,
-        psycopg.ProgrammingError,
-        psycopg.InternalError,
-    ) as error:
+    except psycopg.Error as error:
         if is_transient(error):
             raise
         if len(messages) == 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,11 @@ class Configuration:
     public_url: str
     log_dir: Path
     organisation_key: OrganisationKey
+
+
+_LOG_FILE = re.compile(
+    r"[a-z0-9][a-z0-9-]*/(checkpoint|vkey|tile/(entries|[0-9]{1,2})/(x[0-9]{3}/)*[0-9]{3}(\.p/[0-9]{1,3})?)"
+)
 
 
 def create_app(databases: Databases, configuration: Configuration, now: Callable[[], datetime]) -> FastAPI:
@@ -64,14 +70,9 @@ def _serve_logs(app: FastAPI, log_dir: Path) -> None:
 
     @app.get("/log/{log}/{path:path}", tags=["Ledger"], summary="A log's checkpoint, tiles and entry bundles")
     def log_file(log: str, path: str) -> FileResponse:
-        root = (log_dir / log).resolve()
-        file = (root / path).resolve()
-        if (
-            root.parent != log_dir.resolve()
-            or root not in file.parents
-            or not file.is_file()
-            or path.startswith(".")
-        ):
+        # The whole form of a path is asked for: a name that a log has not is none, whatever lies there.
+        file = log_dir / log / path if _LOG_FILE.fullmatch(f"{log}/{path}") else None
+        if file is None or (log_dir / log).is_symlink() or not file.is_file():
             raise Problem(
                 404,
                 "No such file in this log",

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 from typing import Any
 
+import psycopg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+
+
+logger = logging.getLogger(__name__)
 
 
 class Problem(Exception):
@@ -23,6 +28,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(psycopg.OperationalError, _away)
+    app.add_exception_handler(Exception, _unexpected)
 
 
 def answer(status: int, title: str, detail: str, instance: str, **more: Any) -> JSONResponse:
@@ -44,9 +51,26 @@ def _problem(request: Request, error: Exception) -> JSONResponse:
 
 def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return answer(
-        error.status_code, HTTPStatus(error.status_code).phrase, str(error.detail), request.url.path
-    )
+    phrase = HTTPStatus(error.status_code).phrase
+    detail = _SENTENCES.get(error.status_code, str(error.detail))
+    return answer(error.status_code, phrase, detail, request.url.path)
+
+
+_SENTENCES = {
+    404: "Nothing is served at this address; /openapi.json lists what is.",
+    405: "This address is not asked in that way; /openapi.json lists how.",
+}
+
+
+def _away(request: Request, error: Exception) -> JSONResponse:
+    logger.warning("the database is away", extra={"path": request.url.path, "error": str(error)})
+    return answer(503, "Not now", "The record cannot be read at this moment. Try again in a minute.", request.url.path)
+
+
+def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    """The server logs it, with where it happened; the asker learns that it is no fault of theirs."""
+    detail = "Something of ours failed, and was written down. Try again; if it stays, tell the operator when it happened."
+    return answer(500, "A fault of ours", detail, request.url.path)
 
 
 def _validation(request: Request, error: Exception) -> JSONResponse:

@@ -177,3 +177,45 @@ def test_losing_one_message_inside_the_line_breaks_the_equation(
     )
     take(ingest, tmp_path, [message(pack([1.0])), message(pack([2.0], seq=2, start_s=NOW_S - 60))])
     assert not adds_up(account(ingest))
+
+
+POISON = """
+CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.event_id = 'urn:uuid:poison' THEN RAISE EXCEPTION 'index row too large' USING ERRCODE = '54000'; END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER poison BEFORE INSERT ON event FOR EACH ROW EXECUTE FUNCTION poison();
+"""
+
+
+def test_what_the_database_refuses_is_bisected_down_to_one_message(
+    database: Database, ingest: str, tmp_path: Path
+) -> None:
+    """An error that psycopg calls operational and that no retry mends: the batch must not wait for it for ever."""
+    with psycopg.connect(database.owner) as owner:
+        owner.execute(POISON)
+    poison = message(json.dumps(harvest("urn:uuid:poison")).encode(), kind="events")
+    good = [message(pack([1.0], seq=seq, start_s=NOW_S - 60 * seq)) for seq in range(1, 8)]
+    take(ingest, tmp_path, [*good[:3], poison, *good[3:]])
+    assert rows(ingest, "SELECT count(*) FROM reading_store") == [(7,)]
+    ((reason, detail),) = rows(ingest, "SELECT reason, detail FROM quarantine")
+    assert reason == "database_refused"
+    assert "54000" in detail, "with its SQLSTATE"
+    assert adds_up(account(ingest))
+
+
+def test_a_fault_of_a_decoder_quarantines_its_message_and_no_other(
+    ingest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = pipeline.senml.decode
+
+    def fails(payload: bytes, device: str, received_ms: int) -> object:
+        if b"7.25" in payload:
+            raise KeyError("a fault of ours")
+        return whole(payload, device, received_ms)
+
+    monkeypatch.setattr(pipeline.senml, "decode", fails)
+    take(ingest, tmp_path, [message(pack([7.25])), message(pack([2.0], seq=2))])
+    assert rows(ingest, "SELECT value FROM reading_store") == [(2.0,)]
+    assert rows(ingest, "SELECT reason FROM quarantine") == [("decoder_fault",)]
