@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import secrets
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ EPILOG = """
 First steps
   suyuan demo                    the whole line on this machine, nothing to set up
   suyuan migrate                 bring your own database to this release's schema
+  suyuan register FILE           organisations, places, products, devices
   suyuan ingest | jobs | sequencer | api     the four services, each a process
   suyuan verify FILE --key KEY   check an evidence file, offline
 
@@ -30,7 +32,11 @@ class InOrder(click.Group):
         return list(self.commands)
 
 
-@click.group(cls=InOrder, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=InOrder,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="suyuan")
 def main() -> None:
     """Suyuan (溯源): agricultural traceability and cold-chain evidence.
@@ -120,6 +126,37 @@ def migrate(database_url: str | None) -> None:
     for name in applied:
         click.echo(f"applied {name}")
     click.echo(f"{'migrated' if applied else 'already up to date'} ({found})")
+
+
+@main.command()
+@click.argument("document", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--token",
+    "tokens",
+    multiple=True,
+    metavar="ORGANISATION",
+    help="Make and print a token for HTTP capture. Repeat for more.",
+)
+def register(document: Path, tokens: tuple[str, ...]) -> None:
+    """Take organisations, places, products and devices from a JSON document (docs/wire.md), and the shipped limits.
+
+    As ingest's role (SUYUAN_DATABASE_URL). Repeatable: what is there gets the document's names, identities stay.
+    """
+    import psycopg
+
+    from ingest.registry import RegistryError, load, load_limit_versions, load_token, parse_registry
+
+    made = {organisation: secrets.token_urlsafe(24) for organisation in tokens}
+    try:
+        with psycopg.connect(Settings().database_url) as conn:
+            load(conn, parse_registry(document.read_bytes()))
+            load_limit_versions(conn)
+            for organisation, token in made.items():
+                load_token(conn, organisation, token)
+    except (RegistryError, psycopg.Error) as error:
+        raise click.ClickException(str(error)) from error
+    for organisation, token in made.items():
+        click.echo(f"{organisation} {token}")
 
 
 @main.command()

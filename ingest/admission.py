@@ -19,7 +19,6 @@ EARLIEST_MS = 1_420_070_400_000  # 2015-01-01T00:00:00Z: before it no device of 
 AHEAD_MS = 86_400_000  # a clock that was never corrected may be a day ahead, no more
 
 FLAG_SERVER_TIME = 1
-FLAG_BOOLEAN = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,8 @@ def find_device(registry: Registry, address: Address) -> Device:
     device = registry.device(address.device)
     if device is None:
         raise WireError(
-            "unknown_device", f"no device {address.device!r} is registered; register it, then replay"
+            "unknown_device",
+            f"no device {address.device!r} is registered; register it (suyuan register); the message is kept",
         )
     if device.organisation != address.organisation:
         raise WireError(
@@ -150,15 +150,22 @@ def _series(device: Device, record: Measured, clock: Clock) -> Series:
     if series is None:
         raise WireError(
             "unknown_channel",
-            f"device {device.external_id!r} has no channel {record.channel!r}; register it, then replay",
+            f"device {device.external_id!r} has no channel {record.channel!r}; register it (suyuan register); the message is kept",
         )
     if record.unit is not None and record.unit != series.unit:
         raise WireError(
             "wrong_unit", f"{record.channel} came in {record.unit!r}, registered is {series.unit!r}"
         )
+    if series.quantity == "boolean" and record.value not in (0.0, 1.0):
+        raise WireError(
+            "value_out_of_range", f"{record.channel} is {record.value}, want true or false, 1 or 0"
+        )
     _check_time("the measuring time", record.time_ms, clock.received_ms)
     if record.time_ms < clock.retained_from_ms:
-        raise WireError("beyond_retention", "older than raw readings are kept; bring it in by file")
+        raise WireError(
+            "beyond_retention",
+            "older than raw readings are kept from the field (SUYUAN_RETENTION_DAYS); the message is kept",
+        )
     return series
 
 

@@ -67,6 +67,7 @@ class Decoded:
     address: Address | None = None
     pack: Pack | None = None
     document: Document | None = None
+    identity: tuple[int, int] | None = None
     error: WireError | None = None
 
 
@@ -128,18 +129,23 @@ def decode(index: int, message: Message, now: datetime) -> Decoded:
             document = epcis.decode(message.payload)
             return Decoded(index, len(document.events), address, document=document)
         pack = senml.decode(message.payload, address.device, _ms(now))
-        return Decoded(index, len(pack.records), address, pack=pack)
+        identity = None if pack.boot is None or pack.seq is None else (pack.boot, pack.seq)
+        return Decoded(index, len(pack.records), address, pack=pack, identity=identity)
     except WireError as error:
-        return Decoded(index, 1, address, error=error)
+        numbered = address is not None and address.kind == "readings"
+        identity = senml.identity_of_unreadable(message.payload) if numbered else None
+        return Decoded(index, 1, address, identity=identity, error=error)
     except Exception as error:
         # A fault of ours in reading one message must not stop the others, nor lose this one: it can be replayed.
         logger.exception("a decoder failed", extra={"topic": repr(message.topic)})
-        return Decoded(index, 1, address, error=WireError("decoder_fault", f"our decoder failed on it: {error!r}"))
+        return Decoded(
+            index, 1, address, error=WireError("decoder_fault", f"our decoder failed on it: {error!r}")
+        )
 
 
 def admit(item: Decoded, line: Line, now: datetime) -> Admitted:
     device = None
-    boot, seq = (item.pack.boot, item.pack.seq) if item.pack else (None, None)
+    boot, seq = item.identity or (None, None)
     try:
         if item.address is None or item.error is not None:
             if item.address is not None:
@@ -188,7 +194,7 @@ def _commit(
 
 def _refuse_whole(item: Decoded, admitted: Admitted, error: psycopg.Error) -> Admitted:
     device = _device_of(admitted)
-    boot, seq = (item.pack.boot, item.pack.seq) if item.pack else (None, None)
+    boot, seq = item.identity or (None, None)
     detail = f"the database refused it ({error.sqlstate or 'no SQLSTATE'}): {str(error).splitlines()[0]}"
     return Admitted(
         refusals=(Refusal(item.index, device, boot, seq, item.records, "database_refused", detail),)
@@ -272,14 +278,14 @@ class _Batch:
         refused: dict[sequences.Key, set[int]] = defaultdict(set)
         for item, part in zip(self.decoded, admitted, strict=True):
             device = _device_of(part)
-            if item.pack is None or item.pack.boot is None or item.pack.seq is None or device is None:
+            if item.identity is None or device is None:
                 continue
             self.devices[device.id] = device
-            key = (device.id, item.pack.boot)
+            boot, seq = item.identity
             if part.readings or part.observations:
-                stored[key].add(item.pack.seq)
+                stored[device.id, boot].add(seq)
             if item.index in self.refused_messages:
-                refused[key].add(item.pack.seq)
+                refused[device.id, boot].add(seq)
         return stored, refused
 
 

@@ -18,6 +18,7 @@ from psycopg.types.range import TimestamptzRange
 
 from ingest import marks
 from ledger import recorded
+from ledger.epcis import vocabulary
 from ledger.genealogy import Placement, RecordedEvent, placements, presence
 
 BATCH = 500
@@ -205,7 +206,7 @@ def _mark_hand_overs(conn: psycopg.Connection, new: Sequence[RecordedEvent], now
     """At a hand-over the hour so far is sealed at once: neither side can change it afterwards."""
     touched: marks.Touched = {}
     for item in new:
-        if item.event.biz_step is None or item.event.biz_step.rpartition(":")[2] not in HAND_OVER_STEPS:
+        if item.event.biz_step is None or vocabulary.biz_step(item.event.biz_step) not in HAND_OVER_STEPS:
             continue
         for series, _parent in conn.execute(_PLACED_IN, [sorted(recorded.containers(item))]):
             _extend(touched, series, item.event.event_time, item.event.event_time)
@@ -225,7 +226,9 @@ def _products(conn: psycopg.Connection) -> list[tuple[str, str]]:
 
 def _net_content(conn: psycopg.Connection) -> dict[str, float]:
     """Kilograms by class URI, as the pages' own walk has them: both must find the same goods in the same places."""
-    rows = conn.execute("SELECT unnest(classes), net_content_kg FROM product WHERE net_content_kg IS NOT NULL")
+    rows = conn.execute(
+        "SELECT unnest(classes), net_content_kg FROM product WHERE net_content_kg IS NOT NULL"
+    )
     return {str(uri): float(kilograms) for uri, kilograms in rows}
 
 

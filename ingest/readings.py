@@ -118,9 +118,13 @@ def _follow_first(
 def _copy_straight(conn: psycopg.Connection, batch_id: int, rows: npt.NDArray[np.void]) -> bool:
     """True if all rows went in; False, and nothing written, if a key stands already."""
     try:
-        with conn.transaction(), conn.cursor() as cursor, cursor.copy(
-            "COPY reading_store (series_id, time, value, flags, batch_id) FROM STDIN (FORMAT binary)"
-        ) as copy:
+        with (
+            conn.transaction(),
+            conn.cursor() as cursor,
+            cursor.copy(
+                "COPY reading_store (series_id, time, value, flags, batch_id) FROM STDIN (FORMAT binary)"
+            ) as copy,
+        ):
             copy.write(_copy_bytes(rows, np.full(len(rows), batch_id)))
     except psycopg.errors.UniqueViolation:
         return False

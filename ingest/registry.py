@@ -261,12 +261,21 @@ def _load_device(conn: psycopg.Connection, entry: DeviceEntry) -> None:
     ).fetchone()
     assert row is not None
     for channel in _joined(entry.channels):
+        _check_unit(entry, channel)
         _execute(
             conn,
             f"channel {entry.id}/{channel.channel}",
             "INSERT INTO series (organisation, device_id, channel, quantity, unit) VALUES (%s, %s, %s, %s, %s)"
             " ON CONFLICT (device_id, channel) DO NOTHING",
             [entry.organisation, row[0], channel.channel, channel.quantity, channel.unit],
+        )
+
+
+def _check_unit(device: DeviceEntry, channel: ChannelEntry) -> None:
+    """Limits are in °C: a temperature registered in another unit would be judged as if it were."""
+    if channel.quantity == "temperature" and channel.unit != "Cel":
+        raise RegistryError(
+            f"channel {device.id}/{channel.channel}: temperature is registered in Cel, got {channel.unit!r}"
         )
 
 

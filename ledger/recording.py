@@ -131,6 +131,9 @@ def _write_mentions(conn: psycopg.Connection, event: int, organisation: str, sai
     parties |= {(canonical(item.source), "source") for item in said.source_list}
     parties |= {(canonical(item.destination), "destination") for item in said.destination_list}
     conn.execute(
-        "INSERT INTO event_party (event, organisation, part) SELECT %s, * FROM unnest(%s::text[], %s::text[])",
+        # A party we know appears under its organisation, another one under its identifier.
+        "INSERT INTO event_party (event, organisation, part)"
+        " SELECT %s, coalesce(organisation.id, said.party), said.part FROM unnest(%s::text[], %s::text[]) AS said (party, part)"
+        " LEFT JOIN organisation ON organisation.party = said.party",
         [event, [party for party, _ in sorted(parties)], [part for _, part in sorted(parties)]],
     )

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime
 
 from ingest.coldchain.exposure import LegExposure, LimitExposure
 from ingest.coldchain.verdict import Reason, Verdict
@@ -96,9 +97,12 @@ def router(
     def excursions(
         state: Annotated[Literal["open", "closed", "merged", "void"] | None, Query()] = None,
         until: Annotated[
-            datetime | None, Query(description="Only those triggered by then (measured time)")
+            AwareDatetime | None,
+            Query(description="Only those triggered by then (measured time, with its zone)"),
         ] = None,
-        after: Annotated[int | None, Query(description="Page on: excursions with a smaller id")] = None,
+        after: Annotated[
+            int | None, Query(ge=1, lt=2**63, description="Page on: excursions with a smaller id")
+        ] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
     ) -> dict[str, Any]:
         with access.everybody(databases) as conn:

@@ -12,7 +12,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-
 logger = logging.getLogger(__name__)
 
 
@@ -64,7 +63,9 @@ _SENTENCES = {
 
 def _away(request: Request, error: Exception) -> JSONResponse:
     logger.warning("the database is away", extra={"path": request.url.path, "error": str(error)})
-    return answer(503, "Not now", "The record cannot be read at this moment. Try again in a minute.", request.url.path)
+    return answer(
+        503, "Not now", "The record cannot be read at this moment. Try again in a minute.", request.url.path
+    )
 
 
 def _unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -87,12 +87,13 @@ CREATE VIEW published_excursion WITH (security_barrier) AS
 CREATE VIEW published_log WITH (security_barrier) AS
   SELECT log.organisation, log.origin FROM log JOIN organisation ON organisation.id = log.organisation AND organisation.publishes;
 
--- Business relations (sources, destinations, transactions), extension fields and free text stay behind.
+-- Business relations (sources, destinations, transactions), master data (ilmd: free text and unknown fields count as
+-- personal until a schema says otherwise), other extension fields and free text stay behind.
 CREATE FUNCTION published_field_names() RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
   SELECT ARRAY['@context', 'type', 'eventID', 'eventTime', 'eventTimeZoneOffset', 'action', 'bizStep', 'disposition', 'persistentDisposition',
                'readPoint', 'bizLocation', 'epcList', 'quantityList', 'parentID', 'childEPCs', 'childQuantityList',
                'inputEPCList', 'outputEPCList', 'inputQuantityList', 'outputQuantityList', 'transformationID',
-               'sensorElementList', 'certificationInfo', 'ilmd', 'errorDeclaration',
+               'sensorElementList', 'certificationInfo', 'errorDeclaration',
                'suyuan:activity', 'suyuan:labelRange', 'suyuan:probePosition', 'suyuan:channel']
 $$;
 

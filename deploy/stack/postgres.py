@@ -37,8 +37,9 @@ class EmbeddedPostgres:
 
     def __init__(self, data_dir: Path) -> None:
         self._private = data_dir / "keys"
-        self._home = data_dir / "postgres" if os.geteuid() else _home_for_root(data_dir)
+        self.home = data_dir / "postgres" if os.geteuid() else _home_for_root(data_dir)
         self._link = data_dir / "postgres"
+        self._password_file = self._private / "postgres-owner.password"
         self._log = data_dir / "postgres.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
@@ -46,8 +47,12 @@ class EmbeddedPostgres:
     def start(self) -> str:
         binaries = reachable_binaries()
         self._end_leftover()
+        if self.home != self._link and not self._password_file.exists():
+            # As root the data lies beside the data directory, not in it. Who removed that one began anew, and took the
+            # password along: without it nothing here can be opened any more.
+            shutil.rmtree(self.home, ignore_errors=True)
         password = self._password()
-        if not (self._home / "data" / "PG_VERSION").exists():
+        if not (self.home / "data" / "PG_VERSION").exists():
             self._initialise(binaries, password)
         self._port = free_port()
         settings = [
@@ -55,7 +60,7 @@ class EmbeddedPostgres:
             for name, value in (_SETTINGS | {"port": str(self._port)}).items()
             for word in ("-c", f"{name}={value}")
         ]
-        self._process = self._popen([str(binaries / "postgres"), "-D", str(self._home / "data"), *settings])
+        self._process = self._popen([str(binaries / "postgres"), "-D", str(self.home / "data"), *settings])
         self._wait(self._url("postgres"))
         with psycopg.connect(self._url("postgres"), autocommit=True) as conn:
             if conn.execute("SELECT FROM pg_database WHERE datname = 'suyuan'").fetchone() is None:
@@ -87,7 +92,7 @@ class EmbeddedPostgres:
         return f"postgresql://{OWNER}:{self._password()}@127.0.0.1:{self._port}/{database}"
 
     def _password(self) -> str:
-        path = self._private / "postgres-owner.password"
+        path = self._password_file
         if not path.exists():
             self._private.mkdir(parents=True, exist_ok=True, mode=0o700)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -96,16 +101,16 @@ class EmbeddedPostgres:
         return path.read_text()
 
     def _initialise(self, binaries: Path, password: str) -> None:
-        self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not self._link.exists():
-            self._link.symlink_to(self._home)  # so that who looks for the data finds it
-        secret = self._home / "password"
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not self._link.is_symlink() and not self._link.exists():
+            self._link.symlink_to(self.home)  # so that who looks for the data finds it
+        secret = self.home / "password"
         secret.write_text(password)
         secret.chmod(0o600)
         if os.geteuid() == 0:
-            shutil.chown(self._home, "nobody")
+            shutil.chown(self.home, "nobody")
             shutil.chown(secret, "nobody")
-        draft = self._home / "data.new"
+        draft = self.home / "data.new"
         shutil.rmtree(draft, ignore_errors=True)
         ended = self._popen(
             [str(binaries / "initdb"), f"--pgdata={draft}", f"--pwfile={secret}", *_INITDB]
@@ -114,7 +119,7 @@ class EmbeddedPostgres:
         if ended:
             raise StackError(f"PostgreSQL could not be initialised; see {self._log}")
         # A killed initdb leaves half a cluster that looks like one: only a whole one gets the name.
-        draft.rename(self._home / "data")
+        draft.rename(self.home / "data")
 
     def _popen(self, command: list[str]) -> subprocess.Popen[bytes]:
         self._log.parent.mkdir(parents=True, exist_ok=True)
@@ -139,7 +144,7 @@ class EmbeddedPostgres:
     def _end_leftover(self) -> None:
         """A server that outlived a killed demo still holds the directory: it is ended, by the id it wrote itself."""
         try:
-            pid = int((self._home / "data" / "postmaster.pid").read_text().splitlines()[0])
+            pid = int((self.home / "data" / "postmaster.pid").read_text().splitlines()[0])
             if "postgres" not in Path(f"/proc/{pid}/cmdline").read_text(errors="replace"):
                 return
             os.kill(pid, signal.SIGINT)

@@ -32,7 +32,9 @@ def parse_json(payload: bytes, limit: int = MAX_BYTES) -> Any:
     except RecursionError as error:
         raise WireError("malformed_json", "the JSON is nested too deeply") from error
     except UnicodeDecodeError as error:
-        raise WireError("malformed_json", f"not UTF-8: byte {error.start} begins no character; send JSON as UTF-8") from error
+        raise WireError(
+            "malformed_json", f"not UTF-8: byte {error.start} begins no character; send JSON as UTF-8"
+        ) from error
     except _DuplicateKey as error:
         raise WireError("malformed_json", str(error)) from error
     except json.JSONDecodeError as error:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import binascii
 import math
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +89,27 @@ def decode(payload: bytes, device: str, received_ms: int) -> Pack:
     return Pack(boot, seq, sent_ms, relative and sent_ms is None, _join_positions(resolved))
 
 
+_NUMBERED = re.compile(rb'\{[^{}]{0,80}"n"\s*:\s*"(boot|seq)"[^{}]{0,80}\}')
+_VALUE = re.compile(rb'"v"\s*:\s*(\d{1,16})\s*[,}]')
+
+
+def identity_of_unreadable(payload: bytes) -> tuple[int, int] | None:
+    """boot and seq of a pack that cannot be decoded, as far as its beginning still says them.
+
+    A device that waits for its receipt would otherwise send the message for ever: it lies in quarantine, and that is held.
+    """
+    found = {name: value for name, record in _numbered(payload[:1000]) if (value := _VALUE.search(record))}
+    if len(found) != 2:
+        return None
+    boot, seq = int(found[b"boot"][1]), int(found[b"seq"][1])
+    return (boot, seq) if max(boot, seq) < 2**53 else None
+
+
+def _numbered(beginning: bytes) -> Iterator[tuple[bytes, bytes]]:
+    for match in _NUMBERED.finditer(beginning):
+        yield match[1], match[0]
+
+
 def _parse(payload: bytes) -> list[Record]:
     if len(payload) > MAX_BYTES:
         raise WireError(
@@ -98,9 +121,21 @@ def _parse(payload: bytes) -> list[Record]:
         raise WireError("malformed_json", "the payload is nested too deeply for a SenML pack") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise WireError(*_why(payload, str(error))) from error
+    if b'_"' in payload:
+        _refuse_must_understand(payload)
     if len(records) > MAX_RECORDS:
         raise WireError("too_large", f"got {len(records)} records, a pack has at most {MAX_RECORDS}")
     return records
+
+
+def _refuse_must_understand(payload: bytes) -> None:
+    """RFC 8428 4.4: a label that ends in '_' changes the meaning of the pack for who does not know it."""
+    for record in msgspec.json.decode(payload, type=list[dict[str, Any]]):
+        unknown = next((label for label in record if label.endswith("_")), None)
+        if unknown is not None:
+            raise WireError(
+                "malformed_senml", f"the label {unknown!r} must be understood, and we do not know it"
+            )
 
 
 def _why(payload: bytes, detail: str) -> tuple[str, str]:
@@ -135,13 +170,13 @@ def _split(records: list[Record], device: str) -> tuple[dict[str, Any], list[Spl
         base_unit = record.bu or base_unit
         base_value = float(record.bv) if record.bv is not None else base_value
         channel = _channel(base_name + record.n, device)
+        if base_value and record.v is not None:
+            record = msgspec.structs.replace(record, v=record.v + base_value)
         if channel in META:
             meta[channel] = record.v
             continue
         if not channel:
             raise WireError("malformed_senml", "a record has no name (n or bn)")
-        if base_value and record.v is not None:
-            record = msgspec.structs.replace(record, v=record.v + base_value)
         measured.append((record, channel, record.u or base_unit, base_time + record.t))
     return meta, measured
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ingest.wire.errors import WireError
 
 ROOT = "suyuan/v1"
-KINDS_IN = ("readings", "events", "status")
+KINDS_IN = ("readings", "events")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 
 
@@ -29,8 +29,7 @@ def subscriptions(group: str | None) -> list[str]:
     (measured: 99 of 100 events), Mosquitto does not mind.
     """
     return [
-        f"$share/{group}-{kind}/{ROOT}/+/+/{kind}" if group else f"{ROOT}/+/+/{kind}"
-        for kind in ("readings", "events")
+        f"$share/{group}-{kind}/{ROOT}/+/+/{kind}" if group else f"{ROOT}/+/+/{kind}" for kind in KINDS_IN
     ]
 
 

@@ -41,9 +41,7 @@ class Detected:
     end: datetime | None
 
     def __str__(self) -> str:
-        return (
-            f"{self.device}/{self.channel} {self.start:%d %H:%M} to {self.end and self.end.strftime('%d %H:%M')}"
-        )
+        return f"{self.device}/{self.channel} {self.start:%d %H:%M} to {self.end and self.end.strftime('%d %H:%M')}"
 
 
 @pytest.mark.editions("plain")
@@ -90,7 +88,12 @@ def test_what_is_detected_is_what_happened(
     leaves, events = (instance.one(f"SELECT count(*) FROM {table}") for table in ("leaf", "event"))
     assert events == sum(message.records for message in sent if message.kind == "events")
     assert leaves == events + instance.one("SELECT count(*) FROM sealed_window")
-    assert instance.rows("SELECT * FROM mark UNION ALL SELECT NULL::bigint, type, created_at, '', '{}', '{}', '{}' FROM pending") == []
+    assert (
+        instance.rows(
+            "SELECT * FROM mark UNION ALL SELECT NULL::bigint, type, created_at, '', '{}', '{}', '{}' FROM pending"
+        )
+        == []
+    )
 
 
 def _detected(instance: Instance, until: datetime) -> list[Detected]:

@@ -61,7 +61,13 @@ def made(hours_ago: float = 10, boxes: int = 40) -> dict[str, Any]:
     )
 
 
-def placed(hours_ago: float, sensor: str = ROOM_SENSOR, parent: str = STORE, position: str = "ambient", channel: str = "ambient") -> dict[str, Any]:
+def placed(
+    hours_ago: float,
+    sensor: str = ROOM_SENSOR,
+    parent: str = STORE,
+    position: str = "ambient",
+    channel: str = "ambient",
+) -> dict[str, Any]:
     return said(
         "AssociationEvent",
         hours_ago,
@@ -73,7 +79,9 @@ def placed(hours_ago: float, sensor: str = ROOM_SENSOR, parent: str = STORE, pos
     )
 
 
-def removed(hours_ago: float, sensor: str = ROOM_SENSOR, parent: str = STORE, channel: str = "ambient") -> dict[str, Any]:
+def removed(
+    hours_ago: float, sensor: str = ROOM_SENSOR, parent: str = STORE, channel: str = "ambient"
+) -> dict[str, Any]:
     return said(
         "AssociationEvent",
         hours_ago,

@@ -62,7 +62,8 @@ def said() -> list[dict[str, Any]]:
 def expected() -> Genealogy:
     """The file itself, without a database; boxes weigh what the registry says."""
     events = [
-        RecordedEvent(number, "coop", event) for number, event in enumerate(parse_document(document()).events, 1)
+        RecordedEvent(number, "coop", event)
+        for number, event in enumerate(parse_document(document()).events, 1)
     ]
     classes = ["https://id.gs1.org/01/09521234000204", "https://suyuan.example/xj-coop/class/yangmei-dongkui"]
     return replay(events, dict.fromkeys(classes, 2.0))
@@ -128,7 +129,9 @@ def test_both_doors_give_the_chain_of_the_file(instance: Instance, door: Callabl
 
 
 def came_back_field_for_field(instance: Instance) -> None:
-    rows = instance.rows("SELECT event_id, is_error, convert_from(bytes, 'UTF8') FROM event JOIN event_bytes ON event_bytes.event = event.id")
+    rows = instance.rows(
+        "SELECT event_id, is_error, convert_from(bytes, 'UTF8') FROM event JOIN event_bytes ON event_bytes.event = event.id"
+    )
     recorded = {(row[0], row[1]): json.loads(row[2]) for row in rows}
     sent = {(event["eventID"], "errorDeclaration" in event): event for event in said()}
     assert recorded.keys() == sent.keys()
@@ -166,8 +169,12 @@ def answers_as_the_file_says(api: httpx.Client, identifier: str, direction: str)
     assert answer.status_code == 200, answer.text
     told = answer.json()
     trace = expected().trace(identifier, direction)  # type: ignore[arg-type]
-    assert [item["event"]["eventID"] for item in told["events"]] == [item.event.event_id for item in trace.events]
-    assert [item["event"]["eventTime"] for item in told["events"]] == [_said_time(item) for item in trace.events]
+    assert [item["event"]["eventID"] for item in told["events"]] == [
+        item.event.event_id for item in trace.events
+    ]
+    assert [item["event"]["eventTime"] for item in told["events"]] == [
+        _said_time(item) for item in trace.events
+    ]
     assert [(edge["from"], edge["to"], edge["kind"]) for edge in told["edges"]] == [
         (edge.source, edge.target, edge.kind) for edge in trace.edges
     ]
@@ -247,11 +254,16 @@ def _in_conflict(number: int) -> dict[str, Any]:
     return twice
 
 
-BAD = {"wrong check digit": (_spoilt(6), 400, "check digit"), "conflict": (_in_conflict(6), 409, "other content")}
+BAD = {
+    "wrong check digit": (_spoilt(6), 400, "check digit"),
+    "conflict": (_in_conflict(6), 409, "other content"),
+}
 
 
 @pytest.mark.parametrize(("bad", "status", "word"), BAD.values(), ids=list(BAD))
-def test_one_bad_event_rolls_all_back(instance: Instance, bad: dict[str, Any], status: int, word: str) -> None:
+def test_one_bad_event_rolls_all_back(
+    instance: Instance, bad: dict[str, Any], status: int, word: str
+) -> None:
     with served(instance, NOW) as api:
         for behaviour in (None, "rollback"):
             job = captured(api, bad, behaviour)
@@ -261,7 +273,9 @@ def test_one_bad_event_rolls_all_back(instance: Instance, bad: dict[str, Any], s
 
 
 @pytest.mark.parametrize(("bad", "status", "word"), BAD.values(), ids=list(BAD))
-def test_or_with_proceed_the_others_stay(instance: Instance, bad: dict[str, Any], status: int, word: str) -> None:
+def test_or_with_proceed_the_others_stay(
+    instance: Instance, bad: dict[str, Any], status: int, word: str
+) -> None:
     with served(instance, NOW) as api:
         job = captured(api, bad, "proceed")
         assert job["success"] is False

@@ -8,6 +8,7 @@ Also here, since it needs a database: the lines of the README that register an i
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -217,15 +218,8 @@ def test_the_examples_of_the_wire_end_where_it_says(database: Database, tmp_path
         }
         assert reasons == told(fence).reasons, fence.name
         numbered = '"seq"' in fence.text and "no-sequence" not in fence.flags
-        readable = not reasons & {
-            "not_a_number",
-            "truncated",
-            "malformed_json",
-            "malformed_senml",
-            "empty_pack",
-        }
         known = not reasons & {"unknown_device", "foreign_topic"}
-        assert bool(outcome.receipts) == (numbered and readable and known), f"{fence.name}: a receipt"
+        assert bool(outcome.receipts) == (numbered and known), f"{fence.name}: a receipt"
     assert adds_up(account(database.owner))
 
 
@@ -253,14 +247,22 @@ def test_another_value_is_a_conflict_and_a_number_we_refused_is_held(
 # --- the README ------------------------------------------------------------------------------------------------------
 
 
-def test_the_lines_that_register_an_installation_work(database: Database, tmp_path: Path) -> None:
-    (lines,) = (fence for fence in fences(REPOSITORY / "README.md") if fence.language == "python")
+def test_the_command_that_registers_an_installation_works(database: Database, tmp_path: Path) -> None:
     (registry,) = (fence for fence in WIRE if fence.words[:1] == ("registry",))
     document = tmp_path / "registry.json"
     document.write_text(registry.text, encoding="utf-8")
-    arguments = [database.service("ingest"), str(document), "xj-coop", "a token"]
-    for _ in range(2):
-        subprocess.run([sys.executable, "-c", lines.text, *arguments], cwd=REPOSITORY, check=True)
+    command = [sys.executable, "-m", "deploy", "register", str(document)]
+    environment = {**os.environ, "SUYUAN_DATABASE_URL": database.service("ingest")}
+    subprocess.run(command, cwd=REPOSITORY, check=True, env=environment)
+    again = subprocess.run(
+        [*command, "--token", "xj-coop"],
+        cwd=REPOSITORY,
+        check=True,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert again.stdout.startswith("xj-coop ")
     with psycopg.connect(database.owner) as conn:
         for table, number in (
             ("organisation", 2),

@@ -219,3 +219,12 @@ def test_a_fault_of_a_decoder_quarantines_its_message_and_no_other(
     take(ingest, tmp_path, [message(pack([7.25])), message(pack([2.0], seq=2))])
     assert rows(ingest, "SELECT value FROM reading_store") == [(2.0,)]
     assert rows(ingest, "SELECT reason FROM quarantine") == [("decoder_fault",)]
+
+
+def test_an_unreadable_pack_that_still_says_its_number_is_held_and_receipted(ingest: str, tmp_path: Path) -> None:
+    """Else a device that waits for its receipt would send it for ever."""
+    broken = pack([1.0, 2.0], seq=1).replace(b'"v": 2.0', b'"v": NaN')
+    outcome = take(ingest, tmp_path, [message(broken), message(pack([3.0], seq=2)[:-4])])
+    assert outcome.receipts[0][1].through == 2
+    assert rows(ingest, "SELECT reason, boot, seq FROM quarantine ORDER BY seq") == [("not_a_number", 1, 1), ("truncated", 1, 2)]
+    assert rows(ingest, "SELECT stored::text, refused::text FROM device_sequence") == [("{}", "{[1,3)}")]

@@ -69,8 +69,8 @@ def fed(instance: Instance, size: int = 1200) -> None:
     """In the order of sending, by one worker; what follows the commits runs in between."""
     instance.register(world().registry())
     worker = instance.worker()
-    for number, at in enumerate(range(0, len(cold_part()), size)):
-        instance.take(cold_part()[at : at + size], UNTIL, worker)
+    for number, begin in enumerate(range(0, len(cold_part()), size)):
+        instance.take(cold_part()[begin : begin + size], UNTIL, worker)
         if number % 4 == 0:
             instance.settle(UNTIL, consumers=("projection", "detection"))
     instance.settle(UNTIL, consumers=("projection", "detection", "rollup"))
@@ -99,7 +99,9 @@ def test_what_is_projected_can_be_dropped_and_rebuilt(instance: Instance) -> Non
     assert all(before.values())
     excursions, versions = instance.rows(EXCURSIONS), instance.rows(VERSIONS)
     truth = [each for each in world().truth_until(UNTIL) if each.undecidable is None]
-    assert sorted({(row[0], row[1]) for row in excursions}) == sorted({(each.device, each.channel) for each in truth})
+    assert sorted({(row[0], row[1]) for row in excursions}) == sorted(
+        {(each.device, each.channel) for each in truth}
+    )
 
     with instance.as_role("jobs") as conn:  # its own rights suffice
         conn.execute("DELETE FROM presence")
@@ -233,7 +235,9 @@ def detect(instance: Instance, *messages: Message, minutes_later: float = 0) -> 
             "version": row[1],
             "state": row[2],
             "into": row[3],
-            "span": tuple(None if time is None else round((NOW - time).total_seconds() / 60) for time in row[4:7]),
+            "span": tuple(
+                None if time is None else round((NOW - time).total_seconds() / 60) for time in row[4:7]
+            ),
             "minutes": row[7],
         }
         for row in rows
@@ -243,7 +247,9 @@ def detect(instance: Instance, *messages: Message, minutes_later: float = 0) -> 
 def versions(instance: Instance) -> dict[int, list[str]]:
     """The states each excursion went through."""
     found: dict[int, list[str]] = {}
-    for excursion, state in instance.rows("SELECT excursion, body ->> 'state' FROM excursion_version ORDER BY excursion, version"):
+    for excursion, state in instance.rows(
+        "SELECT excursion, body ->> 'state' FROM excursion_version ORDER BY excursion, version"
+    ):
         found.setdefault(excursion, []).append(state)
     return found
 
@@ -252,9 +258,19 @@ def test_late_readings_extend_an_excursion_under_its_number(store: Instance) -> 
     (first,) = detect(store, room([WARM] * 41, 4, 2))
     assert (first["state"], first["span"], first["minutes"]) == ("open", (240, 210, None), 40)
     (after,) = detect(store, room([WARM] * 20 + [COLD], 4 - 41 / 60, 3), minutes_later=1)
-    assert (after["id"], after["version"], after["state"], after["span"]) == (first["id"], 2, "closed", (240, 210, 179))
+    assert (after["id"], after["version"], after["state"], after["span"]) == (
+        first["id"],
+        2,
+        "closed",
+        (240, 210, 179),
+    )
     (before,) = detect(store, room([WARM] * 10, 4 + 10 / 60, 1), minutes_later=2)
-    assert (before["id"], before["version"], before["span"], before["minutes"]) == (first["id"], 3, (250, 220, 179), 70)
+    assert (before["id"], before["version"], before["span"], before["minutes"]) == (
+        first["id"],
+        3,
+        (250, 220, 179),
+        70,
+    )
     assert versions(store) == {first["id"]: ["open", "closed", "closed"]}
 
 
@@ -279,7 +295,10 @@ def test_an_excursion_that_was_none_is_voided_and_returns_under_its_number(store
 def test_two_excursions_that_were_one_are_merged_into_the_older(store: Instance) -> None:
     taken, hung = removed(3), placed(2)
     apart = detect(store, *by_terminal(taken, hung), room([WARM] * 240 + [COLD], 4.5, 1))
-    assert [(each["state"], each["span"]) for each in apart] == [("closed", (270, 240, 180)), ("closed", (120, 90, 30))]
+    assert [(each["state"], each["span"]) for each in apart] == [
+        ("closed", (270, 240, 180)),
+        ("closed", (120, 90, 30)),
+    ]
     older, younger = detect(store, *by_terminal(declared_wrong(taken), declared_wrong(hung)), minutes_later=1)
     assert (older["id"], older["state"], older["span"]) == (apart[0]["id"], "closed", (270, 240, 30))
     assert (younger["id"], younger["state"], younger["into"]) == (apart[1]["id"], "merged", older["id"])

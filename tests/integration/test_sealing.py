@@ -97,13 +97,17 @@ def test_a_hand_over_closes_the_hour_so_far_of_what_measured_the_goods(instance:
     instance.take(by_terminal(loaded(2.25)), NOW)
     seal(instance, NOW)
     assert sorted(windows(instance)) == [(3.0, 1, "hand_over", 20), (3.0, 1, "hand_over", 20)]
-    assert [body.closed for name in ("coop", "carrier") for _, _, body in entries(instance, name)] == ["hand_over"] * 2
+    assert [body.closed for name in ("coop", "carrier") for _, _, body in entries(instance, name)] == [
+        "hand_over"
+    ] * 2
 
 
 def test_late_data_is_an_amendment_that_cites_the_leaf_before_and_lists_what_came(instance: Instance) -> None:
     instance.take([room([COLD, COLD, COLD], 3, 1)], NOW)
     seal(instance, NOW + QUIET)
-    instance.take([room([1.5], 3 - 0.5 / 60, 2), room([1.0, 0.5], 2.5, 3)], NOW + HOUR)  # one between, two behind
+    instance.take(
+        [room([1.5], 3 - 0.5 / 60, 2), room([1.0, 0.5], 2.5, 3)], NOW + HOUR
+    )  # one between, two behind
     seal(instance, NOW + HOUR + QUIET)
     instance.take([room([9.0], 3 - 0.25 / 60, 4)], NOW + 2 * HOUR)
     seal(instance, NOW + 2 * HOUR + QUIET)
@@ -168,7 +172,9 @@ def evidence_of(instance: Instance, position: int) -> Evidence:
 def test_evidence_of_a_reading_verifies_and_ends_with_an_alteration_in_the_table(instance: Instance) -> None:
     position = {"lat": 28.85, "lon": 120.7}
     seen = [{"n": name, "u": name, "t": NOW_S - 7000, "v": value} for name, value in position.items()]
-    payload = pack([2.0, 2.5, 3.0], start_s=NOW_S - 7200)[:-1] + b"," + repr(seen)[1:].replace("'", '"').encode()
+    payload = (
+        pack([2.0, 2.5, 3.0], start_s=NOW_S - 7200)[:-1] + b"," + repr(seen)[1:].replace("'", '"').encode()
+    )
     instance.take([message(payload)], NOW)
     seal(instance, NOW + QUIET)
     trusted = {instance.log("coop").origin: instance.log("coop").vkey}

@@ -32,7 +32,18 @@ from tests.integration.said import (
 )
 from tests.servers.databases import ROLES, Database
 
-NARROW = ("place", "product", "device", "series", "event", "placement", "excursion", "capture_job", "sealed_window", "pending")
+NARROW = (
+    "place",
+    "product",
+    "device",
+    "series",
+    "event",
+    "placement",
+    "excursion",
+    "capture_job",
+    "sealed_window",
+    "pending",
+)
 READABLE = tuple(table for table in NARROW if table != "pending")
 FOLLOWING = ("event_bytes", "event_party", "event_mention")
 APPEND_ONLY = ("leaf", "checkpoint", "event_bytes")
@@ -118,7 +129,16 @@ def _refused(conn: psycopg.Connection, statement: str) -> bool:
 
 def test_a_shopper_reads_no_table(instance: Instance) -> None:
     tables = [name for (name,) in instance.rows(TABLES)]
-    assert {*NARROW, *FOLLOWING, *APPEND_ONLY, "reading_store", "observation", "quarantine", "api_token", "mark"} <= set(tables)
+    assert {
+        *NARROW,
+        *FOLLOWING,
+        *APPEND_ONLY,
+        "reading_store",
+        "observation",
+        "quarantine",
+        "api_token",
+        "mark",
+    } <= set(tables)
     with instance.as_role("public") as conn:
         assert [name for name in tables if not _refused(conn, f"SELECT FROM {name} LIMIT 1")] == []
         assert [name for name in tables if not _refused(conn, f"INSERT INTO {name} DEFAULT VALUES")] == []
@@ -129,7 +149,10 @@ def test_a_shopper_reads_no_table(instance: Instance) -> None:
 def test_an_organisation_sees_its_own_rows_and_nobody_sees_any_unnamed(instance: Instance) -> None:
     with _as_organisation(instance, None) as conn:
         assert _refused(conn, "SELECT FROM pending"), "it only writes there"
-        seen = {table: _count(conn, f"SELECT count(*) FROM {table}") for table in (*READABLE, *FOLLOWING, "reading")}
+        seen = {
+            table: _count(conn, f"SELECT count(*) FROM {table}")
+            for table in (*READABLE, *FOLLOWING, "reading")
+        }
     assert set(seen.values()) == {0}, seen
     for organisation in ("coop", "carrier"):
         with _as_organisation(instance, organisation) as conn:
@@ -138,7 +161,8 @@ def test_an_organisation_sees_its_own_rows_and_nobody_sees_any_unnamed(instance:
                 assert owners == [(organisation,)], table
             for table in FOLLOWING:
                 owned = instance.one(
-                    f"SELECT count(*) FROM {table} JOIN event ON event.id = {table}.event WHERE event.organisation = %s", organisation
+                    f"SELECT count(*) FROM {table} JOIN event ON event.id = {table}.event WHERE event.organisation = %s",
+                    organisation,
                 )
                 assert _count(conn, f"SELECT count(*) FROM {table}") == owned > 0, table
 
@@ -157,7 +181,9 @@ def test_an_organisation_writes_only_for_itself(instance: Instance) -> None:
         ):
             assert _refused(conn, f"INSERT INTO {values}"), values
         others = instance.one("SELECT min(id) FROM event WHERE organisation = 'carrier'")
-        assert _refused(conn, f"INSERT INTO event_mention VALUES ({others}, 'x', 'epc')"), "nor beside another's event"
+        assert _refused(conn, f"INSERT INTO event_mention VALUES ({others}, 'x', 'epc')"), (
+            "nor beside another's event"
+        )
 
 
 def test_the_view_of_readings_shows_an_organisation_its_own(instance: Instance) -> None:
@@ -188,9 +214,14 @@ def test_nobody_changes_what_was_logged(instance: Instance, table: str) -> None:
             if role == "api":
                 conn.execute("SELECT set_config('suyuan.org', 'coop', false)")
             first = instance.one(
-                "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum LIMIT 1", table
+                "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum LIMIT 1",
+                table,
             )
-            for statement in (f"UPDATE {table} SET {first} = {first}", f"DELETE FROM {table}", f"TRUNCATE {table} CASCADE"):
+            for statement in (
+                f"UPDATE {table} SET {first} = {first}",
+                f"DELETE FROM {table}",
+                f"TRUNCATE {table} CASCADE",
+            ):
                 assert _refused(conn, statement), f"{role}: {statement}"
     assert instance.one(f"SELECT count(*) FROM {table}") > 0
 
@@ -211,12 +242,21 @@ def test_no_service_owns_anything_or_may_become_another(instance: Instance) -> N
         "powers": "SELECT rolname FROM pg_roles WHERE oid = ANY (%s)"
         " AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls OR rolreplication)",
     }
-    services = [instance.one("SELECT oid::bigint FROM pg_roles WHERE rolname = %s", f"suyuan_{role}") for role in ROLES]
-    assert {what: instance.rows(query, services) for what, query in owned.items()} == {what: [] for what in owned}
+    services = [
+        instance.one("SELECT oid::bigint FROM pg_roles WHERE rolname = %s", f"suyuan_{role}")
+        for role in ROLES
+    ]
+    assert {what: instance.rows(query, services) for what, query in owned.items()} == {
+        what: [] for what in owned
+    }
     for role in ROLES:
         another = "jobs" if role == "ingest" else "ingest"
         with instance.as_role(role) as conn:
-            for statement in ("CREATE TABLE mine (id int)", "CREATE SCHEMA mine", f"SET ROLE suyuan_{another}"):
+            for statement in (
+                "CREATE TABLE mine (id int)",
+                "CREATE SCHEMA mine",
+                f"SET ROLE suyuan_{another}",
+            ):
                 assert _refused(conn, statement), f"{role}: {statement}"
 
 
@@ -237,8 +277,15 @@ def _everything_published(conn: psycopg.Connection, instance: Instance) -> Itera
         "published_windows(%s, %s, %s)": [[device], hour, hour + timedelta(hours=1)],
         "published_device_hour(%s, %s)": [device, hour],
     }
-    functions = {name for (name,) in instance.rows("SELECT proname FROM pg_proc WHERE proname LIKE 'published%' AND prosecdef")}
-    assert {call.partition("(")[0] for call in asked} == functions, "each that reads past the policies is asked"
+    functions = {
+        name
+        for (name,) in instance.rows(
+            "SELECT proname FROM pg_proc WHERE proname LIKE 'published%' AND prosecdef"
+        )
+    }
+    assert {call.partition("(")[0] for call in asked} == functions, (
+        "each that reads past the policies is asked"
+    )
     for call, values in asked.items():
         yield call, conn.execute(f"SELECT * FROM {call}".encode(), values).fetchall()
 
@@ -246,7 +293,9 @@ def _everything_published(conn: psycopg.Connection, instance: Instance) -> Itera
 @pytest.mark.parametrize("role", ["public", "api"])
 def test_an_organisation_that_does_not_publish_is_not_there(instance: Instance, role: str) -> None:
     secrets = ["carrier", "TRUCK1", "truck-1", "return_air", "9521234005025"]
-    secrets += [str(uuid) for (uuid,) in instance.rows("SELECT uuid FROM series WHERE organisation = 'carrier'")]
+    secrets += [
+        str(uuid) for (uuid,) in instance.rows("SELECT uuid FROM series WHERE organisation = 'carrier'")
+    ]
     with instance.as_role(role) as conn:
         for name, rows in _everything_published(conn, instance):
             if name == "published_limit":
@@ -260,9 +309,9 @@ def test_an_organisation_that_does_not_publish_is_not_there(instance: Instance, 
     with instance.as_role(role) as conn:
         for name, rows in _everything_published(conn, instance):
             text = "\n".join(str(row) for row in rows)
-            assert rows and ("(" in name or name == "published_limit" or any(secret in text for secret in secrets)), (
-                f"{name} shows it as soon as it publishes: else this test shows nothing"
-            )
+            assert rows and (
+                "(" in name or name == "published_limit" or any(secret in text for secret in secrets)
+            ), f"{name} shows it as soon as it publishes: else this test shows nothing"
 
 
 def test_relations_and_free_text_of_a_published_event_stay_behind(instance: Instance) -> None:
@@ -281,13 +330,17 @@ def test_relations_and_free_text_of_a_published_event_stay_behind(instance: Inst
     number = instance.one("SELECT id FROM event WHERE event_id = 'urn:uuid:relations'")
     with instance.as_role("public") as conn:
         body = conn.execute("SELECT body FROM published_event WHERE id = %s", [number]).fetchone()
-        mentions = conn.execute("SELECT identifier FROM published_mention WHERE event = %s", [number]).fetchall()
+        mentions = conn.execute(
+            "SELECT identifier FROM published_mention WHERE event = %s", [number]
+        ).fetchall()
         fields = conn.execute("SELECT name, salt, value FROM published_fields(%s)", [number]).fetchall()
     assert body is not None and mentions
     assert "secret" not in str((body, mentions, fields))
     (document,), (party,) = body[0]["bizTransactionList"], body[0]["sourceList"]
     assert re.fullmatch("urn:suyuan:withheld:[0-9a-f]{64}", document.pop("bizTransaction")) and document == {}
-    assert re.fullmatch("urn:suyuan:withheld:[0-9a-f]{64}", party.pop("source")) and party == {"type": "owning_party"}
+    assert re.fullmatch("urn:suyuan:withheld:[0-9a-f]{64}", party.pop("source")) and party == {
+        "type": "owning_party"
+    }
     for role in ROLES:
         with instance.as_role(role) as conn:
             assert _refused(conn, "SELECT key FROM withheld_key"), role

@@ -211,7 +211,7 @@ def test_the_topics_are_those_of_the_code() -> None:
     assert (
         named_in_code
         | {topics.receipt_topic("{org}", "{device}")}
-        | {f"{topics.ROOT}/{{org}}/{{device}}/cmd"}
+        | {f"{topics.ROOT}/{{org}}/{{device}}/{reserved}" for reserved in ("cmd", "status")}
         == in_document
     )
     read = {pattern.rpartition("/")[2] for pattern in topics.subscriptions("group")}
@@ -226,8 +226,8 @@ def test_the_reasons_are_those_of_the_code() -> None:
 def test_most_reasons_have_an_example() -> None:
     shown = {reason for fence in marked("readings", "events", "topic") for word in fence.words[1:]
              for reason in word.partition(":")[2].split(",")}  # fmt: skip
-    by_size_or_by_a_database = {"too_large", "conflict", "database_refused"}
-    assert set(reasons_in_code()) - shown == by_size_or_by_a_database
+    shown_by_other_tests = {"too_large", "conflict", "database_refused", "decoder_fault"}
+    assert set(reasons_in_code()) - shown == shown_by_other_tests
 
 
 def test_sizes_and_bounds_are_those_of_the_code() -> None:
