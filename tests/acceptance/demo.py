@@ -23,7 +23,9 @@ REPOSITORY = Path(__file__).parents[2]
 class DemoRun:
     """Started with further `arguments` on free ports; `family`: the processes it was seen to have, itself included."""
 
-    def __init__(self, data_dir: Path, *arguments: str, port: int | None = None, mqtt_port: int | None = None) -> None:
+    def __init__(
+        self, data_dir: Path, *arguments: str, port: int | None = None, mqtt_port: int | None = None
+    ) -> None:
         self.port, self.mqtt_port = port or free_port(), mqtt_port or free_port()
         command = [sys.executable, "-m", "deploy", "demo", "--data-dir", str(data_dir)]
         command += ["--port", str(self.port), "--mqtt-port", str(self.mqtt_port), *arguments]
@@ -63,7 +65,9 @@ class DemoRun:
         return [line.rstrip("\n") for line in self._out]
 
     def wait_until_presented(self, within_s: float = 180) -> None:
-        assert wait_until(lambda: self._look() or PRESENTED in self.said or self.ended(), within_s, every_s=0.2), self.said
+        assert wait_until(
+            lambda: self._look() or PRESENTED in self.said or self.ended(), within_s, every_s=0.2
+        ), self.said
         assert not self.ended(), self.said
 
     def wait_until_ended(self, within_s: float = 180) -> int:

@@ -217,7 +217,7 @@ def test_the_examples_of_the_wire_end_where_it_says(database: Database, tmp_path
             reason for (reason,) in instance.rows("SELECT reason FROM quarantine WHERE id > %s", before)
         }
         assert reasons == told(fence).reasons, fence.name
-        numbered = '"seq"' in fence.text and "no-sequence" not in fence.flags
+        numbered = '"seq"' in fence.text and '"boot"' in fence.text
         known = not reasons & {"unknown_device", "foreign_topic"}
         assert bool(outcome.receipts) == (numbered and known), f"{fence.name}: a receipt"
     assert adds_up(account(database.owner))
