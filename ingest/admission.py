@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingest.registry import Device, Registry, Series
+from ingest.wire.epcis import Said
 from ingest.wire.errors import WireError
 from ingest.wire.senml import Measured, Pack
 from ingest.wire.topics import Address
-from ledger.epcis.events import Document, Event
+from ledger.epcis.events import Event
 
 EARLIEST_MS = 1_420_070_400_000  # 2015-01-01T00:00:00Z: before it no device of ours existed
 AHEAD_MS = 86_400_000  # a clock that was never corrected may be a day ahead, no more
@@ -121,16 +122,26 @@ def admit_pack(message: int, pack: Pack, device: Device, clock: Clock) -> Admitt
     return Admitted(tuple(readings), tuple(observations), (), tuple(refusals))
 
 
-def admit_events(message: int, document: Document, device: Device, clock: Clock) -> Admitted:
+def admit_events(message: int, said: Said, device: Device, clock: Clock) -> Admitted:
     taken: list[SaidEvent] = []
     refusals: list[Refusal] = []
-    for event in document.events:
+    for event in said.events:
         try:
-            _check_time("eventTime", round(event.event_time.timestamp() * 1000), clock.received_ms)
-            taken.append(SaidEvent(message, device, event, document.context))
+            if isinstance(event, WireError):
+                raise event
+            check_event_times(event, clock.received_ms)
+            taken.append(SaidEvent(message, device, event, said.context))
         except WireError as error:
             refusals.append(Refusal(message, device, None, None, 1, error.reason, error.detail))
     return Admitted((), (), tuple(taken), tuple(refusals))
+
+
+def check_event_times(event: Event, received_ms: int) -> None:
+    """The same at both doors. Raises WireError."""
+    _check_time("eventTime", round(event.event_time.timestamp() * 1000), received_ms)
+    declared = event.error_declaration
+    if declared is not None:
+        _check_time("declarationTime", round(declared.declaration_time.timestamp() * 1000), received_ms)
 
 
 def _check_time(what: str, time_ms: int, received_ms: int) -> None:
@@ -156,6 +167,10 @@ def _series(device: Device, record: Measured, clock: Clock) -> Series:
         raise WireError(
             "wrong_unit", f"{record.channel} came in {record.unit!r}, registered is {series.unit!r}"
         )
+    if record.value is None and series.quantity not in ("text", "data", "position"):
+        raise WireError("wrong_kind", f"{record.channel} carries no number, registered is {series.quantity}")
+    if record.value is not None and series.quantity in ("text", "data", "position"):
+        raise WireError("wrong_kind", f"{record.channel} carries a number, registered is {series.quantity}")
     if series.quantity == "boolean" and record.value not in (0.0, 1.0):
         raise WireError(
             "value_out_of_range", f"{record.channel} is {record.value}, want true or false, 1 or 0"

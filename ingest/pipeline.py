@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -33,10 +33,10 @@ from ingest.quarantine import MonthlyKeys, Quarantined
 from ingest.registry import Device, Registry
 from ingest.sequences import Receipt
 from ingest.wire import epcis, senml
+from ingest.wire.epcis import Said
 from ingest.wire.errors import WireError
 from ingest.wire.senml import Pack
 from ingest.wire.topics import Address, parse_topic
-from ledger.epcis.events import Document
 from ledger.recording import EventConflict, RecordingError, record
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Decoded:
     records: int
     address: Address | None = None
     pack: Pack | None = None
-    document: Document | None = None
+    said: Said | None = None
     identity: tuple[int, int] | None = None
     error: WireError | None = None
 
@@ -102,7 +102,7 @@ def run(conn: psycopg.Connection, line: Line, messages: Sequence[Message], now: 
     """Take a batch to its commit. Raises Away; then nothing of the batch is written."""
     decoded = [decode(index, message, now) for index, message in enumerate(messages)]
     try:
-        line.registry.refresh_for(conn, {item.address.device for item in decoded if item.address})
+        line.registry.refresh_for(conn, _channels(decoded))
         admitted = [admit(item, line, now) for item in decoded]
         conn.commit()
         return _commit(conn, line, list(messages), decoded, admitted, now)
@@ -112,13 +112,22 @@ def run(conn: psycopg.Connection, line: Line, messages: Sequence[Message], now: 
         raise Away(f"the database is away: {error}") from error
 
 
+def _channels(decoded: Iterable[Decoded]) -> Iterator[tuple[str, str | None]]:
+    """(device, channel) of everything that names one; (device, None) of the rest."""
+    for item in decoded:
+        if item.address is not None:
+            yield item.address.device, None
+            for channel in {record.channel for record in item.pack.records} if item.pack else ():
+                yield item.address.device, channel
+
+
 def is_transient(error: psycopg.Error) -> bool:
     """Will the same batch pass later? Lost connections, shutdown, full disk, deadlocks: yes. Bad data: no."""
     state = error.sqlstate
     if state is None:
         return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
     # 25006: the server became a read-only replica; 25P03: it ended our session.
-    return state[:2] in ("08", "40", "53", "55", "57", "58") or state in ("25006", "25P03")
+    return state[:2] in ("08", "40", "53", "57", "58") or state in ("25006", "25P03", "55006", "55P03")
 
 
 def decode(index: int, message: Message, now: datetime) -> Decoded:
@@ -126,8 +135,8 @@ def decode(index: int, message: Message, now: datetime) -> Decoded:
     try:
         address = parse_topic(message.topic)
         if address.kind == "events":
-            document = epcis.decode(message.payload)
-            return Decoded(index, len(document.events), address, document=document)
+            said = epcis.decode(message.payload)
+            return Decoded(index, len(said.events), address, said=said)
         pack = senml.decode(message.payload, address.device, _ms(now))
         identity = None if pack.boot is None or pack.seq is None else (pack.boot, pack.seq)
         return Decoded(index, len(pack.records), address, pack=pack, identity=identity)
@@ -158,8 +167,8 @@ def admit(item: Decoded, line: Line, now: datetime) -> Admitted:
     clock = Clock(_ms(now), _ms(now - line.retention))
     if item.pack is not None:
         return admit_pack(item.index, item.pack, device, clock)
-    assert item.document is not None
-    return admit_events(item.index, item.document, device, clock)
+    assert item.said is not None
+    return admit_events(item.index, item.said, device, clock)
 
 
 def _owner(registry: Registry, address: Address) -> Device | None:
@@ -180,7 +189,9 @@ def _commit(
         with conn.transaction():
             return _write(conn, line, messages, decoded, admitted, now)
     except psycopg.Error as error:
-        if is_transient(error):
+        # A batch that takes too long is halved like one that is refused; a single message that does is tried again.
+        too_long = isinstance(error, psycopg.errors.QueryCanceled) and len(messages) > 1
+        if is_transient(error) and not too_long:
             raise
         if len(messages) == 1:
             refused = [_refuse_whole(decoded[0], admitted[0], error)]
@@ -273,7 +284,7 @@ class _Batch:
     def sequences(
         self, admitted: list[Admitted]
     ) -> tuple[dict[sequences.Key, set[int]], dict[sequences.Key, set[int]]]:
-        """Numbers of messages with something taken, and of messages with something refused; one may be in both."""
+        """Numbers of messages of which something was taken, and of those refused whole."""
         stored: dict[sequences.Key, set[int]] = defaultdict(set)
         refused: dict[sequences.Key, set[int]] = defaultdict(set)
         for item, part in zip(self.decoded, admitted, strict=True):
@@ -282,9 +293,11 @@ class _Batch:
                 continue
             self.devices[device.id] = device
             boot, seq = item.identity
+            # A message of which something was taken counts as stored, also where a record of it was not: so the two
+            # sets add up to what was published.
             if part.readings or part.observations:
                 stored[device.id, boot].add(seq)
-            if item.index in self.refused_messages:
+            elif item.index in self.refused_messages:
                 refused[device.id, boot].add(seq)
         return stored, refused
 
@@ -352,7 +365,10 @@ def _record_events(conn: psycopg.Connection, batch: _Batch, admitted: list[Admit
     for said in (said for part in admitted for said in part.events):
         tally = batch.tallies[said.device.id]
         try:
-            if record(conn, said.device.organisation, said.event, now, context=said.context).duplicate:
+            # A savepoint: a fault in the middle of one event leaves nothing of it, and its neighbours stay.
+            with conn.transaction():
+                found = record(conn, said.device.organisation, said.event, now, context=said.context)
+            if found.duplicate:
                 tally.duplicate += 1
             else:
                 tally.stored += 1
@@ -360,6 +376,12 @@ def _record_events(conn: psycopg.Connection, batch: _Batch, admitted: list[Admit
             batch.refuse([Refusal(said.message, said.device, None, None, 1, "conflict", str(error))])
         except RecordingError as error:
             batch.refuse([Refusal(said.message, said.device, None, None, 1, "invalid_event", str(error))])
+        except psycopg.Error:
+            raise
+        except Exception as error:
+            logger.exception("recording failed", extra={"event": said.event.event_id})
+            detail = f"our recording failed on it: {error!r}"
+            batch.refuse([Refusal(said.message, said.device, None, None, 1, "decoder_fault", detail)])
 
 
 def _write_account(

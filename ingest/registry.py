@@ -123,12 +123,16 @@ class Registry:
         self._devices: dict[str, Device] = {}
         self._organisations: frozenset[str] = frozenset()
 
-    def refresh_for(self, conn: psycopg.Connection, wanted: Iterable[str]) -> None:
-        """Read again if one of `wanted` is unknown and the last reading is old enough."""
-        if all(external_id in self._devices for external_id in wanted):
+    def refresh_for(self, conn: psycopg.Connection, wanted: Iterable[tuple[str, str | None]]) -> None:
+        """Read again if a (device, channel) of `wanted` is unknown and the last reading is old enough."""
+        if all(self._knows(external_id, channel) for external_id, channel in wanted):
             return
         if self._read_at is None or self._monotonic() - self._read_at >= self._refresh_s:
             self.read(conn)
+
+    def _knows(self, external_id: str, channel: str | None) -> bool:
+        device = self._devices.get(external_id)
+        return device is not None and (channel is None or channel in device.series)
 
     def read(self, conn: psycopg.Connection) -> None:
         devices: dict[str, Device] = {}

@@ -21,6 +21,7 @@ import psycopg
 from ingest import marks, readings
 from ingest.sequences import receipt
 from ledger.entry import stream_pseudonym
+from ledger.errors import LedgerError
 from ledger.strict_json import strict
 from ledger.window import Rows, WindowTree, body_hash, observations, window_secret
 from ledger.window import readings as window_readings
@@ -60,7 +61,14 @@ def step(conn: psycopg.Connection, now: datetime, key: OrganisationKey) -> bool:
     _note(conn, taken)
     due = _due(conn, now)
     for window in due:
-        seal(conn, window, now, key)
+        try:
+            with conn.transaction():
+                seal(conn, window, now, key)
+        except LedgerError:
+            # A device-hour that cannot be sealed must not keep the others from it; it is looked at again when touched.
+            logger.exception(
+                "a window cannot be sealed", extra={"device": window.device, "start": str(window.start)}
+            )
         conn.execute(
             "DELETE FROM open_window WHERE device_id = %s AND start_time = %s", [window.device, window.start]
         )
@@ -73,6 +81,9 @@ SELECT DISTINCT ON (series.device_id, hour) series.device_id, hour, %s::timestam
 FROM unnest(%s::integer[], %s::timestamptz[], %s::timestamptz[]) AS sent (series_id, first, last)
 JOIN series ON series.id = sent.series_id,
 generate_series(date_trunc('hour', first, 'UTC'), last, INTERVAL '1 hour') AS hour
+-- A mark spans from the first to the last reading of its batch: hours in between that hold nothing need no window.
+WHERE EXISTS (SELECT FROM reading_store WHERE series_id = series.id AND time >= hour AND time < hour + INTERVAL '1 hour')
+   OR EXISTS (SELECT FROM observation WHERE series_id = series.id AND time >= hour AND time < hour + INTERVAL '1 hour')
 ON CONFLICT (device_id, start_time) DO UPDATE
 SET touched_at = greatest(open.touched_at, EXCLUDED.touched_at), urgent = coalesce(open.urgent, EXCLUDED.urgent)
 """

@@ -10,25 +10,24 @@ import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import psycopg
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from ingest.wire.epcis import parse_json
+from ingest.admission import check_event_times
+from ingest.wire.epcis import Said, decode
 from ingest.wire.errors import WireError
-from ledger.epcis.events import Event, EventError, parse_document, parse_event
-from ledger.recording import RecordingError, record
+from ledger.epcis.events import Event
+from ledger.recording import EventConflict, RecordingError, record
 from trace_api import access
 from trace_api.access import Databases
 from trace_api.problems import Problem
 
 MAX_BYTES = 1_048_576
 MAX_EVENTS = 500
-EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
-AHEAD = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,10 @@ class Fault:
         }
 
 
+class _TakenBack(Exception):
+    """Leaves the transaction of a rollback capture."""
+
+
 def router(databases: Databases, now: Callable[[], datetime]) -> APIRouter:
     routes = APIRouter(prefix="/epcis", tags=["EPCIS"])
 
@@ -62,7 +65,9 @@ def router(databases: Databases, now: Callable[[], datetime]) -> APIRouter:
         body = await _body(request)
 
         # The work with the database runs in the thread pool: the event loop only waits for the body.
-        job = await run_in_threadpool(_capture, databases, authorization, body, gs1_capture_error_behaviour, now)
+        job = await run_in_threadpool(
+            _capture, databases, authorization, body, gs1_capture_error_behaviour, now
+        )
         response.headers["Location"] = f"/epcis/capture/{job['captureID']}"
         return job
 
@@ -96,14 +101,18 @@ async def _body(request: Request) -> bytes:
 
 
 def _capture(
-    databases: Databases, authorization: str | None, body: bytes, behaviour: str, clock: Callable[[], datetime]
+    databases: Databases,
+    authorization: str | None,
+    body: bytes,
+    behaviour: str,
+    clock: Callable[[], datetime],
 ) -> dict[str, Any]:
     now = clock()
     with access.organisation(databases, authorization) as (conn, owner):
-        raw, context = _events_of(body)
-        events, faults = _parse(raw, now)
+        said = _said(body)
+        events, faults = _sift(said, now)
         if not faults or behaviour == "proceed":
-            faults += _record_all(conn, owner, events, context, behaviour, now)
+            faults += _record_all(conn, owner, events, said.context, behaviour, now)
         faults.sort(key=lambda fault: int(fault.pointer.rpartition("/")[2]))
         row = conn.execute(
             "INSERT INTO capture_job (id, organisation, created_at, finished_at, success, error_behaviour, events, errors)"
@@ -116,7 +125,7 @@ def _capture(
                 clock(),
                 not faults,
                 behaviour,
-                len(raw),
+                len(said.events),
                 json.dumps([f.to_json() for f in faults]),
             ],
         ).fetchone()
@@ -124,56 +133,30 @@ def _capture(
     return _job_document(row)
 
 
-def _events_of(body: bytes) -> tuple[list[Any], Any]:
-    """The events as they stand and the document's context, one by one, so that one bad event does not hide its neighbours."""
+def _said(body: bytes) -> Said:
     try:
-        document = parse_json(body, MAX_BYTES)
+        said = decode(body, MAX_BYTES)
     except WireError as error:
         raise Problem(400, "Not EPCIS JSON", error.detail) from error
-    if not isinstance(document, dict):
-        raise Problem(400, "Not EPCIS JSON", "Want an EPCISDocument or one event as a JSON object.")
-    found = (
-        document.get("epcisBody", {}).get("eventList")
-        if isinstance(document.get("epcisBody"), dict)
-        else None
-    )
-    events = found if document.get("type") == "EPCISDocument" else [document]
-    if not isinstance(events, list) or not events:
-        raise Problem(400, "No events", "The document has no epcisBody.eventList with events in it.")
-    if len(events) > MAX_EVENTS:
-        raise Problem(
-            413,
-            "Capture too large",
-            f"A capture has at most {MAX_EVENTS} events, this one has {len(events)}; send several.",
-        )
-    try:
-        if document.get("type") == "EPCISDocument":
-            parse_document({**document, "epcisBody": {**document["epcisBody"], "eventList": []}})
-    except EventError as error:
-        raise Problem(
-            400, "Not an EPCISDocument", "; ".join(f"{p.pointer}: {p.message}" for p in error.problems)
-        ) from error
-    return events, document.get("@context")
+    if len(said.events) > MAX_EVENTS:
+        text = f"A capture has at most {MAX_EVENTS} events, this one has {len(said.events)}; send several."
+        raise Problem(413, "Capture too large", text)
+    return said
 
 
-def _parse(raw: list[Any], now: datetime) -> tuple[list[tuple[str, Event]], list[Fault]]:
+def _sift(said: Said, now: datetime) -> tuple[list[tuple[str, Event]], list[Fault]]:
+    """Events that may be recorded, by their pointer, and why the others may not: the rules of the MQTT door."""
     events: list[tuple[str, Event]] = []
     faults: list[Fault] = []
-    for index, item in enumerate(raw):
+    for index, event in enumerate(said.events):
         pointer = f"/epcisBody/eventList/{index}"
         try:
-            if not isinstance(item, dict):
-                raise RecordingError("an event is a JSON object")
-            event = parse_event(item)
-            if not EARLIEST <= event.event_time <= now + AHEAD:
-                raise RecordingError(
-                    f"eventTime {event.event_time.isoformat()} lies before 2015 or more than a day ahead"
-                )
+            if isinstance(event, WireError):
+                raise event
+            check_event_times(event, round(now.timestamp() * 1000))
             events.append((pointer, event))
-        except EventError as error:
-            faults.append(Fault(pointer, 400, "; ".join(f"{p.pointer}: {p.message}" for p in error.problems)))
-        except RecordingError as error:
-            faults.append(Fault(pointer, 400, str(error)))
+        except WireError as error:
+            faults.append(Fault(pointer, 400, error.detail))
     return events, faults
 
 
@@ -191,12 +174,15 @@ def _record_all(
         with conn.transaction():
             for pointer, event in events:
                 try:
-                    record(conn, owner, event, now, context=context)
-                except RecordingError as error:
-                    faults.append(Fault(pointer, 409, str(error)))
+                    with conn.transaction():
+                        record(conn, owner, event, now, context=context)
+                except (RecordingError, psycopg.DataError, psycopg.IntegrityError) as error:
+                    faults.append(
+                        Fault(pointer, 409 if isinstance(error, EventConflict) else 400, str(error))
+                    )
                     if behaviour == "rollback":
-                        raise
-    except RecordingError:
+                        raise _TakenBack from error
+    except _TakenBack:
         pass
     return faults
 

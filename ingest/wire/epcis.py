@@ -1,16 +1,17 @@
 """EPCIS 2.0 JSON over MQTT or HTTP into event models.
 
-Contract: any bytes give a document of events or raise `WireError`; size, depth and duplicate keys are checked
+Contract: any bytes give what they say, event by event, or raise `WireError`; size, depth and duplicate keys are checked
 before the model sees anything, because a duplicate key would let two readers read two events.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from ingest.wire.errors import WireError
-from ledger.epcis.events import Document, EventError, parse_document
+from ledger.epcis.events import Event, EventError, parse_document, parse_event
 
 MAX_BYTES = 1_048_576
 
@@ -44,23 +45,51 @@ def parse_json(payload: bytes, limit: int = MAX_BYTES) -> Any:
         raise WireError("malformed_json", str(error)) from error
 
 
-def decode(payload: bytes) -> Document:
-    """A document, also where one bare event came. Raises WireError."""
-    document = parse_json(payload)
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a payload says. `events`: in its order, each an event or why it is none: one bad event hides no other."""
+
+    context: Any
+    events: tuple[Event | WireError, ...]
+
+
+def decode(payload: bytes, limit: int = MAX_BYTES) -> Said:
+    """One event or an EPCISDocument. Raises WireError where it is neither, so that no event can be told apart."""
+    document = parse_json(payload, limit)
     if not isinstance(document, dict):
         raise WireError(
             "malformed_event",
             "want one EPCIS event or an EPCISDocument, got something else than a JSON object",
         )
+    raw = _raw_events(document)
+    return Said(document.get("@context"), tuple(_event(item) for item in raw))
+
+
+def _raw_events(document: dict[str, Any]) -> list[Any]:
+    if document.get("type") != "EPCISDocument":
+        return [document]
+    body = document.get("epcisBody")
+    found = body.get("eventList") if isinstance(body, dict) else None
+    if not isinstance(found, list) or not found:
+        raise WireError("malformed_event", "the document has no epcisBody.eventList with events in it")
     try:
-        parsed = parse_document(document)
+        parse_document({**document, "epcisBody": {**document["epcisBody"], "eventList": []}})
     except EventError as error:
-        raise WireError(
-            "invalid_event", "; ".join(f"{p.pointer}: {p.message}" for p in error.problems)
-        ) from error
-    if not parsed.events:
-        raise WireError("malformed_event", "the document holds no event")
-    return parsed
+        raise WireError("malformed_event", _in_words(error)) from error
+    return found
+
+
+def _event(item: Any) -> Event | WireError:
+    if not isinstance(item, dict):
+        return WireError("invalid_event", "an event is a JSON object")
+    try:
+        return parse_event(item)
+    except EventError as error:
+        return WireError("invalid_event", _in_words(error))
+
+
+def _in_words(error: EventError) -> str:
+    return "; ".join(f"{problem.pointer}: {problem.message}" for problem in error.problems)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def test_what_is_detected_is_what_happened(
         instance.take(batch, now, worker)
         if number % 3 == 0:  # what comes later finds excursions standing, and must extend, merge or void them
             instance.settle(now, consumers=("projection", "detection"))
-    instance.settle(now + timedelta(minutes=5))
+    instance.settle(now)  # what waits to be quiet before it is sealed may wait
 
     until = complete_until(world, len(sent))
     truth, found = world.truth_until(until), _detected(instance, until)

@@ -41,6 +41,7 @@ from tests.integration.said import (
     truck,
 )
 from tests.servers.databases import Database
+from trace_api import pages
 
 BOX = box_uri(GTIN, "DK1", "0007")
 LATER = NOW + timedelta(minutes=5)
@@ -71,6 +72,20 @@ def instance(database: Database, tmp_path: Path) -> Instance:
     )
     instance.settle(LATER)
     return instance
+
+
+@pytest.fixture
+def young(database: Database, tmp_path: Path) -> Instance:
+    """Registered, and nothing has happened yet."""
+    instance = Instance(database, tmp_path)
+    instance.register(REGISTRY)
+    return instance
+
+
+@pytest.fixture
+def door(young: Instance) -> Iterator[httpx.Client]:
+    with served(young, LATER) as client:
+        yield client
 
 
 @pytest.fixture
@@ -186,7 +201,7 @@ def test_every_endpoint_is_in_openapi_and_answers(api: httpx.Client) -> None:
         "serial": "0007",
         "log": "coop",
         "path": "checkpoint",
-        "name": json.loads((Path("trace_api/web/dist/manifest.json")).read_text())["style"],
+        "name": json.loads(pages.built_files().joinpath("manifest.json").read_text())["style"],
     }
     wanted = {
         "/api/v1/excursions",
@@ -332,16 +347,16 @@ def is_a_problem(answer: httpx.Response, status: int) -> str:
 
 
 @pytest.mark.editions("plain")
-def test_what_is_not_there_and_what_is_no_code(api: httpx.Client) -> None:
+def test_what_is_not_there_and_what_is_no_code(door: httpx.Client) -> None:
     for what in ("trace", "exposure", "verdict", "proof"):
-        is_a_problem(api.get(f"/api/v1/lots/{UNKNOWN}/{what}"), 404)
-        assert "check digit" in is_a_problem(api.get(f"/api/v1/lots/{WRONG}/{what}"), 400)
-        is_a_problem(api.get(f"/api/v1/lots/{quote('urn:epc:id:sgtin:9521234.0', safe='')}/{what}"), 400)
-        is_a_problem(api.get(f"/api/v1/lots/{quote('01/' + chr(0), safe='/')}/{what}"), 400)
-    is_a_problem(api.get("/api/v1/nothing"), 404)
-    is_a_problem(api.get("/log/nobody/checkpoint"), 404)
-    is_a_problem(api.get("/web/nothing.js"), 404)
-    is_a_problem(api.delete("/api/v1/excursions"), 405)
+        is_a_problem(door.get(f"/api/v1/lots/{UNKNOWN}/{what}"), 404)
+        assert "check digit" in is_a_problem(door.get(f"/api/v1/lots/{WRONG}/{what}"), 400)
+        is_a_problem(door.get(f"/api/v1/lots/{quote('urn:epc:id:sgtin:9521234.0', safe='')}/{what}"), 400)
+        is_a_problem(door.get(f"/api/v1/lots/{quote('01/' + chr(0), safe='/')}/{what}"), 400)
+    is_a_problem(door.get("/api/v1/nothing"), 404)
+    is_a_problem(door.get("/log/nobody/checkpoint"), 404)
+    is_a_problem(door.get("/web/nothing.js"), 404)
+    is_a_problem(door.delete("/api/v1/excursions"), 405)
     for query in (
         "limit=0",
         "limit=many",
@@ -351,8 +366,8 @@ def test_what_is_not_there_and_what_is_no_code(api: httpx.Client) -> None:
         "after=x",
         "after=99999999999999999999",
     ):
-        is_a_problem(api.get(f"/api/v1/excursions?{query}"), 422)
-    is_a_problem(api.get(f"/api/v1/lots/{code(LOT)}/trace?depth=0"), 422)
+        is_a_problem(door.get(f"/api/v1/excursions?{query}"), 422)
+    is_a_problem(door.get(f"/api/v1/lots/{code(LOT)}/trace?depth=0"), 422)
 
 
 def bearer(organisation: str = "coop") -> dict[str, str]:
@@ -360,7 +375,7 @@ def bearer(organisation: str = "coop") -> dict[str, str]:
 
 
 @pytest.mark.editions("plain")
-def test_a_capture_without_a_right_to_it(api: httpx.Client, instance: Instance) -> None:
+def test_a_capture_without_a_right_to_it(door: httpx.Client, young: Instance) -> None:
     body = json.dumps(harvest("urn:uuid:uninvited")).encode()
     headers: list[dict[str, str]] = [
         {},
@@ -369,17 +384,15 @@ def test_a_capture_without_a_right_to_it(api: httpx.Client, instance: Instance) 
         {"Authorization": "Bearer"},
     ]
     for each in headers:
-        is_a_problem(api.post("/epcis/capture", content=body, headers=each), 401)
-    answer = api.post("/epcis/capture", content=body, headers=bearer())
+        is_a_problem(door.post("/epcis/capture", content=body, headers=each), 401)
+    answer = door.post("/epcis/capture", content=body, headers=bearer())
     assert answer.status_code == 202
     job = answer.headers["Location"]
-    is_a_problem(api.get(job), 401)
-    is_a_problem(api.get(job, headers=bearer("carrier")), 404)
-    assert api.get(job, headers=bearer()).json()["success"] is True
-    is_a_problem(api.get("/epcis/capture/00000000-0000-4000-8000-000000000000", headers=bearer()), 404)
-    assert instance.rows("SELECT organisation FROM event WHERE event_id = 'urn:uuid:uninvited'") == [
-        ("coop",)
-    ]
+    is_a_problem(door.get(job), 401)
+    is_a_problem(door.get(job, headers=bearer("carrier")), 404)
+    assert door.get(job, headers=bearer()).json()["success"] is True
+    is_a_problem(door.get("/epcis/capture/00000000-0000-4000-8000-000000000000", headers=bearer()), 404)
+    assert young.rows("SELECT organisation FROM event WHERE event_id = 'urn:uuid:uninvited'") == [("coop",)]
 
 
 def document(*events: Any) -> dict[str, Any]:
@@ -410,24 +423,24 @@ UNREADABLE = {
 
 
 @pytest.mark.editions("plain")
-def test_a_capture_that_cannot_be_read_and_one_too_large(api: httpx.Client, instance: Instance) -> None:
+def test_a_capture_that_cannot_be_read_and_one_too_large(door: httpx.Client, young: Instance) -> None:
     for what, body in UNREADABLE.items():
-        assert is_a_problem(api.post("/epcis/capture", content=body, headers=bearer()), 400), what
+        assert is_a_problem(door.post("/epcis/capture", content=body, headers=bearer()), 400), what
     large = b'{"type":"' + b" " * 2_000_000
-    is_a_problem(api.post("/epcis/capture", content=large, headers=bearer()), 413)
+    is_a_problem(door.post("/epcis/capture", content=large, headers=bearer()), 413)
     chunks = (b" " * 65_536 for _ in range(40))  # no length is told beforehand
-    is_a_problem(api.post("/epcis/capture", content=chunks, headers=bearer()), 413)
+    is_a_problem(door.post("/epcis/capture", content=chunks, headers=bearer()), 413)
     many = document(*(harvest(f"urn:uuid:{number}") for number in range(501)))
-    is_a_problem(api.post("/epcis/capture", json=many, headers=bearer()), 413)
+    is_a_problem(door.post("/epcis/capture", json=many, headers=bearer()), 413)
     is_a_problem(
-        api.post(
+        door.post(
             "/epcis/capture",
             json=document(harvest("urn:uuid:1")),
             headers=bearer() | {"GS1-Capture-Error-Behaviour": "x"},
         ),
         422,
     )
-    assert instance.one("SELECT count(*) FROM capture_job") == 0
+    assert young.one("SELECT count(*) FROM capture_job") == 0
 
 
 @pytest.mark.editions("plain")
@@ -444,10 +457,10 @@ def test_a_capture_that_cannot_be_read_and_one_too_large(api: httpx.Client, inst
     ],
 )
 def test_one_event_that_cannot_be_taken_is_named_in_the_job(
-    api: httpx.Client, fault: dict[str, Any], word: str
+    door: httpx.Client, fault: dict[str, Any], word: str
 ) -> None:
     body = json.dumps(document(harvest("urn:uuid:good"), harvest("urn:uuid:bad") | fault))
-    answer = api.post(
+    answer = door.post(
         "/epcis/capture", content=body, headers=bearer() | {"GS1-Capture-Error-Behaviour": "proceed"}
     )
     assert answer.status_code == 202, answer.text
@@ -457,10 +470,10 @@ def test_one_event_that_cannot_be_taken_is_named_in_the_job(
 
 
 @pytest.mark.editions("plain")
-def test_health_and_readiness(api: httpx.Client, instance: Instance) -> None:
-    assert get(api, "/healthz") == {"status": "ok"}
-    assert get(api, "/readyz") == {"status": "ready"}
-    instance.alter("REVOKE SELECT ON published_organisation, published_excursion FROM suyuan_public")
-    assert api.get("/readyz").status_code == 503
-    assert get(api, "/healthz") == {"status": "ok"}
-    is_a_problem(api.get("/api/v1/excursions"), 500)  # whatever we did not foresee
+def test_health_and_readiness(door: httpx.Client, young: Instance) -> None:
+    assert get(door, "/healthz") == {"status": "ok"}
+    assert get(door, "/readyz") == {"status": "ready"}
+    young.alter("REVOKE SELECT ON published_organisation, published_excursion FROM suyuan_public")
+    assert door.get("/readyz").status_code == 503
+    assert get(door, "/healthz") == {"status": "ok"}
+    is_a_problem(door.get("/api/v1/excursions"), 500)  # whatever we did not foresee

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,20 @@ import psycopg
 import pytest
 
 from ingest import pipeline
-from ingest.pipeline import Message
-from tests.integration.lines import NOW_S, account, adds_up, harvest, message, pack, registered, take
+from ingest.pipeline import Message, run
+from ingest.registry import Registry
+from tests.integration.lines import (
+    NOW,
+    NOW_S,
+    account,
+    adds_up,
+    harvest,
+    line,
+    message,
+    pack,
+    registered,
+    take,
+)
 from tests.servers.databases import Database
 
 
@@ -221,10 +235,48 @@ def test_a_fault_of_a_decoder_quarantines_its_message_and_no_other(
     assert rows(ingest, "SELECT reason FROM quarantine") == [("decoder_fault",)]
 
 
-def test_an_unreadable_pack_that_still_says_its_number_is_held_and_receipted(ingest: str, tmp_path: Path) -> None:
+def test_an_unreadable_pack_that_still_says_its_number_is_held_and_receipted(
+    ingest: str, tmp_path: Path
+) -> None:
     """Else a device that waits for its receipt would send it for ever."""
     broken = pack([1.0, 2.0], seq=1).replace(b'"v": 2.0', b'"v": NaN')
     outcome = take(ingest, tmp_path, [message(broken), message(pack([3.0], seq=2)[:-4])])
     assert outcome.receipts[0][1].through == 2
-    assert rows(ingest, "SELECT reason, boot, seq FROM quarantine ORDER BY seq") == [("not_a_number", 1, 1), ("truncated", 1, 2)]
+    assert rows(ingest, "SELECT reason, boot, seq FROM quarantine ORDER BY seq") == [
+        ("not_a_number", 1, 1),
+        ("truncated", 1, 2),
+    ]
     assert rows(ingest, "SELECT stored::text, refused::text FROM device_sequence") == [("{}", "{[1,3)}")]
+
+
+def test_one_bad_event_of_a_document_takes_no_other_with_it(ingest: str, tmp_path: Path) -> None:
+    events = [harvest(f"urn:uuid:{name}") for name in "abc"]
+    events[1]["eventTime"] = "22-07-2026"
+    document = {"type": "EPCISDocument", "schemaVersion": "2.0", "creationDate": "2026-06-20T12:00:00Z",
+                "@context": ["https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"], "epcisBody": {"eventList": events}}  # fmt: skip
+    take(ingest, tmp_path, [message(json.dumps(document).encode(), kind="events")])
+    assert rows(ingest, "SELECT event_id FROM event ORDER BY 1") == [("urn:uuid:a",), ("urn:uuid:c",)]
+    assert account(ingest) == {"received": 3, "stored": 2, "duplicate": 0, "conflict": 0, "quarantined": 1}
+
+
+def test_a_text_where_a_number_belongs_is_refused(ingest: str, tmp_path: Path) -> None:
+    """Both under one key could never be sealed."""
+    both = [{"n": "ambient", "u": "Cel", "t": NOW_S, "v": 4.0}, {"n": "ambient", "t": NOW_S, "vs": "x"}]
+    take(ingest, tmp_path, [message(json.dumps(both).encode())])
+    assert rows(ingest, "SELECT count(*) FROM observation") == [(0,)]
+    assert rows(ingest, "SELECT reason FROM quarantine") == [("wrong_kind",)]
+
+
+def test_a_new_channel_of_a_known_device_is_known_at_once(ingest: str, tmp_path: Path) -> None:
+    worker = line(tmp_path)
+    clock = itertools.count(0.0, 10.0)
+    worker = dataclasses.replace(worker, registry=Registry(lambda: next(clock)))
+    with psycopg.connect(ingest) as conn:
+        run(conn, worker, [message(pack([1.0]))], NOW)
+        conn.execute(
+            "INSERT INTO series (organisation, device_id, channel, quantity, unit)"
+            " SELECT 'coop', id, 'surface', 'temperature', 'Cel' FROM device WHERE external_id = 'room-1'"
+        )
+        conn.commit()
+        run(conn, worker, [message(pack([2.0], seq=2, channel="surface"))], NOW)
+    assert account(ingest)["stored"] == 2

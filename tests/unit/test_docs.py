@@ -226,7 +226,7 @@ def test_the_reasons_are_those_of_the_code() -> None:
 def test_most_reasons_have_an_example() -> None:
     shown = {reason for fence in marked("readings", "events", "topic") for word in fence.words[1:]
              for reason in word.partition(":")[2].split(",")}  # fmt: skip
-    shown_by_other_tests = {"too_large", "conflict", "database_refused", "decoder_fault"}
+    shown_by_other_tests = {"too_large", "conflict", "database_refused", "decoder_fault", "wrong_kind"}
     assert set(reasons_in_code()) - shown == shown_by_other_tests
 
 
