@@ -35,7 +35,7 @@ def step(conn: psycopg.Connection, now: datetime) -> bool:
     touched = marks.union(marks.take(conn, "detection"))
     if not touched:
         return False
-    limits = inforce.read_limits(conn)
+    limits = {key: limit for key, limit in inforce.read_limits(conn).items() if _is_judged_here(limit)}
     measured = _read_series(conn, sorted(touched))
     force = inforce.read(conn, sorted(measured), limits.values())
     sealed: marks.Touched = {}
@@ -50,6 +50,12 @@ def step(conn: psycopg.Connection, now: datetime) -> bool:
             _note_excited(sealed, series.id, changes)
     marks.leave(conn, sealed, now, reason="excursion", consumers=("sealing",))
     return True
+
+
+def _is_judged_here(limit: Limit) -> bool:
+    """A cumulative limit is a portion's: its minutes add up over all the places the portion was in, so the sum of one
+    series in one place says nothing of it. The portion's verdict judges it."""
+    return limit.mode != "cumulative"
 
 
 def _read_series(conn: psycopg.Connection, ids: Sequence[int]) -> dict[int, Measured]:

@@ -284,7 +284,8 @@ class _Batch:
     def sequences(
         self, admitted: list[Admitted]
     ) -> tuple[dict[sequences.Key, set[int]], dict[sequences.Key, set[int]]]:
-        """Numbers of messages of which something was taken, and of those refused whole."""
+        """Numbers of messages with something taken, and of messages with something refused; one may be in both, and the
+        two together are what was published."""
         stored: dict[sequences.Key, set[int]] = defaultdict(set)
         refused: dict[sequences.Key, set[int]] = defaultdict(set)
         for item, part in zip(self.decoded, admitted, strict=True):
@@ -293,11 +294,9 @@ class _Batch:
                 continue
             self.devices[device.id] = device
             boot, seq = item.identity
-            # A message of which something was taken counts as stored, also where a record of it was not: so the two
-            # sets add up to what was published.
             if part.readings or part.observations:
                 stored[device.id, boot].add(seq)
-            elif item.index in self.refused_messages:
+            if item.index in self.refused_messages:
                 refused[device.id, boot].add(seq)
         return stored, refused
 

@@ -3,15 +3,19 @@
 The ledger knows nothing of ingest and leaves no marks; this one consumer reads what was sequenced since its cursor,
 recomputes the lots and devices those events concern from all their events, writes what changed, and marks the series in
 the places concerned in the same transaction.
-Contract: whatever the order in which events arrived, the tables hold what one pass over all of them would give;
-dropping them and setting the cursor to 0 rebuilds them.
+Contract: whatever the order in which events arrived, and whether a device, product or rule was registered before or
+after them, the tables hold what one pass over all of them would give; dropping them and setting the cursor to 0
+rebuilds them. An event that cannot be projected is set aside and stops no other: the rows of its lots or devices stay
+as they were.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import psycopg
 from psycopg.types.range import TimestamptzRange
@@ -21,11 +25,17 @@ from ledger import recorded
 from ledger.epcis import vocabulary
 from ledger.genealogy import Placement, RecordedEvent, placements, presence
 
+logger = logging.getLogger(__name__)
+
 BATCH = 500
+RETRIED = 50  # of a batch that failed, in one transaction: each of them may cost a whole walk
+CHANGES = 50
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HAND_OVER_STEPS = frozenset({"loading", "unloading", "accepting", "receiving"})
 
 Interval = tuple[datetime | None, datetime | None]
+Item = TypeVar("Item")
+Part = Callable[[psycopg.Connection, Sequence[RecordedEvent], datetime], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +60,101 @@ class PlacementRow:
 
 
 def step(conn: psycopg.Connection, now: datetime) -> bool:
-    new = recorded.after(conn, _cursor(conn), BATCH)
-    if not new:
+    changed = _follow_registry(conn, now)
+    return _follow_events(conn, now) or changed
+
+
+# --- events ------------------------------------------------------------------------------------------------------
+
+
+def _follow_events(conn: psycopg.Connection, now: datetime) -> bool:
+    cursor = _cursor(conn)
+    positions = _positions_after(conn, cursor)
+    if not positions:
         return False
-    moved = _project_presences(conn, new)
-    placed = _project_placements(conn, new)
-    _mark_concerned(conn, moved, placed, now)
-    _mark_hand_overs(conn, new, now)
-    _advance(conn, max(item.position for item in new if item.position is not None))
+    try:
+        with conn.transaction():
+            new = recorded.after(conn, cursor, BATCH)
+            for project in _PARTS.values():
+                project(conn, new, now)
+            _advance(conn, positions[-1])
+    except psycopg.OperationalError:
+        raise  # the database's own trouble says nothing of the events
+    except Exception:
+        # Not lost: the events are recorded, and each that fails by itself is set aside by its position.
+        logger.exception("a batch of events could not be projected and is taken apart")
+        _project_apart(conn, cursor, positions[:RETRIED], now)
     return True
+
+
+def _positions_after(conn: psycopg.Connection, cursor: int) -> list[int]:
+    """Those of `recorded.after`, without reading the events: one of them may be what cannot be read."""
+    rows = conn.execute(
+        "SELECT position FROM leaf WHERE event IS NOT NULL AND position > %s ORDER BY position LIMIT %s",
+        [cursor, BATCH],
+    )
+    return [int(position) for (position,) in rows]
+
+
+def _project_apart(conn: psycopg.Connection, cursor: int, positions: Sequence[int], now: datetime) -> None:
+    """Part by part: where a device sits does not hang on whether the goods beside it can be followed."""
+    new: list[RecordedEvent] = []
+
+    def read(some: Sequence[int]) -> None:
+        found = recorded.after(conn, some[0] - 1, len(some))
+        new.extend(found)
+
+    _apart(conn, positions, read, lambda position, error: _set_aside(conn, position, "event", error, now))
+    for name, project in _PARTS.items():
+        _project_part(conn, name, project, new, now)
+    _advance(conn, positions[-1])
+
+
+def _project_part(
+    conn: psycopg.Connection, name: str, project: Part, new: Sequence[RecordedEvent], now: datetime
+) -> None:
+    def set_aside(item: RecordedEvent, error: Exception) -> None:
+        _set_aside(conn, item.position or 0, name, error, now)
+
+    _apart(conn, new, lambda some: project(conn, some, now), set_aside)
+
+
+def _apart(
+    conn: psycopg.Connection,
+    items: Sequence[Item],
+    work: Callable[[Sequence[Item]], object],
+    set_aside: Callable[[Item, Exception], None],
+) -> None:
+    """Work on all items that bear it: what fails together is halved, down to the single item that is set aside.
+
+    Halves and not one by one from the start: one bad event among many costs a few walks and not many, and events
+    that are only too many together find their way in smaller parties.
+    """
+    if not items:
+        return
+    try:
+        with conn.transaction():
+            work(items)
+        return
+    except psycopg.OperationalError:
+        raise
+    except Exception as error:
+        if len(items) == 1:
+            set_aside(items[0], error)
+            return
+    middle = len(items) // 2
+    _apart(conn, items[:middle], work, set_aside)
+    _apart(conn, items[middle:], work, set_aside)
+
+
+def _set_aside(conn: psycopg.Connection, position: int, part: str, error: Exception, now: datetime) -> None:
+    logger.error(
+        "what cannot be projected is set aside", exc_info=error, extra={"position": position, "part": part}
+    )
+    conn.execute(
+        "INSERT INTO set_aside (position, part, reason, at) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        [position, part, f"{type(error).__name__}: {error}".replace("\0", ""), now],
+    )
 
 
 def _cursor(conn: psycopg.Connection) -> int:
@@ -74,9 +170,80 @@ def _advance(conn: psycopg.Connection, position: int) -> None:
     )
 
 
-def _project_presences(conn: psycopg.Connection, new: Sequence[RecordedEvent]) -> list[PresenceRow]:
+def _presence_of_new(conn: psycopg.Connection, new: Sequence[RecordedEvent], now: datetime) -> None:
+    _mark_concerned(conn, _project_presences(conn, recorded.goods_of(new)), [], now)
+
+
+def _placement_of_new(conn: psycopg.Connection, new: Sequence[RecordedEvent], now: datetime) -> None:
+    devices = {
+        child for item in new if item.event.type == "AssociationEvent" for child in recorded.children(item)
+    }
+    _mark_concerned(conn, [], _project_placements(conn, devices), now)
+
+
+# --- the registry ------------------------------------------------------------------------------------------------
+
+
+_TAKE_CHANGES = """
+DELETE FROM registry_change WHERE id = ANY (ARRAY(SELECT id FROM registry_change ORDER BY id LIMIT %s)) RETURNING kind, identifier
+"""
+
+
+def _follow_registry(conn: psycopg.Connection, now: datetime) -> bool:
+    """What was registered after the events that rest on it: as if it had been there before them."""
+    changes = sorted(set(conn.execute(_TAKE_CHANGES, [CHANGES])))
+    by_kind: dict[str, list[str]] = {}
+    for kind, identifier in changes:
+        by_kind.setdefault(kind, []).append(identifier)
+
+    def place(devices: Sequence[str]) -> None:
+        _mark_concerned(conn, [], _project_placements(conn, devices), now)
+
+    def follow(lots: Sequence[str]) -> None:
+        _mark_concerned(conn, _project_presences(conn, lots), [], now)
+
+    def set_aside(identifier: str, error: Exception) -> None:
+        _set_aside(conn, 0, identifier, error, now)
+
+    _spread(conn, by_kind.get("product", []), now)
+    _apart(conn, by_kind.get("device", []), place, set_aside)
+    _apart(conn, by_kind.get("lot", []), follow, set_aside)
+    if "limit" in by_kind:
+        _mark_placed(conn, now)
+    return bool(changes)
+
+
+_SPREAD = """
+INSERT INTO registry_change (kind, identifier, at)
+SELECT DISTINCT 'lot', mention.identifier, %s::timestamptz
+FROM unnest(%s::text[]) AS class (uri), event_mention AS mention
+WHERE mention.role = ANY (%s)
+  AND mention.identifier NOT LIKE '%%/10/%%/21/%%'  -- a box names its lot beside it
+  AND (mention.identifier = uri OR starts_with(mention.identifier, uri || '/') OR starts_with(mention.identifier, uri || '.'))
+"""
+
+
+def _spread(conn: psycopg.Connection, classes: Sequence[str], now: datetime) -> None:
+    """A class that changed becomes its lots: a season's are too many for one transaction."""
+    if classes:
+        conn.execute(_SPREAD, [now, list(classes), list(recorded.GOODS_ROLES)])
+
+
+def _mark_placed(conn: psycopg.Connection, now: datetime) -> None:
+    """A new limit may have been in force wherever a series ever sat. Left here and not by whoever loads the limit: a
+    placement that is written at the same moment would be missed there."""
+    touched: marks.Touched = {}
+    for series, valid in conn.execute("SELECT series_id, valid FROM placement"):
+        _extend(touched, series, valid.lower, valid.upper or max(now, valid.lower))
+    marks.leave(conn, touched, now, reason="limit", consumers=("detection",))
+
+
+# --- rows --------------------------------------------------------------------------------------------------------
+
+
+def _project_presences(conn: psycopg.Connection, goods: Iterable[str]) -> list[PresenceRow]:
     """Returns the rows that came or went."""
-    concerned = recorded.connected(conn, recorded.goods_of(new))
+    concerned = recorded.connected(conn, goods)
     lots = sorted(concerned.lots)
     products = _products(conn)
     fresh = {
@@ -111,11 +278,9 @@ def _project_presences(conn: psycopg.Connection, new: Sequence[RecordedEvent]) -
     return list(fresh ^ standing)
 
 
-def _project_placements(conn: psycopg.Connection, new: Sequence[RecordedEvent]) -> list[PlacementRow]:
-    """The same for where devices sit. A device or channel that is not registered has no series and no row."""
-    devices = sorted(
-        {child for item in new if item.event.type == "AssociationEvent" for child in recorded.children(item)}
-    )
+def _project_placements(conn: psycopg.Connection, concerned: Iterable[str]) -> list[PlacementRow]:
+    """The same for where devices (GIAI) sit. A device or channel that is not registered has no series and no row."""
+    devices = sorted(set(concerned))
     if not devices:
         return []
     series: dict[str, list[tuple[str, int, str]]] = {}
@@ -211,6 +376,14 @@ def _mark_hand_overs(conn: psycopg.Connection, new: Sequence[RecordedEvent], now
         for series, _parent in conn.execute(_PLACED_IN, [sorted(recorded.containers(item))]):
             _extend(touched, series, item.event.event_time, item.event.event_time)
     marks.leave(conn, touched, now, reason="hand_over", consumers=("sealing",))
+
+
+# Placements first: the others leave marks on the series that sit where goods moved.
+_PARTS: Mapping[str, Part] = {
+    "placement": _placement_of_new,
+    "presence": _presence_of_new,
+    "hand_over": _mark_hand_overs,
+}
 
 
 def _extend(touched: marks.Touched, series: int, start: datetime, end: datetime) -> None:

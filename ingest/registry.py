@@ -159,7 +159,10 @@ def parse_registry(text: str | bytes) -> RegistryDocument:
 
 
 def load(conn: psycopg.Connection, document: RegistryDocument) -> None:
-    """Write the document in the caller's transaction; existing rows get the new names, identities stay."""
+    """Write the document in the caller's transaction; existing rows get the new names, identities stay.
+
+    What projected events rest on, and is new or other, is left to the projection in `registry_change`. Raises RegistryError.
+    """
     for organisation in document.organisations:
         _load_organisation(conn, organisation)
     for place in (*document.places, *document.vehicles):
@@ -173,7 +176,7 @@ def load(conn: psycopg.Connection, document: RegistryDocument) -> None:
 def load_limit_versions(conn: psycopg.Connection, limits: Iterable[Limit] | None = None) -> None:
     """The shipped rules into `limit_version`; a version that stands is never rewritten."""
     for limit in load_limits() if limits is None else limits:
-        conn.execute(
+        written = conn.execute(
             "INSERT INTO limit_version (id, version, product, stages, positions, body)"
             " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (id, version) DO NOTHING",
             [
@@ -185,6 +188,8 @@ def load_limit_versions(conn: psycopg.Connection, limits: Iterable[Limit] | None
                 json.dumps(limit.snapshot()),
             ],
         )
+        if written.rowcount:
+            _note_change(conn, "limit", f"{limit.id} {limit.version}")
 
 
 def load_token(conn: psycopg.Connection, organisation: str, token: str) -> None:
@@ -226,6 +231,9 @@ def _load_product(
     classes = [canonical(item) for item in entry.classes]
     if entry.id.isdigit():
         classes.append(f"https://id.gs1.org/01/{entry.id.zfill(14)}")
+    standing = conn.execute(
+        "SELECT rule_product, net_content_kg, classes FROM product WHERE id = %s FOR UPDATE", [entry.id]
+    ).fetchone()
     _execute(
         conn,
         f"product {entry.id}",
@@ -243,9 +251,14 @@ def _load_product(
             sorted(set(classes)),
         ],
     )
+    before, after = set(standing[2] if standing else ()), set(classes)
+    same_rule = standing is not None and standing[:2] == (entry.rule_product, entry.net_content_kg)
+    for uri in sorted(before ^ after if same_rule else before | after):
+        _note_change(conn, "product", uri)
 
 
 def _load_device(conn: psycopg.Connection, entry: DeviceEntry) -> None:
+    _check_interval(conn, entry)
     row = _execute(
         conn,
         f"device {entry.id}",
@@ -264,15 +277,39 @@ def _load_device(conn: psycopg.Connection, entry: DeviceEntry) -> None:
         ],
     ).fetchone()
     assert row is not None
+    new_series = 0
     for channel in _joined(entry.channels):
         _check_unit(entry, channel)
-        _execute(
+        new_series += _execute(
             conn,
             f"channel {entry.id}/{channel.channel}",
             "INSERT INTO series (organisation, device_id, channel, quantity, unit) VALUES (%s, %s, %s, %s, %s)"
             " ON CONFLICT (device_id, channel) DO NOTHING",
             [entry.organisation, row[0], channel.channel, channel.quantity, channel.unit],
+        ).rowcount
+    if new_series:
+        _note_change(conn, "device", canonical(entry.giai))
+
+
+_INTERVAL = """
+SELECT interval_s, EXISTS (SELECT FROM reading_store JOIN series ON series.id = series_id WHERE series.device_id = device.id)
+FROM device WHERE scheme = %s AND external_id = %s FOR UPDATE
+"""
+
+
+def _check_interval(conn: psycopg.Connection, entry: DeviceEntry) -> None:
+    """How long a reading stands follows from the interval, and so does every excursion: another one would judge the
+    readings that are there again. Until an interval has a validity, it stays once there are readings."""
+    row = conn.execute(_INTERVAL, [SCHEME, entry.id]).fetchone()
+    if row is not None and row[1] and row[0] != entry.interval_s:
+        raise RegistryError(
+            f"device {entry.id}: interval_s is {row[0]} and the device has readings that were judged by it, got"
+            f" {entry.interval_s}; register the device under a new id, or leave its interval as it is"
         )
+
+
+def _note_change(conn: psycopg.Connection, kind: str, identifier: str) -> None:
+    conn.execute("INSERT INTO registry_change (kind, identifier) VALUES (%s, %s)", [kind, identifier])
 
 
 def _check_unit(device: DeviceEntry, channel: ChannelEntry) -> None:

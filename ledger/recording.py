@@ -18,6 +18,7 @@ import psycopg
 
 from ledger import strict_json
 from ledger.entry import commit_event
+from ledger.epcis import EpcisError
 from ledger.epcis.event_hash import event_hash
 from ledger.epcis.events import Event, event_to_json
 from ledger.epcis.identifiers import canonical
@@ -74,7 +75,7 @@ def record(
     """
     fields = event_to_json(event)
     content = canonical_bytes(fields)
-    event_id = event.event_id or event_hash(event, context)
+    event_id = event.event_id or _hash(event, context)
     key = (organisation, event_id, event.error_declaration is not None)
     row = conn.execute(_INSERT, [*key, event.type, event.event_time, event.biz_step, received_at]).fetchone()
     if row is None:
@@ -82,6 +83,14 @@ def record(
     _write_bytes(conn, row[0], organisation, fields, content, received_at, random_bytes)
     _write_mentions(conn, row[0], organisation, event)
     return Recorded(row[0], event_id, duplicate=False)
+
+
+def _hash(event: Event, context: Any) -> str:
+    """The key of an event without an eventID. Raises RecordingError where it cannot be written out."""
+    try:
+        return event_hash(event, context)
+    except EpcisError as error:
+        raise RecordingError(f"the event has no eventID and no hash: {error}") from error
 
 
 def canonical_bytes(fields: dict[str, Any]) -> bytes:

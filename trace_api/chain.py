@@ -8,20 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import psycopg
 
-from ingest.coldchain.limits import Limit, parse_limit
+from ingest.coldchain.limits import Limit, Text, parse_limit
 from ledger import recorded
 from ledger.epcis.identifiers import Identifier, IdentifierError, parse
-from ledger.genealogy import Genealogy, Portion, replay
+from ledger.genealogy import Genealogy, Portion, Span, replay
 from trace_api.problems import Problem
 from trace_api.story import Name, Site
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+READINGS_AT_ONCE = 100_000  # published_readings gives no more of them in one answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,24 @@ class Sensor:
     position: str
     since_ms: int
     until_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """What a chain does not cover: `events` recorded by organisations that do not publish, the first at `since_ms`.
+
+    From then on nobody outside knows where the goods are, so what the sensors of any place measured is not theirs.
+    """
+
+    events: int
+    since_ms: int
+
+    code: ClassVar = "chain_hidden"
+    text: ClassVar = Text("这批货的部分经过没有公开", "Part of this chain is not published")
+
+    @property
+    def numbers(self) -> Mapping[str, float]:
+        return {"events": self.events}
 
 
 @dataclass(frozen=True)
@@ -124,11 +143,33 @@ def read_curve(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Times (int64[n], UTC ms) and values (float64[n], °C) of a published series, with two intervals of margin."""
     margin = 2 * sensor.interval_ms
-    rows = conn.execute(
-        "SELECT (extract(epoch FROM time) * 1000)::bigint, value FROM published_readings(%s, %s, %s)",
-        [sensor.series, to_datetime(start_ms - margin), to_datetime(end_ms + margin)],
-    ).fetchall()
+    since_ms, until_ms = start_ms - margin, end_ms + margin
+    rows: list[tuple[int, float]] = []
+    while True:
+        page = conn.execute(
+            "SELECT (extract(epoch FROM time) * 1000)::bigint, value FROM published_readings(%s, %s, %s)",
+            [sensor.series, to_datetime(since_ms), to_datetime(until_ms)],
+        ).fetchall()
+        rows += page
+        if len(page) < READINGS_AT_ONCE:
+            break
+        since_ms = page[-1][0] + 1  # times are whole milliseconds, each once in a series
     return np.array([row[0] for row in rows], np.int64), np.array([row[1] for row in rows], np.float64)
+
+
+def read_hidden(conn: psycopg.Connection, named: Iterable[Span]) -> Hidden | None:
+    """What organisations that do not publish recorded of these goods and containers while it concerned us; None: nothing."""
+    asked = list(named)
+    row = conn.execute(
+        "SELECT events, (extract(epoch FROM earliest) * 1000)::bigint"
+        " FROM published_hidden(%s::text[], %s::timestamptz[], %s::timestamptz[])",
+        [
+            [span.value for span in asked],
+            [to_datetime(span.start_ms) for span in asked],
+            [None if span.end_ms is None else to_datetime(span.end_ms) for span in asked],
+        ],
+    ).fetchone()
+    return None if row is None else Hidden(*row)
 
 
 def to_datetime(time_ms: int) -> datetime:

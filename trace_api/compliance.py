@@ -2,24 +2,27 @@
 
 A mixed lot inherits what its inputs went through before mixing: each input's journey is judged in front of the
 portion's own, and the worst decides.
+
+From the first step on that somebody did not publish, the portion is nowhere we know of: that time is unobserved, its
+verdict at best `indeterminate`. What was measured before stays: a breach is a breach.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import cast
 
 import psycopg
 
 from ingest.coldchain.exposure import Exposure, expose
-from ingest.coldchain.limits import Position
+from ingest.coldchain.limits import Limit, Position, Text
 from ingest.coldchain.timeline import Leg, ObservedSeries
 from ingest.coldchain.verdict import Verdict, decide
 from ledger.epcis import vocabulary
 from ledger.genealogy import Portion, Span, Stay
-from trace_api.chain import Chain, Sensor, read_curve
+from trace_api.chain import Chain, Hidden, Sensor, read_curve, read_hidden
 
 # Who records these has the goods; an inspector or a laboratory that records something about them has not.
 _HOLDING = frozenset(
@@ -36,18 +39,27 @@ _HOLDING = frozenset(
         "retail_selling",
     }
 )
+_UNKNOWN = Text(
+    "部分经过没有公开，不能判断是否保持了要求的温度",
+    "Part of the chain is not published, so nobody can tell whether the temperature was kept",
+)
+_PUBLISHED_ONLY = Text(
+    "公开的部分里没有适用的温度要求。", "No temperature requirement applies to what is published."
+)
 WORST_FIRST = ("breach", "indeterminate", "compliant", "not_applicable")
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
     """`exposure` covers the journey that decided: the worst input's before mixing, then the portion's own.
-    `inherited_from`: that input's lot, None where nothing was mixed."""
+    `inherited_from`: that input's lot, None where nothing was mixed. `hidden`: what is not published of the portion or of
+    anything that went into it, None where all is."""
 
     portion: Portion
     exposure: Exposure
     verdict: Verdict
     inherited_from: str | None
+    hidden: Hidden | None
 
 
 class Judge:
@@ -57,37 +69,89 @@ class Judge:
         self._conn, self._chain, self._now_ms = conn, chain, now_ms
         self._curves: dict[tuple[int, int, int | None], ObservedSeries] = {}
         self._legs: dict[tuple[object, ...], Leg] = {}
+        self._hidden: dict[tuple[Span, ...], Hidden | None] = {}
 
     def judge(self, portion: Portion) -> Judged:
+        went_in = [Span(item.lot, 0, portion.start_ms) for item in portion.inputs]
+        used = [span for each in self._used(portion) for span in _named(each)]
+        hidden = self._unpublished((*_named(portion), *went_in, *used))
         own = self._journey(portion)
-        judged = [self._decide(portion, [*before, *own], lot) for lot, before in self._inherited(portion)]
+        judged = [
+            self._decide(portion, [*before, *own], lot, hidden) for lot, before in self._inherited(portion)
+        ]
         if not judged:
-            judged = [self._decide(portion, own, None)]
+            judged = [self._decide(portion, own, None, hidden)]
         return min(
             judged, key=lambda item: (WORST_FIRST.index(item.verdict.state), -item.verdict.minutes_at_most)
         )
 
-    def _decide(self, portion: Portion, legs: Sequence[Leg], inherited_from: str | None) -> Judged:
+    def _decide(
+        self, portion: Portion, legs: Sequence[Leg], inherited_from: str | None, hidden: Hidden | None
+    ) -> Judged:
         exposure = expose(legs)
-        return Judged(portion, exposure, decide(exposure, self._chain.limits), inherited_from)
+        verdict = decide(exposure, self._chain.limits)
+        if hidden is not None and self._rules(portion):
+            verdict = _not_kept(verdict)
+        return Judged(portion, exposure, verdict, inherited_from, hidden)
+
+    def _rules(self, portion: Portion) -> bool:
+        """Whether any limit speaks of such goods, at whatever stage the hidden steps may have brought them to."""
+        product = self._chain.product_of(portion.lot)
+        return product is not None and any(
+            limit.product == product.rule_product for limit in self._chain.limits
+        )
+
+    def _used(self, portion: Portion) -> list[Portion]:
+        """What went into it, one portion of each lot."""
+        found = []
+        for item in portion.inputs:
+            used = (each for each in self._chain.genealogy.portions(item.lot) if each.name in item.portions)
+            found += list(used)[:1]
+        return found
+
+    def _unpublished(self, named: tuple[Span, ...]) -> Hidden | None:
+        if named not in self._hidden:
+            self._hidden[named] = read_hidden(self._conn, named)
+        return self._hidden[named]
 
     def _inherited(self, portion: Portion) -> Iterator[tuple[str, list[Leg]]]:
         """The journeys of what went in, up to the mixing."""
-        for item in portion.inputs:
-            used = [each for each in self._chain.genealogy.portions(item.lot) if each.name in item.portions]
-            for each in used[:1]:
-                yield item.lot, [leg for leg in self._journey(each) if leg.end_ms <= portion.start_ms]
+        for each in self._used(portion):
+            yield each.lot, [leg for leg in self._journey(each) if leg.end_ms <= portion.start_ms]
 
     def _journey(self, portion: Portion) -> list[Leg]:
-        """Cut where the surroundings, the stage or the holder change."""
+        """Cut where the surroundings, the stage or the holder change, and where the record stops being whole."""
+        hidden = self._unpublished(_named(portion))
         end = min(portion.end_ms if portion.end_ms is not None else self._now_ms, self._now_ms)
         holders = _capturing(portion)
         edges = {portion.start_ms, end}
         spans: tuple[Span | Stay, ...] = (*portion.stays, *portion.stages, *holders)
         for span in spans:
             edges |= {span.start_ms, span.end_ms if span.end_ms is not None else end}
+        if hidden is not None:
+            edges.add(hidden.since_ms)
         inside = sorted(edge for edge in edges if portion.start_ms <= edge <= end)
-        return [self._leg(portion, holders, start, stop) for start, stop in pairwise(inside) if stop > start]
+        return [
+            self._leg(portion, holders, start, stop)
+            if hidden is None or start < hidden.since_ms
+            else self._unobserved(portion, start, stop)
+            for start, stop in pairwise(inside)
+            if stop > start
+        ]
+
+    def _unobserved(self, portion: Portion, start: int, end: int) -> Leg:
+        """Nobody may know where, with whom or how far; goods do not stop to need cold for that."""
+        limits = self._limits(portion, _at(portion.stages, start) or "unknown")
+        key = (start, end, limits)
+        if key not in self._legs:
+            self._legs[key] = Leg(None, "unknown", "unknown", "unknown", start, end, (), limits)
+        return self._legs[key]
+
+    def _limits(self, portion: Portion, stage: str) -> tuple[Limit, ...]:
+        product = self._chain.product_of(portion.lot)
+        return tuple(
+            limit for limit in self._chain.limits if product and limit.applies(product.rule_product, stage)
+        )
 
     def _leg(self, portion: Portion, holders: Sequence[Span], start: int, end: int) -> Leg:
         stays = [
@@ -96,11 +160,11 @@ class Judge:
             if stay.start_ms <= start and (stay.end_ms is None or start < stay.end_ms)
         ]
         stage = _at(portion.stages, start) or "unknown"
-        product = self._chain.product_of(portion.lot)
+        limits = self._limits(portion, stage)
         outer = _outermost(stays, self._chain)
         series = tuple(self._observed(sensor, portion) for sensor in self._sensors(stays, start, end))
         # Portions that were together share their legs, and what was computed for one holds for the other.
-        key = (outer, stage, _at(holders, start), start, end, series)
+        key = (outer, stage, _at(holders, start), start, end, series, limits)
         if key not in self._legs:
             self._legs[key] = Leg(
                 place=outer.place if outer else None,
@@ -110,11 +174,7 @@ class Judge:
                 start_ms=start,
                 end_ms=end,
                 series=series,
-                limits=tuple(
-                    limit
-                    for limit in self._chain.limits
-                    if product and limit.applies(product.rule_product, stage)
-                ),
+                limits=limits,
             )
         return self._legs[key]
 
@@ -145,6 +205,30 @@ class Judge:
 
     def _earliest(self) -> int:
         return min((fact.ms for fact in self._chain.genealogy.facts), default=0)
+
+
+def _named(portion: Portion) -> tuple[Span, ...]:
+    """What a step that concerns the portion would name: its lot for as long as it lasts, a container, which carries others
+    as well, only while the portion is inside."""
+    return Span(portion.lot, 0, portion.end_ms), *portion.containers
+
+
+def _not_kept(verdict: Verdict) -> Verdict:
+    """Of a chain that is not whole nothing can be said to have been kept; what was surely broken was."""
+    if verdict.state == "breach":
+        return verdict
+    return replace(
+        verdict,
+        state="indeterminate",
+        headline=_UNKNOWN,
+        # That no rule applies holds only for what was published.
+        detail=_PUBLISHED_ONLY if verdict.state == "not_applicable" else verdict.detail,
+        reasons=() if verdict.state == "not_applicable" else verdict.reasons,
+        by_limit=tuple(
+            replace(one, state="indeterminate", headline=_UNKNOWN) if one.state == "compliant" else one
+            for one in verdict.by_limit
+        ),
+    )
 
 
 def _capturing(portion: Portion) -> tuple[Span, ...]:

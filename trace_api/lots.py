@@ -15,13 +15,13 @@ from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime
 
 from ingest.coldchain.exposure import LegExposure, LimitExposure
-from ingest.coldchain.verdict import Reason, Verdict
+from ingest.coldchain.verdict import Reason
 from ledger.epcis.events import event_to_json
 from ledger.genealogy import Portion, RecordedEvent, Trace
 from ledger.reader import LogReader
 from trace_api import access
 from trace_api.access import Databases
-from trace_api.chain import Chain, identify, read_chain, to_datetime
+from trace_api.chain import Chain, Hidden, identify, read_chain, to_datetime
 from trace_api.compliance import WORST_FIRST, Judge, Judged
 from trace_api.proofs import OrganisationKey, Prover
 from trace_api.telling import in_order, journey_positions
@@ -73,10 +73,8 @@ def router(
             worst = min(judged, key=lambda item: WORST_FIRST.index(item.verdict.state))
             return {
                 "id": chain.identifier.uri,
-                "worst": _verdict_document(worst.verdict),
-                "portions": [
-                    _portion_document(item.portion) | _verdict_document(item.verdict) for item in judged
-                ],
+                "worst": _verdict_document(worst),
+                "portions": [_portion_document(item.portion) | _verdict_document(item) for item in judged],
             }
 
     @routes.get("/lots/{code:path}/proof", summary="Evidence file (suyuan-evidence/v1): verifies offline")
@@ -139,11 +137,16 @@ def full(code: str) -> str:
 
 
 _WITHHELD = ("bizTransactionList", "sourceList", "destinationList")
+_MORE_WITHHELD = "suyuan:withheld"
 
 
 def _shown(item: RecordedEvent) -> dict[str, Any]:
-    """Its published fields. Parties and documents are there for the replay alone, without their names: no field of the event."""
-    return {name: value for name, value in event_to_json(item.event).items() if name not in _WITHHELD}
+    """Its published fields. Parties and documents are there for the replay alone, without their names, and so is what is
+    left of a field with somebody's own words in it: no field of the event."""
+    said = event_to_json(item.event)
+    for name in (*_WITHHELD, *said.pop(_MORE_WITHHELD, ())):
+        said.pop(name, None)
+    return said
 
 
 def _trace_document(chain: Chain, found: Trace, direction: str) -> dict[str, Any]:
@@ -195,6 +198,9 @@ def _exposure_document(item: Judged) -> dict[str, Any]:
     exposure = item.exposure
     return _portion_document(item.portion) | {
         "inherited_from": item.inherited_from,
+        "hidden": None
+        if item.hidden is None
+        else {"events": item.hidden.events, "since": to_datetime(item.hidden.since_ms)},
         "minutes": exposure.minutes,
         "minutes_measured": exposure.minutes_measured,
         "minutes_unobserved": exposure.minutes_unobserved,
@@ -244,20 +250,22 @@ def _limit_document(found: LimitExposure) -> dict[str, Any]:
     }
 
 
-def _verdict_document(verdict: Verdict) -> dict[str, Any]:
+def _verdict_document(item: Judged) -> dict[str, Any]:
+    verdict = item.verdict
+    reasons: list[Reason | Hidden] = [*verdict.reasons, *([item.hidden] if item.hidden else [])]
     return {
         "verdict": verdict.state,
         "headline": {"zh": verdict.headline.zh, "en": verdict.headline.en},
         "detail": {"zh": verdict.detail.zh, "en": verdict.detail.en},
         "minutes_at_least": verdict.minutes_at_least,
         "minutes_at_most": verdict.minutes_at_most,
-        "reasons": [_reason_document(reason) for reason in verdict.reasons],
+        "reasons": [_reason_document(reason) for reason in reasons],
         "way_out": None if verdict.way_out is None else _reason_document(verdict.way_out),
         "rule": None if verdict.limit is None else verdict.limit.snapshot(),
     }
 
 
-def _reason_document(reason: Reason) -> dict[str, Any]:
+def _reason_document(reason: Reason | Hidden) -> dict[str, Any]:
     return {
         "code": reason.code,
         "text": {"zh": reason.text.zh, "en": reason.text.en},

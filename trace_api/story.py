@@ -153,3 +153,4 @@ class Story:
     events_sealed: int  # of these, how many have a place in the ledger
     proof_url: str  # GET gives the evidence file (suyuan-evidence/v1)
     independent_witnesses: int
+    events_hidden: int = 0  # steps of these goods that are not published

@@ -81,6 +81,7 @@ def tell(conn: psycopg.Connection, chain: Chain, now: datetime) -> Story:
         events_sealed=sum(item.position is not None for item in journey),
         proof_url=proof_url(chain),
         independent_witnesses=0,
+        events_hidden=main.hidden.events if main.hidden else 0,
     )
 
 
@@ -287,7 +288,9 @@ def _judgement(item: Judged) -> Judgement:
         state=verdict.state,
         headline=_name(verdict.headline),
         detail=_name(verdict.detail),
-        reasons=tuple(_name(reason.text) for reason in verdict.reasons),
+        reasons=tuple(
+            _name(reason.text) for reason in (*verdict.reasons, *((item.hidden,) if item.hidden else ()))
+        ),
         rule=_name(limit.wording) if limit else None,
         rule_verified=bool(limit and limit.verified),
         beyond_min=(verdict.minutes_at_least, verdict.minutes_at_most),
@@ -321,6 +324,8 @@ def _tests(chain: Chain, journey: Sequence[RecordedEvent]) -> Iterator[Test]:
 def _portion(chain: Chain, item: Judged) -> PortionStory:
     portion = item.portion
     place = next((stay.place for stay in reversed(portion.stays) if stay.place in chain.sites), portion.place)
+    if item.hidden:
+        place = None
     return PortionStory(
         unit=portion.unit,
         quantity=float(portion.quantity or 0),

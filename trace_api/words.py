@@ -67,6 +67,7 @@ ZH = {
     # Journey
     "journey_title": "经过",
     "journey_intro": "时间均为当地时间。",
+    "chain_hidden": "这批货的部分经过没有公开：另有 {count} 条记录，记录单位没有公开。",
     "no_steps": "还没有步骤记录。",
     "pulp": "果心温度 {value}",
     "step_sealed": "本机已核验",
@@ -307,6 +308,7 @@ EN = {
     "no_origins": "No place of origin is recorded.",
     "journey_title": "Journey",
     "journey_intro": "All times are local.",
+    "chain_hidden": "Part of this chain is not published. Records kept private by those who made them: {count}.",
     "no_steps": "No step is recorded yet.",
     "pulp": "inside the fruit {value}",
     "step_sealed": "checked on this device",

@@ -52,6 +52,23 @@ CREATE TABLE projection (
   position bigint NOT NULL
 );
 
+-- What the projection could not do, so that one event or lot stops no other: for people to look at. Rebuilding tries it again.
+CREATE TABLE set_aside (
+  position bigint NOT NULL,                 -- of the event; 0: a change of the registry
+  part     text   NOT NULL,                 -- event, presence, placement, hand_over; or the device or lot that changed
+  reason   text   NOT NULL,
+  at       timestamptz NOT NULL,
+  PRIMARY KEY (position, part)
+);
+
+-- What projected rows also rest on, besides events, and changed: inserted by whoever registers, taken by the projection.
+CREATE TABLE registry_change (
+  id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  kind       text NOT NULL CHECK (kind IN ('device', 'product', 'lot', 'limit')),
+  identifier text NOT NULL,                 -- GIAI, class URI, lot (of a class that changed), limit and version
+  at         timestamptz NOT NULL DEFAULT now()
+);
+
 CREATE TABLE placement (
   id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   series_id      integer NOT NULL REFERENCES series,

@@ -37,9 +37,11 @@ GRANT INSERT ON series, limit_version TO suyuan_ingest;
 GRANT SELECT, INSERT ON api_token TO suyuan_ingest;
 GRANT SELECT, INSERT ON batch, reading_store, observation, account, quarantine, mark TO suyuan_ingest;
 GRANT SELECT, INSERT, UPDATE ON device_sequence TO suyuan_ingest;
+GRANT INSERT ON registry_change TO suyuan_ingest;
 
 GRANT SELECT ON batch, reading_store, observation, account, device_sequence, leaf TO suyuan_jobs;
-GRANT SELECT, INSERT, DELETE ON mark, placement, presence TO suyuan_jobs;
+GRANT SELECT, INSERT, DELETE ON mark, placement, presence, registry_change TO suyuan_jobs;
+GRANT SELECT, INSERT ON set_aside TO suyuan_jobs;
 GRANT SELECT, INSERT, UPDATE ON projection, excursion TO suyuan_jobs;
 GRANT SELECT, INSERT, UPDATE, DELETE ON reading_1h, open_window TO suyuan_jobs;
 GRANT SELECT, INSERT ON excursion_version, sealed_window, pending TO suyuan_jobs;
@@ -97,6 +99,54 @@ CREATE FUNCTION published_field_names() RETURNS text[] LANGUAGE sql IMMUTABLE AS
                'suyuan:activity', 'suyuan:labelRange', 'suyuan:probePosition', 'suyuan:channel']
 $$;
 
+-- Disclosure is by top-level field, so a field is published only if nothing in it is anybody's own words: each object key in
+-- it is one the standard has there (or one of ours), and the few places that take any text hold a word of a vocabulary.
+CREATE FUNCTION published_keys(name text) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE
+    WHEN name IN ('readPoint', 'bizLocation') THEN ARRAY['id']
+    WHEN name IN ('quantityList', 'childQuantityList', 'inputQuantityList', 'outputQuantityList') THEN ARRAY['epcClass', 'quantity', 'uom']
+    WHEN name = 'persistentDisposition' THEN ARRAY['set', 'unset']
+    WHEN name = 'errorDeclaration' THEN ARRAY['declarationTime', 'reason', 'correctiveEventIDs']
+    WHEN name = 'suyuan:labelRange' THEN ARRAY['epcClass', 'from', 'to']
+    WHEN name = 'sensorElementList' THEN ARRAY[   -- without stringValue, which is free text
+      'sensorMetadata', 'sensorReport', 'time', 'startTime', 'endTime', 'deviceID', 'deviceMetadata', 'rawData', 'dataProcessingMethod',
+      'bizRules', 'type', 'exception', 'microorganism', 'chemicalSubstance', 'coordinateReferenceSystem', 'value', 'component',
+      'booleanValue', 'hexBinaryValue', 'uriValue', 'minValue', 'maxValue', 'meanValue', 'sDev', 'percRank', 'percValue', 'uom',
+      'suyuan:probePosition', 'suyuan:sampleCount']
+    ELSE ARRAY[]::text[]
+  END
+$$;
+
+CREATE FUNCTION is_publishable(name text, value jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+  SELECT name = ANY (published_field_names()) AND CASE
+    WHEN name IN ('suyuan:activity', 'suyuan:probePosition') THEN value #>> '{}' ~ '^[a-z_]{1,40}$'
+    WHEN jsonb_typeof(value) NOT IN ('object', 'array') THEN true
+    -- Prefixes and where they lead, nothing else.
+    WHEN name = '@context' THEN NOT jsonb_path_exists(value,
+      'strict $.** ? (@.type() != "array" && @.type() != "object" && !(@ like_regex "^(https?://|urn:)[!-~]+$"))')
+      AND NOT EXISTS (SELECT FROM jsonb_path_query(value, 'strict $.** ? (@.type() == "object").keyvalue()') AS pair
+                      WHERE pair ->> 'key' !~ '^@?[A-Za-z][A-Za-z0-9_.-]{0,39}$')
+    ELSE NOT EXISTS (SELECT FROM jsonb_path_query(value, 'strict $.** ? (@.type() == "object").keyvalue().key') AS key
+                     WHERE NOT (key #>> '{}' = ANY (published_keys(name))))
+      AND (name <> 'errorDeclaration' OR coalesce(value ->> 'reason', 'ER-incorrect_data') ~ '(^|[-:])(did_not_occur|incorrect_data)$')
+      AND (name <> 'sensorElementList' OR NOT jsonb_path_exists(value,
+        'strict $.** ? (@.type() == "object").keyvalue() ? ((@.key == "suyuan:probePosition" && !(@.value like_regex "^[a-z_]{1,40}$")
+                                                           || @.key == "suyuan:sampleCount" && @.value.type() != "number"))'))
+  END
+$$;
+
+-- What the replay needs of a field that is withheld for something inside it: the goods, the place, that it was declared wrong.
+-- Without them goods would seem to be where they are not.
+CREATE FUNCTION published_remainder(name text, value jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN jsonb_typeof(value) = 'array' THEN jsonb_agg(kept) ELSE jsonb_agg(kept) -> 0 END
+  FROM jsonb_path_query(value, 'lax $[*] ? (@.type() == "object")') AS item (said)
+  CROSS JOIN LATERAL (SELECT jsonb_object_agg(pair.key, pair.value) AS kept FROM jsonb_each(item.said) AS pair
+                      WHERE pair.key = ANY (published_keys(name)) AND pair.key <> 'reason'
+                        AND (jsonb_typeof(pair.value) <> 'object')) AS standard
+  WHERE name IN ('readPoint', 'bizLocation', 'quantityList', 'childQuantityList', 'inputQuantityList', 'outputQuantityList',
+                 'errorDeclaration', 'suyuan:labelRange')
+$$;
+
 -- Which goods a bare quantity means depends on who holds them and under which document ("29 boxes destroyed" are those of the
 -- recall notice), so a replay without parties and documents puts goods where they never were. Their names stay behind; each
 -- is replaced by a keyed hash, which tells only that two events mean the same one. No role may read the key.
@@ -106,9 +156,7 @@ INSERT INTO withheld_key (key) VALUES (sha256(uuid_send(gen_random_uuid()) || uu
 CREATE VIEW published_event WITH (security_barrier) AS
   SELECT event.id, event.organisation, event.event_id, event.is_error, event.type, event.event_time, event.biz_step,
          leaf.position, leaf.record_time, leaf.leaf_index,
-         (SELECT jsonb_object_agg(field.key, field.value)
-          FROM jsonb_each(said.body) AS field
-          WHERE field.key = ANY (published_field_names()))
+         published.fields || published.remainders
          || jsonb_strip_nulls(jsonb_build_object(
            'bizTransactionList',
            (SELECT jsonb_agg(jsonb_build_object('bizTransaction',
@@ -127,6 +175,18 @@ CREATE VIEW published_event WITH (security_barrier) AS
   JOIN event_bytes ON event_bytes.event = event.id
   JOIN leaf ON leaf.event = event.id
   CROSS JOIN LATERAL (SELECT convert_from(event_bytes.bytes, 'UTF8')::jsonb AS body) AS said
+  CROSS JOIN LATERAL (
+    SELECT coalesce(jsonb_object_agg(field.key, field.value) FILTER (WHERE field.shown), '{}') AS fields,
+           -- "suyuan:withheld" names what is here for the replay alone and is no published field of the event. An event about a
+           -- place that loses its measurements stays an event: one that names no goods.
+           CASE WHEN bool_and(field.shown) THEN '{}' ELSE
+             CASE WHEN said.body ? 'epcList' THEN '{}' ELSE coalesce(jsonb_agg('{"epcList": []}'::jsonb) FILTER (WHERE field.key = 'sensorElementList' AND NOT field.shown AND said.body ->> 'type' = 'ObjectEvent') -> 0, '{}') END
+             || coalesce(jsonb_object_agg(field.key, field.remainder) FILTER (WHERE field.remainder IS NOT NULL), '{}')
+             || jsonb_build_object('suyuan:withheld', jsonb_agg(field.key) FILTER (WHERE NOT field.shown))
+           END AS remainders
+    FROM (SELECT each.key, each.value, each.shown, CASE WHEN NOT each.shown THEN published_remainder(each.key, each.value) END AS remainder
+          FROM (SELECT key, value, is_publishable(key, value) AS shown FROM jsonb_each(said.body)
+                WHERE key = ANY (published_field_names())) AS each) AS field) AS published
   CROSS JOIN withheld_key AS secret;
 CREATE VIEW published_mention WITH (security_barrier) AS
   SELECT mention.event, mention.identifier, mention.role
@@ -146,10 +206,29 @@ CREATE FUNCTION published_fields(wanted bigint) RETURNS TABLE (ordinal integer, 
   FROM event
   JOIN organisation ON organisation.id = event.organisation AND organisation.publishes
   JOIN event_bytes ON event_bytes.event = event.id
+  CROSS JOIN LATERAL (SELECT convert_from(event_bytes.bytes, 'UTF8')::jsonb AS body) AS said
   CROSS JOIN LATERAL unnest(event_bytes.field_names) WITH ORDINALITY AS field (name, ordinal)
-  CROSS JOIN LATERAL (SELECT field.name = ANY (published_field_names())) AS decision (shown)
+  CROSS JOIN LATERAL (SELECT is_publishable(field.name, said.body -> field.name)) AS decision (shown)
   WHERE event.id = wanted
   ORDER BY field.ordinal
+$$;
+
+-- What the chain does not cover: how many steps that moved or named these goods, each within its interval (null: unbounded),
+-- were recorded by organisations that do not publish, and when the first was. Nothing else of them; no row where there is none.
+-- An association tells where a device is, not where goods are; what was declared wrong did not happen.
+CREATE FUNCTION published_hidden(identifiers text[], since timestamptz[], until timestamptz[])
+  RETURNS TABLE (events bigint, earliest timestamptz)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+  SELECT count(DISTINCT event.id), min(event.event_time)
+  FROM unnest(identifiers, since, until) AS asked (identifier, since, until)
+  JOIN event_mention AS mention ON mention.identifier = asked.identifier
+    AND mention.role IN ('epc', 'class', 'parent', 'child', 'input', 'output')
+  JOIN event ON event.id = mention.event AND event.type <> 'AssociationEvent' AND NOT event.is_error
+  JOIN organisation ON organisation.id = event.organisation AND NOT organisation.publishes
+  WHERE event.event_time >= coalesce(asked.since, '-infinity') AND event.event_time < coalesce(asked.until, 'infinity')
+    AND NOT EXISTS (SELECT FROM event AS declared WHERE declared.organisation = event.organisation
+                    AND declared.event_id = event.event_id AND declared.is_error)
+  HAVING count(*) > 0
 $$;
 
 -- Readings of a published series in an interval: bounded, so that nobody empties the store through it.
@@ -190,7 +269,7 @@ CREATE FUNCTION published_device_hour(wanted integer, hour timestamptz)
   WHERE series.device_id = wanted
 $$;
 
-REVOKE EXECUTE ON FUNCTION published_fields, published_readings, published_windows, published_device_hour FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION published_fields, published_readings, published_windows, published_device_hour TO suyuan_public, suyuan_api;
+REVOKE EXECUTE ON FUNCTION published_fields, published_readings, published_windows, published_device_hour, published_hidden FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION published_fields, published_readings, published_windows, published_device_hour, published_hidden TO suyuan_public, suyuan_api;
 GRANT SELECT ON published_organisation, published_place, published_product, published_limit, published_series, published_placement,
   published_excursion, published_log, published_event, published_mention TO suyuan_public, suyuan_api;

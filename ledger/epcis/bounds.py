@@ -21,8 +21,9 @@ MOST_VALUES = 100_000
 """Values (object members and array items) taken in one event: a truck of boxes named one by one fits."""
 MOST_CHARACTERS = 4_000_000
 """Characters taken in one event, names and texts together."""
-LARGEST_INTEGER = 2**53 - 1
-"""Beyond it RFC 8785 and every JavaScript reader round: such a number must be written as text."""
+LARGEST_NUMBER = 2**53 - 1
+"""Beyond it RFC 8785 and every JavaScript reader round: such a number must be written as text. A float as well,
+since RFC 8785 writes 1e17 as an integer, and what is recorded must be taken again when it is read back."""
 
 
 def refuse_unbounded(obj: object) -> None:
@@ -57,10 +58,8 @@ def _is_carried(value: object) -> bool:
     """Can this one value, its inside apart, go through UTF-8, RFC 8785 and a database unchanged?"""
     if type(value) is str:
         return "\0" not in value and (value.isascii() or not _SURROGATE.search(value))
-    if type(value) is float:
-        return math.isfinite(value)
-    if type(value) is int:
-        return -LARGEST_INTEGER <= value <= LARGEST_INTEGER
+    if type(value) is float or type(value) is int:
+        return -LARGEST_NUMBER <= value <= LARGEST_NUMBER  # NaN and the infinities are not
     return value is None or type(value) in (bool, dict, list)
 
 
@@ -86,8 +85,8 @@ def _uncarried(obj: dict[str, Any], levels: int) -> Iterator[Problem]:
 def _carried_instead(value: object) -> str:
     if isinstance(value, str):
         return "text without the NUL character and without unpaired surrogates"
-    if isinstance(value, float):
+    if isinstance(value, float) and not math.isfinite(value):
         return "a finite number, or no field at all"
-    if isinstance(value, int):
-        return f"an integer of at most {LARGEST_INTEGER} either side of 0; write a longer one as text"
+    if isinstance(value, int | float):
+        return f"a number of at most {LARGEST_NUMBER} either side of 0; write a greater one as text"
     return "a JSON value"

@@ -19,20 +19,26 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from ledger.epcis import vocabulary
+from ledger.epcis.bounds import MOST_CHARACTERS, refuse_unbounded
+from ledger.epcis.contexts import declared, expanded, refuse_context
 from ledger.epcis.events import Event, event_to_json
 from ledger.epcis.identifiers import LONGEST, constrained
+from ledger.epcis.problems import EventError, Problem
 
 VERSION = "CBV2.0"
+MOST_WRITTEN = 8 * MOST_CHARACTERS
+"""Characters of names and values written for one event. A list repeats its name with every item and a prefix
+stands for a whole namespace, so that without a bound a small event writes out to gigabytes."""
 
 
 def event_hash(event: Event, context: Any = None, *, ignored: Iterable[str] = ()) -> str:
-    """`ni:///sha-256;<64 hex digits>?ver=CBV2.0`. Arguments as for `pre_hash`."""
+    """`ni:///sha-256;<64 hex digits>?ver=CBV2.0`. Arguments and errors as for `pre_hash`."""
     digest = hashlib.sha256(pre_hash(event, context, ignored=ignored).encode()).hexdigest()
     return f"ni:///sha-256;{digest}?ver={VERSION}"
 
@@ -43,7 +49,11 @@ def pre_hash(event: Event, context: Any = None, *, ignored: Iterable[str] = ()) 
     `context`: the `@context` of the document the event came in, as written; the event's own is added to it.
     `ignored`: extension fields to leave out, by the names written (a repository's own marks, which were not
     there when the event was made).
+    Raises EventError for a context that `parse_document` would not take, and for an event that writes out to
+    more than MOST_WRITTEN characters.
     """
+    refuse_unbounded({"@context": context})
+    refuse_context(context)
     said = event_to_json(event)
     names = _Names.of(context, event.context)
     left_out = _NEVER | {names.braced(name) for name in ignored}
@@ -76,14 +86,9 @@ class _Names:
 
     @classmethod
     def of(cls, *contexts: Any) -> _Names:
-        declared: dict[str, str] = {}
-        for part in _objects(contexts):
-            for name, value in part.items():
-                uri = value.get("@id") if isinstance(value, Mapping) else value
-                if isinstance(uri, str) and not name.startswith("@"):
-                    declared[name] = _expanded(uri, declared)
-        meaning = {**_KNOWN_PREFIXES, **declared}
-        return cls(declared, meaning, frozenset(uri for uri in meaning.values() if uri.endswith(_ENDS)))
+        theirs = declared(contexts)
+        meaning = {**_KNOWN_PREFIXES, **theirs}
+        return cls(theirs, meaning, frozenset(uri for uri in meaning.values() if uri.endswith(_ENDS)))
 
     def braced(self, name: str) -> str:
         """A field's name as `{namespace}name`."""
@@ -104,20 +109,6 @@ class _Names:
 
 _ENDS = ("/", "#", ":")
 _SEPARATOR = re.compile("[/#:]")
-
-
-def _objects(contexts: Iterable[Any]) -> Iterator[Mapping[str, Any]]:
-    """The objects among contexts, in order: a later one overrides an earlier one."""
-    for context in contexts:
-        for part in context if isinstance(context, list | tuple) else [context]:
-            if isinstance(part, Mapping):
-                yield part
-
-
-def _expanded(text: str, prefixes: Mapping[str, str]) -> str:
-    """`example:thing` -> `https://example.com/thing` where the prefix is known; anything else unchanged."""
-    prefix, colon, local = text.partition(":")
-    return prefixes[prefix] + local if colon and prefix in prefixes and not local.startswith("//") else text
 
 
 # --- values -------------------------------------------------------------------------------------------------
@@ -157,17 +148,17 @@ def _time(_: _Names, value: Any) -> str:
 
 
 def _uri(names: _Names, value: Any) -> str:
-    uri = _expanded(str(value).strip(), names.meaning)
+    uri = expanded(str(value).strip(), names.meaning)
     return constrained(uri) or uri
 
 
 def _word(words: vocabulary.Vocabulary) -> _Value:
-    return lambda names, value: words.full(_expanded(str(value).strip(), names.meaning))
+    return lambda names, value: words.full(expanded(str(value).strip(), names.meaning))
 
 
 def _foreign(names: _Names, value: Any) -> str:
     """The value of an extension field, of which only its own look tells what it is."""
-    text = _expanded(_text(names, value), names.declared)
+    text = expanded(_text(names, value), names.declared)
     if text.startswith("urn:epcglobal:cbv:"):
         return next((full for words in _VOCABULARIES if (full := words.full(text)) != text), text)
     return constrained(text) or text
@@ -303,10 +294,25 @@ _OUTSIDE = frozenset({"@context", "type", "eventID", "recordTime", "errorDeclara
 # --- writing ------------------------------------------------------------------------------------------------
 
 
+@dataclass
+class _Allowance:
+    """What may still be written."""
+
+    left: int = MOST_WRITTEN
+
+    def spend(self, text: str) -> str:
+        self.left -= len(text)
+        if self.left < 0:
+            wanted = f"want at most {MOST_WRITTEN} characters; give it an eventID, or split it"
+            raise EventError([Problem("", f"writes out to too long a text for the event hash: {wanted}")])
+        return text
+
+
 @dataclass(frozen=True)
 class _Writer:
     names: _Names
     left_out: frozenset[str]
+    allowance: _Allowance = field(default_factory=_Allowance)
 
     def inside(self, fields: tuple[_Field, ...], said: Mapping[str, Any]) -> str:
         """An object: the standard's fields in its order, then extension fields, sorted."""
@@ -323,18 +329,22 @@ class _Writer:
         return "".join(sorted(field.name + text for item in items if (text := self._one(field, item))))
 
     def _one(self, field: _Field, item: Any) -> str:
-        return f"={field.value(self.names, item)}" if field.value else self.inside(field.inside, item)
+        if field.value is None:
+            return self.inside(field.inside, item)
+        return self.allowance.spend(f"={field.value(self.names, item)}")
 
     def _extension(self, name: str, said: Any) -> Iterator[str]:
         """One string for every value: a list is so many fields of the same name."""
         braced = self.names.braced(name)
-        if said is None or name.startswith("@") or braced in self.left_out:
-            return
+        if not name.startswith("@") and braced not in self.left_out:
+            yield from self._values(braced, said)
+
+    def _values(self, braced: str, said: Any) -> Iterator[str]:
         for item in said if isinstance(said, list) else [said]:
-            if isinstance(item, dict):
-                yield braced + self.inside((), item)
-            elif isinstance(item, list):
-                yield from self._extension(name, item)
+            if isinstance(item, list):
+                yield from self._values(braced, item)
+            elif isinstance(item, dict):
+                yield self.allowance.spend(braced) + self.inside((), item)
             elif item is not None:
-                text = _foreign(self.names, item)
-                yield f"{braced}={text}" if text else braced
+                text = self.allowance.spend(_foreign(self.names, item))
+                yield self.allowance.spend(braced) + (f"={text}" if text else "")

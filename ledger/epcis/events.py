@@ -3,7 +3,9 @@
 Second stop of every event, after the bytes are JSON and before anything is recorded. The contract is
 threefold: `event_to_json(parse_event(x)) == x`, since hashes, ledger leaves and disclosures are made over
 what was said and not over what we made of it; nothing invalid passes, and every fault is named with a JSON
-pointer and a remedy; no input, however deep, long or odd, ends in anything but `EventError`.
+pointer and a remedy; no input, however deep, long or odd, ends in anything but `EventError`. What has passed
+once is read back by `read_recorded`, which asks for no more than the fields' shapes: a door that grew stricter
+must not shut in what is recorded.
 
 Attributes are the standard's names in snake_case and the JSON names are aliases only. A list that was not
 given is an empty tuple, any other absent field is None. Times keep the text as received (`event_time_text`)
@@ -16,6 +18,7 @@ and web address spellings of standard vocabulary, which older systems send.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +26,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ledger.epcis.bounds import refuse_unbounded
+from ledger.epcis.bounds import LARGEST_NUMBER, refuse_unbounded
+from ledger.epcis.contexts import refuse_context
 from ledger.epcis.models import (
     MODELS,
     TIME_PATTERN,
@@ -72,6 +76,7 @@ __all__ = [
     "extensions",
     "parse_document",
     "parse_event",
+    "read_recorded",
 ]
 
 
@@ -92,17 +97,37 @@ def parse_event(obj: Mapping[str, Any]) -> Event:
     first.
     """
     refuse_unbounded(obj)
-    model = MODELS.get(str(obj.get("type")))
-    if model is None:
-        raise EventError([Problem("/type", f"got {short(obj.get('type'))}, want one of {', '.join(MODELS)}")])
-    try:
-        event = model.model_validate(obj)
-    except ValidationError as error:
-        raise EventError([field_problem(detail) for detail in error.errors(include_url=False)]) from None
+    refuse_context(obj.get("@context"))
+    event = _shaped(obj)
     problems = list(faults(event))
     if problems:
         raise EventError(problems)
     return event
+
+
+def read_recorded(text: str) -> Event:
+    """An event that was taken before, from JSON text in any spelling of its numbers.
+
+    PostgreSQL's jsonb writes 1e308 as an integer of 309 digits; a number that great becomes the float it was.
+    Neither bounds nor the standard's rules are asked again, so that no recorded event stops those who read all
+    of them.
+    """
+    return _shaped(json.loads(text, parse_int=_read_integer))
+
+
+def _read_integer(digits: str) -> int | float:
+    number = float(digits)
+    return int(digits) if abs(number) <= LARGEST_NUMBER else number
+
+
+def _shaped(obj: Mapping[str, Any]) -> Event:
+    model = MODELS.get(str(obj.get("type")))
+    if model is None:
+        raise EventError([Problem("/type", f"got {short(obj.get('type'))}, want one of {', '.join(MODELS)}")])
+    try:
+        return model.model_validate(obj)
+    except ValidationError as error:
+        raise EventError([field_problem(detail) for detail in error.errors(include_url=False)]) from None
 
 
 def event_to_json(event: Event) -> dict[str, Any]:
@@ -145,6 +170,9 @@ def _refuse_envelope(obj: Mapping[str, Any], required: tuple[str, ...]) -> None:
             problems.append(Problem(f"/{name}", f"got {short(said)}, want {wanted}"))
     if problems:
         raise EventError(problems)
+    # Only the context leaves the envelope; the events are bounded one by one.
+    refuse_unbounded({"@context": obj["@context"]})
+    refuse_context(obj["@context"])
 
 
 def _event_list(obj: Mapping[str, Any], path: tuple[str, ...]) -> list[Any]:

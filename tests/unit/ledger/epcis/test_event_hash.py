@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.epcis.event_hash import event_hash, pre_hash
-from ledger.epcis.events import parse_document, parse_event
+from ledger.epcis import EpcisError
+from ledger.epcis.event_hash import MOST_WRITTEN, event_hash, pre_hash
+from ledger.epcis.events import EventError, parse_document, parse_event
 from tests.unit.ledger.epcis.documents import events_of, read
 from tests.vectors import count_vectors, vector_path
 
@@ -203,6 +204,13 @@ def test_any_context_is_borne(context: Any) -> None:
     assert event_hash(parse_event(event(**{"ex:a": 1})), context).endswith("?ver=CBV2.0")
 
 
+def nested_in_lists(depth: int) -> Any:
+    value: Any = {}
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 def lot_events() -> list[dict[str, Any]]:
     return events_of(read(vector_path("own/yangmei-lot.jsonld")))
 
@@ -227,7 +235,7 @@ values = st.recursive(
     | st.booleans()
     | st.integers(-(2**53) + 1, 2**53 - 1)
     | st.text(max_size=10)
-    | st.floats(allow_nan=False, allow_infinity=False),
+    | st.floats(-(2**53) + 1, 2**53 - 1),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
     max_leaves=8,
 )
@@ -239,12 +247,77 @@ def test_every_event_that_is_taken_has_a_hash(fields: dict[str, Any], order: st.
     assert hash_of(said) == hash_of(shuffled(said, order))
 
 
+meanings = (
+    st.text("ab:/#", max_size=5)
+    | st.text(max_size=5)
+    | st.sampled_from(["a:", "b:x", "http://a/", "urn:" + "n" * 2000 + ":", "a:" + "n" * 2000])
+)
+contexts = st.recursive(
+    st.none()
+    | st.text(max_size=5)
+    | st.dictionaries(
+        st.text("ab", max_size=2) | st.text(max_size=2), meanings | meanings.map(lambda m: {"@id": m})
+    ),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(contexts, contexts, st.lists(st.text("ab:/#x", max_size=5), max_size=3))
+def test_every_context_that_is_taken_gives_a_hash(outer: Any, inner: Any, values: list[str]) -> None:
+    said = event(**{"@context": inner, "a:x": values, "b:y": {"a:z": values}})
+    document = {
+        "@context": outer,
+        "type": "EPCISDocument",
+        "schemaVersion": "2.0",
+        "creationDate": "2026-06-22T16:00:00Z",
+        "epcisBody": {"eventList": [said]},
+    }
+    try:
+        taken = parse_document(document)
+    except EventError:
+        return
+    assert event_hash(taken.events[0], taken.context).endswith("?ver=CBV2.0")
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {"x": "http://a/\ud800/"},
+        {"a": "http://" + "a" * 400_000 + "/"} | {f"b{n}": f"a:{n}" for n in range(20_000)},
+        {"a": "urn:x:"} | {f"b{n}": f"b{n - 1}:" + "x" * 2000 for n in range(200)} | {"b0": "a:x"},
+        nested_in_lists(50_000),
+    ],
+)
+def test_a_context_without_bounds_is_refused(context: Any) -> None:
+    with pytest.raises(EventError):
+        event_hash(parse_event(event()), context)
+    with pytest.raises(EventError):
+        parse_event(event(**{"@context": context}))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"ex:" + "a" * 500_000: [1] * 90_000},
+        {"ex:a": ["n:1"] * 90_000},
+        {"n:a": [1] * 90_000},
+        {"epcList": [f"n:{place}" for place in range(90_000)]},
+    ],
+)
+def test_a_small_event_does_not_write_out_to_gigabytes(fields: dict[str, Any]) -> None:
+    taken = parse_event(event(**fields))
+    with pytest.raises(EpcisError, match=f"at most {MOST_WRITTEN} characters; give it an eventID"):
+        event_hash(taken, {"n": "urn:" + "n" * 2000 + ":", "ex": "urn:ex:"})
+
+
 @pytest.mark.parametrize(
     "fields",
     [
         {"ex:a": "1" * 1_000_000 + "x"},
         {"ex:a": "https://a.b" + "/8004/x" * 100_000},
         {"urn:" + ":/#" * 300_000: 1},
+        {"ex:" + "a" * 900_000: [[]] * 90_000},
     ],
 )
 def test_no_value_takes_long(fields: dict[str, Any]) -> None:

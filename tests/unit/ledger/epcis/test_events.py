@@ -9,13 +9,16 @@ import copy
 import json
 from contextlib import suppress
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger import strict_json
 from ledger.epcis import EpcisError
+from ledger.epcis.contexts import LONGEST_MEANING, MOST_TERMS
 from ledger.epcis.events import (
     AssociationEvent,
     Event,
@@ -25,6 +28,7 @@ from ledger.epcis.events import (
     extensions,
     parse_document,
     parse_event,
+    read_recorded,
 )
 from ledger.epcis.problems import MOST_PROBLEMS
 from tests.unit.ledger.epcis.documents import events_of, published, read
@@ -260,6 +264,13 @@ def test_an_empty_list_stays_an_empty_list() -> None:
         (OBJECT | {"suyuan:x": [1, {"y": float("-inf")}]}, "/suyuan:x/1/y"),
         (OBJECT | {"suyuan:x": 2**53}, "/suyuan:x"),
         (OBJECT | {"suyuan:x": 10**5000}, "/suyuan:x"),
+        (OBJECT | {"suyuan:x": 1e17}, "/suyuan:x"),
+        (OBJECT | {"suyuan:x": -(2.0**53)}, "/suyuan:x"),
+        (with_report(value=1e308), "/sensorElementList/0/sensorReport/0/value"),
+        (OBJECT | {"@context": {"x": "http://a/\ud800/"}}, "/@context/x"),
+        (OBJECT | {"@context": [{"x": "urn:" + "n" * LONGEST_MEANING}]}, "/@context/0/x"),
+        (OBJECT | {"@context": {"a": "urn:" + "n" * 2000 + ":", "b": "a:" + "n" * 50}}, "/@context/b"),
+        (OBJECT | {"@context": [{f"a{n}": "urn:x:"} for n in range(MOST_TERMS + 1)]}, "/@context"),
         (OBJECT | {"suyuan:x": "a\0b"}, "/suyuan:x"),
         (OBJECT | {"suyuan:x": "\ud800"}, "/suyuan:x"),
         (OBJECT | {"suyuan:\udfff": 1}, ""),
@@ -314,6 +325,12 @@ def test_messages_say_what_to_write_instead() -> None:
         parse_event(AGGREGATION | {"persistentDisposition": {"set": ["recalled"]}})
 
 
+def test_the_greatest_numbers_and_contexts_that_are_taken() -> None:
+    parse_event(OBJECT | {"suyuan:x": [2**53 - 1, 1 - 2**53, 2.0**53 - 1, 5e-324, -0.0]})
+    terms = {f"a{n}": "u:" + "n" * (LONGEST_MEANING - 2) for n in range(MOST_TERMS)}
+    parse_document(document_of(OBJECT | {"@context": terms}) | {"@context": [terms, "https://x.example/"]})
+
+
 def nested(depth: int, wrap: Any) -> Any:
     value: Any = 0
     for _ in range(depth):
@@ -358,6 +375,11 @@ def test_a_bare_event_is_a_document_of_one() -> None:
         (without(document_of(), "@context"), ["/@context"]),
         (without(document_of(), "schemaVersion", "creationDate"), ["/schemaVersion", "/creationDate"]),
         (document_of() | {"creationDate": "today"}, ["/creationDate"]),
+        (document_of() | {"@context": {"x": "http://a/\ud800/"}}, ["/@context/x"]),
+        (document_of() | {"@context": {"\udfff": "urn:x:"}}, ["/@context"]),
+        (document_of() | {"@context": [{"x": {"@id": "urn:" + "n" * 400_000}}]}, ["/@context/0/x"]),
+        (document_of() | {"@context": {f"a{n}": "urn:x:" for n in range(20_000)}}, ["/@context"]),
+        (document_of() | {"@context": nested(50_000, lambda value: [value])}, [""]),
         (document_of() | {"epcisBody": {}}, ["/epcisBody/eventList"]),
         (document_of() | {"epcisBody": None}, ["/epcisBody"]),
         (document_of() | {"type": "EPCISQueryDocument"}, ["/epcisBody/queryResults"]),
@@ -405,3 +427,34 @@ def test_whatever_is_taken_comes_out_unchanged(base: dict[str, Any], changed: di
         event: Event = parse_event(copy.deepcopy(said))
         assert same(event_to_json(event), said)
         assert parse_event(event_to_json(event)) == event
+
+
+numbers = st.floats() | st.integers() | st.sampled_from([1e15, 1e16, 1e17, 1e21, 2.0**53, 2.0**53 - 1, 1e308])
+
+
+@settings(max_examples=200)
+@given(bases, st.dictionaries(field_names, json_values, max_size=2), numbers, numbers)
+def test_what_is_recorded_is_taken_again(base: Any, changed: Any, report: float, other: float) -> None:
+    sensors = [{"sensorReport": [REPORT | {"value": report, "suyuan:x": [other]}]}]
+    with suppress(EventError):
+        event = parse_event(base | {"sensorElementList": sensors, "suyuan:y": other} | changed)
+        recorded = strict_json.canonical(event_to_json(event))
+        assert parse_event(json.loads(recorded)) == event
+        assert read_recorded(recorded.decode()) == event
+
+
+@settings(max_examples=100)
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_that_the_door_refuses_today_is_still_read_back(number: float) -> None:
+    """As RFC 8785 writes it, and as jsonb does: in decimals, however many."""
+    spellings = (strict_json.canonical(number).decode(), format(Decimal(repr(number)), "f"))
+    for spelling in spellings:
+        text = json.dumps(with_report(value=0.125)).replace("0.125", spelling)
+        event = read_recorded(text)
+        assert event.sensor_element_list[0].sensor_report[0].value == number
+
+
+def test_rules_of_today_do_not_shut_in_what_is_recorded() -> None:
+    said = OBJECT | {"epcList": ["urn:epc:id:sscc:9521234.1"], "weight": 5, "@context": {"x": "urn:" * 1000}}
+    assert pointers(said)
+    assert event_to_json(read_recorded(json.dumps(said))) == said
