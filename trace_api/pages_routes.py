@@ -42,9 +42,7 @@ def router(databases: Databases, public_url: str, now: Callable[[], datetime]) -
         try:
             story = _tell(databases, uri, now())
         except Problem as problem:
-            missing = Missing(
-                _reason(problem.status, path), path, _detail(problem), _lot_path(path)
-            )
+            missing = Missing(_reason(problem.status, path), path, _detail(problem), _lot_path(path))
             return HTMLResponse(
                 pages.render_missing(missing, language, assets), problem.status, headers=dict(pages.HEADERS)
             )
