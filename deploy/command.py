@@ -73,8 +73,16 @@ follow_parent = click.option(
     show_default=True,
     help="Everything the demo keeps; a second start goes on from it.",
 )
-@click.option("--port", type=int, default=8080, show_default=True, help="Port of the pages and the API.")
-@click.option("--mqtt-port", type=int, default=18830, show_default=True, help="Port of the broker.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=8080,
+    show_default=True,
+    help="Port of the pages and the API.",
+)
+@click.option(
+    "--mqtt-port", type=click.IntRange(1, 65535), default=18830, show_default=True, help="Port of the broker."
+)
 @click.option(
     "--lan",
     is_flag=True,
@@ -227,7 +235,8 @@ def simulate(seed: int, progress: bool, follow_parent: bool) -> None:
 def verify(file: Path, keys: tuple[str, ...], as_json: bool) -> None:
     """Check an evidence file offline: signatures, inclusion, fields, readings. No network, no database.
 
-    Exit status 0: everything holds; 1: something does not; 3: the file cannot be read as evidence.
+    Exit status 0: everything holds; 1: something does not; 2: a key is none; 3: the file cannot be read as evidence.
+    Without --key the file's own keys are used: that shows that it is of one piece, not who made it.
     """
     from deploy.verification import verify_file
 

@@ -7,6 +7,7 @@ the proof, `suyuan verify` for the proof's outcome).
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import queue
@@ -22,7 +23,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -41,7 +42,7 @@ from deploy.stack.ports import require_free
 from deploy.stack.postgres import EmbeddedPostgres
 from ingest.registry import load, load_limit_versions, load_token, parse_registry
 from ingest.subscriber import SUBSCRIBED
-from simulators.player import resume
+from simulators.player import PlayerError, Story, resume
 
 SETTLE_S = 60.0
 QUIET_S = 1.0
@@ -76,26 +77,28 @@ class Demo:
         self._url = f"http://{_lan_address() if options.lan else '127.0.0.1'}:{options.port}"
         self._children: list[Child] = []
         self._world: Child | None = None
+        self._server: EmbeddedPostgres | None = None
         self._urls: dict[str, str] = {}
         self._reached_now: float | None = None
 
     def run(self) -> None:
-        signal.signal(signal.SIGTERM, _interrupt)
-        signal.signal(signal.SIGINT, _interrupt)
+        for number in _ENDING:
+            signal.signal(number, _interrupt)
         with ExitStack() as stack:
             try:
                 self._run(stack)
             except _Interrupted:
                 self._say("stopping: what the broker still holds is taken in first")
                 self._stop_world()
-            except StackError as error:
+            except (StackError, PlayerError) as error:
                 raise DemoError(str(error)) from error
 
     def _run(self, stack: ExitStack) -> None:
         options = self._options
         require_free(options.port, "pages and API", "--port", self._host)
         require_free(options.mqtt_port, "MQTT broker", "--mqtt-port", self._host)
-        options.data_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
+        self._take_folder(stack)
+        self._send_again_what_a_broker_lost()
         urls = self._urls = self._start_database(stack)
         self._start_services(stack, urls)
         self._world = self._start_world(stack)
@@ -105,11 +108,43 @@ class Demo:
         if summary is not None:
             print(json.dumps(summary, ensure_ascii=False), flush=True)
 
+    def _take_folder(self, stack: ExitStack) -> None:
+        """Two demos over one folder would end each other's database and share a world: the second one is refused."""
+        folder = self._options.data_dir
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+            lock = stack.enter_context((folder / ".lock").open("a"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DemoError(
+                f"{folder} is in use by a demo that runs: stop it, or choose another folder with --data-dir"
+            ) from error
+        except OSError as error:
+            raise DemoError(
+                f"{folder} cannot be used: {error.strerror}; choose another folder with --data-dir"
+            ) from error
+
+    def _send_again_what_a_broker_lost(self) -> None:
+        """The embedded broker forgets what it held when it ends. After an end in which that was not taken in first, the
+        world sends all it had sent: what is stored is found again as a duplicate, what was lost is stored."""
+        story = Story.load(self._options.data_dir)
+        if story is not None and not self._drained.exists():
+            self._say(
+                "the last demo did not end in order: its world sends again what the broker may have lost"
+            )
+            replace(story, sent=0).save(self._options.data_dir)
+        self._drained.unlink(missing_ok=True)
+
+    @property
+    def _drained(self) -> Path:
+        """There if the last end left nothing in the broker."""
+        return self._options.data_dir / "drained"
+
     # --- the parts, in the order they start ---------------------------------------------------------
 
     def _start_database(self, stack: ExitStack) -> dict[str, str]:
         self._say("starting the embedded PostgreSQL")
-        server = EmbeddedPostgres(self._options.data_dir)
+        server = self._server = EmbeddedPostgres(self._options.data_dir)
         stack.callback(server.stop)
         owner = server.start()
         applied = migrate(owner)
@@ -238,15 +273,24 @@ class Demo:
         if world in self._children:
             self._children.remove(world)
         world.stop()
+        if self._server is None or self._server.ended():
+            return
         taken, since = -1, time.monotonic()
-        while time.monotonic() - since < QUIET_S:
-            with psycopg.connect(self._urls["jobs"]) as conn:
-                now_taken = _one(conn, "SELECT coalesce(sum(messages), 0) FROM batch")[0]
-            if now_taken != taken:
-                taken, since = now_taken, time.monotonic()
-            time.sleep(0.1)
+        try:
+            while time.monotonic() - since < QUIET_S:
+                with psycopg.connect(self._urls["jobs"], connect_timeout=5) as conn:
+                    now_taken = _one(conn, "SELECT coalesce(sum(messages), 0) FROM batch")[0]
+                if now_taken != taken:
+                    taken, since = now_taken, time.monotonic()
+                time.sleep(0.1)
+        except psycopg.Error as error:
+            self._say(f"the database is away ({error}); the next start sends again what was not taken in")
+            return
+        self._drained.touch()
 
     def _check_children(self) -> None:
+        if self._server is not None and self._server.ended():
+            raise DemoError(f"PostgreSQL ended by itself; see {self._options.data_dir / 'postgres.log'}")
         for child in self._children:
             if child.ended() is not None:
                 raise DemoError(
@@ -373,10 +417,13 @@ class Demo:
         self._console.print(f"[{time.monotonic() - self._began:5.1f} s] {text}", markup=False)
 
 
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     # A second Ctrl-C must not break the stopping.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
     raise _Interrupted
 
 

@@ -10,14 +10,22 @@ from ledger.evidence import Check, Report, verify_evidence
 from ledger.translog.note import parse_vkey
 from ledger.translog.verify import VerifyError
 
-HOLDS, FAILS, UNREADABLE = 0, 1, 3
+HOLDS, FAILS, KEY_PROBLEM, UNREADABLE = 0, 1, 2, 3
+
+
+class KeyProblem(ValueError):
+    """What was given as a key is none. The message says what was looked for."""
 
 
 def verify_file(file: Path, keys: Iterable[str], as_json: bool, say: Callable[[str], None]) -> int:
     """Returns the exit status; every outcome is said in words."""
     try:
-        trusted = read_keys(keys)
-        report = verify_evidence(file.read_bytes(), trusted or None)
+        given = tuple(keys)
+        trusted = read_keys(given) if given else None
+        report = verify_evidence(file.read_bytes(), trusted)
+    except KeyProblem as error:
+        say(json.dumps({"verified": False, "error": str(error)}) if as_json else str(error))
+        return KEY_PROBLEM
     except VerifyError as error:
         say(
             json.dumps({"verified": False, "error": str(error)})
@@ -33,11 +41,24 @@ def read_keys(keys: Iterable[str]) -> dict[str, str]:
     """origin -> verifier key, from keys themselves or files with one a line. Raises VerifyError."""
     found: dict[str, str] = {}
     for item in keys:
-        path = Path(item)
-        text = path.read_text() if path.is_file() else item
-        for line in filter(None, map(str.strip, text.splitlines())):
-            found[parse_vkey(line).name] = line
+        for line in filter(None, map(str.strip, _key_text(item).splitlines())):
+            try:
+                found[parse_vkey(line).name] = line
+            except VerifyError as error:
+                raise KeyProblem(
+                    f"--key {item}: no such file, and no verifier key (origin+hash+base64)"
+                ) from error
+    if not found:
+        raise KeyProblem("--key was given, but holds no key")
     return found
+
+
+def _key_text(item: str) -> str:
+    try:
+        path = Path(item)
+        return path.read_text() if path.is_file() else item
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeyProblem(f"--key {item[:80]}: cannot be read as text") from error
 
 
 def _in_words(report: Report) -> str:

@@ -83,7 +83,7 @@ class Story:
             return None
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise PlayerError(
-                f"{path} does not tell which world was played; remove it to start anew"
+                f"{path} does not tell which world was played; begin anew in an empty data folder"
             ) from error
 
 

@@ -75,7 +75,11 @@ def tell(conn: psycopg.Connection, chain: Chain, now: datetime) -> Story:
         judgement=_judgement(main),
         certificates=tuple(_certificates(chain, journey)),
         tests=tuple(_tests(chain, journey)),
-        portions=tuple(_portion(chain, item) for item in judged),
+        # Where it is now: what was sold, used up or destroyed is nowhere any more.
+        portions=tuple(
+            _portion(chain, item)
+            for item in [each for each in judged if each.portion.end_ms is None] or judged
+        ),
         on_hold=bool(main.portion.marks & {"unavailable", "recalled", "non_sellable_other"}),
         events_recorded=len(journey),
         events_sealed=sum(item.position is not None for item in journey),
@@ -323,7 +327,10 @@ def _tests(chain: Chain, journey: Sequence[RecordedEvent]) -> Iterator[Test]:
 
 def _portion(chain: Chain, item: Judged) -> PortionStory:
     portion = item.portion
-    place = next((stay.place for stay in reversed(portion.stays) if stay.place in chain.sites), portion.place)
+    here = (
+        stay.place for stay in reversed(portion.stays) if stay.end_ms is None and stay.place in chain.sites
+    )
+    place = next(here, portion.place)
     if item.hidden:
         place = None
     return PortionStory(
@@ -338,13 +345,13 @@ def _portion(chain: Chain, item: Judged) -> PortionStory:
 
 
 def _sample_serial(chain: Chain, portion: Portion) -> str | None:
-    """The first serial of the labels that went into its unit, or into the unit it was split from."""
-    units = {span.value for span in portion.containers} | {portion.unit}
+    """The first serial of the labels that went into its unit. Which boxes were taken out of a unit is not recorded, so
+    what was split off has none to show."""
     return next(
         (
             label.first
             for label in chain.genealogy.label_ranges
-            if label.lot == portion.lot and label.container in units
+            if label.lot == portion.lot and label.container == portion.unit
         ),
         None,
     )

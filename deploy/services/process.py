@@ -57,6 +57,22 @@ def require_schema(url: str, name: str) -> None:
 
 
 def log_to_stderr() -> None:
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_WithFacts("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+class _WithFacts(logging.Formatter):
+    """A constant message, then the facts that came with it in `extra`."""
+
+    _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        facts = {name: value for name, value in vars(record).items() if name not in self._OWN}
+        if not facts:
+            return text
+        first, *rest = text.split("\n", 1)
+        return "\n".join(
+            [f"{first} ({', '.join(f'{name}={value}' for name, value in facts.items())})", *rest]
+        )

@@ -77,6 +77,9 @@ class EmbeddedPostgres:
                 urls[role] = f"postgresql://suyuan_{role}:{password}@127.0.0.1:{self._port}/suyuan"
         return urls
 
+    def ended(self) -> bool:
+        return self._process is not None and self._process.poll() is not None
+
     def stop(self) -> None:
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
