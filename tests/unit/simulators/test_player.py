@@ -131,5 +131,5 @@ def test_a_story_of_another_seed_or_of_no_meaning_is_refused(tmp_path: Path) -> 
     with pytest.raises(PlayerError, match="seed 5"):
         resume(tmp_path, 6, MORNING)
     (tmp_path / STORY).write_text("{}")
-    with pytest.raises(PlayerError, match="remove it"):
+    with pytest.raises(PlayerError, match="empty data folder"):
         resume(tmp_path, 5, MORNING)
