@@ -15,7 +15,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 
 from ledger.reader import LogReader, open_log
-from trace_api import access, capture, lots, pages, pages_routes, problems
+from trace_api import access, capture, excursions, lots, pages, pages_routes, problems
 from trace_api.access import Databases
 from trace_api.problems import Problem
 from trace_api.proofs import OrganisationKey
@@ -50,6 +50,7 @@ def create_app(databases: Databases, configuration: Configuration, now: Callable
 
     app.include_router(capture.router(databases, now))
     app.include_router(lots.router(databases, logs, configuration.organisation_key, now))
+    app.include_router(excursions.router(databases))
     app.include_router(pages_routes.router(databases, configuration.public_url, now))
     _serve_logs(app, configuration.log_dir)
     _serve_health(app, databases)

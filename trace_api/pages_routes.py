@@ -28,7 +28,6 @@ _KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=ut
 def router(databases: Databases, public_url: str, now: Callable[[], datetime]) -> APIRouter:
     routes = APIRouter(tags=["Pages"])
     assets = pages.load_assets(public_url)
-    built = pages.built_files()
 
     def answer(
         request: Request, uri: str, lang: str | None, accept_language: str | None, link_type: str | None
@@ -81,6 +80,14 @@ def router(databases: Databases, public_url: str, now: Callable[[], datetime]) -
             request, f"https://id.gs1.org/01/{gtin}/10/{lot}/21/{serial}", lang, accept_language, link_type
         )
 
+    _add_site(routes, databases, assets)
+    return routes
+
+
+def _add_site(routes: APIRouter, databases: Databases, assets: pages.Assets) -> None:
+    """The start page, and the script and style that every page names."""
+    built = pages.built_files()
+
     @routes.get("/", summary="Where to begin", response_class=HTMLResponse)
     def home(
         lang: Annotated[str | None, Query()] = None, accept_language: Annotated[str | None, Header()] = None
@@ -101,8 +108,6 @@ def router(databases: Databases, public_url: str, now: Callable[[], datetime]) -
             media_type=kind,
             headers={"Cache-Control": "public, max-age=31536000, immutable"},
         )
-
-    return routes
 
 
 def _tell(databases: Databases, uri: str, now: datetime) -> Story:

@@ -66,7 +66,9 @@ def start_broker(data_dir: Path, host: str, port: int, mosquitto: bool) -> Child
             raise StackError("there is no mosquitto on the PATH: install it, or leave --mosquitto out")
         # Started by root, Mosquitto changes to a user of its own, who must be able to write here.
         config.write_text(_MOSQUITTO.format(host=host, port=port, directory=directory) + "user root\n")
-        command = [program, "-c", str(config)]
+        # It knows nothing of our standard input; where the system can, it ends with us however we end.
+        setpriv = shutil.which("setpriv")
+        command = [*([setpriv, "--pdeathsig=TERM"] if setpriv else []), program, "-c", str(config)]
     else:
         config.write_text(_RUMQTTD.format(host=host, port=port))
         command = [sys.executable, "-c", _SERVE, str(config)]
