@@ -180,14 +180,14 @@ def _insert_around(
             copy.write(_copy_bytes(rows, rows["source"]))
         cursor.execute(_INSERT_AROUND, [batch_id])
         stood = cursor.execute(_STANDING, [batch_id]).fetchall()
-    for source, value in stood:
-        same = value == _value_of(rows, source)
-        outcome[source] = DUPLICATE if same else CONFLICT
-        standing[source] = np.nan if same else value
-
-
-def _value_of(rows: npt.NDArray[np.void], source: int) -> float:
-    return float(rows["value"][np.flatnonzero(rows["source"] == source)[0]])
+    if stood:
+        source = np.array([row[0] for row in stood], dtype=np.int64)
+        value = np.array([row[1] for row in stood], dtype=np.float64)
+        sent = np.empty(len(outcome))
+        sent[rows["source"]] = rows["value"]
+        same = sent[source] == value
+        outcome[source] = np.where(same, DUPLICATE, CONFLICT)
+        standing[source] = np.where(same, np.nan, value)
 
 
 _OBSERVE = """
