@@ -134,7 +134,7 @@ def render_story(story: Story, language: Language, assets: Assets) -> str:
     words = Words(language)
     path = story_path(story.gtin, story.lot, story.serial)
     zone = _zone(story)
-    return _render(
+    return render(
         "story.html",
         words,
         assets,
@@ -160,13 +160,13 @@ def render_missing(missing: Missing, language: Language, assets: Assets) -> str:
     """The page of something that is not here: what happened, and what to do next."""
     words = Words(language)
     title = words(f"missing_{missing.reason}_title")
-    return _render("missing.html", words, assets, path="", title=title, missing=missing)
+    return render("missing.html", words, assets, path="", title=title, missing=missing)
 
 
 def render_home(samples: Sequence[Sample], language: Language, assets: Assets) -> str:
     """The start page, with boxes and lots to look at."""
     words = Words(language)
-    return _render("home.html", words, assets, path="/", title=words("home_title"), samples=samples)
+    return render("home.html", words, assets, path="/", title=words("home_title"), samples=samples)
 
 
 def qr_svg(url: str) -> Markup:
@@ -193,7 +193,8 @@ def _environment() -> Environment:
     )
 
 
-def _render(template: str, words: Words, assets: Assets, path: str, title: str, **facts: Any) -> str:
+def render(template: str, words: Words, assets: Assets, path: str, title: str, **facts: Any) -> str:
+    """Any page of ours. `path`: its own address from the root, for the link to the other language."""
     page = _environment().get_template(template)
     return page.render(w=words, assets=assets, path=path, title=title, qr_svg=qr_svg, **facts)
 

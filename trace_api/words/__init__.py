@@ -15,8 +15,8 @@ from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
 from trace_api.story import Name
-from trace_api.words_en import EN
-from trace_api.words_zh import ZH
+from trace_api.words.en import EN
+from trace_api.words.zh import ZH
 
 Language = Literal["zh", "en"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)

@@ -1,4 +1,4 @@
-"""What the pages say in Chinese. The keys are those of `words_en.py`: a test holds them equal."""
+"""The shopper's pages, in Chinese. The keys are those of `en/shopper.py`: a test holds them equal."""
 
 from __future__ import annotations
 

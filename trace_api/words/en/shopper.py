@@ -1,4 +1,4 @@
-"""What the pages say in English. The keys are those of `words_zh.py`: a test holds them equal."""
+"""The shopper's pages, in English. The keys are those of `zh/shopper.py`: a test holds them equal."""
 
 from __future__ import annotations
 

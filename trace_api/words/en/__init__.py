@@ -1,0 +1,10 @@
+"""What the pages say in English, a file for each kind of reader. A key stands in one of them only."""
+
+from __future__ import annotations
+
+from trace_api.words.en import audit, check, scan, shopper, work
+
+AREAS = (shopper.EN, work.EN, scan.EN, check.EN, audit.EN)
+EN = {key: sentence for area in AREAS for key, sentence in area.items()}
+if len(EN) != sum(map(len, AREAS)):
+    raise RuntimeError("two files of words have the same key")
