@@ -7,6 +7,7 @@ it is behind. Contract: `swap` is atomic between processes of one machine and su
 
 import fcntl
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,6 +73,22 @@ class HeadStore:
             if there != head:
                 raise HeadMoved(f"head of {organisation}: got {there}, want {head}")
             yield
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Inside, no head moves; for who copies them. Makes no file: the lock's must be the sequencer's own, and where
+        there is none no log has begun.
+        """
+        try:
+            descriptor = os.open(self.folder / ".lock", os.O_RDONLY)
+        except FileNotFoundError:
+            yield
+            return
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(descriptor)
 
     def organisations(self) -> list[str]:
         return sorted(path.stem for path in self.folder.glob("*.json"))

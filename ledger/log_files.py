@@ -70,10 +70,10 @@ def read_if_there(path: Path) -> bytes | None:
         return None
 
 
-def replace_whole(path: Path, data: bytes) -> None:
+def replace_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Writes beside, syncs, renames: a reader and a crash see the old bytes or the new, never a part."""
     _make_folder(path.parent)
-    os.replace(_write_beside(path, data, 0o644), path)
+    os.replace(_write_beside(path, data, mode), path)
     _sync_folder(path.parent)
 
 

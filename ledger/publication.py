@@ -52,7 +52,7 @@ def check_head(conn: psycopg.Connection, log: Log, head: Head, tree_size: int) -
     """The database still begins with all that the log has signed for: else LogBehindHead or LogForked."""
     if tree_size < head.size:
         raise LogBehindHead(
-            f"{log.origin}: the database has {tree_size} leaves, the log has signed for {head.size}"
+            f"{log.origin}: the database has {tree_size} leaves, the log has signed for {head.size}; {_RESTORE}"
         )
     edge = Edge.empty()
     while edge.size < head.size:
@@ -60,7 +60,7 @@ def check_head(conn: psycopg.Connection, log: Log, head: Head, tree_size: int) -
         hashes = [bytes(value) for (value,) in rows]
         if not hashes:
             raise LogBehindHead(
-                f"{log.origin}: leaf {edge.size} is missing, the log has signed for {head.size}"
+                f"{log.origin}: leaf {edge.size} is missing, the log has signed for {head.size}; {_RESTORE}"
             )
         edge = edge.extend(hashes).edge
     if edge.root_hash != head.root_hash:
@@ -68,6 +68,10 @@ def check_head(conn: psycopg.Connection, log: Log, head: Head, tree_size: int) -
         raise LogForked(f"{log.origin}: root of the first {head.size} leaves: got {got}, want {want}")
 
 
+_RESTORE = (
+    "an older state was restored: restore a newer backup. Until then nothing is signed for this log, and what is recorded"
+    " waits (docs/backup.md)"
+)
 _HASHES = """
 SELECT leaf_hash FROM leaf WHERE organisation = %s AND leaf_index >= %s AND leaf_index < %s
 ORDER BY leaf_index

@@ -1,13 +1,14 @@
 """Events read back as genealogy wants them: by position, by identifier, or connected through the goods.
 
 Contract: read only; every function takes `conn` first and works in the caller's transaction. Only sequenced events are
-seen: an event without a position has no place in the one order yet.
+seen, but on the shelf `OWN_NOW`: an event without a position has no place in the one order yet and comes last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import psycopg
 
@@ -31,31 +32,48 @@ class TooMuch(RuntimeError):
     """More events hang together than one walk may read. Ask for a narrower identifier or a smaller depth."""
 
 
+Why = Literal["own", "party", "granted", "official", "published"]
+
+
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """`lots`: canonical class URIs that hang together; `events`: all that name them or what carried them."""
+    """`lots`: canonical class URIs that hang together; `events`: all that name them or what carried them. `why`: by
+    position, why the asker sees it; an event that is shown because it is published has its published fields only."""
 
     lots: frozenset[str]
     events: tuple[RecordedEvent, ...]
+    why: Mapping[int | None, Why] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
     """Where events are read from. `events` gives (position, organisation, JSON text of the event, id); `mentions` the index,
-    `said` their types and steps, `places` the registered places and vehicles.
+    `said` their types and steps, `places` the registered places and vehicles. `walk`: a function of the database that
+    follows the goods by itself.
 
-    `OWN` is what row-level security lets a service or an organisation see; `PUBLISHED` what a shopper may see.
+    `OWN` is what row-level security lets a service or an organisation see, `OWN_NOW` the same with what waits for its
+    position; `PUBLISHED` what a shopper may see, `ASKER` what the organisation or official who asks may see.
     """
 
     events: str
     mentions: str
     said: str
     places: str
+    walk: str | None = None
+    fresh: bool = False  # with one's own events that wait for their position
 
 
 OWN = Shelf(
     "SELECT leaf.position, event.organisation, convert_from(event_bytes.bytes, 'UTF8') AS body, event.id"
     " FROM leaf JOIN event ON event.id = leaf.event JOIN event_bytes ON event_bytes.event = event.id",
+    "event_mention",
+    "event",
+    "place",
+)
+# With those that were recorded this moment and have no position yet: who acts must see what was done a second ago.
+OWN_NOW = Shelf(
+    "SELECT leaf.position, event.organisation, convert_from(event_bytes.bytes, 'UTF8') AS body, event.id"
+    " FROM event JOIN event_bytes ON event_bytes.event = event.id LEFT JOIN leaf ON leaf.event = event.id",
     "event_mention",
     "event",
     "place",
@@ -66,6 +84,16 @@ PUBLISHED = Shelf(
     "published_event",
     "published_place",
 )
+ASKER = Shelf(
+    "SELECT position, organisation, body::text AS body, id FROM asker_event",
+    "asker_mention",
+    "asker_event",
+    "asker_place",
+    walk="walk",
+)
+ASKER_NOW = replace(ASKER, fresh=True)
+
+_Row = tuple[int | None, str, str, int]
 
 
 def after(conn: psycopg.Connection, position: int, limit: int, shelf: Shelf = OWN) -> list[RecordedEvent]:
@@ -79,17 +107,22 @@ def after(conn: psycopg.Connection, position: int, limit: int, shelf: Shelf = OW
 
 def naming(conn: psycopg.Connection, identifiers: Sequence[str], shelf: Shelf = OWN) -> list[RecordedEvent]:
     """All events that name one of the canonical identifiers in any role, in order of position. Raises TooMuch."""
-    rows = conn.execute(
+    return list(_naming(conn, identifiers, shelf).values())
+
+
+def _naming(conn: psycopg.Connection, identifiers: Sequence[str], shelf: Shelf) -> dict[int, RecordedEvent]:
+    """By their number: those that wait for a position have no other name."""
+    rows: list[_Row] = conn.execute(
         f"SELECT * FROM ({shelf.events}) AS shelf"  # noqa: S608
         f" WHERE id = ANY (ARRAY(SELECT event FROM {shelf.mentions} WHERE identifier = ANY (%s)))"
-        " ORDER BY position LIMIT %s",
+        " ORDER BY position, id LIMIT %s",
         [list(identifiers), MOST_EVENTS + 1],
     ).fetchall()
     if len(rows) > MOST_EVENTS:
         raise TooMuch(
             f"more than {MOST_EVENTS} events name {identifiers[0]} and {len(identifiers) - 1} others"
         )
-    return [_event(row) for row in rows]
+    return {row[3]: _event(row) for row in rows}
 
 
 def goods_of(events: Iterable[RecordedEvent]) -> set[str]:
@@ -107,22 +140,63 @@ def connected(conn: psycopg.Connection, seeds: Iterable[str], shelf: Shelf = OWN
     Not through what many loads share (`_shared`), unless it is a seed.
     """
     seeds = frozenset(seeds)
+    if shelf.walk is not None:
+        return _walked(conn, seeds, shelf)
     frontier, seen, carriers = set(seeds), set[str](), set[str]()
-    events: dict[int | None, RecordedEvent] = {}
+    events: dict[int, RecordedEvent] = {}
     while frontier:
         seen |= frontier
-        found = naming(conn, sorted(frontier), shelf)
-        events |= {item.position: item for item in found}
+        found = _naming(conn, sorted(frontier), shelf)
+        events |= found
         if len(events) > MOST_EVENTS:
             raise TooMuch(f"more than {MOST_EVENTS} events hang together with {min(seeds, default='')}")
-        named = goods_of(found) - seen - carriers
+        named = goods_of(found.values()) - seen - carriers
         carriers |= _shared(conn, named, shelf)
         frontier = named - carriers
     if carriers:
-        events |= {item.position: item for item in naming(conn, sorted(carriers), shelf)}
-    ordered = tuple(sorted(events.values(), key=lambda item: item.position or 0))
-    lots = {name for name in seen if not _is_container(name)} - _shared(conn, seeds, shelf)
-    return Connected(frozenset(lots), ordered)
+        events |= _naming(conn, sorted(carriers), shelf)
+    # What waits for a position comes last, in the order in which it was written down.
+    ordered = sorted(events.items(), key=lambda row: (row[1].position is None, row[1].position or row[0]))
+    return Connected(_lots(conn, seen, seeds, shelf), tuple(event for _, event in ordered))
+
+
+def unsequenced(conn: psycopg.Connection, identifiers: Iterable[str]) -> list[RecordedEvent]:
+    """One's own events that name one of these and wait for their position: the second in which somebody looks at what they
+    just did."""
+    rows: list[_Row] = conn.execute(
+        f"SELECT * FROM ({OWN_NOW.events}) AS shelf WHERE position IS NULL"  # noqa: S608
+        " AND id = ANY (ARRAY(SELECT event FROM event_mention WHERE identifier = ANY (%s))) ORDER BY id",
+        [sorted(identifiers)],
+    ).fetchall()
+    return [_event(row) for row in rows]
+
+
+def _walked(conn: psycopg.Connection, seeds: frozenset[str], shelf: Shelf) -> Connected:
+    """The same by one function that sees more than its caller may, and tells what the caller may see."""
+    seeds |= _named_just_now(conn, seeds, shelf)
+    query = f"SELECT position, organisation, body, id, why, follows FROM {shelf.walk}(%s)"  # noqa: S608
+    try:
+        rows: list[tuple[Any, ...]] = conn.execute(query.encode(), [sorted(seeds)]).fetchall()
+    except psycopg.errors.ProgramLimitExceeded as error:
+        raise TooMuch(str(error.diag.message_primary)) from error
+    events = [_event((row[0], row[1], row[2], row[3])) for row in rows]
+    named = seeds | goods_of(event for event, row in zip(events, rows, strict=True) if row[5])
+    if shelf.fresh:
+        events += unsequenced(conn, named)
+    lots = _lots(conn, named - _shared(conn, named, shelf), seeds, shelf)
+    return Connected(lots, tuple(events), {row[0]: row[4] for row in rows})
+
+
+def _named_just_now(conn: psycopg.Connection, seeds: frozenset[str], shelf: Shelf) -> set[str]:
+    """What a unit that was made this moment was made of: the walk has not heard of it."""
+    named = goods_of(unsequenced(conn, seeds)) if shelf.fresh else set()
+    return named - _shared(conn, named, shelf) if named else named
+
+
+def _lots(
+    conn: psycopg.Connection, seen: Iterable[str], seeds: frozenset[str], shelf: Shelf
+) -> frozenset[str]:
+    return frozenset(name for name in seen if not _is_container(name)) - _shared(conn, seeds, shelf)
 
 
 def children(item: RecordedEvent) -> set[str]:
@@ -170,5 +244,5 @@ def _scheme(name: str) -> str:
         return "uri"
 
 
-def _event(row: tuple[int, str, str, int]) -> RecordedEvent:
+def _event(row: _Row) -> RecordedEvent:
     return RecordedEvent(position=row[0], organisation=row[1], event=read_recorded(row[2]))

@@ -131,7 +131,9 @@ def _write_bytes(
 
 
 def _write_mentions(conn: psycopg.Connection, event: int, organisation: str, said: Event) -> None:
-    mentions = sorted({(mention.identifier, mention.role) for mention in touches(said)})
+    # A certificate is found by the events that name it, and is no goods: no walk follows it.
+    certificates = {(canonical(each), "certificate") for each in said.certification_info or ()}
+    mentions = sorted(certificates | {(mention.identifier, mention.role) for mention in touches(said)})
     conn.execute(
         "INSERT INTO event_mention (event, identifier, role) SELECT %s, * FROM unnest(%s::text[], %s::text[])",
         [event, [identifier for identifier, _ in mentions], [role for _, role in mentions]],

@@ -15,22 +15,27 @@ of them.
       books.py         how much there can be      pool.py       taking.py   which goods a bare quantity means
     lineage.py     replay(): one walk, and what is asked of it:
       portions.py      where a lot is             presence.py   who was where at which stage
+      whereabouts.py   the same, each kilogram once, and with whom
       trace.py         links.py                   what it came from and what it became part of
+      custody.py       who took it in, and what lies behind       origins.py    what it is made of, and where that grew
 """
 
 from __future__ import annotations
 
 from ledger.genealogy.books import Discrepancy
+from ledger.genealogy.custody import Registered, Taking, takings
 from ledger.genealogy.facts import RecordedEvent, effective
 from ledger.genealogy.labels import LabelRange, label_ranges, unit_of
 from ledger.genealogy.lineage import Genealogy, portions, presence, replay, trace
 from ledger.genealogy.mentions import Mention, Role, touches
 from ledger.genealogy.names import product_of
+from ledger.genealogy.origins import Origin, origins
 from ledger.genealogy.placements import Placement, placements
 from ledger.genealogy.portions import Input, Portion, Span, Stay
 from ledger.genealogy.presence import Presence
 from ledger.genealogy.stages import STAGES
 from ledger.genealogy.trace import Direction, Edge, Trace
+from ledger.genealogy.whereabouts import Whereabouts
 
 __all__ = [
     "STAGES",
@@ -41,21 +46,27 @@ __all__ = [
     "Input",
     "LabelRange",
     "Mention",
+    "Origin",
     "Placement",
     "Portion",
     "Presence",
     "RecordedEvent",
+    "Registered",
     "Role",
     "Span",
     "Stay",
+    "Taking",
     "Trace",
+    "Whereabouts",
     "effective",
     "label_ranges",
+    "origins",
     "placements",
     "portions",
     "presence",
     "product_of",
     "replay",
+    "takings",
     "touches",
     "trace",
     "unit_of",

@@ -18,6 +18,7 @@ from ledger.genealogy.portions import Portion, portion, portions_of_lot
 from ledger.genealogy.presence import Presence, presence_of
 from ledger.genealogy.stock import Stock
 from ledger.genealogy.trace import MAX_DEPTH, MAX_EVENTS, Direction, Trace, Tracks, trace_of
+from ledger.genealogy.whereabouts import Whereabouts, whereabouts_of
 
 
 class Genealogy:
@@ -59,6 +60,10 @@ class Genealogy:
 
     def presence(self) -> list[Presence]:
         return presence_of(self.stock)
+
+    def whereabouts(self) -> list[Whereabouts]:
+        """The goods of every lot, each kilogram once."""
+        return whereabouts_of(self.stock)
 
     def trace(
         self,
