@@ -6,6 +6,7 @@ what a device sent. One bad record never takes its neighbours in the pack with i
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,6 +168,8 @@ def _series(device: Device, record: Measured, clock: Clock) -> Series:
         raise WireError(
             "wrong_unit", f"{record.channel} came in {record.unit!r}, registered is {series.unit!r}"
         )
+    if record.value is not None and not math.isfinite(record.value):
+        raise WireError("not_a_number", f"{record.channel} is {record.value}, want a finite number")
     if record.value is None and series.quantity not in ("text", "data", "position"):
         raise WireError("wrong_kind", f"{record.channel} carries no number, registered is {series.quantity}")
     if record.value is not None and series.quantity in ("text", "data", "position"):

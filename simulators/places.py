@@ -25,16 +25,20 @@ TIME_ZONE: Final = "Asia/Shanghai"
 
 @dataclass(frozen=True, slots=True)
 class Organisation:
+    """`region`: of its seat. `gs1_prefix`: only the co-op has one of its own."""
+
     id: str
     kind: str
     party: str
     zh: str
     en: str
+    region: str
+    gs1_prefix: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`id`: the URI events name it by. Vehicles have no coordinates and no region: they move."""
+    """`id`: the URI events name it by. Vehicles have no coordinates and no region: they move. `plate`: a vehicle's."""
 
     id: str
     organisation: str
@@ -44,6 +48,17 @@ class Place:
     region: str | None = None
     lat: float | None = None
     lon: float | None = None
+    plate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A code of GB/T 2260 that the world names, with the names it has there."""
+
+    code: str
+    level: str
+    zh: str
+    en: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +70,7 @@ class Plot:
 
 def _grower(ref: str) -> Organisation:
     party = f"{keys.OWN}/party/{ref}"
-    return Organisation(ref.lower(), "grower", party, f"种植户 {ref}", f"Grower {ref}")
+    return Organisation(ref.lower(), "grower", party, f"种植户 {ref}", f"Grower {ref}", "331024")
 
 
 COOP: Final = Organisation(
@@ -64,24 +79,46 @@ COOP: Final = Organisation(
     keys.party_uri(200),
     "仙居步路杨梅专业合作社(演示)",
     "Xianju Bulu Bayberry Co-operative (demo)",
+    "331024",
+    keys.COMPANY_PREFIX,
 )
 GROWERS: Final = tuple(_grower(ref) for ref in ("G-0137", "G-0152", "G-0204"))
 CARRIERS: Final = (
     Organisation(
-        "carrier-1", "carrier", keys.party_uri(500), "永安溪冷链运输(演示)", "Yong'anxi Cold Haulage (demo)"
+        "carrier-1",
+        "carrier",
+        keys.party_uri(500),
+        "永安溪冷链运输(演示)",
+        "Yong'anxi Cold Haulage (demo)",
+        "331024",
     ),
     Organisation(
-        "carrier-2", "carrier", keys.party_uri(510), "括苍鲜运(演示)", "Kuocang Fresh Transport (demo)"
+        "carrier-2",
+        "carrier",
+        keys.party_uri(510),
+        "括苍鲜运(演示)",
+        "Kuocang Fresh Transport (demo)",
+        "331082",
     ),
 )
 MARKET: Final = Organisation(
-    "hz-market", "market", keys.party_uri(300), "勾庄果品批发市场(演示)", "Gouzhuang Fruit Market (demo)"
+    "hz-market",
+    "market",
+    keys.party_uri(300),
+    "勾庄果品批发市场(演示)",
+    "Gouzhuang Fruit Market (demo)",
+    "330110",
 )
 STALL: Final = Organisation(
-    "hz-stall-b12", "stall", keys.party_uri(310), "B12 号杨梅档(演示)", "Stall B12 (demo)"
+    "hz-stall-b12", "stall", keys.party_uri(310), "B12 号杨梅档(演示)", "Stall B12 (demo)", "330110"
 )
 SHOP: Final = Organisation(
-    "hz-shop-1", "retailer", keys.party_uri(401), "拱宸桥鲜果店(演示)", "Gongchenqiao Fruit Shop (demo)"
+    "hz-shop-1",
+    "retailer",
+    keys.party_uri(401),
+    "拱宸桥鲜果店(演示)",
+    "Gongchenqiao Fruit Shop (demo)",
+    "330105",
 )
 ORGANISATIONS: Final = (COOP, *GROWERS, *CARRIERS, MARKET, STALL, SHOP)
 
@@ -198,6 +235,17 @@ SHOP_SHELF: Final = Place(
     30.3202,
     120.1357,
 )
+# Where the second carrier's drivers change; no load of this world stops there.
+DEPOT: Final = Place(
+    keys.place_uri(511),
+    "carrier-2",
+    "transfer",
+    "东阳中转点",
+    "Dongyang transfer point",
+    "330783",
+    29.2795,
+    120.3302,
+)
 PLACES: Final = (
     *(plot.place for plot in PLOTS),
     COLLECTION,
@@ -209,10 +257,37 @@ PLACES: Final = (
     DOCK,
     STALL_ROOM,
     SHOP_SHELF,
+    DEPOT,
 )
 VEHICLES: Final = (
-    Place(keys.asset_uri("0REEFER07"), "carrier-1", "trailer", "浙J·冷藏 07 车厢", "Reefer body 07"),
-    Place(keys.asset_uri("0REEFER31"), "carrier-2", "trailer", "浙J·冷藏 31 车厢", "Reefer body 31"),
+    Place(
+        keys.asset_uri("0REEFER07"),
+        "carrier-1",
+        "trailer",
+        "浙J·冷藏 07 车厢",
+        "Reefer body 07",
+        plate="浙J5A607",
+    ),
+    Place(
+        keys.asset_uri("0REEFER31"),
+        "carrier-2",
+        "trailer",
+        "浙J·冷藏 31 车厢",
+        "Reefer body 31",
+        plate="浙J8C131",
+    ),
+)
+
+REGIONS: Final = (
+    Region("33", "province", "浙江省", "Zhejiang"),
+    Region("3301", "prefecture", "杭州市", "Hangzhou"),
+    Region("330105", "county", "拱墅区", "Gongshu District"),
+    Region("330110", "county", "余杭区", "Yuhang District"),
+    Region("3307", "prefecture", "金华市", "Jinhua"),
+    Region("330783", "county", "东阳市", "Dongyang City"),
+    Region("3310", "prefecture", "台州市", "Taizhou"),
+    Region("331024", "county", "仙居县", "Xianju County"),
+    Region("331082", "county", "临海市", "Linhai City"),
 )
 
 # What a driver passes, in order; distances follow from the coordinates and ROAD_FACTOR.

@@ -1,11 +1,12 @@
 """The registry document of a world: who and what there is, before anything happens.
 
-Contract: organisations, places, vehicles, products, devices with their channels; placements are events and
-are not here. The logger that nobody registered is not here either.
+Contract: organisations, places, vehicles, products, devices with their channels and calibrations, plates, names of
+regions; placements are events and are not here. The logger that nobody registered is not here either.
 """
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import Any, Final
 
 from simulators import keys, places, scenario, statements
@@ -14,20 +15,35 @@ from simulators.devices import Device
 Document = dict[str, Any]
 
 TERMINAL_INTERVAL_S: Final = 3600  # terminals measure nothing; the document wants a number
+NEVER_CALIBRATED: Final = "logger-02"
+LAPSED: Final = "stall-1"  # its certificate ran out before the fruit came
 
 
-def document(devices: tuple[Device, ...]) -> Document:
+def document(devices: tuple[Device, ...], day: date) -> Document:
+    """`day`: on which the world starts."""
     return {
         "organisations": [_organisation(item) for item in places.ORGANISATIONS],
         "places": [_place(place) for place in places.PLACES],
         "vehicles": [_place(place) for place in places.VEHICLES],
         "products": [_product()],
-        "devices": [*map(_device, devices), *(_terminal(*item) for item in statements.TERMINALS.items())],
+        "devices": [
+            *(_device(device, day) for device in devices),
+            *(_terminal(*item) for item in statements.TERMINALS.items()),
+        ],
+        "aliases": [_plate(vehicle) for vehicle in places.VEHICLES],
+        "regions": [_region(region) for region in places.REGIONS],
     }
 
 
 def _organisation(item: places.Organisation) -> Document:
-    return {"id": item.id, "name": _name(item.zh, item.en), "party": item.party, "kind": item.kind}
+    return {
+        "id": item.id,
+        "name": _name(item.zh, item.en),
+        "party": item.party,
+        "kind": item.kind,
+        "region": item.region,
+        "gs1_prefix": item.gs1_prefix,
+    }
 
 
 def _place(place: places.Place) -> Document:
@@ -53,7 +69,7 @@ def _product() -> Document:
     }
 
 
-def _device(device: Device) -> Document:
+def _device(device: Device, day: date) -> Document:
     return {
         "id": device.id,
         "organisation": device.organisation,
@@ -65,7 +81,32 @@ def _device(device: Device) -> Document:
             {"channel": probe.channel, "quantity": probe.quantity, "unit": probe.unit}
             for probe in device.probes
         ],
+        "calibrations": _calibrations(device.id, day),
     }
+
+
+def _calibrations(device: str, day: date) -> list[Document]:
+    """A year each, most of them begun half a year ago."""
+    if device == NEVER_CALIBRATED:
+        return []
+    calibrated_on = day - timedelta(days=380 if device == LAPSED else 170)
+    return [
+        {
+            "certificate": f"JZ-{calibrated_on:%Y}-{device.upper()}",
+            "laboratory": "台州市计量所(演示)",
+            "calibrated_on": calibrated_on.isoformat(),
+            "due_on": (calibrated_on + timedelta(days=364)).isoformat(),
+        }
+    ]
+
+
+def _plate(vehicle: places.Place) -> Document:
+    """What stands on the truck, and means its reefer body."""
+    return {"scheme": "plate", "value": vehicle.plate, "entity": vehicle.id, "organisation": vehicle.organisation}
+
+
+def _region(region: places.Region) -> Document:
+    return {"code": region.code, "name": _name(region.zh, region.en), "level": region.level}
 
 
 def _terminal(name: str, organisation: str) -> Document:

@@ -1,9 +1,9 @@
 """From the loading dock to the market's gate, as events: loading, departing, the carrier's own alarm,
 arriving.
 
-In the line: plan -> these steps -> journey. Contract: captured by the carrier, who takes possession at
-loading; pallets and the floor-loaded drop are loaded apart, each under its SSCC; the pulp at loading is what
-a hand probe finds in three boxes, so that a later dispute has an entry temperature.
+In the line: plan -> these steps -> journey. Contract: the loading is captured by the co-op, which names whom it
+hands over to, all that follows by the carrier; pallets and the floor-loaded drop are loaded apart, each under its SSCC;
+the pulp at loading is what a hand probe finds in three boxes, so that a later dispute has an entry temperature.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _loading(forms: Forms, trip: Trip) -> Iterator[Step]:
     for what, at_s, floor in (("pallets", trip.pallets_at, False), ("floor", trip.floor_at, True)):
         units = [unit for unit in units_on(forms, trip) if unit.floor is floor]
         name = f"loading {trip.truck} {what}"
-        yield forms.step(name, at_s, terminal, _load(forms, name, at_s, trip, units))
+        yield forms.step(name, at_s, "coop-terminal", _load(forms, name, at_s, trip, units))
     name = f"departing {trip.truck}"
     event = forms.observe(
         name,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from simulators import journey, presence, registration, rooms, scenario, statements, truth
+from simulators import binary, journey, presence, registration, rooms, scenario, statements, truth
 from simulators.devices import COVERED_POSITIONS, Device, Probe, devices_of, packs
 from simulators.scenario import GTIN, HOUR, LIFETIME_S, MINUTE
 from simulators.truth import TrueExcursion
@@ -47,8 +47,9 @@ class Message:
             return self
         begin, end = self.sent_span
         text = _seconds(wall.timestamp() + self.clock_s)
-        payload = self.payload[:begin] + text.encode() + self.payload[end:]
-        return replace(self, payload=payload, sent_span=(begin, begin + len(text)))
+        sent = text.encode() if self.payload.startswith(b"[") else binary.written(float(text))
+        payload = self.payload[:begin] + sent + self.payload[end:]
+        return replace(self, payload=payload, sent_span=(begin, begin + len(sent)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class World:
 
     def registry(self) -> dict[str, Any]:
         """The registry document. Placements are not in it: they are events."""
-        return registration.document(self.devices)
+        return registration.document(self.devices, self.start.date())
 
     def messages(self, until: datetime) -> Iterator[Message]:
         """Everything sent before `until`, in the order of sending; every call starts from the beginning."""
@@ -128,7 +129,8 @@ class World:
         for pack in packs(device, self._model, self.seed, self.start):
             if pack.seq != spoilt:  # that number goes out with NaN in it
                 at, clock_s = self._at(pack.sent_s), device.clock_s(pack.sent_s)
-                yield self._pack(topic, at, clock_s, pack.seq, pack.lines, "readings")
+                message = self._pack(topic, at, clock_s, pack.seq, pack.lines, "readings")
+                yield _in_cbor(message) if device.id in binary.SPEAKERS else message
 
     def _pack(
         self, topic: str, at: datetime, clock_s: float, seq: int, lines: tuple[str, ...], kind: Kind
@@ -188,6 +190,11 @@ class World:
         registered = probe.registered(self._model)
         actual = registered if probe.reads is probe.registered else probe.reads(self._model)
         return truth.find(watch, self.start, self._model.time_s, registered, actual, until_s)
+
+
+def _in_cbor(message: Message) -> Message:
+    payload, span = binary.in_cbor(message.payload)
+    return replace(message, payload=payload, sent_span=span)
 
 
 def _topic(organisation: str, device: str, leaf: str) -> str:

@@ -78,7 +78,8 @@ class LimitExposure:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LegExposure:
-    """One leg. Minutes and extremes are of the positions its limits name; without limits, of all."""
+    """One leg. Minutes and extremes are of the positions its limits name; without limits, of all. Of a leg whose
+    readings may not be seen they are as told, and `series` holds the others."""
 
     leg: Leg
     minutes: float
@@ -145,15 +146,16 @@ def _expose_leg(leg: Leg, gap_factor: float, energy: float) -> LegExposure:
     )
     judged = [sensor for sensor in sensors if sensor.position in named]
     minutes = _minutes(leg.end_ms - leg.start_ms)
-    measured = _minutes(_observed_ms(leg, named, gap_factor))
+    told = leg.told
+    measured = _minutes(_observed_ms(leg, named, gap_factor) if told is None else told.measured_ms)
     return LegExposure(
         leg=leg,
         minutes=minutes,
         minutes_measured=measured,
         minutes_unobserved=minutes - measured,
-        min_c=_least(sensor.min_c for sensor in judged),
-        max_c=_most(sensor.max_c for sensor in judged),
-        mean_kinetic_c=_most(sensor.mean_kinetic_c for sensor in judged),
+        min_c=_least(sensor.min_c for sensor in judged) if told is None else told.min_c,
+        max_c=_most(sensor.max_c for sensor in judged) if told is None else told.max_c,
+        mean_kinetic_c=_most(sensor.mean_kinetic_c for sensor in judged) if told is None else None,
         series=sensors,
         limits=tuple(_expose_limit(leg, limit, gap_factor) for limit in leg.limits),
         disagreements=tuple(_disagreements(leg, gap_factor)),
@@ -218,6 +220,9 @@ def _expose_limit(leg: Leg, limit: Limit, gap_factor: float) -> LimitExposure:
 
 def _areas_c_min(leg: Leg, limit: Limit, gap_factor: float) -> Iterator[float]:
     """°C beyond x minutes between readings that are both beyond, per sensor named."""
+    if leg.told is not None and limit.key in leg.told.limits:
+        yield leg.told.limits[limit.key].area_c_min
+        return
     for series in leg.named_by(limit):
         own = pieces(series, leg, gap_factor)
         both = own.between(beyond(own.around_c, limit))[own.inner()]

@@ -28,6 +28,7 @@ from ingest.coldchain.excursions import (
     find_stretches,
 )
 from ingest.coldchain.limits import ColdChainError, Limit, Position
+from ingest.coldchain.told import Told, ToldUnder
 
 GAP_FACTOR: Final = 2.0
 Made = TypeVar("Made")
@@ -63,7 +64,8 @@ class Leg:
     """A portion's stay in one place, with one holder and in one stage, [start_ms, end_ms).
 
     `place` is None where nobody recorded it. `limits`: those in force here. A leg that still lasts
-    ends at the time of asking.
+    ends at the time of asking. `told`: of sensors whose readings may not be seen, together with those
+    of `series`; then it is judged by that.
     """
 
     place: str | None
@@ -74,6 +76,7 @@ class Leg:
     end_ms: int
     series: tuple[ObservedSeries, ...] = ()
     limits: tuple[Limit, ...] = ()
+    told: Told | None = None
     # A leg never changes and is judged many times (by every limit, with and without accuracy, behind every input of a
     # mixed lot), so what was cut once is kept with it.
     kept: dict[tuple[object, ...], Any] = field(default_factory=dict, repr=False)
@@ -85,6 +88,10 @@ class Leg:
     def named_by(self, limit: Limit) -> tuple[ObservedSeries, ...]:
         """The sensors at positions the limit speaks of."""
         return tuple(series for series in self.series if series.position in limit.positions)
+
+    def told_under(self, limit: Limit, accuracy_c: float | None) -> ToldUnder | None:
+        """What is told instead of readings, with accuracy weighed unless `accuracy_c` is None."""
+        return None if self.told is None else self.told.under(limit.key, accuracy_c is not None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -268,6 +275,9 @@ def timeline(
 
 
 def _timeline(leg: Leg, limit: Limit, accuracy_c: float | None, gap_factor: float) -> Timeline:
+    told = leg.told_under(limit, accuracy_c)
+    if told is not None:
+        return Timeline(*told.line(leg.end_ms - leg.start_ms))
     cuts = []
     for series in leg.named_by(limit):
         own = pieces(series, leg, gap_factor)
@@ -293,6 +303,9 @@ def certain_ms(
     leg: Leg, limit: Limit, accuracy_c: float | None = None, gap_factor: float = GAP_FACTOR
 ) -> int:
     """Known time between readings of one sensor that are both beyond, summed; of the worst one named."""
+    told = leg.told_under(limit, accuracy_c)
+    if told is not None:
+        return told.certain_ms
     longest_ms = 0
     for series in leg.named_by(limit):
         own = pieces(series, leg, gap_factor)
@@ -306,7 +319,8 @@ def band(legs: Sequence[Leg], limit: Limit, accuracy_c: float | None, gap_factor
     bound = [leg for leg in legs if leg.bound_by(limit)]
     lines = [_under(leg, limit, accuracy_c, gap_factor) for leg in legs]
     whole = _joined(lines)
-    lost = [line.unknown & (not leg.named_by(limit)) for leg, line in zip(legs, lines, strict=True)]
+    told = [found for leg in bound if (found := leg.told_under(limit, accuracy_c)) is not None]
+    lost = [line.unknown & (not _has_device(leg, limit)) for leg, line in zip(legs, lines, strict=True)]
     outs_at_most = (whole.maybe | whole.unknown, whole.maybe | np.concatenate(lost), whole.maybe)
     if limit.mode == "cumulative":
         at_least_ms = sum(certain_ms(leg, limit, accuracy_c, gap_factor) for leg in bound)
@@ -324,10 +338,15 @@ def band(legs: Sequence[Leg], limit: Limit, accuracy_c: float | None, gap_factor
         at_most_if_filled_ms=if_filled,
         unknown_ms=whole.sum_ms(whole.unknown),
         longest_unknown_ms=whole.longest_ms(whole.unknown),
-        surely_out=any(bool(out.any()) for out in outs),
+        surely_out=any(bool(out.any()) for out in outs) or any(each.surely_out for each in told),
         maybe_out=bool(whole.maybe.any()),
-        measured=bool(outs),
+        measured=bool(outs) or any(each.measured for each in told),
     )
+
+
+def _has_device(leg: Leg, limit: Limit) -> bool:
+    told = leg.told_under(limit, None)
+    return bool(leg.named_by(limit)) if told is None else told.measured
 
 
 def _check_leg(leg: Leg) -> None:
@@ -349,8 +368,9 @@ def _margin_c(series: ObservedSeries, limit: Limit, accuracy_c: float | None) ->
 def _outs(
     leg: Leg, limit: Limit, accuracy_c: float | None, gap_factor: float
 ) -> Iterator[tuple[ObservedSeries, Pieces, BoolArray]]:
-    """Sensors that measured here, with the readings that are beyond whatever the accuracy hides."""
-    for series in leg.named_by(limit):
+    """Sensors that measured here, with the readings that are beyond whatever the accuracy hides; none where one is told
+    of them instead."""
+    for series in () if leg.told_under(limit, accuracy_c) is not None else leg.named_by(limit):
         own = pieces(series, leg, gap_factor)
         if own.time_ms.size:
             yield series, own, beyond(own.value_c, limit, _margin_c(series, limit, accuracy_c))
@@ -395,6 +415,11 @@ def _longest_certain_ms(
 ) -> int:
     longest, tails = 0, list[_Tail]()
     for leg in legs:
+        told = leg.told_under(limit, accuracy_c) if leg.bound_by(limit) else None
+        if told is not None:
+            # Whether a stretch went on from the leg before or into the next is not told: it did not for certain.
+            longest, tails = max(longest, told.longest_certain_ms), []
+            continue
         measured = list(_outs(leg, limit, accuracy_c, gap_factor)) if leg.bound_by(limit) else []
         if leg.bound_by(limit) and not measured:
             continue  # nobody measured here: whether a stretch goes on is for its length to say

@@ -1,7 +1,8 @@
-"""SenML JSON (RFC 8428) into flat records, and our own three: boot, seq, sent.
+"""SenML (RFC 8428) into flat records, and our own three: boot, seq, sent.
 
-Contract: `decode(payload, device)` of any bytes gives a `Pack` or raises `WireError`, in time and memory
-linear in the payload; names, base values and relative times are resolved; numbers stay as the device sent them.
+Contract: `decode(payload, device)` of any bytes gives a `Pack` or raises `WireError`, in time and memory linear in the
+payload; names, base values and relative times are resolved; numbers stay as the device sent them. JSON and CBOR are told
+apart by the first byte and are the same from there on.
 """
 
 from __future__ import annotations
@@ -9,46 +10,23 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from ingest.wire import senml_cbor, senml_json
 from ingest.wire.errors import WireError
+from ingest.wire.senml_record import MAX_BYTES, MAX_RECORDS, Record
 
-MAX_BYTES = 1_048_576
-MAX_RECORDS = 20_000
 RELATIVE_BELOW = 2**28  # RFC 8428 4.5.3: a smaller time is relative to now
 META = ("boot", "seq", "sent")
-
-Number = int | float
-
-
-class Record(msgspec.Struct, frozen=True, gc=False):
-    """One SenML record as it stands in the pack; the fields are RFC 8428's labels."""
-
-    bn: str = ""
-    bt: Number | None = None
-    bu: str | None = None
-    bv: Number | None = None
-    bs: Number | None = None
-    bver: int | None = None
-    n: str = ""
-    u: str | None = None
-    v: Number | None = None
-    vs: str | None = None
-    vb: bool | None = None
-    vd: str | None = None
-    s: Number | None = None
-    t: Number = 0
-    ut: Number | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One resolved record. `time_ms`: UTC ms. `value`: number, or None where `text` or `data` holds it."""
+    """One resolved record. `time_ms`: UTC ms. `value`: number, in CBOR also NaN or infinite, or None where `text` or `data`
+    holds it."""
 
     channel: str
     unit: str | None
@@ -71,9 +49,6 @@ class Pack:
     records: tuple[Measured, ...]
 
 
-_decoder = msgspec.json.Decoder(list[Record], strict=True)
-
-
 def decode(payload: bytes, device: str, received_ms: int) -> Pack:
     """`received_ms`: our clock, for relative times of a pack without `sent`."""
     records = _parse(payload)
@@ -89,25 +64,17 @@ def decode(payload: bytes, device: str, received_ms: int) -> Pack:
     return Pack(boot, seq, sent_ms, relative and sent_ms is None, _join_positions(resolved))
 
 
-_NUMBERED = re.compile(rb'\{[^{}]{0,80}"n"\s*:\s*"(boot|seq)"[^{}]{0,80}\}')
-_VALUE = re.compile(rb'"v"\s*:\s*(\d{1,16})\s*[,}]')
-
-
 def identity_of_unreadable(payload: bytes) -> tuple[int, int] | None:
     """boot and seq of a pack that cannot be decoded, as far as its beginning still says them.
 
     A device that waits for its receipt would otherwise send the message for ever: it lies in quarantine, and that is held.
     """
-    found = {name: value for name, record in _numbered(payload[:1000]) if (value := _VALUE.search(record))}
+    form = senml_cbor if senml_cbor.is_cbor(payload) else senml_json
+    found = form.numbers(payload[:1000])
     if len(found) != 2:
         return None
-    boot, seq = int(found[b"boot"][1]), int(found[b"seq"][1])
+    boot, seq = found["boot"], found["seq"]
     return (boot, seq) if max(boot, seq) < 2**53 else None
-
-
-def _numbered(beginning: bytes) -> Iterator[tuple[bytes, bytes]]:
-    for match in _NUMBERED.finditer(beginning):
-        yield match[1], match[0]
 
 
 def _parse(payload: bytes) -> list[Record]:
@@ -115,44 +82,10 @@ def _parse(payload: bytes) -> list[Record]:
         raise WireError(
             "too_large", f"got {len(payload)} bytes, a pack has at most {MAX_BYTES}; send smaller packs"
         )
-    try:
-        records = _decoder.decode(payload)
-    except RecursionError as error:
-        raise WireError("malformed_json", "the payload is nested too deeply for a SenML pack") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise WireError(*_why(payload, str(error))) from error
-    if b'_"' in payload:
-        _refuse_must_understand(payload)
+    records = senml_cbor.parse(payload) if senml_cbor.is_cbor(payload) else senml_json.parse(payload)
     if len(records) > MAX_RECORDS:
         raise WireError("too_large", f"got {len(records)} records, a pack has at most {MAX_RECORDS}")
     return records
-
-
-def _refuse_must_understand(payload: bytes) -> None:
-    """RFC 8428 4.4: a label that ends in '_' changes the meaning of the pack for who does not know it."""
-    for record in msgspec.json.decode(payload, type=list[dict[str, Any]]):
-        unknown = next((label for label in record if label.endswith("_")), None)
-        if unknown is not None:
-            raise WireError(
-                "malformed_senml", f"the label {unknown!r} must be understood, and we do not know it"
-            )
-
-
-def _why(payload: bytes, detail: str) -> tuple[str, str]:
-    if b"NaN" in payload or b"Infinity" in payload or "out of range" in detail:
-        return (
-            "not_a_number",
-            "JSON has no NaN and no Infinity: leave the record out when the sensor has no value",
-        )
-    try:
-        msgspec.json.decode(payload)
-    except RecursionError:
-        return "malformed_json", "the payload is nested too deeply for a SenML pack"
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        if "truncated" in str(error):
-            return "truncated", "the payload ends in the middle of the pack"
-        return "malformed_json", f"not JSON: {error}"
-    return "malformed_senml", f"not a SenML pack: {detail}"
 
 
 Split = tuple[Record, str, str | None, float]
@@ -169,6 +102,8 @@ def _split(records: list[Record], device: str) -> tuple[dict[str, Any], list[Spl
         base_time = float(record.bt) if record.bt is not None else base_time
         base_unit = record.bu or base_unit
         base_value = float(record.bv) if record.bv is not None else base_value
+        if _is_base_alone(record):
+            continue
         channel = _channel(base_name + record.n, device)
         if base_value and record.v is not None:
             record = msgspec.structs.replace(record, v=record.v + base_value)
@@ -179,6 +114,13 @@ def _split(records: list[Record], device: str) -> tuple[dict[str, Any], list[Spl
             raise WireError("malformed_senml", "a record has no name (n or bn)")
         measured.append((record, channel, record.u or base_unit, base_time + record.t))
     return meta, measured
+
+
+def _is_base_alone(record: Record) -> bool:
+    """The RFC's authors write records that only set what holds from there on."""
+    values = (record.v, record.vs, record.vb, record.vd, record.s)
+    base = (record.bn or None, record.bt, record.bu, record.bv, record.bs, record.bver)
+    return not record.n and values == (None,) * 5 and base != (None,) * 6
 
 
 def _channel(name: str, device: str) -> str:
@@ -218,16 +160,14 @@ def _resolve(record: Record, channel: str, unit: str | None, time: float, base_m
         raise WireError("impossible_time", f"the time of {channel} is {time}, want seconds since 1970")
     time_ms = round(time * 1000) + (base_ms if abs(time) < RELATIVE_BELOW else 0)
     if record.v is not None:
-        value = float(record.v)
-        if not math.isfinite(value):
-            raise WireError("not_a_number", f"{channel} is {record.v!r}, want a finite number")
-        return Measured(channel, unit, time_ms, value + 0.0)  # -0 becomes 0
+        return Measured(channel, unit, time_ms, float(record.v) + 0.0)  # -0 becomes 0
     if record.vb is not None:
         return Measured(channel, unit, time_ms, float(record.vb))
     if record.vs is not None:
         return Measured(channel, unit, time_ms, None, text=record.vs)
     if record.vd is not None:
-        return Measured(channel, unit, time_ms, None, data=_bytes(record.vd, channel))
+        data = record.vd if isinstance(record.vd, bytes) else _bytes(record.vd, channel)
+        return Measured(channel, unit, time_ms, None, data=data)
     if record.s is not None:
         raise WireError("unsupported_value", f"{channel} carries a sum (s) and no value; send the value")
     raise WireError("malformed_senml", f"{channel} has no value (v, vb, vs or vd)")
@@ -237,7 +177,7 @@ def _join_positions(records: tuple[Measured, ...]) -> tuple[Measured, ...]:
     """A latitude and a longitude of one time are one position: apart they name no place."""
     halves: dict[int, dict[str, Measured]] = {}
     for record in records:
-        if record.unit in ("lat", "lon") and record.value is not None:
+        if record.unit in ("lat", "lon") and record.value is not None and math.isfinite(record.value):
             halves.setdefault(record.time_ms, {})[record.unit] = record
     whole = {time_ms: pair for time_ms, pair in halves.items() if len(pair) == 2}
     if not whole:

@@ -1,0 +1,78 @@
+"""Who took lots in and may see the chain behind them; what lots are made of.
+
+In the line: the one walk over connected lots -> here -> `lot_grant`, `lot_grant_event`, `lot_grant_stay`, `lot_origin`,
+on which the views for who asks rest (deploy/schema/0009_visibility.sql). Contract: the rows of a lot are those of its
+events and of the registry, whatever was there before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import psycopg
+from psycopg.types.range import TimestamptzRange
+
+from ingest.projection.rows import moment
+from ledger.genealogy import Genealogy, RecordedEvent, Registered, Taking, origins, takings
+
+Row = tuple[Any, ...]
+
+_TABLES = {
+    "lot_grant": ("organisation", "lot", "depth", "since", "event"),
+    "lot_grant_event": ("organisation", "lot", "event", "said_by"),
+    "lot_grant_stay": ("organisation", "lot", "holder", "valid"),
+    "lot_origin": ("lot", "source", "place"),
+}
+
+
+def project(conn: psycopg.Connection, genealogy: Genealogy, lots: Collection[str]) -> None:
+    """`lots`: those whose rows the walk knows in full."""
+    found = [taking for taking in takings(genealogy, _registered(conn)) if taking.lot in lots]
+    ids = _ids(conn, (event for taking in found for event in (taking.event, *taking.behind)))
+    _replace(conn, "lot_grant", {_grant(taking, ids) for taking in found}, lots)
+    behind = {
+        (taking.organisation, taking.lot, ids[event.position], event.organisation)
+        for taking in found
+        for event in taking.behind
+    }
+    _replace(conn, "lot_grant_event", behind, lots)
+    stays = {
+        (taking.organisation, taking.lot, stay.holder, TimestamptzRange(moment(stay.start_ms), moment(stay.end_ms)))
+        for taking in found
+        for stay in taking.stays
+    }  # fmt: skip
+    _replace(conn, "lot_grant_stay", stays, lots)
+    made_of = {(each.lot, each.source, each.place) for each in origins(genealogy) if each.lot in lots}
+    _replace(conn, "lot_origin", made_of, lots)
+
+
+def _grant(taking: Taking, ids: dict[int | None, int]) -> Row:
+    since = taking.event.event.event_time
+    return taking.organisation, taking.lot, taking.depth, since, ids[taking.event.position]
+
+
+def _replace(conn: psycopg.Connection, table: str, fresh: set[Row], lots: Collection[str]) -> None:
+    columns = ", ".join(_TABLES[table])
+    standing = conn.execute(
+        f"SELECT {columns} FROM {table} WHERE lot = ANY (%s)".encode(),  # noqa: S608
+        [list(lots)],
+    ).fetchall()
+    if fresh == set(standing):
+        return
+    conn.execute(f"DELETE FROM {table} WHERE lot = ANY (%s)".encode(), [list(lots)])  # noqa: S608
+    values = ", ".join(["%s"] * len(_TABLES[table]))
+    with conn.cursor() as cursor:
+        cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({values})".encode(), list(fresh))  # noqa: S608
+
+
+def _ids(conn: psycopg.Connection, events: Iterable[RecordedEvent]) -> dict[int | None, int]:
+    positions = {event.position for event in events}
+    rows = conn.execute("SELECT position, event FROM leaf WHERE position = ANY (%s)", [list(positions)])
+    return {int(position): int(event) for position, event in rows}
+
+
+def _registered(conn: psycopg.Connection) -> Registered:
+    parties = conn.execute("SELECT party, id FROM organisation").fetchall()
+    places = conn.execute("SELECT id, organisation FROM place").fetchall()
+    return Registered(dict(parties), dict(places))

@@ -1,0 +1,122 @@
+"""The registry document (docs/wire.md): what exists, as somebody wrote it down, before anything happens.
+
+In the line: JSON -> here -> `loading`. Contract: what is not in the form is refused by name; nothing is repaired.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_REGION = r"^([0-9]{2}|[0-9]{4}|[0-9]{6}|[0-9]{9}|[0-9]{12})$"
+Region = Annotated[str, Field(pattern=_REGION)]
+
+
+class RegistryError(ValueError):
+    """The registry document cannot be taken. The message names the entry and what is wrong with it."""
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Name(_Entry):
+    zh: str
+    en: str
+
+
+class OrganisationEntry(_Entry):
+    """`region`: of its seat. `gs1_prefix`: its company prefix, None where it has none and gets instance URIs."""
+
+    id: str
+    name: Name
+    party: str
+    kind: str
+    publishes: bool = True
+    region: Region | None = None
+    gs1_prefix: Annotated[str, Field(pattern=r"^[0-9]{4,12}$")] | None = None
+
+
+class PlaceEntry(_Entry):
+    id: str
+    organisation: str
+    kind: str
+    name: Name
+    region: Region | None = None
+    lat: float | None = None
+    lon: float | None = None
+    time_zone: str = "Asia/Shanghai"
+
+
+class ProductEntry(_Entry):
+    id: str
+    organisation: str | None = None
+    name: Name
+    rule_product: str
+    net_content_kg: float | None = None
+    classes: tuple[str, ...] = ()
+
+
+class ChannelEntry(_Entry):
+    channel: str
+    quantity: str
+    unit: str
+
+
+class CalibrationEntry(_Entry):
+    """`due_on`: the last day the certificate speaks for; None where it names none and the rule's validity counts."""
+
+    certificate: str
+    laboratory: str
+    calibrated_on: date
+    due_on: date | None = None
+
+
+class DeviceEntry(_Entry):
+    id: str
+    organisation: str
+    giai: str
+    model: str
+    accuracy_c: float = 0.5
+    interval_s: int
+    channels: tuple[ChannelEntry, ...] = ()
+    calibrations: tuple[CalibrationEntry, ...] = ()
+
+
+class AliasEntry(_Entry):
+    """A code seen in the field (a plate, an old label) and what it stands for, by whose word."""
+
+    scheme: str
+    value: str
+    entity: str
+    organisation: str
+
+
+class RegionEntry(_Entry):
+    """`valid_to`: the day on which another took its place, `successor` its code."""
+
+    code: Region
+    name: Name
+    level: Literal["province", "prefecture", "county", "town", "village"]
+    valid_from: date | None = None
+    valid_to: date | None = None
+    successor: Region | None = None
+
+
+class RegistryDocument(_Entry):
+    organisations: tuple[OrganisationEntry, ...] = ()
+    places: tuple[PlaceEntry, ...] = ()
+    vehicles: tuple[PlaceEntry, ...] = ()
+    products: tuple[ProductEntry, ...] = ()
+    devices: tuple[DeviceEntry, ...] = ()
+    aliases: tuple[AliasEntry, ...] = ()
+    regions: tuple[RegionEntry, ...] = ()
+
+
+def parse_registry(text: str | bytes) -> RegistryDocument:
+    try:
+        return RegistryDocument.model_validate_json(text)
+    except ValueError as error:
+        raise RegistryError(f"the registry document is not valid: {error}") from error
