@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from deploy.account_command import account
+from deploy.backup.command import backup
 from deploy.settings import Settings
 
 EPILOG = """
@@ -18,7 +20,10 @@ First steps
   suyuan demo                    the whole line on this machine, nothing to set up
   suyuan migrate                 bring your own database to this release's schema
   suyuan register FILE           organisations, places, products, devices
+  suyuan account add LOGIN       a person who may sign in: their roles, organisation, regions
   suyuan ingest | jobs | sequencer | api     the four services, each a process
+  suyuan doctor                  is everything well, and what to do if not
+  suyuan backup DIR              copy a running instance; suyuan backup restore DIR brings it back
   suyuan verify FILE --key KEY   check an evidence file, offline
 
 Settings are environment variables SUYUAN_*; deploy/env.example lists and explains them.
@@ -121,13 +126,15 @@ def migrate(database_url: str | None) -> None:
     """Bring the database to this release's schema. Run it as the database's owner."""
     import psycopg
 
-    from deploy.migrate import edition
+    from deploy.migrate import edition, follow_retention
     from deploy.migrate import migrate as apply
 
-    url = database_url or Settings().database_url
+    settings = Settings()
+    url = database_url or settings.database_url
     try:
         applied = apply(url)
         with psycopg.connect(url) as conn:
+            follow_retention(conn, settings.retention)
             found = edition(conn)
     except psycopg.Error as error:
         raise click.ClickException(f"the database refused: {error}") from error
@@ -152,13 +159,13 @@ def register(document: Path, tokens: tuple[str, ...]) -> None:
     """
     import psycopg
 
-    from ingest.registry import RegistryError, load, load_limit_versions, load_token, parse_registry
+    from ingest.registry import RegistryError, load, load_shipped, load_token, parse_registry
 
     made = {organisation: secrets.token_urlsafe(24) for organisation in tokens}
     try:
         with psycopg.connect(Settings().database_url) as conn:
             load(conn, parse_registry(document.read_bytes()))
-            load_limit_versions(conn)
+            load_shipped(conn)
             for organisation, token in made.items():
                 load_token(conn, organisation, token)
     except (RegistryError, psycopg.Error) as error:
@@ -241,6 +248,32 @@ def verify(file: Path, keys: tuple[str, ...], as_json: bool) -> None:
     from deploy.verification import verify_file
 
     sys.exit(verify_file(file, keys, as_json, click.echo))
+
+
+@main.command()
+@click.option(
+    "--deep", is_flag=True, help="Also every invariant of docs/invariants.md, and every file of the logs."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--database-url", help="As whom the database is asked, best its owner; default SUYUAN_DATABASE_URL."
+)
+def doctor(deep: bool, as_json: bool, database_url: str | None) -> None:
+    """Look at everything the instance stands on, and say what to do.
+
+    Run it with the services' settings, as their user. It changes nothing. What only the database's owner may see it
+    cannot tell with a service's rights; --deep needs the owner, since row-level security hides rows from everybody
+    else, and takes minutes on a large instance. It is safe while the services run.
+
+    Exit status 0: all well; 1: something failed; 2: warnings only. With SUYUAN_PRODUCTION=true it is strict.
+    """
+    from deploy.doctor.report import run
+
+    sys.exit(run(database_url, deep, as_json, click.echo, lambda text: click.echo(text, err=True)))
+
+
+main.add_command(backup)
+main.add_command(account)
 
 
 @main.command(hidden=True)

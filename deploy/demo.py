@@ -12,6 +12,7 @@ import json
 import os
 import queue
 import secrets
+import shlex
 import signal
 import socket
 import subprocess
@@ -33,6 +34,7 @@ import psycopg
 import segno
 from rich.console import Console
 
+from deploy.demo_people import SignIn, keep_people, told
 from deploy.migrate import SERVICE_ROLES, migrate
 from deploy.simulation import Played, read_played
 from deploy.stack import StackError
@@ -40,8 +42,9 @@ from deploy.stack.broker import start_broker
 from deploy.stack.children import Child
 from deploy.stack.ports import require_free
 from deploy.stack.postgres import EmbeddedPostgres
-from ingest.registry import load, load_limit_versions, load_token, parse_registry
+from ingest.registry import load, load_shipped, load_token, parse_registry
 from ingest.subscriber import SUBSCRIBED
+from ledger.log_files import replace_whole
 from simulators.player import PlayerError, Story, resume
 
 SETTLE_S = 60.0
@@ -79,6 +82,7 @@ class Demo:
         self._world: Child | None = None
         self._server: EmbeddedPostgres | None = None
         self._urls: dict[str, str] = {}
+        self._people: list[SignIn] = []
         self._reached_now: float | None = None
 
     def run(self) -> None:
@@ -101,6 +105,7 @@ class Demo:
         self._send_again_what_a_broker_lost()
         urls = self._urls = self._start_database(stack)
         self._start_services(stack, urls)
+        self._keep_settings(urls)
         self._world = self._start_world(stack)
         self._follow(self._world)
         self._present(urls)
@@ -158,9 +163,11 @@ class Demo:
         with psycopg.connect(urls["ingest"]) as conn:
             document = world.registry()
             load(conn, parse_registry(json.dumps(document)))
-            load_limit_versions(conn)
+            load_shipped(conn)
             for organisation in document["organisations"]:
                 load_token(conn, organisation["id"], self._token(organisation["id"]))
+        with psycopg.connect(owner) as conn:
+            self._people = keep_people(conn, self._options.data_dir / "keys", _now())
         return urls
 
     def _start_services(self, stack: ExitStack, urls: dict[str, str]) -> None:
@@ -195,6 +202,18 @@ class Demo:
     def _keep(self, stack: ExitStack, child: Child) -> None:
         self._children.append(child)
         stack.callback(child.stop)
+
+    def _keep_settings(self, urls: dict[str, str]) -> None:
+        """For a second terminal, as a shell reads them: what the API runs with, and the owner's URL, which `suyuan doctor`
+        and `suyuan backup` take. Ports and passwords are new at every start."""
+        assert self._server is not None
+        settings = self._environment() | {
+            "SUYUAN_DATABASE_URL": urls["api"],
+            "SUYUAN_PUBLIC_DATABASE_URL": urls["public"],
+            "OWNER_URL": self._server.owner_url,
+        }
+        lines = [f"{name}={shlex.quote(value)}\n" for name, value in settings.items()]
+        replace_whole(self._options.data_dir / "keys/environment", "".join(lines).encode(), 0o600)
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -246,6 +265,10 @@ class Demo:
         self._console.print(
             f"  capture token      {self._options.data_dir / 'keys' / 'capture-xj-coop.token'}\n"
         )
+        self._console.print(f"  sign in at         {self._url}/sign-in")
+        for line in told(self._people):
+            self._console.print(f"    {line}", markup=False)
+        self._console.print()
         segno.make(page, error="m").terminal(out=sys.stderr, compact=True)
         if not self._options.lan:
             self._console.print(

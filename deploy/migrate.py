@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from importlib.resources import as_file, files
 from urllib.parse import quote, urlencode
 
@@ -73,6 +74,27 @@ def edition(conn: psycopg.Connection) -> str:
     if row is None:
         return "plain"
     return "timescale-community" if row[0] == "timescale" else "timescale-apache"
+
+
+# The policy's own configuration names the aggregate by number, so only its start is replaced.
+_LOOK_BACK = """
+SELECT alter_job(job_id, config => config || jsonb_build_object('start_offset', %(reach)s::interval::text))
+FROM timescaledb_information.jobs
+WHERE proc_name = 'policy_refresh_continuous_aggregate'
+  AND hypertable_name IN (SELECT unnest(ARRAY[view_name, materialization_hypertable_name])  -- which of them: by version
+                          FROM timescaledb_information.continuous_aggregates WHERE view_name = 'reading_1h')
+  AND (config ->> 'start_offset')::interval IS DISTINCT FROM %(reach)s::interval
+"""
+
+
+def follow_retention(conn: psycopg.Connection, retention: timedelta) -> None:
+    """Let the community edition's refresh of `reading_1h` look back as far as readings may come late, and a day. As the owner.
+
+    Shorter, and hours that late readings change stay as they were. Longer than readings are kept, and a refresh finds
+    hours without readings and takes them away, which the roll-up is there to outlive.
+    """
+    if edition(conn) == "timescale-community":
+        conn.execute(_LOOK_BACK, {"reach": retention + timedelta(days=1)})
 
 
 @contextmanager

@@ -50,10 +50,15 @@ class Settings(BaseSettings):
         default="suyuan.example",
         description="First part of a new log's origin, {log_origin}/{organisation}; fixed for each log at its inception",
     )
+    production: bool = Field(
+        default=False,
+        description="Real people use this instance: `suyuan doctor` then fails what a trial may have, such as demo data and weak passwords",
+    )
     retention_days: int = Field(
         default=1096,
         ge=1,
-        description="Readings from the field older than this go to quarantine; they come in by file",
+        description="Readings from the field older than this go to quarantine; they come in by file. "
+        "On TimescaleDB's community edition run suyuan migrate after a change",
     )
 
     @property

@@ -65,7 +65,7 @@ class EmbeddedPostgres:
         with psycopg.connect(self._url("postgres"), autocommit=True) as conn:
             if conn.execute("SELECT FROM pg_database WHERE datname = 'suyuan'").fetchone() is None:
                 conn.execute("CREATE DATABASE suyuan")
-        return self._url("suyuan")
+        return self.owner_url
 
     def service_urls(self, roles: tuple[str, ...]) -> dict[str, str]:
         """A new password for every service role at every start; returns their URLs. After the migration."""
@@ -76,6 +76,10 @@ class EmbeddedPostgres:
                 conn.execute(f"ALTER ROLE suyuan_{role} PASSWORD '{password}'".encode())
                 urls[role] = f"postgresql://suyuan_{role}:{password}@127.0.0.1:{self._port}/suyuan"
         return urls
+
+    @property
+    def owner_url(self) -> str:
+        return self._url("suyuan")
 
     def ended(self) -> bool:
         return self._process is not None and self._process.poll() is not None

@@ -1,0 +1,201 @@
+"""Restores a backup into an empty database and a DATA_DIR, and never lets a log forget what it has signed for.
+
+Contract: nothing is written before everything that can be checked is checked; heads, log files and keys that are there
+are kept and never replaced by others: a head that is ahead of the backup closes its log (the sequencer refuses it), which
+is the truth, while an older one in its place would let it sign a second history.
+"""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from deploy.backup import BackupError, programs
+from deploy.backup.manifest import DUMP, LOGS, Manifest, faults, read
+from deploy.migrate import migrate, schema_in_code
+from ledger.head_store import HeadStore
+from ledger.log_files import CHECKPOINT
+
+Say = Callable[[str], None]
+
+
+def restore(folder: Path, keys: Path | None, url: str, data_dir: Path, say: Say) -> None:
+    """`url`: the owner's, of an empty database. `keys`: the file apart; None where DATA_DIR has them. Raises BackupError."""
+    manifest = read(folder)
+    found = list(faults(folder, manifest, keys))
+    if found:
+        raise BackupError(f"{folder} is damaged: {'; '.join(found)}. Restore another backup")
+    newer = sorted(set(manifest.migrations) - set(schema_in_code()))
+    if newer:
+        raise BackupError(
+            f"the backup is of a newer release ({manifest.suyuan}, with {newer[-1]}): restore it with that one"
+        )
+    archives = [folder / LOGS, *([keys] if keys else [])]
+    _want_no_other_history(archives, data_dir)
+    _want_keys(manifest, archives, data_dir)
+    try:
+        _restore_database(manifest, folder / DUMP, url, say)
+        _write_files(archives, data_dir)
+        applied = migrate(url)
+    except (psycopg.Error, OSError) as error:
+        raise BackupError(
+            f"not restored: {error}. Drop the database and begin again with an empty one"
+        ) from error
+    say(f"database, logs and keys are restored{f', and migrated ({len(applied)} steps)' if applied else ''}")
+    for line in _closed(manifest, data_dir):
+        say(line)
+
+
+# --- files -------------------------------------------------------------------------------------------------------
+
+
+def _files_of(archives: Sequence[Path]) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Each file's name, and its bytes if they are asked for: a log can be larger than memory."""
+    for archive in archives:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                path = Path(member.name)
+                inside = path.parts[:1] in (("heads",), ("log",), ("keys",)) and ".." not in path.parts
+                if not member.isfile() or not inside or (data := tar.extractfile(member)) is None:
+                    raise BackupError(f"{archive} holds {member.name}, which no backup has")
+                yield member.name, data.read
+
+
+def _want_no_other_history(archives: Sequence[Path], data_dir: Path) -> None:
+    """Tiles and keys never change: where others lie, this DATA_DIR is another instance's, or a log has forked."""
+    others = [
+        name
+        for name, data in _files_of(archives)
+        if not _order(name) and (data_dir / name).is_file() and (data_dir / name).read_bytes() != data()
+    ]
+    if others:
+        raise BackupError(
+            f"{data_dir} holds other bytes in {', '.join(others[:3])}: it is of another instance, or of another history."
+            " Keep it as it is, and restore into an empty folder"
+        )
+
+
+def _want_keys(manifest: Manifest, archives: Sequence[Path], data_dir: Path) -> None:
+    given = {name for name, _ in _files_of(archives)}
+    missing = [
+        name
+        for log in manifest.logs
+        for name in (f"keys/{log}.key", f"keys/{log}.org_key")
+        if name not in given and not (data_dir / name).is_file()
+    ]
+    if missing:
+        raise BackupError(
+            f"{', '.join(missing[:4])}: neither in {data_dir} nor given. Name the file with the keys with --keys; without"
+            " them no log goes on and no window can be proven"
+        )
+
+
+def _write_files(archives: Sequence[Path], data_dir: Path) -> None:
+    """Tiles, then heads, then checkpoints: as the sequencer writes them. What moves is kept where it is."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    owner = data_dir.stat()
+    for turn in range(3):
+        for name, data in _files_of(archives):
+            if _order(name) == turn and not (data_dir / name).exists():
+                _write(data_dir, name, data(), owner)
+    os.sync()
+
+
+def _order(name: str) -> int:
+    """0: what never changes; 1: heads; 2: checkpoints."""
+    return 2 if name.endswith(f"/{CHECKPOINT}") else int(name.startswith("heads/"))
+
+
+def _write(data_dir: Path, name: str, data: bytes, owner: os.stat_result) -> None:
+    path, secret = data_dir / name, name.startswith("keys/")
+    for folder in reversed([part for part in path.parents if part.is_relative_to(data_dir)]):
+        if not folder.exists():
+            folder.mkdir(mode=0o700 if secret else 0o755)
+            _give(folder, owner)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if secret else 0o644)
+    with open(descriptor, "wb") as file:
+        file.write(data)
+    _give(path, owner)
+
+
+def _give(path: Path, owner: os.stat_result) -> None:
+    """Root restores for the user that the services run as."""
+    if os.geteuid() == 0:
+        os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def _closed(manifest: Manifest, data_dir: Path) -> Iterator[str]:
+    heads = HeadStore(data_dir / "heads")
+    for organisation, state in manifest.logs.items():
+        head = heads.read(organisation)
+        if head is not None and head.size > state.tree_size:
+            yield (
+                f"{organisation}: its head, which was here, is at {head.size} leaves and the database at {state.tree_size}."
+                " The sequencer will refuse this log until a newer backup is restored; nothing is signed behind a head"
+            )
+
+
+# --- the database --------------------------------------------------------------------------------------------------
+
+
+def _restore_database(manifest: Manifest, dump: Path, url: str, say: Say) -> None:
+    with psycopg.connect(url, autocommit=True, connect_timeout=10) as conn:
+        _want_empty(conn)
+        row = conn.execute("SELECT current_setting('server_version_num')::integer / 10000").fetchone()
+        assert row is not None
+        program = programs.find("pg_restore", max(int(row[0]), int(manifest.pg_dump.split(".")[0])))
+        say(f"database: with {program.path} {program.version}")
+        conn.execute(_ROLES)
+        with _timescaledb(conn, manifest.timescaledb):
+            together = [] if manifest.timescaledb else ["--single-transaction"]
+            programs.run(program, url, ["--no-owner", "--exit-on-error", *together, str(dump)])
+        conn.execute("ANALYZE")
+
+
+def _want_empty(conn: psycopg.Connection) -> None:
+    row = conn.execute(
+        "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')"
+        " AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e')"
+    ).fetchone()
+    if row is not None and row[0]:
+        raise BackupError(
+            f"the database {conn.info.dbname} is not empty ({row[0]} tables and views): create a new one, and restore into that"
+        )
+
+
+# The roles are the server's, not the database's: no dump holds them. The first migration makes them, and alone that part.
+_ROLES = (files("deploy") / "schema/0001_roles.sql").read_text(encoding="utf-8").partition("\n$roles$;")[
+    0
+] + "\n$roles$"
+
+
+@contextmanager
+def _timescaledb(conn: psycopg.Connection, version: str | None) -> Iterator[None]:
+    """The extension in the version of the backup, and told that its tables are being restored."""
+    if version is None:
+        yield
+        return
+    available = conn.execute(
+        "SELECT count(*) FROM pg_available_extension_versions WHERE name = 'timescaledb' AND version = %s",
+        [version],
+    ).fetchone()
+    if not available or not available[0]:
+        raise BackupError(
+            f"the backup is of TimescaleDB {version}, which this server does not have: restore on one that has this version,"
+            " and update the extension there"
+        )
+    conn.execute(
+        sql.SQL("CREATE EXTENSION IF NOT EXISTS timescaledb VERSION {}").format(sql.Literal(version))
+    )
+    conn.execute("SELECT timescaledb_pre_restore()")
+    try:
+        yield
+    finally:
+        conn.execute("SELECT timescaledb_post_restore()")

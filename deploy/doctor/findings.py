@@ -1,0 +1,63 @@
+"""What a check says: a mark, a sentence, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Mark(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+    UNKNOWN = "unknown"  # it could not be asked: neither well nor unwell
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`about`: the check's name. `next`: what to do; never empty where the mark is WARN or FAIL."""
+
+    about: str
+    mark: Mark
+    text: str
+    next: str = ""
+
+
+def ok(about: str, text: str) -> Finding:
+    return Finding(about, Mark.OK, text)
+
+
+def warn(about: str, text: str, what_next: str) -> Finding:
+    return Finding(about, Mark.WARN, text, what_next)
+
+
+def fail(about: str, text: str, what_next: str) -> Finding:
+    return Finding(about, Mark.FAIL, text, what_next)
+
+
+def unknown(about: str, text: str, what_next: str = "") -> Finding:
+    return Finding(about, Mark.UNKNOWN, text, what_next)
+
+
+def grave(in_production: bool, about: str, text: str, what_next: str) -> Finding:
+    """What a trial may have and an instance for real people may not."""
+    return Finding(about, Mark.FAIL if in_production else Mark.WARN, text, what_next)
+
+
+WELL, FAILED, WARNED = 0, 1, 2
+
+
+def exit_status(findings: Iterable[Finding]) -> int:
+    """1 if anything failed, else 2 if there are warnings, else 0. What could not be asked changes nothing."""
+    marks = {finding.mark for finding in findings}
+    if Mark.FAIL in marks:
+        return FAILED
+    return WARNED if Mark.WARN in marks else WELL
+
+
+def listed(items: Iterable[str], most: int = 5) -> str:
+    """A few of them, and how many more."""
+    found = list(items)
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return ", ".join(found[:most]) + more

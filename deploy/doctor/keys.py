@@ -1,0 +1,96 @@
+"""The keys: there, closed to others, and those that the logs were begun with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from deploy.doctor.examination import Patient
+from deploy.doctor.findings import Finding, fail, listed, ok
+from ledger.errors import LedgerError
+from ledger.head_store import HeadStore
+from ledger.keys import KeyStore
+from ledger.log_files import VKEY, LogFiles
+
+FROM_BACKUP = "restore DATA_DIR/keys from its backup; a key made anew would begin another log"
+
+
+def closed(patient: Patient) -> Iterator[Finding]:
+    folder = patient.settings.keys_dir
+    if not folder.is_dir():
+        if HeadStore(patient.settings.data_dir / "heads").organisations():
+            yield fail("keys", f"{folder} is missing, and logs were begun", FROM_BACKUP)
+        else:
+            yield ok("keys", f"{folder} will be made with the first key")
+        return
+    open_ones = [path for path in (folder, *sorted(folder.iterdir())) if path.stat().st_mode & 0o077]
+    foreign = [path for path in sorted(folder.iterdir()) if path.stat().st_uid != folder.stat().st_uid]
+    if open_ones:
+        yield fail(
+            "keys",
+            f"others may read {_named(open_ones)}",
+            f"chmod 700 {folder} and chmod 600 {folder}/*; whoever could read a log's key could have signed with it",
+        )
+    if foreign:
+        yield fail(
+            "keys",
+            f"{_named(foreign)} belong to another user than the folder",
+            "give them to the user that the services run as",
+        )
+    if not os.access(folder, os.R_OK | os.X_OK):
+        yield fail(
+            "keys",
+            f"{folder} cannot be read by this user",
+            "run the doctor as the user that the services run as",
+        )
+    elif not (open_ones or foreign):
+        yield ok("keys", f"{folder} and its {sum(1 for _ in folder.iterdir())} files are their owner's alone")
+
+
+def _named(paths: Iterable[Path]) -> str:
+    return listed(path.name for path in paths)
+
+
+def fit(patient: Patient) -> Iterator[Finding]:
+    """Each log's key is there and makes the signatures that its published verifier key checks."""
+    heads = HeadStore(patient.settings.data_dir / "heads")
+    keys, faults, seen = KeyStore(patient.settings.keys_dir), 0, 0
+    for organisation in heads.organisations():
+        head = heads.read(organisation)
+        if head is None:
+            continue
+        seen += 1
+        try:
+            key = keys.log_key(organisation, head.origin)
+            keys.organisation_key(organisation)
+        except (LedgerError, ValueError) as error:
+            faults += 1
+            yield fail("keys", str(error), FROM_BACKUP)
+            continue
+        published = LogFiles(patient.settings.log_dir / organisation).read(VKEY)
+        if published is not None and published.decode().strip() != str(key.verifier):
+            faults += 1
+            yield fail(
+                "keys", f"the key of {organisation}'s log is not the one of its published vkey", FROM_BACKUP
+            )
+    if seen and not faults:
+        yield ok("keys", f"{seen} logs have their keys, and they fit the published ones")
+    if not seen:
+        yield ok("keys", "no log has begun yet")
+
+
+def of_quarantine(patient: Patient) -> Iterator[Finding]:
+    with patient.database() as conn:
+        months = [month for (month,) in conn.execute("SELECT DISTINCT key_month FROM quarantine ORDER BY 1")]
+    missing = [
+        month for month in months if not (patient.settings.keys_dir / f"quarantine-{month}.key").is_file()
+    ]
+    if missing:
+        yield fail(
+            "keys",
+            f"what was quarantined in {listed(missing)} cannot be opened: its key is missing",
+            "restore it from the keys' backup; if it was thrown away on purpose, its payloads have ended",
+        )
+    elif months:
+        yield ok("keys", f"quarantine's keys of {len(months)} months are there")

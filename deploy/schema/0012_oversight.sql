@@ -1,0 +1,738 @@
+-- Oversight: regions, calibrations, record duties, and what an official may see of whose readings.
+ALTER TABLE organisation ADD COLUMN region text   -- of its seat
+  CHECK (region ~ '^([0-9]{2}|[0-9]{4}|[0-9]{6}|[0-9]{9}|[0-9]{12})$');
+
+-- GB/T 2260 by validity: a code can name another area than it did. What is verified was compared with the standard.
+CREATE TABLE region (
+  code       text NOT NULL CHECK (code ~ '^([0-9]{2}|[0-9]{4}|[0-9]{6}|[0-9]{9}|[0-9]{12})$'),
+  name_zh    text NOT NULL,
+  name_en    text NOT NULL,
+  level      text NOT NULL CHECK (level IN ('province', 'prefecture', 'county', 'town', 'village')),
+  valid      daterange NOT NULL CHECK (NOT isempty(valid)),
+  valid_from date NOT NULL GENERATED ALWAYS AS (coalesce(lower(valid), '-infinity')) STORED,
+  successor  text,                          -- the code that took its place, where most of it went
+  source     text NOT NULL,
+  verified   boolean NOT NULL,
+  PRIMARY KEY (code, valid_from)
+);
+
+CREATE TABLE calibration (
+  device_id     integer NOT NULL REFERENCES device,
+  certificate   text NOT NULL,
+  laboratory    text NOT NULL,
+  calibrated_on date NOT NULL,
+  due_on        date CHECK (due_on >= calibrated_on),   -- the last day it speaks for; null: the duty's own validity counts
+  PRIMARY KEY (device_id, certificate)
+);
+
+CREATE TABLE duty_rule (
+  id             text NOT NULL,
+  version        integer NOT NULL,
+  kind           text NOT NULL CHECK (kind IN ('missing_record', 'interval_too_long', 'calibration')),
+  place_kinds    text[] NOT NULL,           -- vehicle, place; empty: both
+  max_interval_s integer,
+  force          text NOT NULL,
+  source         text NOT NULL,
+  clause         text NOT NULL,
+  verified       boolean NOT NULL,
+  body           jsonb NOT NULL,            -- the whole rule as it stood
+  PRIMARY KEY (id, version)
+);
+
+ALTER TABLE calibration ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON calibration TO suyuan_api USING (EXISTS (SELECT FROM device WHERE device.id = calibration.device_id));
+CREATE POLICY work ON calibration TO suyuan_ingest USING (true) WITH CHECK (true);
+GRANT SELECT ON calibration, region, duty_rule TO suyuan_api;
+GRANT SELECT, INSERT, UPDATE ON calibration TO suyuan_ingest;
+GRANT SELECT, INSERT, DELETE ON region TO suyuan_ingest;
+GRANT SELECT, INSERT ON duty_rule TO suyuan_ingest;
+
+-- Where the goods of each lot were, each kilogram once (presence has them once for each thing around them). A projection.
+CREATE TABLE whereabouts (
+  lot          text NOT NULL,
+  rule_product text,
+  stage        text,
+  inside       text[] NOT NULL,             -- containers and vehicles, from the innermost out
+  place        text,
+  in_vehicle   boolean NOT NULL,            -- then they are not in the air of the place
+  holder       text,                        -- party
+  kilograms    float8 CHECK (kilograms > 0),   -- null: not known
+  valid        tstzrange NOT NULL CHECK (NOT isempty(valid))
+);
+CREATE INDEX whereabouts_lot ON whereabouts (lot);
+CREATE INDEX whereabouts_inside ON whereabouts USING gin (inside);
+CREATE INDEX whereabouts_place ON whereabouts (place);
+
+GRANT SELECT, INSERT, DELETE ON whereabouts TO suyuan_jobs;
+
+-- What officials see ---------------------------------------------------------------------------------------------------------------
+
+-- Where a code went whose area has another code now: prefixes are compared as they stand today. No service reads these views.
+CREATE VIEW region_moved AS
+  WITH RECURSIVE moved AS (
+    SELECT region.code, region.successor AS now_code, 1 AS steps FROM region
+    WHERE region.successor IS NOT NULL
+      AND NOT EXISTS (SELECT FROM region AS standing WHERE standing.code = region.code AND upper_inf(standing.valid))
+    UNION ALL
+    SELECT moved.code, region.successor, moved.steps + 1
+    FROM moved JOIN region ON region.code = moved.now_code AND region.successor IS NOT NULL
+    WHERE moved.steps < 8
+      AND NOT EXISTS (SELECT FROM region AS standing WHERE standing.code = region.code AND upper_inf(standing.valid))
+  )
+  SELECT DISTINCT ON (code) code, now_code FROM moved ORDER BY code, steps DESC;
+
+CREATE FUNCTION is_vehicle(kind text, id text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+  SELECT kind IN ('trailer', 'compartment', 'vehicle', 'truck', 'van', 'container') OR id LIKE 'https://id.gs1.org/8004/%'
+$$;
+
+-- Places as officials know them, with the code their region has today; and every door and stall of a place lies where it does.
+CREATE VIEW ground AS
+  SELECT place.id, place.organisation, place.kind, place.name_zh, place.name_en, place.latitude, place.longitude, place.time_zone,
+         is_vehicle(place.kind, place.id) AS vehicle,
+         coalesce(moved.now_code || substr(place.region, 7), place.region) AS region
+  FROM place LEFT JOIN region_moved AS moved ON moved.code = left(place.region, 6);
+CREATE VIEW seat AS
+  SELECT organisation.id, organisation.party, organisation.name_zh, organisation.name_en,
+         coalesce(moved.now_code || substr(organisation.region, 7), organisation.region) AS region
+  FROM organisation LEFT JOIN region_moved AS moved ON moved.code = left(organisation.region, 6);
+
+-- What a breach touched: the goods around the probe while it lasted, each kilogram once. `site`: the vehicle they were in, or
+-- the place they were at.
+CREATE VIEW excursion_probe AS
+  SELECT excursion.id, placed.parent, placed.probe_position
+  FROM excursion CROSS JOIN LATERAL (
+    SELECT placement.parent, placement.probe_position FROM placement
+    WHERE placement.series_id = excursion.series_id AND NOT placement.conflict
+      AND placement.valid && tstzrange(excursion.start_time, excursion.trigger_time, '[]')
+    ORDER BY lower(placement.valid) DESC LIMIT 1) AS placed;
+CREATE VIEW excursion_goods AS
+  SELECT excursion.id, goods.lot, goods.stage, goods.inside, goods.place, goods.in_vehicle, goods.holder, goods.kilograms,
+         goods.valid, goods.valid * tstzrange(excursion.start_time, excursion.end_time) AS touched,
+         CASE WHEN goods.in_vehicle THEN goods.inside[cardinality(goods.inside)] ELSE goods.place END AS site
+  FROM excursion
+  JOIN excursion_probe AS probe USING (id)
+  JOIN limit_version AS rule ON rule.id = excursion.limit_id AND rule.version = excursion.limit_version
+  JOIN whereabouts AS goods ON (goods.inside @> ARRAY[probe.parent] OR goods.place = probe.parent)
+    AND (goods.inside @> ARRAY[probe.parent] OR NOT goods.in_vehicle)
+    AND goods.valid && tstzrange(excursion.start_time, excursion.end_time)
+    AND goods.rule_product = rule.product AND goods.stage = ANY (rule.stages);
+
+-- Goods that needed cold, by the rule that says so. `around`: whatever a probe could sit in.
+CREATE VIEW cold_goods AS
+  SELECT goods.lot, goods.stage, goods.inside, goods.place, goods.in_vehicle, goods.holder, goods.kilograms,
+         rule.id AS limit_id, rule.version AS limit_version, rule.positions, rule.body,
+         goods.valid * tstzrange((rule.body ->> 'valid_from')::timestamptz, (rule.body ->> 'valid_to')::timestamptz) AS valid,
+         CASE WHEN goods.in_vehicle THEN goods.inside[cardinality(goods.inside)] ELSE goods.place END AS site,
+         CASE WHEN goods.in_vehicle OR goods.place IS NULL THEN goods.inside ELSE goods.inside || goods.place END AS around
+  FROM whereabouts AS goods
+  JOIN limit_version AS rule ON rule.product = goods.rule_product AND goods.stage = ANY (rule.stages)
+    AND goods.valid && tstzrange((rule.body ->> 'valid_from')::timestamptz, (rule.body ->> 'valid_to')::timestamptz);
+
+-- Which regions a lot concerns by itself: where it, or what it is made of, was picked or first stood; and the markets, stalls and
+-- shops that it, or what was made of it, was brought to (`since`).
+CREATE VIEW lot_region AS
+  SELECT origin.lot, 'origin' AS basis, ground.id AS place, ground.region, NULL::timestamptz AS since
+  FROM lot_origin AS origin
+  LEFT JOIN LATERAL (SELECT goods.place FROM whereabouts AS goods WHERE goods.lot = origin.source AND goods.place IS NOT NULL
+                     ORDER BY lower(goods.valid) LIMIT 1) AS first ON origin.place IS NULL
+  JOIN ground ON ground.id IN (coalesce(origin.place, first.place), split_part(coalesce(origin.place, first.place), '/254/', 1))
+  WHERE ground.region IS NOT NULL
+  UNION
+  SELECT origin.source, 'destination', ground.id, ground.region, lower(goods.valid)
+  FROM lot_origin AS origin
+  JOIN whereabouts AS goods ON goods.lot = origin.lot AND goods.stage IN ('arrived', 'stall', 'shelf') AND goods.place IS NOT NULL
+  JOIN ground ON ground.id IN (goods.place, split_part(goods.place, '/254/', 1))
+  WHERE ground.region IS NOT NULL;
+
+-- Where a vehicle was when the alarm was due, to the nearest place that is registered; nothing older than six hours, and
+-- nothing farther than 100 km: that says too little.
+CREATE VIEW excursion_position AS
+  SELECT excursion.id, near.place, near.region, near.distance_km, seen.time AS seen_at
+  FROM excursion
+  JOIN excursion_probe AS probe USING (id)
+  CROSS JOIN LATERAL (
+    SELECT DISTINCT goods.site FROM excursion_goods AS goods WHERE goods.id = excursion.id AND goods.in_vehicle) AS ride
+  CROSS JOIN LATERAL (
+    SELECT observation.time, (observation.body ->> 'latitude')::float8 AS latitude, (observation.body ->> 'longitude')::float8 AS longitude
+    FROM placement JOIN series AS placed ON placed.id = placement.series_id
+    JOIN series ON series.device_id = placed.device_id AND series.quantity = 'position'
+    JOIN observation ON observation.series_id = series.id
+      AND observation.time <= excursion.trigger_time AND observation.time > excursion.trigger_time - INTERVAL '6 hours'
+    WHERE placement.valid @> excursion.trigger_time
+      AND (placement.parent = ride.site OR starts_with(placement.parent, ride.site || '.') OR starts_with(ride.site, placement.parent || '.'))
+    ORDER BY observation.time DESC LIMIT 1) AS seen
+  CROSS JOIN LATERAL (
+    SELECT ground.id AS place, ground.region,
+           2 * 6371 * asin(sqrt(sin(radians(ground.latitude - seen.latitude) / 2) ^ 2
+             + cos(radians(seen.latitude)) * cos(radians(ground.latitude)) * sin(radians(ground.longitude - seen.longitude) / 2) ^ 2)) AS distance_km
+    FROM ground WHERE ground.region IS NOT NULL AND ground.latitude IS NOT NULL AND ground.longitude IS NOT NULL
+    ORDER BY (ground.latitude - seen.latitude) ^ 2 + ((ground.longitude - seen.longitude) * cos(radians(seen.latitude))) ^ 2 LIMIT 1) AS near
+  WHERE near.distance_km <= 100;
+
+-- Every region that a breach concerns, and why. Carriers: the vehicle's owner, and who had the goods on it.
+CREATE VIEW excursion_region AS
+  SELECT goods.id, 'place' AS basis, ground.id AS place, ground.region, NULL::float8 AS distance_km
+  FROM excursion_goods AS goods JOIN ground ON ground.id IN (goods.place, split_part(goods.place, '/254/', 1))
+  WHERE ground.region IS NOT NULL
+  UNION
+  SELECT probe.id, 'place', ground.id, ground.region, NULL
+  FROM excursion_probe AS probe JOIN ground ON ground.id = probe.parent WHERE ground.region IS NOT NULL
+  UNION
+  SELECT id, 'vehicle', place, region, round(distance_km::numeric, 1)::float8 FROM excursion_position
+  UNION
+  SELECT goods.id, 'seat', seat.id, seat.region, NULL
+  FROM excursion_goods AS goods LEFT JOIN ground ON ground.id = goods.site
+  JOIN seat ON seat.id = ground.organisation OR seat.party = goods.holder
+  WHERE goods.in_vehicle AND seat.region IS NOT NULL
+  UNION
+  SELECT goods.id, concerned.basis, concerned.place, concerned.region, NULL
+  FROM excursion_goods AS goods JOIN lot_region AS concerned ON concerned.lot = goods.lot
+  WHERE concerned.since IS NULL OR concerned.since >= lower(goods.touched);
+
+-- Of the asker's area and department, and why. Agriculture: before the market. Market regulation: in it, and what befell goods
+-- before once they, or what was made of them, are there. `wanted` null: all triggered in the period.
+CREATE FUNCTION excursions_of_asker(wanted bigint, since timestamptz, until timestamptz)
+  RETURNS TABLE (excursion bigint, concerns jsonb, stages text[])
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  WITH scope AS MATERIALIZED (SELECT * FROM asker_scope()),
+  asked AS MATERIALIZED (
+    SELECT excursion.id FROM scope CROSS JOIN excursion
+    WHERE (wanted IS NULL OR excursion.id = wanted) AND (since IS NULL OR excursion.trigger_time >= since)
+      AND (until IS NULL OR excursion.trigger_time < until)),
+  near AS MATERIALIZED (
+    SELECT concerned.id, jsonb_agg(jsonb_build_object('basis', concerned.basis, 'place', concerned.place, 'region', concerned.region,
+             'distance_km', concerned.distance_km) ORDER BY concerned.basis, concerned.region, concerned.place) AS concerns
+    FROM asked JOIN excursion_region AS concerned USING (id) CROSS JOIN scope
+    WHERE lies_in(concerned.region, scope.regions)
+    GROUP BY concerned.id),
+  staged AS MATERIALIZED (
+    SELECT goods.id, array_agg(DISTINCT goods.stage) AS stages,
+           bool_or(EXISTS (SELECT FROM lot_origin AS origin JOIN whereabouts AS later ON later.lot = origin.lot
+             WHERE origin.source = goods.lot AND later.stage IN ('arrived', 'stall', 'shelf')
+               AND (upper_inf(later.valid) OR upper(later.valid) > lower(goods.touched)))) AS marketed
+    FROM near JOIN excursion_goods AS goods USING (id) GROUP BY goods.id)
+  SELECT near.id, near.concerns, coalesce(staged.stages, '{}')
+  FROM near LEFT JOIN staged USING (id) CROSS JOIN scope
+  WHERE scope.agriculture AND (staged.id IS NULL OR staged.stages && ARRAY['field', 'collected', 'precooling', 'cold', 'loaded'])
+     OR scope.market AND (staged.id IS NULL OR staged.marketed)
+$$;
+
+-- How long those goods were without a reading while they were there, in tonne-hours, from the hours' counts: about, that is.
+-- A sensor covers what lies between an hour's first and last reading, less the share of readings that is missing in between.
+CREATE FUNCTION goods_unobserved(excursions bigint[], at timestamptz)
+  RETURNS TABLE (excursion bigint, tonne_hours float8, unobserved float8)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  WITH leg AS MATERIALIZED (
+    SELECT row_number() OVER () AS leg, goods.id, goods.kilograms, lower(goods.valid) AS since,
+           greatest(lower(goods.valid), least(coalesce(upper(goods.valid), at), at)) AS until,
+           CASE WHEN goods.in_vehicle OR goods.place IS NULL THEN goods.inside ELSE goods.inside || goods.place END AS around, rule.positions
+    FROM excursion_goods AS goods JOIN excursion ON excursion.id = goods.id
+    JOIN limit_version AS rule ON rule.id = excursion.limit_id AND rule.version = excursion.limit_version
+    WHERE goods.id = ANY (excursions)),
+  covered AS (
+    SELECT leg.leg, rolled.hour, max(
+      greatest(0, extract(epoch FROM least(leg.until, upper(placement.valid), rolled.last_at + device.interval_s * INTERVAL '1 second')
+                                   - greatest(leg.since, lower(placement.valid), rolled.first_at)))
+      * least(1, rolled.n * device.interval_s / (extract(epoch FROM rolled.last_at - rolled.first_at) + device.interval_s))) AS seconds
+    FROM leg JOIN placement ON placement.parent = ANY (leg.around) AND NOT placement.conflict
+      AND placement.valid && tstzrange(leg.since, leg.until) AND placement.probe_position = ANY (leg.positions)
+    JOIN series ON series.id = placement.series_id AND series.quantity = 'temperature'
+    JOIN device ON device.id = series.device_id
+    JOIN reading_1h AS rolled ON rolled.series_id = series.id AND rolled.hour > leg.since - INTERVAL '1 hour' AND rolled.hour < leg.until
+    GROUP BY leg.leg, rolled.hour)
+  SELECT leg.id, sum(leg.kilograms * extract(epoch FROM leg.until - leg.since)) / 3.6e6,
+         sum(leg.kilograms * greatest(0, extract(epoch FROM leg.until - leg.since) - coalesce(seen.seconds, 0))) / 3.6e6
+  FROM leg LEFT JOIN (SELECT covered.leg, sum(covered.seconds) AS seconds FROM covered GROUP BY covered.leg) AS seen USING (leg)
+  GROUP BY leg.id
+$$;
+
+CREATE TYPE excursion_row AS (
+  id bigint, version integer, state text, merged_into bigint, organisation text, organisation_zh text, organisation_en text,
+  device text, giai text, model text, accuracy_c float8, interval_s integer, channel text, series uuid, probe_position text,
+  unit text, site text, site_zh text, site_en text, site_kind text, vehicle boolean, time_zone text, holder text, holder_zh
+  text, holder_en text, limit_id text, limit_version integer, rule jsonb, start_time timestamptz, trigger_time timestamptz,
+  end_time timestamptz, closed_by text, extreme float8, minutes_at_least float8, minutes_at_most float8, degree_minutes float8,
+  kilograms float8, lots text[], stages text[], severity float8, tonne_hours float8, unobserved float8, concerns jsonb,
+  opened_at timestamptz, computed_at timestamptz, total bigint);
+
+-- The list. `filters`: from, to, region, product, place, holder, state, over_c, text, order (newest, worst), limit, offset;
+-- what is absent or null does not filter. `at`: what time it is. Worst: °C beyond the limit x minutes x kg.
+CREATE FUNCTION excursion_rows(wanted bigint, filters jsonb, at timestamptz)
+  RETURNS SETOF excursion_row
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  WITH seen AS MATERIALIZED (
+    SELECT * FROM excursions_of_asker(wanted, (filters ->> 'from')::timestamptz, (filters ->> 'to')::timestamptz)),
+  leg AS MATERIALIZED (
+    SELECT goods.id, goods.lot, goods.inside, goods.site, goods.holder, goods.kilograms, goods.touched,
+           greatest(0, extract(epoch FROM least(coalesce(upper(goods.touched), at), at) - lower(goods.touched))) AS seconds
+    FROM seen JOIN excursion_goods AS goods ON goods.id = seen.excursion),
+  weight AS (
+    SELECT leg.id, array_agg(DISTINCT leg.lot) AS lots,
+           CASE WHEN count(*) = count(leg.kilograms) THEN sum(leg.kilograms * leg.seconds) END AS kilogram_seconds,
+           extract(epoch FROM max(least(coalesce(upper(leg.touched), at), at)) - min(lower(leg.touched))) AS seconds
+    FROM leg GROUP BY leg.id),
+  main AS (   -- where and with whom it was when the alarm was due
+    SELECT DISTINCT ON (leg.id) leg.id, leg.site, leg.holder, leg.inside
+    FROM leg JOIN excursion ON excursion.id = leg.id
+    ORDER BY leg.id, leg.touched @> excursion.trigger_time DESC, leg.seconds DESC, leg.site),
+  found AS (
+    SELECT excursion.*, seen.concerns, seen.stages, probe.parent, probe.probe_position AS probe_at, main.site AS at_site, main.holder AS with_party,
+           weight.lots, weight.kilogram_seconds / nullif(weight.seconds, 0) AS kilograms,
+           excursion.degree_minutes * weight.kilogram_seconds / nullif(weight.seconds, 0) AS severity
+    FROM seen JOIN excursion ON excursion.id = seen.excursion
+    LEFT JOIN excursion_probe AS probe ON probe.id = excursion.id
+    LEFT JOIN main ON main.id = excursion.id LEFT JOIN weight ON weight.id = excursion.id),
+  kept AS (
+    SELECT found.*, rule.body AS rule, rule.product,
+           device.external_id, device.giai, device.model, device.accuracy_c, device.interval_s, series.channel, series.uuid,
+           place.name_zh AS site_zh, place.name_en AS site_en, place.kind AS site_kind, place.vehicle, place.time_zone,
+           owner.name_zh AS owner_zh, owner.name_en AS owner_en, holder.id AS holder_id, holder.name_zh AS holder_zh, holder.name_en AS holder_en
+    FROM found
+    JOIN limit_version AS rule ON rule.id = found.limit_id AND rule.version = found.limit_version
+    JOIN series ON series.id = found.series_id JOIN device ON device.id = series.device_id
+    JOIN organisation AS owner ON owner.id = found.organisation
+    LEFT JOIN ground AS place ON place.id = coalesce(found.at_site, found.parent)
+    LEFT JOIN seat AS holder ON holder.party = found.with_party
+    WHERE (CASE WHEN filters ->> 'state' IS NULL THEN wanted IS NOT NULL OR found.state IN ('open', 'closed') ELSE found.state = filters ->> 'state' END)
+      AND (filters ->> 'product' IS NULL OR rule.product = filters ->> 'product')
+      AND (filters ->> 'over_c' IS NULL OR (found.extreme - (rule.body ->> 'limit_c')::float8)
+           * CASE rule.body ->> 'side' WHEN 'below' THEN -1 ELSE 1 END >= (filters ->> 'over_c')::float8)
+      AND (filters ->> 'region' IS NULL OR EXISTS (SELECT FROM jsonb_array_elements(found.concerns) AS each
+           WHERE starts_with(each ->> 'region', filters ->> 'region')))
+      AND (filters ->> 'place' IS NULL OR found.parent = filters ->> 'place'
+           OR EXISTS (SELECT FROM leg WHERE leg.id = found.id AND leg.site = filters ->> 'place'))
+      AND (filters ->> 'holder' IS NULL OR EXISTS (SELECT FROM leg JOIN seat ON seat.party = leg.holder
+           WHERE leg.id = found.id AND seat.id = filters ->> 'holder'))
+      AND (filters ->> 'text' IS NULL OR position(lower(filters ->> 'text') IN lower(concat_ws(' ', found.id, place.id, place.name_zh, place.name_en,
+           holder.name_zh, holder.name_en, owner.name_zh, owner.name_en, device.external_id, found.parent, array_to_string(found.lots, ' ')))) > 0)),
+  page AS MATERIALIZED (
+    SELECT kept.*, count(*) OVER () AS total,
+           row_number() OVER (ORDER BY CASE WHEN filters ->> 'order' = 'worst' THEN kept.severity END DESC NULLS LAST, kept.trigger_time DESC, kept.id DESC) AS place_in_list
+    FROM kept
+    ORDER BY place_in_list LIMIT coalesce((filters ->> 'limit')::integer, 50) OFFSET coalesce((filters ->> 'offset')::integer, 0))
+  SELECT page.id, page.version, page.state, page.merged_into, page.organisation, page.owner_zh, page.owner_en,
+         page.external_id, page.giai, page.model, page.accuracy_c, page.interval_s, page.channel, page.uuid, page.probe_at,
+         CASE WHEN page.parent IS DISTINCT FROM coalesce(page.at_site, page.parent) THEN page.parent END,
+         coalesce(page.at_site, page.parent), page.site_zh, page.site_en, page.site_kind, page.vehicle, coalesce(page.time_zone, 'Asia/Shanghai'),
+         page.holder_id, page.holder_zh, page.holder_en, page.limit_id, page.limit_version, page.rule, page.start_time, page.trigger_time,
+         page.end_time, page.closed_by, page.extreme, page.minutes_at_least, page.minutes_at_most, page.degree_minutes, page.kilograms,
+         coalesce(page.lots, '{}'), page.stages, page.severity, gone.tonne_hours, gone.unobserved, page.concerns, page.opened_at, page.computed_at, page.total
+  FROM page LEFT JOIN goods_unobserved(ARRAY(SELECT page.id FROM page), at) AS gone ON gone.excursion = page.id
+  ORDER BY page.place_in_list
+$$;
+
+CREATE FUNCTION official_excursions(filters jsonb, at timestamptz) RETURNS SETOF excursion_row
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$ SELECT * FROM excursion_rows(NULL, filters, at) $$;
+CREATE FUNCTION official_excursion(wanted bigint, at timestamptz) RETURNS SETOF excursion_row
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$ SELECT * FROM excursion_rows(wanted, '{}', at) WHERE wanted IS NOT NULL $$;
+
+-- One breach down to its readings, each only for whom it concerns: an hour on either side, so that one sees it begin and end.
+CREATE FUNCTION official_readings(wanted bigint, at timestamptz)
+  RETURNS TABLE ("time" timestamptz, value float8, flags smallint, received_at timestamptz, beyond boolean)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT store.time, store.value, store.flags, batch.received_at, tstzrange(excursion.start_time, excursion.end_time) @> store.time
+  FROM excursions_of_asker(wanted, NULL, NULL) AS seen JOIN excursion ON excursion.id = seen.excursion
+  JOIN reading_store AS store ON store.series_id = excursion.series_id
+    AND store.time >= excursion.start_time - INTERVAL '1 hour'
+    AND store.time <= coalesce(excursion.end_time + INTERVAL '1 hour', at)
+  LEFT JOIN batch ON batch.id = store.batch_id
+  WHERE wanted IS NOT NULL
+  ORDER BY store.time LIMIT 100000
+$$;
+
+CREATE FUNCTION official_versions(wanted bigint) RETURNS TABLE (version integer, body jsonb, computed_at timestamptz)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT kept.version, kept.body, kept.computed_at
+  FROM excursions_of_asker(wanted, NULL, NULL) AS seen JOIN excursion_version AS kept ON kept.excursion = seen.excursion
+  WHERE wanted IS NOT NULL ORDER BY kept.version
+$$;
+
+-- The goods around the probe while it lasted, leg by leg: where, with whom, how much, from where.
+CREATE FUNCTION official_goods(wanted bigint, at timestamptz)
+  RETURNS TABLE (lot text, product_zh text, product_en text, unit text, stage text, site text, site_zh text, site_en text, vehicle boolean,
+    standing_zh text, standing_en text, holder text, holder_zh text, holder_en text, kilograms float8, since timestamptz, until timestamptz,
+    origins jsonb)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT goods.lot, product.name_zh, product.name_en,
+         CASE WHEN goods.inside[1] IS DISTINCT FROM goods.site THEN goods.inside[1] END, goods.stage, goods.site, site.name_zh, site.name_en, goods.in_vehicle,
+         CASE WHEN goods.in_vehicle THEN standing.name_zh END, CASE WHEN goods.in_vehicle THEN standing.name_en END,
+         holder.id, coalesce(holder.name_zh, goods.holder), coalesce(holder.name_en, goods.holder), goods.kilograms,
+         lower(goods.touched), upper(goods.touched),
+         (SELECT jsonb_agg(DISTINCT jsonb_build_object('zh', grown.name_zh, 'en', grown.name_en, 'region', grown.region))
+          FROM lot_origin AS origin JOIN ground AS grown ON grown.id IN (origin.place, split_part(origin.place, '/254/', 1)) WHERE origin.lot = goods.lot)
+  FROM excursions_of_asker(wanted, NULL, NULL) AS seen JOIN excursion_goods AS goods ON goods.id = seen.excursion
+  LEFT JOIN ground AS site ON site.id = goods.site
+  LEFT JOIN ground AS standing ON standing.id = goods.place
+  LEFT JOIN seat AS holder ON holder.party = goods.holder
+  LEFT JOIN LATERAL (SELECT product.name_zh, product.name_en FROM product, unnest(product.classes) AS class (uri)
+    WHERE goods.lot = uri OR starts_with(goods.lot, uri || '/') OR starts_with(goods.lot, uri || '.') ORDER BY length(uri) DESC LIMIT 1) AS product ON true
+  WHERE wanted IS NOT NULL
+  ORDER BY lower(goods.touched), goods.lot, goods.inside
+$$;
+
+-- Where the probe was said to sit meanwhile, by the record.
+CREATE FUNCTION official_placements(wanted bigint)
+  RETURNS TABLE (parent text, parent_zh text, parent_en text, probe_position text, since timestamptz, until timestamptz, conflict boolean)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT placement.parent, place.name_zh, place.name_en, placement.probe_position, lower(placement.valid), upper(placement.valid), placement.conflict
+  FROM excursions_of_asker(wanted, NULL, NULL) AS seen JOIN excursion ON excursion.id = seen.excursion
+  JOIN placement ON placement.series_id = excursion.series_id AND placement.valid && tstzrange(excursion.start_time, excursion.end_time, '[]')
+  LEFT JOIN ground AS place ON place.id = placement.parent
+  WHERE wanted IS NOT NULL ORDER BY lower(placement.valid)
+$$;
+
+CREATE FUNCTION official_calibrations(wanted bigint)
+  RETURNS TABLE (certificate text, laboratory text, calibrated_on date, due_on date)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT calibration.certificate, calibration.laboratory, calibration.calibrated_on, calibration.due_on
+  FROM excursions_of_asker(wanted, NULL, NULL) AS seen JOIN excursion ON excursion.id = seen.excursion
+  JOIN series ON series.id = excursion.series_id JOIN calibration ON calibration.device_id = series.device_id
+  WHERE wanted IS NOT NULL ORDER BY calibration.calibrated_on
+$$;
+
+-- Sealed windows over the excursion; and the rows of one of those hours, for rebuilding its window.
+CREATE FUNCTION official_windows(wanted bigint, at timestamptz)
+  RETURNS TABLE (id bigint, organisation text, device_id integer, start_time timestamptz, version integer, closed text, readings integer, root bytea,
+    leaf_keys bytea, leaf_index bigint, leaf_hash bytea, record_time timestamptz, origin text)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT sealed.id, sealed.organisation, sealed.device_id, sealed.start_time, sealed.version, sealed.closed, sealed.readings, sealed.root, sealed.leaf_keys,
+         leaf.leaf_index, leaf.leaf_hash, leaf.record_time, log.origin
+  FROM excursions_of_asker(wanted, NULL, NULL) AS seen JOIN excursion ON excursion.id = seen.excursion
+  JOIN series ON series.id = excursion.series_id
+  JOIN sealed_window AS sealed ON sealed.device_id = series.device_id
+    AND sealed.start_time > excursion.start_time - INTERVAL '1 hour' AND sealed.start_time <= coalesce(excursion.end_time, at)
+  JOIN leaf ON leaf.sealed_window = sealed.id JOIN log ON log.organisation = sealed.organisation
+  WHERE wanted IS NOT NULL ORDER BY sealed.start_time, sealed.version
+$$;
+
+CREATE FUNCTION official_device_hour(wanted bigint, hour timestamptz, at timestamptz)
+  RETURNS TABLE (series uuid, time_ms bigint, value float8, flags smallint, body jsonb)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  WITH mine AS MATERIALIZED (
+    SELECT series.id, series.uuid
+    FROM excursions_of_asker(wanted, NULL, NULL) AS seen JOIN excursion ON excursion.id = seen.excursion
+    JOIN series AS measured ON measured.id = excursion.series_id JOIN series ON series.device_id = measured.device_id
+    WHERE wanted IS NOT NULL AND hour > excursion.start_time - INTERVAL '1 hour' AND hour <= coalesce(excursion.end_time, at))
+  SELECT mine.uuid, (extract(epoch FROM store.time) * 1000)::bigint, store.value, store.flags, NULL::jsonb
+  FROM mine JOIN reading_store AS store ON store.series_id = mine.id AND store.time >= hour AND store.time < hour + INTERVAL '1 hour'
+  UNION ALL
+  SELECT mine.uuid, (extract(epoch FROM seen.time) * 1000)::bigint, NULL::float8, seen.flags, seen.body
+  FROM mine JOIN observation AS seen ON seen.series_id = mine.id AND seen.time >= hour AND seen.time < hour + INTERVAL '1 hour'
+$$;
+
+-- Stays of goods that needed cold, of the asker's area and department, cut to the period. `around`: whatever a probe could sit in.
+CREATE FUNCTION cold_stays_of_asker(since timestamptz, until timestamptz, at timestamptz)
+  RETURNS TABLE (stay bigint, lot text, inside text[], site text, site_organisation text, vehicle boolean, holder text, stages text[], limit_id text,
+    limit_version integer, positions text[], rule jsonb, around text[], kilograms float8, span tstzrange, lasts boolean, concerns jsonb)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  WITH scope AS MATERIALIZED (SELECT * FROM asker_scope()),
+  goods AS (
+    SELECT cold.*, cold.stage IN ('arrived', 'stall', 'shelf') AS marketed, cold.valid * tstzrange(since, least(until, at)) AS cut
+    FROM scope CROSS JOIN cold_goods AS cold
+    WHERE cold.valid && tstzrange(since, least(until, at))
+      AND CASE WHEN cold.stage IN ('arrived', 'stall', 'shelf') THEN scope.market ELSE scope.agriculture END),
+  merged AS MATERIALIZED (
+    SELECT goods.lot, goods.inside, goods.site, goods.in_vehicle, goods.holder, goods.marketed, goods.limit_id, goods.limit_version, goods.positions,
+           goods.body, goods.around, array_agg(DISTINCT goods.stage) AS stages, range_agg(goods.cut) AS spans, bool_or(upper_inf(goods.valid)) AS lasts,
+           sum(goods.kilograms * extract(epoch FROM upper(goods.cut) - lower(goods.cut)))
+             / nullif(sum(extract(epoch FROM upper(goods.cut) - lower(goods.cut))) FILTER (WHERE goods.kilograms IS NOT NULL), 0) AS kilograms
+    FROM goods GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11),
+  stay AS MATERIALIZED (
+    SELECT row_number() OVER () AS stay, merged.*, part.span, ground.organisation AS site_organisation
+    FROM merged CROSS JOIN LATERAL unnest(merged.spans) AS part (span) LEFT JOIN ground ON ground.id = merged.site),
+  concerned AS (
+    SELECT stay.stay, 'place' AS basis, ground.id AS place, ground.region FROM stay JOIN ground ON ground.id IN (stay.site, split_part(stay.site, '/254/', 1))
+    UNION
+    SELECT stay.stay, 'seat', seat.id, seat.region FROM stay JOIN seat ON seat.party = stay.holder OR seat.id = stay.site_organisation
+    WHERE stay.in_vehicle OR stay.site IS NULL
+    UNION
+    SELECT stay.stay, own.basis, own.place, own.region FROM stay JOIN lot_region AS own ON own.lot = stay.lot
+    WHERE own.since IS NULL OR own.since >= lower(stay.span)),
+  near AS (
+    SELECT concerned.stay, jsonb_agg(jsonb_build_object('basis', concerned.basis, 'place', concerned.place, 'region', concerned.region)
+             ORDER BY concerned.basis, concerned.region, concerned.place) AS concerns
+    FROM concerned CROSS JOIN scope WHERE concerned.region IS NOT NULL AND lies_in(concerned.region, scope.regions) GROUP BY 1)
+  SELECT stay.stay, stay.lot, stay.inside, stay.site, stay.site_organisation, stay.in_vehicle, stay.holder, stay.stages, stay.limit_id, stay.limit_version,
+         stay.positions, stay.body, stay.around, stay.kilograms, stay.span, stay.lasts AND upper(stay.span) = least(until, at), near.concerns
+  FROM stay JOIN near USING (stay)
+$$;
+
+-- What one can choose to filter by: places, holders and products of the breaches and of the stays that one sees.
+CREATE FUNCTION official_choices(since timestamptz, until timestamptz, at timestamptz)
+  RETURNS TABLE (kind text, value text, name_zh text, name_en text)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  WITH leg AS MATERIALIZED (
+    SELECT goods.site, goods.holder, rule.product
+    FROM excursions_of_asker(NULL, since, until) AS seen JOIN excursion ON excursion.id = seen.excursion
+    JOIN limit_version AS rule ON rule.id = excursion.limit_id AND rule.version = excursion.limit_version
+    JOIN excursion_goods AS goods ON goods.id = seen.excursion
+    UNION
+    SELECT stay.site, stay.holder, stay.rule ->> 'product' FROM cold_stays_of_asker(since, until, at) AS stay)
+  SELECT DISTINCT 'place', ground.id, ground.name_zh, ground.name_en FROM leg JOIN ground ON ground.id = leg.site
+  UNION SELECT DISTINCT 'holder', seat.id, seat.name_zh, seat.name_en FROM leg JOIN seat ON seat.party = leg.holder
+  UNION SELECT DISTINCT 'product', leg.product, leg.product, leg.product FROM leg
+  ORDER BY 1, 3, 2
+$$;
+
+-- How many stays of goods that needed cold there were, and how many can be told: breached (a breach touched them); kept (a sensor
+-- all the time, nothing beyond what its accuracy leaves open, no silence as long as the rule's minutes); the others cannot be told
+-- from the hours' counts and extremes.
+CREATE FUNCTION official_summary(since timestamptz, until timestamptz, at timestamptz)
+  RETURNS TABLE (stays bigint, breached bigint, kept bigint, tonne_hours float8, unobserved float8)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  WITH stay AS MATERIALIZED (SELECT * FROM cold_stays_of_asker(since, until, at)),
+  sensor AS MATERIALIZED (
+    SELECT stay.stay, placement.valid * stay.span AS span, series.id AS series_id, device.accuracy_c, device.interval_s
+    FROM stay JOIN placement ON placement.parent = ANY (stay.around) AND NOT placement.conflict AND placement.valid && stay.span
+      AND placement.probe_position = ANY (stay.positions)
+    JOIN series ON series.id = placement.series_id AND series.quantity = 'temperature' JOIN device ON device.id = series.device_id),
+  rolled AS MATERIALIZED (
+    SELECT sensor.stay, hours.hour, sensor.accuracy_c, hours.minimum, hours.maximum,
+           greatest(0, extract(epoch FROM least(upper(sensor.span), hours.last_at + sensor.interval_s * INTERVAL '1 second')
+                                        - greatest(lower(sensor.span), hours.first_at)))
+           * least(1, hours.n * sensor.interval_s / (extract(epoch FROM hours.last_at - hours.first_at) + sensor.interval_s)) AS seconds
+    FROM sensor JOIN reading_1h AS hours ON hours.series_id = sensor.series_id
+      AND hours.hour > lower(sensor.span) - INTERVAL '1 hour' AND hours.hour < upper(sensor.span)),
+  told AS (
+    SELECT stay.stay, stay.kilograms, extract(epoch FROM upper(stay.span) - lower(stay.span)) AS seconds,
+           coalesce((SELECT sum(best.seconds) FROM (SELECT max(rolled.seconds) AS seconds FROM rolled WHERE rolled.stay = stay.stay GROUP BY rolled.hour) AS best), 0) AS covered,
+           (stay.rule ->> 'minutes')::float8 * 60 AS hold,
+           EXISTS (SELECT FROM sensor JOIN excursion ON excursion.series_id = sensor.series_id AND excursion.state IN ('open', 'closed')
+                   AND excursion.limit_id = stay.limit_id AND excursion.limit_version = stay.limit_version
+                   AND sensor.span && tstzrange(excursion.start_time, excursion.end_time) WHERE sensor.stay = stay.stay) AS breached,
+           NOT EXISTS (SELECT FROM rolled WHERE rolled.stay = stay.stay AND CASE stay.rule ->> 'side'
+             WHEN 'below' THEN rolled.minimum - rolled.accuracy_c - (stay.rule ->> 'guard_band_c')::float8 < (stay.rule ->> 'limit_c')::float8
+             ELSE rolled.maximum + rolled.accuracy_c + (stay.rule ->> 'guard_band_c')::float8 > (stay.rule ->> 'limit_c')::float8 END) AS inside
+    FROM stay)
+  SELECT count(*), count(*) FILTER (WHERE breached), count(*) FILTER (WHERE NOT breached AND inside AND seconds - covered < hold),
+         sum(kilograms * seconds) / 3.6e6, sum(kilograms * greatest(0, seconds - covered)) / 3.6e6
+  FROM told
+$$;
+
+-- Record duties that were not kept. Facts of the record; what follows from one is for the authority to say.
+CREATE TYPE duty_found AS (
+  kind text, rule_id text, stay bigint, device_id integer, gaps tstzmultirange, bare boolean, since timestamptz, until timestamptz);
+
+-- Minutes without a reading: what lies between two readings of a sensor is known unless they are farther apart than the rule's
+-- factor times the interval; any sensor around the goods counts. Only where the hours' counts leave room for a gap are the
+-- readings themselves read. What a device may still upload is no gap yet.
+CREATE FUNCTION duties_missing(since timestamptz, until timestamptz, at timestamptz) RETURNS SETOF duty_found
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  WITH rule AS MATERIALIZED (
+    SELECT DISTINCT ON (id) id, (body ->> 'gap_factor')::float8 AS factor, (body ->> 'upload_grace_minutes')::float8 * INTERVAL '1 minute' AS grace
+    FROM duty_rule WHERE kind = 'missing_record' ORDER BY id, version DESC),
+  patience AS MATERIALIZED (   -- of a place without any device: a stay shorter than one interval of its rule needs no reading
+    SELECT place_kind, min(newest.max_interval_s) AS seconds
+    FROM (SELECT DISTINCT ON (id) * FROM duty_rule WHERE kind = 'interval_too_long' ORDER BY id, version DESC) AS newest, unnest(newest.place_kinds) AS place_kind
+    GROUP BY place_kind),
+  stay AS MATERIALIZED (SELECT * FROM cold_stays_of_asker(since, until, at)),
+  sensor AS MATERIALIZED (
+    SELECT stay.stay, placement.id AS placement, placement.valid AS placed, placement.valid * stay.span AS span, stay.span AS whole,
+           series.id AS series_id, device.interval_s, device.interval_s * rule.factor * INTERVAL '1 second' AS reach,
+           (SELECT max(store.time) FROM reading_store AS store WHERE store.series_id = series.id) AS last_ever, rule.grace
+    FROM rule CROSS JOIN stay JOIN placement ON placement.parent = ANY (stay.around) AND NOT placement.conflict AND placement.valid && stay.span
+      AND placement.probe_position = ANY (stay.positions)
+    JOIN series ON series.id = placement.series_id AND series.quantity = 'temperature' JOIN device ON device.id = series.device_id),
+  counted AS (
+    SELECT best.stay, sum(best.seconds) AS seconds
+    FROM (SELECT sensor.stay, hours.hour, max(
+            greatest(0, extract(epoch FROM least(upper(sensor.span), hours.last_at + sensor.interval_s * INTERVAL '1 second')
+                                         - greatest(lower(sensor.span), hours.first_at)))
+            * least(1, hours.n * sensor.interval_s / (extract(epoch FROM hours.last_at - hours.first_at) + sensor.interval_s))) AS seconds
+          FROM sensor JOIN reading_1h AS hours ON hours.series_id = sensor.series_id
+            AND hours.hour > lower(sensor.span) - INTERVAL '1 hour' AND hours.hour < upper(sensor.span)
+          GROUP BY sensor.stay, hours.hour) AS best GROUP BY best.stay),
+  doubtful AS MATERIALIZED (
+    SELECT sensor.* FROM sensor LEFT JOIN counted USING (stay)
+    WHERE extract(epoch FROM upper(sensor.whole) - lower(sensor.whole)) - coalesce(counted.seconds, 0) >= 60),
+  reading AS (
+    SELECT doubtful.stay, doubtful.reach, store.time,
+           lead(store.time) OVER (PARTITION BY doubtful.stay, doubtful.placement ORDER BY store.time) AS next
+    FROM doubtful JOIN reading_store AS store ON store.series_id = doubtful.series_id AND store.time <@ doubtful.placed
+      AND store.time >= lower(doubtful.span) - doubtful.reach AND store.time <= upper(doubtful.span) + doubtful.reach),
+  edge AS (
+    SELECT doubtful.stay, doubtful.placed, doubtful.reach, doubtful.last_ever, doubtful.grace,
+           (SELECT min(store.time) FROM reading_store AS store WHERE store.series_id = doubtful.series_id AND store.time <@ doubtful.placed) AS first,
+           (SELECT max(store.time) FROM reading_store AS store WHERE store.series_id = doubtful.series_id AND store.time <@ doubtful.placed) AS last
+    FROM doubtful),
+  known AS (
+    SELECT stay, range_agg(part) AS parts FROM (
+      SELECT stay, tstzrange(time, next) AS part FROM reading WHERE next - time <= reach
+      UNION ALL SELECT stay, tstzrange(lower(placed), first) FROM edge WHERE first - lower(placed) <= reach
+      UNION ALL SELECT stay, tstzrange(last, upper(placed)) FROM edge WHERE upper(placed) - last <= reach
+      UNION ALL SELECT stay, tstzrange(last_ever, NULL) FROM edge WHERE at - last_ever <= greatest(grace, reach)) AS parts
+    GROUP BY stay),
+  silent AS (
+    SELECT stay.stay, false AS bare, tstzmultirange(stay.span) - coalesce(known.parts, '{}') AS gaps
+    FROM stay LEFT JOIN known USING (stay) WHERE stay.stay IN (SELECT doubtful.stay FROM doubtful)
+    UNION ALL
+    SELECT stay.stay, true, tstzmultirange(stay.span) FROM stay
+    JOIN patience ON patience.place_kind = CASE WHEN stay.vehicle OR stay.site IS NULL THEN 'vehicle' ELSE 'place' END
+    WHERE stay.stay NOT IN (SELECT sensor.stay FROM sensor) AND upper(stay.span) - lower(stay.span) > patience.seconds * INTERVAL '1 second')
+  SELECT 'missing_record', rule.id, silent.stay, NULL::integer, long.gaps, silent.bare, lower(long.gaps),
+         CASE WHEN NOT (stay.lasts AND upper(long.gaps) = upper(stay.span)) THEN upper(long.gaps) END
+  FROM rule CROSS JOIN silent JOIN stay USING (stay)
+  CROSS JOIN LATERAL (SELECT range_agg(gap) AS gaps FROM unnest(silent.gaps) AS gap WHERE upper(gap) - lower(gap) >= INTERVAL '1 minute') AS long
+  WHERE long.gaps IS NOT NULL
+    -- Who holds it must be somebody here: goods sold to a buyer nobody knows are nobody's record.
+    AND EXISTS (SELECT FROM seat WHERE seat.party = stay.holder OR seat.id = stay.site_organisation)
+$$;
+
+-- A recorder that measures more seldom than its rule asks, where none that measures often enough is beside it; and a device
+-- that was used on a day for which no calibration is on record.
+CREATE FUNCTION duties_of_devices(since timestamptz, until timestamptz, at timestamptz) RETURNS SETOF duty_found
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  WITH newest AS MATERIALIZED (SELECT DISTINCT ON (id) * FROM duty_rule ORDER BY id, version DESC),
+  stay AS MATERIALIZED (SELECT * FROM cold_stays_of_asker(since, until, at)),
+  sensor AS MATERIALIZED (
+    SELECT stay.stay, stay.lasts, stay.vehicle, upper(stay.span) AS ends, placement.valid * stay.span AS span, device.id AS device_id, device.interval_s,
+           coalesce(ground.time_zone, 'Asia/Shanghai') AS time_zone
+    FROM stay JOIN placement ON placement.parent = ANY (stay.around) AND NOT placement.conflict AND placement.valid && stay.span
+      AND placement.probe_position = ANY (stay.positions)
+    JOIN series ON series.id = placement.series_id AND series.quantity = 'temperature' JOIN device ON device.id = series.device_id
+    LEFT JOIN ground ON ground.id = stay.site),
+  spell AS (
+    SELECT sensor.*, min(sensor.interval_s) OVER (PARTITION BY sensor.stay) AS best,
+           CASE WHEN NOT (sensor.lasts AND upper(sensor.span) = sensor.ends) THEN upper(sensor.span) END AS until
+    FROM sensor)
+  SELECT newest.kind, newest.id, spell.stay, spell.device_id, tstzmultirange(spell.span), false, lower(spell.span), spell.until
+  FROM spell JOIN newest ON newest.kind = 'interval_too_long' AND spell.best > newest.max_interval_s
+    AND CASE WHEN spell.vehicle THEN 'vehicle' ELSE 'place' END = ANY (newest.place_kinds)
+  UNION ALL
+  SELECT newest.kind, newest.id, spell.stay, spell.device_id, tstzmultirange(spell.span), false, lower(spell.span), spell.until
+  FROM spell JOIN newest ON newest.kind = 'calibration'
+  CROSS JOIN LATERAL (
+    SELECT coalesce(range_agg(daterange(calibration.calibrated_on, coalesce(calibration.due_on,
+             (calibration.calibrated_on + (newest.body ->> 'validity_months')::integer * INTERVAL '1 month')::date), '[]')), '{}') AS valid
+    FROM calibration WHERE calibration.device_id = spell.device_id) AS calibrated
+  WHERE NOT calibrated.valid @> daterange((lower(spell.span) AT TIME ZONE spell.time_zone)::date, (upper(spell.span) AT TIME ZONE spell.time_zone)::date, '[]')
+$$;
+
+CREATE TYPE duty_row AS (
+  kind text, rule_id text, rule_version integer, rule jsonb, site text, site_zh text, site_en text, site_kind text, vehicle boolean,
+  time_zone text, holder text, holder_zh text, holder_en text, bare boolean, device text, giai text, model text, interval_s integer,
+  owner text, owner_zh text, owner_en text, calibrations jsonb, lots text[], units bigint, stages text[], tonne_hours float8, since timestamptz, until timestamptz, minutes float8,
+  longest float8, gaps jsonb, placements jsonb, concerns jsonb, total bigint);
+
+-- The second list: by rule, place or vehicle, who had the goods, and device. `filters` as in the first, and kind; newest first.
+CREATE FUNCTION official_duties(filters jsonb, at timestamptz) RETURNS SETOF duty_row
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  WITH period AS (SELECT (filters ->> 'from')::timestamptz AS since, (filters ->> 'to')::timestamptz AS until),
+  stay AS MATERIALIZED (SELECT kept.* FROM period CROSS JOIN cold_stays_of_asker(period.since, period.until, at) AS kept),
+  found AS MATERIALIZED (
+    SELECT missing.* FROM period CROSS JOIN duties_missing(period.since, period.until, at) AS missing
+    WHERE coalesce(filters ->> 'kind', 'missing_record') = 'missing_record'
+    UNION ALL
+    SELECT device.* FROM period CROSS JOIN duties_of_devices(period.since, period.until, at) AS device
+    WHERE coalesce(filters ->> 'kind', device.kind) = device.kind),
+  grouped AS (
+    SELECT found.kind, found.rule_id, stay.site, coalesce(stay.holder, '') AS holder, stay.site_organisation, found.device_id, found.bare, stay.vehicle,
+           array_agg(DISTINCT stay.lot) AS lots, count(DISTINCT coalesce(stay.inside[1], stay.lot)) AS units, range_agg(gap) AS gaps,
+           sum(stay.kilograms * extract(epoch FROM upper(gap) - lower(gap))) / 3.6e6 AS tonne_hours,
+           min(found.since) AS since, CASE WHEN count(*) = count(found.until) THEN max(found.until) END AS until,
+           array_agg(DISTINCT stay.stay) AS stays, array_agg(DISTINCT stay.limit_id) AS limits
+    FROM found JOIN stay USING (stay) CROSS JOIN LATERAL unnest(found.gaps) AS gap
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8),
+  named AS (
+    SELECT grouped.*, rule.version, rule.body AS rule, ground.name_zh, ground.name_en, ground.kind AS site_kind, coalesce(ground.time_zone, 'Asia/Shanghai') AS time_zone,
+           keeper.id AS keeper, keeper.name_zh AS keeper_zh, keeper.name_en AS keeper_en, device.external_id, device.giai, device.model, device.interval_s,
+           owner.id AS owner, owner.name_zh AS owner_zh, owner.name_en AS owner_en,
+           (SELECT jsonb_agg(DISTINCT each) FROM stay CROSS JOIN LATERAL jsonb_array_elements(stay.concerns) AS each WHERE stay.stay = ANY (grouped.stays)) AS concerns
+    FROM grouped
+    JOIN LATERAL (SELECT duty_rule.* FROM duty_rule WHERE duty_rule.id = grouped.rule_id ORDER BY duty_rule.version DESC LIMIT 1) AS rule ON true
+    LEFT JOIN ground ON ground.id = grouped.site
+    LEFT JOIN LATERAL (SELECT seat.* FROM seat WHERE seat.party = grouped.holder OR seat.id = grouped.site_organisation
+                       ORDER BY seat.party = grouped.holder DESC LIMIT 1) AS keeper ON true
+    LEFT JOIN device ON device.id = grouped.device_id LEFT JOIN organisation AS owner ON owner.id = device.organisation),
+  kept AS (
+    SELECT named.*, count(*) OVER () AS total FROM named
+    WHERE (filters ->> 'place' IS NULL OR named.site = filters ->> 'place')
+      AND (filters ->> 'holder' IS NULL OR named.keeper = filters ->> 'holder')
+      AND (filters ->> 'product' IS NULL OR EXISTS (SELECT FROM limit_version AS rule WHERE rule.id = ANY (named.limits) AND rule.product = filters ->> 'product'))
+      AND (filters ->> 'region' IS NULL OR EXISTS (SELECT FROM jsonb_array_elements(named.concerns) AS each WHERE starts_with(each ->> 'region', filters ->> 'region')))
+      AND (filters ->> 'text' IS NULL OR position(lower(filters ->> 'text') IN lower(concat_ws(' ', named.site, named.name_zh, named.name_en,
+           named.keeper_zh, named.keeper_en, named.external_id, array_to_string(named.lots, ' ')))) > 0)),
+  page AS (
+    SELECT * FROM kept ORDER BY kept.since DESC, kept.kind, kept.site, kept.external_id
+    LIMIT coalesce((filters ->> 'limit')::integer, 50) OFFSET coalesce((filters ->> 'offset')::integer, 0))
+  SELECT page.kind, page.rule_id, page.version, page.rule, page.site, page.name_zh, page.name_en, page.site_kind, page.vehicle, page.time_zone,
+         page.keeper, page.keeper_zh, page.keeper_en, page.bare, page.external_id, page.giai, page.model, page.interval_s,
+         page.owner, page.owner_zh, page.owner_en,
+         (SELECT jsonb_agg(jsonb_build_object('certificate', calibration.certificate, 'laboratory', calibration.laboratory,
+            'calibrated_on', calibration.calibrated_on, 'due_on', calibration.due_on) ORDER BY calibration.calibrated_on)
+          FROM calibration WHERE calibration.device_id = page.device_id),
+         page.lots, page.units, (SELECT array_agg(DISTINCT stage) FROM stay, unnest(stay.stages) AS stage WHERE stay.stay = ANY (page.stays)),
+         page.tonne_hours, page.since, page.until,
+         (SELECT sum(extract(epoch FROM upper(gap) - lower(gap))) / 60 FROM unnest(page.gaps) AS gap),
+         (SELECT max(extract(epoch FROM upper(gap) - lower(gap))) / 60 FROM unnest(page.gaps) AS gap),
+         (SELECT jsonb_agg(jsonb_build_object('from', lower(gap), 'to', upper(gap)) ORDER BY gap) FROM (
+            SELECT gap FROM unnest(page.gaps) AS gap ORDER BY gap LIMIT 50) AS first),
+         (SELECT jsonb_agg(DISTINCT jsonb_build_object('device', device.external_id, 'parent', placement.parent, 'position', placement.probe_position,
+            'since', lower(placement.valid), 'until', upper(placement.valid), 'interval_s', device.interval_s))
+          FROM stay JOIN placement ON placement.parent = ANY (stay.around) AND NOT placement.conflict AND placement.valid && stay.span
+            AND placement.probe_position = ANY (stay.positions)
+          JOIN series ON series.id = placement.series_id AND series.quantity = 'temperature' JOIN device ON device.id = series.device_id
+          WHERE stay.stay = ANY (page.stays) AND (page.device_id IS NULL OR device.id = page.device_id)),
+         page.concerns, page.total
+  FROM page ORDER BY page.since DESC, page.kind, page.site, page.external_id
+$$;
+
+-- What was measured and said when these goods changed hands, a day before to a day after: a carrier is judged by what it took in.
+CREATE FUNCTION official_hand_overs(wanted bigint)
+  RETURNS TABLE (event_time timestamptz, biz_step text, organisation text, organisation_zh text, organisation_en text, units text[],
+    agreed text, set_point text, compartment text, seals jsonb, seal_intact text, remark text, pulp_min float8, pulp_max float8, pulp_count integer)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  WITH goods AS MATERIALIZED (
+    SELECT DISTINCT unit.name, excursion.start_time, excursion.end_time
+    FROM excursions_of_asker(wanted, NULL, NULL) AS seen JOIN excursion ON excursion.id = seen.excursion
+    JOIN excursion_goods AS goods ON goods.id = seen.excursion CROSS JOIN LATERAL unnest(goods.inside) AS unit (name)
+    WHERE wanted IS NOT NULL AND NOT EXISTS (SELECT FROM ground WHERE ground.id = unit.name AND ground.vehicle)),
+  told AS (
+    SELECT event.id, event.event_time, regexp_replace(event.biz_step, '^.*[:-]', '') AS step, event.organisation, array_agg(goods.name ORDER BY goods.name) AS units
+    FROM goods JOIN event_mention AS mention ON mention.identifier = goods.name AND mention.role IN ('epc', 'child')
+    JOIN event ON event.id = mention.event AND NOT event.is_error AND event.type <> 'AssociationEvent'
+    WHERE event.biz_step ~ '(^|[:-])(loading|unloading|accepting|receiving|inspecting|arriving)$'
+      AND event.event_time > goods.start_time - INTERVAL '1 day' AND (goods.end_time IS NULL OR event.event_time < goods.end_time + INTERVAL '1 day')
+      AND NOT EXISTS (SELECT FROM event AS declared WHERE declared.organisation = event.organisation AND declared.event_id = event.event_id AND declared.is_error)
+    GROUP BY 1, 2, 3, 4)
+  SELECT told.event_time, told.step, told.organisation, who.name_zh, who.name_en, told.units,
+         said.body ->> 'suyuan:agreedTemperature', said.body ->> 'suyuan:setPoint', said.body ->> 'suyuan:compartmentTemperatureAtLoading',
+         said.body -> 'suyuan:seal', said.body ->> 'suyuan:sealIntact', said.body ->> 'suyuan:remark', pulp.low, pulp.high, pulp.n
+  FROM told JOIN event_bytes ON event_bytes.event = told.id JOIN organisation AS who ON who.id = told.organisation
+  CROSS JOIN LATERAL (SELECT convert_from(event_bytes.bytes, 'UTF8')::jsonb AS body) AS said
+  LEFT JOIN LATERAL (
+    SELECT min((report ->> 'minValue')::float8) AS low, max((report ->> 'maxValue')::float8) AS high, max((report ->> 'suyuan:sampleCount')::integer) AS n
+    FROM jsonb_path_query(said.body, '$.sensorElementList[*].sensorReport[*]') AS report
+    WHERE report ->> 'suyuan:probePosition' = 'pulp' AND jsonb_typeof(report -> 'minValue') = 'number' AND jsonb_typeof(report -> 'maxValue') = 'number'
+      AND coalesce(jsonb_typeof(report -> 'suyuan:sampleCount'), 'number') = 'number') AS pulp ON true
+  ORDER BY told.event_time, told.id
+$$;
+
+-- What the other sensors around the same goods measured while it lasted.
+CREATE FUNCTION official_beside(wanted bigint, at timestamptz)
+  RETURNS TABLE (device text, model text, accuracy_c float8, interval_s integer, probe_position text, parent text, parent_zh text, parent_en text,
+    n bigint, lowest float8, highest float8)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  WITH around AS MATERIALIZED (
+    SELECT excursion.series_id, excursion.start_time, excursion.end_time, range_agg(goods.touched) AS touched, thing.name
+    FROM excursions_of_asker(wanted, NULL, NULL) AS seen JOIN excursion ON excursion.id = seen.excursion
+    JOIN excursion_goods AS goods ON goods.id = seen.excursion
+    CROSS JOIN LATERAL unnest(CASE WHEN goods.in_vehicle OR goods.place IS NULL THEN goods.inside ELSE goods.inside || goods.place END) AS thing (name)
+    WHERE wanted IS NOT NULL GROUP BY 1, 2, 3, 5)
+  SELECT device.external_id, device.model, device.accuracy_c, device.interval_s, placement.probe_position, placement.parent, place.name_zh, place.name_en,
+         count(*), min(store.value), max(store.value)
+  FROM around JOIN placement ON placement.parent = around.name AND NOT placement.conflict AND placement.series_id <> around.series_id
+  JOIN series ON series.id = placement.series_id AND series.quantity = 'temperature' JOIN device ON device.id = series.device_id
+  JOIN reading_store AS store ON store.series_id = series.id AND store.time >= around.start_time AND store.time <= coalesce(around.end_time, at)
+    AND placement.valid @> store.time AND around.touched @> store.time
+  LEFT JOIN ground AS place ON place.id = placement.parent
+  GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1, 5
+$$;
+
+REVOKE EXECUTE ON FUNCTION excursions_of_asker, goods_unobserved, excursion_rows, cold_stays_of_asker, duties_missing, duties_of_devices,
+  official_excursions, official_excursion, official_readings, official_versions, official_goods, official_placements, official_calibrations,
+  official_hand_overs, official_beside,
+  official_windows, official_device_hour, official_choices, official_summary, official_duties FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION official_excursions, official_excursion, official_readings, official_versions, official_goods, official_placements,
+  official_calibrations, official_hand_overs, official_beside,
+  official_windows, official_device_hour, official_choices, official_summary, official_duties TO suyuan_api;
