@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,28 @@ from fastapi.responses import FileResponse, JSONResponse
 from ledger.reader import LogReader, open_log
 from trace_api import access, capture, excursions, lots, pages, pages_routes, problems
 from trace_api.access import Databases
+from trace_api.accounts import accounts_pages, signing_in
+from trace_api.accounts.guard import Guard
+from trace_api.accounts.passwords import Passwords
+from trace_api.acts import routes as acts_routes
+from trace_api.audit import api as audit_api
+from trace_api.audit import pages as audit_pages
+from trace_api.check import routes as check_routes
 from trace_api.problems import Problem
 from trace_api.proofs import OrganisationKey
+from trace_api.scan import routes as scan_routes
+from trace_api.work import problem_page
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """`log_dir`: the logs' public files. `organisation_key`: for rebuilding sealed windows."""
+    """`public_url`: under https, cookies are for https alone. `log_dir`: the logs' public files. `organisation_key`: for
+    rebuilding sealed windows. `passwords`: how they are hashed."""
 
     public_url: str
     log_dir: Path
     organisation_key: OrganisationKey
+    passwords: Passwords = field(default_factory=Passwords)
 
 
 _LOG_FILE = re.compile(
@@ -43,15 +55,24 @@ def create_app(databases: Databases, configuration: Configuration, now: Callable
         docs_url=None,
         redoc_url=None,
     )
-    problems.install(app)
+    assets = pages.load_assets(configuration.public_url)
+    guard = Guard(databases, configuration.public_url, now)
+    problems.install(app, partial(problem_page, assets, guard.known))
 
     def logs(organisation: str) -> LogReader | None:
         return open_log(configuration.log_dir, organisation)
 
     app.include_router(capture.router(databases, now))
-    app.include_router(lots.router(databases, logs, configuration.organisation_key, now))
+    app.include_router(lots.router(databases, guard, logs, configuration.organisation_key, now))
     app.include_router(excursions.router(databases))
+    app.include_router(acts_routes.router(databases, guard, configuration.public_url, now))
     app.include_router(pages_routes.router(databases, configuration.public_url, now))
+    app.include_router(signing_in.router(databases, guard, configuration.passwords, assets, now))
+    app.include_router(accounts_pages.router(databases, guard, configuration.passwords, assets, now))
+    app.include_router(scan_routes.router(databases, guard, assets, configuration.public_url, now))
+    app.include_router(audit_pages.router(databases, guard, assets, now))
+    app.include_router(audit_api.router(databases, guard, logs, configuration.organisation_key, now))
+    app.include_router(check_routes.router(databases, guard, assets, configuration.public_url, now))
     _serve_logs(app, configuration.log_dir)
     _serve_health(app, databases)
 

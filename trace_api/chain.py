@@ -1,20 +1,22 @@
-"""One lot, unit or box with everything that hangs together with it, read once as the public sees it.
+"""One lot, unit or box with everything that hangs together with it, read once as the public or as who asks sees it.
 
-Contract: one snapshot; read as `suyuan_public`, so what is not published is not in it.
+Contract: one snapshot. With the eye `PUBLIC`, read as `suyuan_public`, what is not published is not in it; with `ASKER`,
+read as `suyuan_api` for a person or an organisation, it holds what the database lets them see besides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 import psycopg
 
 from ingest.coldchain.limits import Limit, Text, parse_limit
+from ingest.coldchain.told import Told, ToldLimit, parse_under
 from ledger import recorded
 from ledger.epcis.identifiers import Identifier, IdentifierError, parse
 from ledger.genealogy import Genealogy, Portion, Span, replay
@@ -23,6 +25,24 @@ from trace_api.story import Name, Site
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 READINGS_AT_ONCE = 100_000  # published_readings gives no more of them in one answer
+
+
+@dataclass(frozen=True, slots=True)
+class Eye:
+    """Whose eyes the database is read with: its views and functions begin with `views`."""
+
+    views: Literal["published", "asker"]
+    shelf: recorded.Shelf
+
+    def sql(self, query: str) -> bytes:
+        """The query over `seen_...` as this eye has it."""
+        return query.replace("seen_", f"{self.views}_").encode()
+
+
+PUBLIC = Eye("published", recorded.PUBLISHED)
+ASKER = Eye("asker", recorded.ASKER)
+# With what the asker recorded this moment: who acts looks at what they just did.
+ASKER_NOW = Eye("asker", recorded.ASKER_NOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +55,8 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Sensor:
-    """A temperature series as placed: where (`parent`), at which position, from when to when (UTC ms, None open)."""
+    """A temperature series as placed: where (`parent`), at which position, from when to when (UTC ms, None open).
+    `readable`: whether its readings may be read; of the others one is told minutes and extremes."""
 
     series: int
     uuid: str
@@ -48,11 +69,13 @@ class Sensor:
     position: str
     since_ms: int
     until_ms: int | None
+    readable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
-    """What a chain does not cover: `events` recorded by organisations that do not publish, the first at `since_ms`.
+    """What a chain does not cover: `events` that who asks may not see, recorded by organisations that do not publish, the
+    first at `since_ms`.
 
     From then on nobody outside knows where the goods are, so what the sensors of any place measured is not theirs.
     """
@@ -70,7 +93,9 @@ class Hidden:
 
 @dataclass(frozen=True)
 class Chain:
-    """`identifier`: what was asked for. `portions`: those that answer for it."""
+    """`identifier`: what was asked for. `portions`: those that answer for it. Empty where everybody asks: `why`, by
+    position, why who asks sees an event; `taken`, by position of the event, what who asks took in, and how deep they look.
+    """
 
     identifier: Identifier
     genealogy: Genealogy
@@ -80,6 +105,9 @@ class Chain:
     organisations: Mapping[str, Name]
     sensors: Mapping[str, tuple[Sensor, ...]]
     limits: tuple[Limit, ...]
+    eye: Eye = PUBLIC
+    why: Mapping[int | None, recorded.Why] = field(default_factory=dict)
+    taken: Mapping[int | None, int | None] = field(default_factory=dict)
 
     def product_of(self, lot: str) -> Product | None:
         matches = [
@@ -101,15 +129,15 @@ def identify(text: str) -> Identifier:
         ) from error
 
 
-def read_chain(conn: psycopg.Connection, identifier: Identifier) -> Chain:
-    """Raises Problem 404 where nothing published is known of it, 413 where too much hangs together."""
+def read_chain(conn: psycopg.Connection, identifier: Identifier, eye: Eye = PUBLIC) -> Chain:
+    """Raises Problem 404 where nothing that the eye sees is known of it, 413 where too much hangs together."""
     seeds = {identifier.uri} | ({identifier.lot} if identifier.lot else set())
     try:
-        connected = recorded.connected(conn, seeds, recorded.PUBLISHED)
+        connected = recorded.connected(conn, seeds, eye.shelf)
     except recorded.TooMuch as error:
         raise Problem(413, "Too much hangs together", str(error)) from error
-    products = _products(conn)
-    genealogy = replay(connected.events, _net_content(conn))
+    products = _products(conn, eye)
+    genealogy = replay(connected.events, _net_content(conn, eye))
     portions = tuple(genealogy.portions_answering(identifier.uri))
     if not connected.events or not portions:
         raise Problem(
@@ -131,23 +159,27 @@ def read_chain(conn: psycopg.Connection, identifier: Identifier) -> Chain:
         genealogy,
         portions,
         products,
-        _sites(conn, named),
-        _organisations(conn),
-        _sensors(conn, parents),
-        _limits(conn),
+        _sites(conn, named, eye),
+        _organisations(conn, eye),
+        _sensors(conn, parents, eye),
+        _limits(conn, eye),
+        eye,
+        connected.why,
+        {} if eye is PUBLIC else _taken(conn, list(connected.why)),
     )
 
 
 def read_curve(
-    conn: psycopg.Connection, sensor: Sensor, start_ms: int, end_ms: int
+    conn: psycopg.Connection, sensor: Sensor, start_ms: int, end_ms: int, eye: Eye = PUBLIC
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Times (int64[n], UTC ms) and values (float64[n], °C) of a published series, with two intervals of margin."""
+    """Times (int64[n], UTC ms) and values (float64[n], °C) of a readable series, with two intervals of margin."""
+    query = eye.sql("SELECT (extract(epoch FROM time) * 1000)::bigint, value FROM seen_readings(%s, %s, %s)")
     margin = 2 * sensor.interval_ms
     since_ms, until_ms = start_ms - margin, end_ms + margin
     rows: list[tuple[int, float]] = []
     while True:
         page = conn.execute(
-            "SELECT (extract(epoch FROM time) * 1000)::bigint, value FROM published_readings(%s, %s, %s)",
+            query,
             [sensor.series, to_datetime(since_ms), to_datetime(until_ms)],
         ).fetchall()
         rows += page
@@ -157,12 +189,14 @@ def read_curve(
     return np.array([row[0] for row in rows], np.int64), np.array([row[1] for row in rows], np.float64)
 
 
-def read_hidden(conn: psycopg.Connection, named: Iterable[Span]) -> Hidden | None:
-    """What organisations that do not publish recorded of these goods and containers while it concerned us; None: nothing."""
+def read_hidden(conn: psycopg.Connection, named: Iterable[Span], eye: Eye = PUBLIC) -> Hidden | None:
+    """What was recorded of these goods and containers while it concerned us and may not be seen; None: nothing."""
     asked = list(named)
     row = conn.execute(
-        "SELECT events, (extract(epoch FROM earliest) * 1000)::bigint"
-        " FROM published_hidden(%s::text[], %s::timestamptz[], %s::timestamptz[])",
+        eye.sql(
+            "SELECT events, (extract(epoch FROM earliest) * 1000)::bigint"
+            " FROM seen_hidden(%s::text[], %s::timestamptz[], %s::timestamptz[])"
+        ),
         [
             [span.value for span in asked],
             [to_datetime(span.start_ms) for span in asked],
@@ -172,58 +206,93 @@ def read_hidden(conn: psycopg.Connection, named: Iterable[Span]) -> Hidden | Non
     return None if row is None else Hidden(*row)
 
 
+def _taken(conn: psycopg.Connection, positions: Sequence[int | None]) -> dict[int | None, int | None]:
+    """Row-level security leaves of the grants one's own."""
+    rows = conn.execute(
+        "SELECT leaf.position, given.depth FROM lot_grant AS given JOIN leaf ON leaf.event = given.event"
+        " WHERE leaf.position = ANY (%s)",
+        [positions],
+    )
+    return {int(position): depth for position, depth in rows}
+
+
+_TOLD = """
+SELECT limit_id, limit_version, measured_ms, minimum, maximum, degree_minutes, judged
+FROM asker_leg(%s, %s, %s, %s::text[], %s::integer[])
+"""
+
+
+def read_told(
+    conn: psycopg.Connection, series: Sequence[int], start_ms: int, end_ms: int, limits: Sequence[Limit]
+) -> Told | None:
+    """Minutes and extremes of a leg with readings that may not be seen; None where not even those are told."""
+    found: dict[tuple[str, int], ToldLimit] = {}
+    whole: tuple[int, float | None, float | None] | None = None
+    keys = [limit.key for limit in limits]
+    span = to_datetime(start_ms), to_datetime(end_ms)
+    asked = [list(series), *span, [key[0] for key in keys], [key[1] for key in keys]]
+    for name, version, measured_ms, least, most, area, judged in conn.execute(_TOLD, asked):
+        if name is None:
+            whole = measured_ms, least, most
+        else:
+            plain, weighed = parse_under(judged["plain"]), parse_under(judged["weighed"])
+            found[name, version] = ToldLimit(plain, weighed, area)
+    return None if whole is None else Told(*whole, found)
+
+
 def to_datetime(time_ms: int) -> datetime:
     return EPOCH + timedelta(milliseconds=time_ms)
 
 
-def _products(conn: psycopg.Connection) -> tuple[Product, ...]:
+def _products(conn: psycopg.Connection, eye: Eye) -> tuple[Product, ...]:
     rows = conn.execute(
-        "SELECT id, name_zh, name_en, rule_product, classes FROM published_product ORDER BY id"
+        eye.sql("SELECT id, name_zh, name_en, rule_product, classes FROM seen_product ORDER BY id")
     )
     return tuple(Product(row[0], Name(row[1], row[2]), row[3], tuple(row[4])) for row in rows)
 
 
-def _net_content(conn: psycopg.Connection) -> dict[str, float]:
+def _net_content(conn: psycopg.Connection, eye: Eye) -> dict[str, float]:
     rows = conn.execute(
-        "SELECT unnest(classes), net_content_kg FROM published_product WHERE net_content_kg IS NOT NULL"
+        eye.sql("SELECT unnest(classes), net_content_kg FROM seen_product WHERE net_content_kg IS NOT NULL")
     )
     return {str(uri): float(kilograms) for uri, kilograms in rows}
 
 
-def _sites(conn: psycopg.Connection, ids: Iterable[str]) -> dict[str, Site]:
+def _sites(conn: psycopg.Connection, ids: Iterable[str], eye: Eye) -> dict[str, Site]:
     rows = conn.execute(
-        "SELECT id, name_zh, name_en, kind, region, latitude, longitude, time_zone FROM published_place WHERE id = ANY (%s)",
+        eye.sql(
+            "SELECT id, name_zh, name_en, kind, region, latitude, longitude, time_zone FROM seen_place"
+            " WHERE id = ANY (%s)"
+        ),
         [sorted(ids)],
     )
     return {row[0]: Site(row[0], Name(row[1], row[2]), *row[3:]) for row in rows}
 
 
-def _organisations(conn: psycopg.Connection) -> dict[str, Name]:
-    return {
-        row[0]: Name(row[1], row[2])
-        for row in conn.execute("SELECT id, name_zh, name_en FROM published_organisation")
-    }
+def _organisations(conn: psycopg.Connection, eye: Eye) -> dict[str, Name]:
+    rows = conn.execute(eye.sql("SELECT id, name_zh, name_en FROM seen_organisation"))
+    return {row[0]: Name(row[1], row[2]) for row in rows}
 
 
 _SENSORS = """
 SELECT series.id, series.uuid::text, series.organisation, series.device_id, series.model, series.accuracy_c, series.interval_s * 1000,
        placement.parent, placement.probe_position,
-       (extract(epoch FROM lower(placement.valid)) * 1000)::bigint, (extract(epoch FROM upper(placement.valid)) * 1000)::bigint
-FROM published_placement AS placement JOIN published_series AS series ON series.id = placement.series_id
+       (extract(epoch FROM lower(placement.valid)) * 1000)::bigint, (extract(epoch FROM upper(placement.valid)) * 1000)::bigint{readable}
+FROM seen_placement AS placement JOIN seen_series AS series ON series.id = placement.series_id
 WHERE placement.parent = ANY (%s) AND NOT placement.conflict AND series.quantity = 'temperature'
 ORDER BY placement.parent, series.id
 """
 
 
-def _sensors(conn: psycopg.Connection, parents: Iterable[str]) -> dict[str, tuple[Sensor, ...]]:
+def _sensors(conn: psycopg.Connection, parents: Iterable[str], eye: Eye) -> dict[str, tuple[Sensor, ...]]:
+    query = eye.sql(_SENSORS.format(readable="" if eye is PUBLIC else ", series.readable"))
     found: dict[str, list[Sensor]] = {}
     row: tuple[Any, ...]
-    for row in conn.execute(_SENSORS, [sorted(parents)]):
+    for row in conn.execute(query, [sorted(parents)]):
         found.setdefault(row[7], []).append(Sensor(*row))
     return {parent: tuple(sensors) for parent, sensors in found.items()}
 
 
-def _limits(conn: psycopg.Connection) -> tuple[Limit, ...]:
-    return tuple(
-        parse_limit(body) for (body,) in conn.execute("SELECT body FROM published_limit ORDER BY id, version")
-    )
+def _limits(conn: psycopg.Connection, eye: Eye) -> tuple[Limit, ...]:
+    rows = conn.execute(eye.sql("SELECT body FROM seen_limit ORDER BY id, version"))
+    return tuple(parse_limit(body) for (body,) in rows)

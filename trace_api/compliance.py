@@ -9,7 +9,7 @@ verdict at best `indeterminate`. What was measured before stays: a breach is a b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import cast
@@ -19,10 +19,11 @@ import psycopg
 from ingest.coldchain.exposure import Exposure, expose
 from ingest.coldchain.limits import Limit, Position, Text
 from ingest.coldchain.timeline import Leg, ObservedSeries
+from ingest.coldchain.told import Told
 from ingest.coldchain.verdict import Verdict, decide
 from ledger.epcis import vocabulary
 from ledger.genealogy import Portion, Span, Stay
-from trace_api.chain import Chain, Hidden, Sensor, read_curve, read_hidden
+from trace_api.chain import Chain, Hidden, Sensor, read_curve, read_hidden, read_told
 
 # Who records these has the goods; an inspector or a laboratory that records something about them has not.
 _HOLDING = frozenset(
@@ -70,14 +71,17 @@ class Judge:
         self._curves: dict[tuple[int, int, int | None], ObservedSeries] = {}
         self._legs: dict[tuple[object, ...], Leg] = {}
         self._hidden: dict[tuple[Span, ...], Hidden | None] = {}
+        self._tellings: dict[tuple[object, ...], Told | None] = {}
 
     def judge(self, portion: Portion) -> Judged:
         went_in = [Span(item.lot, 0, portion.start_ms) for item in portion.inputs]
         used = [span for each in self._used(portion) for span in _named(each)]
-        hidden = self._unpublished((*_named(portion), *went_in, *used))
-        own = self._journey(portion)
+        known = self._known(portion)
+        hidden = self._unpublished((*known.rest(_named(portion)), *known.rest_behind([*went_in, *used])))
+        own = self._journey(portion, known.rest(_named(portion)))
         judged = [
-            self._decide(portion, [*before, *own], lot, hidden) for lot, before in self._inherited(portion)
+            self._decide(portion, [*before, *own], lot, hidden)
+            for lot, before in self._inherited(portion, known)
         ]
         if not judged:
             judged = [self._decide(portion, own, None, hidden)]
@@ -111,17 +115,28 @@ class Judge:
 
     def _unpublished(self, named: tuple[Span, ...]) -> Hidden | None:
         if named not in self._hidden:
-            self._hidden[named] = read_hidden(self._conn, named)
+            self._hidden[named] = read_hidden(self._conn, named, self._chain.eye) if named else None
         return self._hidden[named]
 
-    def _inherited(self, portion: Portion) -> Iterator[tuple[str, list[Leg]]]:
+    def _known(self, portion: Portion) -> _Known:
+        """What lies behind the last taking in of the portion by who asks is theirs to see, and whole."""
+        taken = [item for item in portion.journey if item.position in self._chain.taken]
+        if not taken:
+            return _Known(None, False)
+        last = max(taken, key=lambda item: item.event.event_time)
+        whole = any(self._chain.taken[item.position] is None for item in taken)
+        return _Known(round(last.event.event_time.timestamp() * 1000), whole)
+
+    def _inherited(self, portion: Portion, known: _Known) -> Iterator[tuple[str, list[Leg]]]:
         """The journeys of what went in, up to the mixing."""
         for each in self._used(portion):
-            yield each.lot, [leg for leg in self._journey(each) if leg.end_ms <= portion.start_ms]
+            journey = self._journey(each, known.rest_behind(_named(each)))
+            yield each.lot, [leg for leg in journey if leg.end_ms <= portion.start_ms]
 
-    def _journey(self, portion: Portion) -> list[Leg]:
-        """Cut where the surroundings, the stage or the holder change, and where the record stops being whole."""
-        hidden = self._unpublished(_named(portion))
+    def _journey(self, portion: Portion, named: tuple[Span, ...]) -> list[Leg]:
+        """Cut where the surroundings, the stage or the holder change, and where the record of what is `named` stops being
+        whole."""
+        hidden = self._unpublished(named)
         end = min(portion.end_ms if portion.end_ms is not None else self._now_ms, self._now_ms)
         holders = _capturing(portion)
         edges = {portion.start_ms, end}
@@ -162,9 +177,11 @@ class Judge:
         stage = _at(portion.stages, start) or "unknown"
         limits = self._limits(portion, stage)
         outer = _outermost(stays, self._chain)
-        series = tuple(self._observed(sensor, portion) for sensor in self._sensors(stays, start, end))
+        sensors = list(self._sensors(stays, start, end))
+        series = tuple(self._observed(sensor, portion) for sensor in sensors if sensor.readable)
+        told = None if all(sensor.readable for sensor in sensors) else self._told(sensors, start, end, limits)
         # Portions that were together share their legs, and what was computed for one holds for the other.
-        key = (outer, stage, _at(holders, start), start, end, series, limits)
+        key = (outer, stage, _at(holders, start), start, end, series, limits, tuple(sensors))
         if key not in self._legs:
             self._legs[key] = Leg(
                 place=outer.place if outer else None,
@@ -175,8 +192,18 @@ class Judge:
                 end_ms=end,
                 series=series,
                 limits=limits,
+                told=told,
             )
         return self._legs[key]
+
+    def _told(
+        self, sensors: Sequence[Sensor], start: int, end: int, limits: tuple[Limit, ...]
+    ) -> Told | None:
+        """The whole leg as told, since the sensors that may be read and the others are judged together."""
+        key = (tuple(sensor.series for sensor in sensors), start, end, limits)
+        if key not in self._tellings:
+            self._tellings[key] = read_told(self._conn, key[0], start, end, limits)
+        return self._tellings[key]
 
     def _sensors(self, stays: Sequence[Stay], start: int, end: int) -> Iterator[Sensor]:
         for stay in stays:
@@ -190,7 +217,9 @@ class Judge:
         if key not in self._curves:
             first = min(self._earliest(), portion.start_ms)
             until = min(sensor.until_ms or self._now_ms, self._now_ms)
-            times, values = read_curve(self._conn, sensor, max(sensor.since_ms, first), until)
+            times, values = read_curve(
+                self._conn, sensor, max(sensor.since_ms, first), until, self._chain.eye
+            )
             self._curves[key] = ObservedSeries(
                 str(sensor.series),
                 cast(Position, sensor.position),
@@ -205,6 +234,28 @@ class Judge:
 
     def _earliest(self) -> int:
         return min((fact.ms for fact in self._chain.genealogy.facts), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Up to when a portion's record is whole for who took it in, and whether that of what went into it is."""
+
+    until_ms: int | None
+    behind: bool
+
+    def rest(self, spans: Iterable[Span]) -> tuple[Span, ...]:
+        """Where something may still be hidden. Of the lot's other portions it may: they are not what was taken in."""
+        known = self.until_ms
+        if known is None:
+            return tuple(spans)
+        return tuple(
+            replace(span, start_ms=max(span.start_ms, known))
+            for span in spans
+            if span.end_ms is None or span.end_ms > known
+        )
+
+    def rest_behind(self, spans: Iterable[Span]) -> tuple[Span, ...]:
+        return self.rest(spans) if self.behind else tuple(spans)
 
 
 def _named(portion: Portion) -> tuple[Span, ...]:

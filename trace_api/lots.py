@@ -1,7 +1,8 @@
 """`/api/v1`: trace, exposure, verdict and proof of anything with a code, and the excursions that were found.
 
 `{id}` is a GS1 Digital Link without its resolver (`01/{gtin}/10/{lot}`, `01/../10/../21/{serial}`, `00/{sscc}`) or any
-identifier, percent-encoded (a URN, a URI).
+identifier, percent-encoded (a URN, a URI). Whoever is signed in, or asks with a token, is answered with what is theirs
+to see; everybody else with what is published.
 """
 
 from __future__ import annotations
@@ -11,16 +12,19 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Response
+import psycopg
+from fastapi import APIRouter, Query, Request, Response
 
 from ingest.coldchain.exposure import LegExposure, LimitExposure
 from ingest.coldchain.verdict import Reason
 from ledger.epcis.events import event_to_json
 from ledger.genealogy import Portion, RecordedEvent, Trace
 from ledger.reader import LogReader
+from ledger.recorded import Why
 from trace_api import access
-from trace_api.access import Databases
-from trace_api.chain import Chain, Hidden, identify, read_chain, to_datetime
+from trace_api.access import Databases, Person
+from trace_api.accounts.guard import Guard
+from trace_api.chain import ASKER, PUBLIC, Chain, Eye, Hidden, identify, read_chain, to_datetime
 from trace_api.compliance import WORST_FIRST, Judge, Judged
 from trace_api.proofs import OrganisationKey, Prover
 from trace_api.telling import in_order, journey_positions
@@ -30,6 +34,7 @@ Direction = Literal["back", "forward", "both"]
 
 def router(
     databases: Databases,
+    guard: Guard,
     logs: Callable[[str], LogReader | None],
     key: OrganisationKey,
     now: Callable[[], datetime],
@@ -37,9 +42,13 @@ def router(
     routes = APIRouter(prefix="/api/v1", tags=["Lots"])
 
     @contextmanager
-    def judging(code: str) -> Iterator[tuple[Any, Chain, list[Judged]]]:
-        with access.everybody(databases) as conn:
-            chain = read_chain(conn, identify(full(code)))
+    def reading(request: Request, code: str) -> Iterator[tuple[psycopg.Connection, Chain]]:
+        with seeing(databases, guard.person(request)) as (conn, eye):
+            yield conn, read_chain(conn, identify(full(code)), eye)
+
+    @contextmanager
+    def judging(request: Request, code: str) -> Iterator[tuple[psycopg.Connection, Chain, list[Judged]]]:
+        with reading(request, code) as (conn, chain):
             judge = Judge(conn, chain, round(now().timestamp() * 1000))
             yield conn, chain, [judge.judge(portion) for portion in chain.portions]
 
@@ -47,6 +56,7 @@ def router(
         "/lots/{code:path}/trace", summary="Every event behind or ahead of a lot, unit or box, in time order"
     )
     def lot_trace(
+        request: Request,
         code: str,
         direction: Annotated[
             Direction, Query(description="back: what it came from; forward: where it went")
@@ -54,21 +64,21 @@ def router(
         depth: Annotated[int, Query(ge=1, le=50, description="How many transformations to follow")] = 20,
         limit: Annotated[int, Query(ge=1, le=5000, description="At most so many events")] = 1000,
     ) -> dict[str, Any]:
-        with access.everybody(databases) as conn:
-            chain = read_chain(conn, identify(full(code)))
+        with reading(request, code) as (_, chain):
+            pass
         found = chain.genealogy.trace(chain.identifier.uri, direction, max_depth=depth, max_events=limit)
         return _trace_document(chain, found, direction)
 
     @routes.get("/lots/{code:path}/exposure", summary="Temperature through every leg, by portion")
-    def lot_exposure(code: str) -> dict[str, Any]:
-        with judging(code) as (_, chain, judged):
+    def lot_exposure(request: Request, code: str) -> dict[str, Any]:
+        with judging(request, code) as (_, chain, judged):
             return {"id": chain.identifier.uri, "portions": [_exposure_document(item) for item in judged]}
 
     @routes.get(
         "/lots/{code:path}/verdict", summary="Compliant, breach, indeterminate or not applicable, and why"
     )
-    def lot_verdict(code: str) -> dict[str, Any]:
-        with judging(code) as (_, chain, judged):
+    def lot_verdict(request: Request, code: str) -> dict[str, Any]:
+        with judging(request, code) as (_, chain, judged):
             worst = min(judged, key=lambda item: WORST_FIRST.index(item.verdict.state))
             return {
                 "id": chain.identifier.uri,
@@ -77,8 +87,8 @@ def router(
             }
 
     @routes.get("/lots/{code:path}/proof", summary="Evidence file (suyuan-evidence/v1): verifies offline")
-    def lot_proof(code: str) -> Response:
-        with judging(code) as (conn, chain, judged):
+    def lot_proof(request: Request, code: str) -> Response:
+        with judging(request, code) as (conn, chain, judged):
             positions = [item.position for item in journey_positions(chain) if item.position is not None]
             evidence = Prover(conn, logs, key).prove(chain, positions, in_order(judged, chain)[0])
         return Response(
@@ -93,6 +103,17 @@ def router(
     return routes
 
 
+@contextmanager
+def seeing(databases: Databases, person: Person | None) -> Iterator[tuple[psycopg.Connection, Eye]]:
+    """A snapshot with the eye of who asks. Who only administers accounts sees of goods what everybody sees."""
+    if person is None or person.roles == {"administrator"}:
+        with access.everybody(databases) as conn:
+            yield conn, PUBLIC
+    else:
+        with access.looking(databases, person) as conn:
+            yield conn, ASKER
+
+
 def full(code: str) -> str:
     """A Digital Link path gets its resolver back; anything else is an identifier as it stands."""
     return f"https://id.gs1.org/{code}" if code.split("/", 1)[0].isdigit() and "/" in code else code
@@ -102,10 +123,12 @@ _WITHHELD = ("bizTransactionList", "sourceList", "destinationList")
 _MORE_WITHHELD = "suyuan:withheld"
 
 
-def _shown(item: RecordedEvent) -> dict[str, Any]:
-    """Its published fields. Parties and documents are there for the replay alone, without their names, and so is what is
-    left of a field with somebody's own words in it: no field of the event."""
+def _shown(item: RecordedEvent, why: Why = "published") -> dict[str, Any]:
+    """The event as far as it is shown. Of a published one, parties and documents are there for the replay alone, without
+    their names, and so is what is left of a field with somebody's own words in it: no field of the event."""
     said = event_to_json(item.event)
+    if why != "published":
+        return said
     for name in (*_WITHHELD, *said.pop(_MORE_WITHHELD, ())):
         said.pop(name, None)
     return said
@@ -118,6 +141,9 @@ def _trace_document(chain: Chain, found: Trace, direction: str) -> dict[str, Any
         "truncated": found.truncated,
         "events": [
             {"position": item.position, "organisation": item.organisation, "event": _shown(item)} for item in found.events
+        ] if not chain.why else [
+            {"position": item.position, "organisation": item.organisation, "event": _shown(item, chain.why[item.position]),
+             "why": chain.why[item.position]} for item in found.events
         ],
         "edges": [{"from": edge.source, "to": edge.target, "kind": edge.kind} for edge in found.edges],
         "portions": [_portion_document(portion) for portion in chain.portions],

@@ -58,12 +58,14 @@ class PagesError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Assets:
-    """Addresses that a page needs. `public_url`: where people reach us, without a slash at the end; the QR code holds it."""
+    """Addresses that a page needs. `public_url`: where people reach us, without a slash at the end; the QR code holds it.
+    `script` is the shopper's, `work` that of the working pages."""
 
     style: str
     script: str
     icon: str
     public_url: str
+    work: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,8 @@ def load_assets(public_url: str, prefix: str = "/web", dist: Traversable | None 
         raise PagesError(
             "The pages' script and style have not been built: install the package with pip, or, in a clone, run `python hatch_build.py`."
         ) from cause
-    style, script, icon = (f"{prefix}/{manifest[name]}" for name in ("style", "script", "icon"))
-    return Assets(style, script, icon, public_url.rstrip("/"))
+    style, script, icon, work = (f"{prefix}/{manifest[name]}" for name in ("style", "script", "icon", "work"))
+    return Assets(style, script, icon, public_url.rstrip("/"), work)
 
 
 def built_files() -> Traversable:

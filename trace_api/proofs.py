@@ -27,7 +27,7 @@ from ledger.evidence_file import (
 )
 from ledger.reader import LogReader
 from ledger.window import Rows, WindowTree, body_hash, observations, readings, window_secret
-from trace_api.chain import Chain, Sensor
+from trace_api.chain import PUBLIC, Chain, Sensor
 from trace_api.compliance import Judged
 
 OrganisationKey = Callable[[str], bytes]
@@ -51,9 +51,11 @@ class Prover:
         self._conn, self._key = conn, key
         self._open = logs
         self._logs: dict[str, LogReader | None] = {}
+        self._eye = PUBLIC
 
     def prove(self, chain: Chain, events: Iterable[int], judged: Judged) -> Evidence:
-        """`events`: positions of the events behind the answer."""
+        """`events`: positions of the events behind the answer, disclosed as far as the chain's eye sees them."""
+        self._eye = chain.eye
         items: list[Item] = [*self._events(events), *self._windows(chain, judged)]
         named = {item.leaf.log for item in items}
         logs = [log for log in self._logs.values() if log is not None and log.origin in named]
@@ -61,7 +63,10 @@ class Prover:
 
     def _events(self, positions: Iterable[int]) -> Iterator[EventEvidence]:
         rows = self._conn.execute(
-            "SELECT id, organisation, leaf_index FROM published_event WHERE position = ANY (%s) ORDER BY organisation, leaf_index",
+            self._eye.sql(
+                "SELECT id, organisation, leaf_index FROM seen_event"
+                " WHERE position = ANY (%s) ORDER BY organisation, leaf_index"
+            ),
             [sorted(positions)],
         ).fetchall()
         for event, organisation, index in rows:
@@ -70,7 +75,8 @@ class Prover:
                 yield EventEvidence(leaf, tuple(self._fields(event)))
 
     def _fields(self, event: int) -> Iterator[Disclosed | Withheld]:
-        for _, name, salt, value, digest in self._conn.execute("SELECT * FROM published_fields(%s)", [event]):
+        fields = self._conn.execute(self._eye.sql("SELECT * FROM seen_fields(%s)"), [event])
+        for _, name, salt, value, digest in fields:
             yield Withheld(bytes(digest)) if name is None else Disclosed(name, bytes(salt), value)
 
     def _leaf(self, organisation: str, index: int) -> LeafEvidence | None:
@@ -107,13 +113,16 @@ class Prover:
         """The newest sealed version that holds the reading."""
         hour_ms = time_ms - time_ms % 3_600_000
         rows = self._conn.execute(
-            "SELECT organisation, device_id, leaf_keys, leaf_index FROM published_windows(%s, to_timestamp(%s), to_timestamp(%s))"
-            " WHERE start_time = to_timestamp(%s) ORDER BY version DESC",
+            self._eye.sql(
+                "SELECT organisation, device_id, leaf_keys, leaf_index"
+                " FROM seen_windows(%s, to_timestamp(%s), to_timestamp(%s))"
+                " WHERE start_time = to_timestamp(%s) ORDER BY version DESC"
+            ),
             [[sensor.device], hour_ms / 1000, hour_ms / 1000 + 1, hour_ms / 1000],
         ).fetchall()
         sought = UUID(sensor.uuid).bytes + struct.pack(">q", time_ms)
         for organisation, device, keys, index in rows:
-            if sought in _cut(bytes(keys)):
+            if sought in keys_of(bytes(keys)):
                 return _Window(organisation, device, hour_ms, bytes(keys), index)
         return None
 
@@ -130,40 +139,49 @@ class Prover:
 
     def _rows(self, window: _Window) -> Rows:
         """The readings this version commits to: later ones belong to a later version."""
-        kept = _cut(window.keys)
         rows = self._conn.execute(
-            "SELECT series, time_ms, value, flags, body FROM published_device_hour(%s, to_timestamp(%s))",
+            self._eye.sql(
+                "SELECT series, time_ms, value, flags, body FROM seen_device_hour(%s, to_timestamp(%s))"
+            ),
             [window.device, window.start_ms / 1000],
         ).fetchall()
-        parts: list[Rows] = []
-        by_series: dict[bytes, list[tuple[Any, ...]]] = {}
-        for row in rows:
-            name = row[0].bytes
-            if name + struct.pack(">q", row[1]) in kept:
-                by_series.setdefault(name, []).append(row)
-        for name, own in by_series.items():
-            measured = [row for row in own if row[4] is None]
-            seen = [row for row in own if row[4] is not None]
-            parts.append(
-                readings(
-                    name,
-                    [row[1] for row in measured],
-                    [row[2] for row in measured],
-                    [row[3] for row in measured],
-                )
-            )
-            parts.append(
-                observations(
-                    name,
-                    [row[1] for row in seen],
-                    [body_hash(row[4]) for row in seen],
-                    [row[3] for row in seen],
-                )
-            )
-        return np.concatenate(parts)
+        return rows_kept(rows, window.keys)
 
 
-def _cut(keys: bytes) -> frozenset[bytes]:
+def rows_kept(found: Iterable[tuple[Any, ...]], keys: bytes) -> Rows:
+    """Of everything that a device recorded in an hour (series, UTC ms, value, flags, body), what the window with these leaf
+    keys commits to."""
+    kept = keys_of(keys)
+    parts: list[Rows] = []
+    by_series: dict[bytes, list[tuple[Any, ...]]] = {}
+    for row in found:
+        name = row[0].bytes
+        if name + struct.pack(">q", row[1]) in kept:
+            by_series.setdefault(name, []).append(row)
+    for name, own in by_series.items():
+        measured = [row for row in own if row[4] is None]
+        seen = [row for row in own if row[4] is not None]
+        parts.append(
+            readings(
+                name,
+                [row[1] for row in measured],
+                [row[2] for row in measured],
+                [row[3] for row in measured],
+            )
+        )
+        parts.append(
+            observations(
+                name,
+                [row[1] for row in seen],
+                [body_hash(row[4]) for row in seen],
+                [row[3] for row in seen],
+            )
+        )
+    return np.concatenate(parts)
+
+
+def keys_of(keys: bytes) -> frozenset[bytes]:
+    """The leaf keys one by one: series (16 bytes), UTC ms (8, big-endian)."""
     return frozenset(keys[at : at + 24] for at in range(0, len(keys), 24))
 
 

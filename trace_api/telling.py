@@ -73,7 +73,7 @@ def tell(conn: psycopg.Connection, chain: Chain, now: datetime) -> Story:
         steps=tuple(_steps(chain, journey)),
         legs=tuple(_leg(chain, leg) for leg in main.exposure.legs),
         judgement=_judgement(main),
-        certificates=tuple(_certificates(chain, journey)),
+        certificates=tuple(_certificates(chain, journey, lot)),
         tests=tuple(_tests(chain, journey)),
         # Where it is now: what was sold, used up or destroyed is nowhere any more.
         portions=tuple(
@@ -305,13 +305,24 @@ def _name(text: Text) -> Name:
     return Name(text.zh, text.en)
 
 
-def _certificates(chain: Chain, journey: Sequence[RecordedEvent]) -> Iterator[Certificate]:
-    seen: set[str] = set()
-    for item in journey:
-        for uri in item.event.certification_info or ():
-            if uri not in seen and isinstance(item.event, TransformationEvent):
-                seen.add(uri)
-                yield Certificate(uri, chain.organisations.get(item.organisation), item.event.event_time)
+def _certificates(chain: Chain, journey: Sequence[RecordedEvent], lot: str) -> Iterator[Certificate]:
+    """Those that stand: said in the run that made the lot, or later over the lot, and not taken back by who issued them."""
+    made = [item for item in journey if isinstance(item.event, TransformationEvent)]
+    over = [fact.recorded for fact in chain.genealogy.facts if lot in {amount.lot for amount in fact.goods}]
+    found: dict[tuple[str, str], Certificate] = {}
+    for item, activity in [(item, "certificate_issued") for item in made] + [(item, _activity(item.event)) for item in over]:
+        for uri in item.event.certifications:
+            if activity in ("certificate_issued", "certificate_replaced"):
+                issuer = chain.organisations.get(item.organisation)
+                found.setdefault((item.organisation, uri), Certificate(uri, issuer, item.event.event_time))
+            elif activity == "certificate_voided":
+                found.pop((item.organisation, uri), None)
+    yield from found.values()
+
+
+def _activity(event: Event) -> str | None:
+    said = extensions(event).get("suyuan:activity")
+    return said if isinstance(said, str) else None
 
 
 def _tests(chain: Chain, journey: Sequence[RecordedEvent]) -> Iterator[Test]:

@@ -1,4 +1,4 @@
-// Bundles src/ into the folder given as the first argument: script, style and icon under names that change with their
+// Bundles src/ into the folder given as the first argument: scripts, style and icon under names that change with their
 // contents, and a manifest that says which they are.
 
 import { createHash } from "node:crypto";
@@ -28,7 +28,8 @@ async function bundle(entry, options) {
 
 const contents = {
   script: ["verify", "js", await bundle("main.ts", { format: "esm", target: ["es2020"] })],
-  style: ["style", "css", await bundle("style.css", { target: ["chrome90", "safari14"] })],
+  work: ["work", "js", await bundle("work.ts", { format: "esm", target: ["es2020"] })],
+  style: ["style", "css", await bundle("pages.css", { target: ["chrome90", "safari14"] })],
   icon: ["icon", "svg", await readFile(join(source, "icon.svg"))],
 };
 

@@ -1,0 +1,1 @@
+"""Accounts of people: passwords, sessions, who may enter what, and requests that are made twice."""

@@ -1,0 +1,184 @@
+"""Signing in and out, the start page by role, and one's own account."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from math import ceil
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from trace_api import access
+from trace_api.access import Databases, Person
+from trace_api.accounts import sessions
+from trace_api.accounts.guard import COOKIE, Guard, safe_next
+from trace_api.accounts.passwords import SHORTEST, PasswordRefused, Passwords, check_new
+from trace_api.accounts.sessions import FAILURES, PERIOD, SignInRefused
+from trace_api.pages import DEFAULT_ZONE, Assets
+from trace_api.roles import landing
+from trace_api.words import Words
+from trace_api.work import Frame, Sent, page, sent
+
+_STATUS = {"wrong": 422, "wait": 429, "disabled": 422}
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+def router(
+    databases: Databases, guard: Guard, passwords: Passwords, assets: Assets, now: Callable[[], datetime]
+) -> APIRouter:
+    routes = APIRouter(tags=["Accounts"], default_response_class=HTMLResponse)
+    _add_signing_in(routes, databases, guard, passwords, assets, now)
+    _add_own_account(routes, databases, guard, passwords, assets, now)
+    return routes
+
+
+def _add_signing_in(
+    routes: APIRouter,
+    databases: Databases,
+    guard: Guard,
+    passwords: Passwords,
+    assets: Assets,
+    now: Callable[[], datetime],
+) -> None:
+    anybody, form_sent = Depends(guard.allowed()), Depends(sent)
+
+    @routes.get("/sign-in", summary="Sign in")
+    def sign_in_page(request: Request) -> Response:
+        notice = next((name for name in ("lost", "out") if name in request.query_params), "")
+        return _sign_in_page(request, guard.person(request), assets, notice=notice)
+
+    @routes.post("/sign-in", summary="Sign in")
+    def sign_in(request: Request, form: Sent = form_sent) -> Response:
+        guard.require_ours(request)
+        login = sessions.plain_login(form.text("login"))
+        try:
+            token = sessions.sign_in(databases, passwords, login, form.as_typed("password"), now())
+        except SignInRefused as refused:
+            refusal = _refusal(refused, Frame.of(request, None).words, now())
+            status = _STATUS[refused.why]
+            return _sign_in_page(request, None, assets, login=login, refusal=refusal, status=status)
+        with access.nobody(databases) as conn:
+            if COOKIE in request.cookies:
+                sessions.sign_out(conn, request.cookies[COOKIE])
+            person = sessions.person_of(conn, token, now())
+        begin = landing(person.roles) if person else "/start"
+        answer = RedirectResponse(
+            safe_next(request.query_params.get("next")) or begin, 303, headers=_NO_STORE
+        )
+        lasts = int(sessions.LASTS.total_seconds())
+        answer.set_cookie(COOKIE, token, max_age=lasts, httponly=True, samesite="lax", secure=guard.secure)
+        return answer
+
+    @routes.post("/sign-out", summary="End this session")
+    def sign_out(request: Request) -> Response:
+        guard.require_ours(request)
+        if COOKIE in request.cookies:
+            with access.nobody(databases) as conn:
+                sessions.sign_out(conn, request.cookies[COOKIE])
+        answer = RedirectResponse("/sign-in?out=1", 303, headers=_NO_STORE)
+        answer.delete_cookie(COOKIE, httponly=True, samesite="lax", secure=guard.secure)
+        return answer
+
+    @routes.get("/start", summary="Where the person who is signed in works")
+    def start(person: Person = anybody) -> Response:
+        return RedirectResponse(landing(person.roles), 303, headers=_NO_STORE)
+
+
+def _add_own_account(
+    routes: APIRouter,
+    databases: Databases,
+    guard: Guard,
+    passwords: Passwords,
+    assets: Assets,
+    now: Callable[[], datetime],
+) -> None:
+    anybody, form_sent = Depends(guard.allowed()), Depends(sent)
+
+    @routes.get("/account", summary="One's own account")
+    def account(request: Request, person: Person = anybody) -> Response:
+        return _account_page(request, person, assets, {})
+
+    @routes.post("/account/password", summary="Change one's own password")
+    def change_password(request: Request, form: Sent = form_sent, person: Person = anybody) -> Response:
+        errors = _new_password_errors(form, person)
+        try:
+            # Counted as an attempt to sign in: an unlocked phone gives no more guesses than the sign-in page.
+            if not errors and not sessions.knows_password(
+                databases, passwords, person.login, form.as_typed("current"), now()
+            ):
+                errors = {"current": "work_password_not_current"}
+        except SignInRefused as refused:
+            refusal = _refusal(refused, Frame.of(request, person).words, now())
+            return _account_page(request, person, assets, {}, refusal=refusal, status=_STATUS[refused.why])
+        if errors:
+            return _account_page(request, person, assets, errors, status=422)
+        with access.acting(databases, person) as conn:
+            conn.execute(
+                "SELECT change_own_password(%s, %s, %s)",
+                [sessions.sha256(request.cookies[COOKIE]), passwords.hash(form.as_typed("new")), now()],
+            )
+        return RedirectResponse("/account?done=1", 303, headers=_NO_STORE)
+
+
+def _sign_in_page(
+    request: Request,
+    person: Person | None,
+    assets: Assets,
+    *,
+    login: str = "",
+    notice: str = "",
+    refusal: tuple[str, str, str] | None = None,
+    status: int = 200,
+) -> Response:
+    frame = Frame.of(request, person)
+    title = frame.words("work_sign_in_title")
+    return page("sign_in.html", frame, assets, title, status=status, login=login, notice=notice, refusal=refusal,
+                action=_with_query(request), begin=landing(person.roles) if person else "/")  # fmt: skip
+
+
+def _with_query(request: Request) -> str:
+    """The form keeps where to go next."""
+    return f"/sign-in?{request.url.query}" if "next" in request.query_params else "/sign-in"
+
+
+def _refusal(refused: SignInRefused, words: Words, now: datetime) -> tuple[str, str, str]:
+    """Title, what happened, what to do next."""
+    facts: dict[str, object] = {"failures": FAILURES, "minutes": PERIOD.seconds // 60}
+    if refused.until is not None:
+        left = max(ceil((refused.until - now).total_seconds() / 60), 1)
+        facts |= {"clock": words.clock(refused.until, DEFAULT_ZONE), "left": words.minutes(left)}
+    key = f"work_{refused.why}"
+    return words(f"{key}_title"), words(key, **facts), words(f"{key}_next", **facts)
+
+
+def _new_password_errors(form: Sent, person: Person) -> dict[str, str]:
+    """Keys of sentences, by field."""
+    try:
+        check_new(form.as_typed("new"), person.login)
+    except PasswordRefused as refused:
+        return {"new": refused.key}
+    return {} if form.as_typed("new") == form.as_typed("again") else {"again": "work_password_not_same"}
+
+
+def _account_page(
+    request: Request,
+    person: Person,
+    assets: Assets,
+    errors: Mapping[str, str],
+    *,
+    refusal: tuple[str, str, str] | None = None,
+    status: int = 200,
+) -> Response:
+    frame = Frame.of(request, person)
+    return page(
+        "account.html",
+        frame,
+        assets,
+        frame.words("work_account_title"),
+        status=status,
+        errors={name: frame.words(key) for name, key in errors.items()},
+        refusal=refusal,
+        done="done" in request.query_params and status == 200,
+        shortest=SHORTEST,
+    )

@@ -1,0 +1,185 @@
+"""What is done at the market's dock and at the stalls with goods that came in, as events.
+
+In the line: desk.py -> here -> forms.py. Contract: a refused part is split off first and judged after, since a class quantity
+cannot carry two states; ownership passes with accepting; a positive screen is a hold and never a verdict.
+"""
+
+from __future__ import annotations
+
+from trace_api.acts.codes import label
+from trace_api.acts.desk import Desk, Reach, amount
+from trace_api.acts.farm import new_unit
+from trace_api.acts.models import Accept, Hold, Inspect, Part, RapidTest, Receive, RefusePart, Release, Sample
+from trace_api.acts.numbers import SerialRange
+from trace_api.acts.parts import Event, Parties, Quantity, What, extras, handed
+from trace_api.acts.refusals import refuse
+from trace_api.acts.stock import Row
+
+KILOGRAM = "KGM"
+
+
+def inspect(desk: Desk, act: Inspect) -> list[Event]:
+    what, rows = desk.moved(act, desk.looked_at)
+    place = desk.place_or_now(act.place, rows)
+    desk.after(rows)
+    certificates = [desk.uri(each, f"certificates.{n}") for n, each in enumerate(act.certificates)]
+    rules = desk.plain(act.rules)
+    pulp = desk.pulp(act.pulp, act.probe, rules)
+    more = extras(decidedBy=desk.us.kind, reason=act.reason)
+    return [desk.forms.inspecting(what, place, act.conformant, certificates, rules, pulp, more)]
+
+
+def part_of(desk: Desk, act: Part, reach: Reach) -> tuple[str, Quantity, list[Row], SerialRange | None]:
+    """So many boxes out of a unit: the unit, the quantity, the rows it comes from, the labels on it."""
+    unit = desk.unit(act.unit, "unit")
+    lot, rows = only_lot(desk, unit, act.lot, desk.in_unit(unit, reach, "unit"))
+    taken = desk.enough(lot, act.boxes, rows, "boxes")
+    serials = None if act.serials is None else SerialRange(lot, *act.serials)
+    desk.tell_of(rows)
+    return unit, taken, rows, serials
+
+
+def only_lot(desk: Desk, unit: str, said: str | None, rows: list[Row]) -> tuple[str, list[Row]]:
+    """The lot that is meant of those in a unit, and its rows there."""
+    lots = list(dict.fromkeys(row.lot for row in rows))
+    if said is None and len(lots) > 1:
+        raise refuse("several_lots", "lot", status=422, code=label(unit), count=len(lots))
+    lot = lots[0] if said is None else desk.lot(said, "lot")
+    if lot not in lots:
+        raise refuse("not_in_unit", "lot", status=422, lot=label(lot), unit=label(unit))
+    return lot, [row for row in rows if row.lot == lot]
+
+
+def refuse_part(desk: Desk, act: RefusePart) -> list[Event]:
+    unit, taken, rows, serials = part_of(desk, act, desk.looked_at)
+    place = desk.place_or_now(act.place, rows)
+    desk.after(rows)
+    refused = new_unit(desk, None)
+    desk.units.append(refused)
+    forms, slip = desk.forms, desk.paper("reject")
+    return [
+        forms.unpacking(unit, [taken], place, serials),
+        forms.packing(refused, [taken], place, serials),
+        forms.refused(refused, place, slip, act.reason),
+    ]
+
+
+def accept(desk: Desk, act: Accept) -> list[Event]:
+    """From the seller, out of the hands of whoever brought it, to us."""
+    units, rows = desk.units_taken_in(act.units, desk.arriving)
+    goods, loose = desk.goods(act.goods, desk.arriving)
+    rows += loose
+    desk.refuse_marked(rows, "units")
+    room = desk.own_place(act.place).id
+    places = {row.place for row in rows}
+    seen = next(iter(places)) if len(places) == 1 else None
+    seller = desk.party(act.seller, "seller")
+    giver = seller if act.giver is None else desk.party(act.giver, "giver")
+    desk.after(rows)
+    desk.tell_of(rows, units)
+    hands = handed(Parties(seller, giver), desk.ourselves)
+    return [
+        desk.forms.accepting(
+            What(tuple(units), tuple(goods)), seen, room, desk.paper("receipt", act.receipt), hands
+        )
+    ]
+
+
+def receive(desk: Desk, act: Receive) -> list[Event]:
+    units, rows = desk.units_taken_in(act.units, desk.arriving)
+    if act.outside:
+        goods = [_from_outside(desk, act, n) for n in range(len(act.goods))]
+        loose: list[Row] = []
+    else:
+        goods, loose = desk.goods(act.goods, desk.arriving)
+    place = desk.own_place(act.place).id
+    desk.after([*rows, *loose])
+    desk.tell_of([*rows, *loose], units)
+    giver = None if act.giver is None else desk.party(act.giver, "giver")
+    taker = desk.ourselves if act.bought else Parties(None, desk.us.party)
+    hands = handed(None if giver is None else Parties(giver, giver), taker)
+    receipt = None if act.receipt is None else desk.paper("receipt", act.receipt)
+    what = What(tuple(units), tuple(goods))
+    return [desk.forms.receiving(what, place, act.for_sale, receipt, hands, desk.pulp(act.pulp, act.probe))]
+
+
+def _from_outside(desk: Desk, act: Receive, n: int) -> Quantity:
+    """Goods that nobody recorded here: what we say of them is all that is known."""
+    said = act.goods[n]
+    lot = desk.lot(said.lot, f"goods.{n}.lot")
+    if desk.stock.knows(lot) or desk.standing(lot) != "unknown":
+        desk.rows(lot, desk.arriving, f"goods.{n}.lot")
+    if said.quantity is None:
+        raise refuse("missing", f"goods.{n}.quantity", status=422)
+    desk.lots.append(lot)
+    product = desk.registered.product_of_lot(lot)
+    boxes = product is not None and lot.startswith(f"{product.packed_class}/")
+    return Quantity(lot, said.quantity, None if boxes else KILOGRAM)
+
+
+# --- tests and holds ------------------------------------------------------------------------------------------------------
+
+
+def sample(desk: Desk, act: Sample) -> list[Event]:
+    """What is taken for a test is gone: the mass balance knows it."""
+    lot, rows = _sampled(desk, act)
+    weights = [row.kg for row in rows]
+    left = sum(weight or 0.0 for weight in weights)
+    if None not in weights and act.kg > left:
+        raise refuse(
+            "not_enough", "kg", code=label(lot), left=amount(left, KILOGRAM), wanted=amount(act.kg, KILOGRAM)
+        )
+    place = desk.place_or_now(act.place, rows)
+    desk.after(rows)
+    desk.lots.append(lot)
+    slip = desk.paper("sample", act.number)
+    return [desk.forms.sampling(Quantity(lot, act.kg, KILOGRAM), place, slip, act.authority)]
+
+
+def _sampled(desk: Desk, act: Sample) -> tuple[str, list[Row]]:
+    """The lot, and the part of it that is at hand."""
+    if act.unit is None:
+        lot = desk.lot(act.lot or "", "lot")
+        return lot, desk.rows(lot, desk.looked_at, "lot")
+    unit = desk.unit(act.unit, "unit")
+    rows = desk.in_unit(unit, desk.looked_at, "unit")
+    return only_lot(desk, unit, act.lot, rows)
+
+
+def rapid_test(desk: Desk, act: RapidTest) -> list[Event]:
+    what, rows = desk.moved(act, desk.looked_at)
+    place = desk.place_or_now(act.place, rows)
+    desk.after(rows)
+    positive = act.value >= act.threshold
+    held = any("unavailable" in row.marks for row in rows)
+    measured = desk.forms.inhibition(
+        act.value, act.sampled_at or desk.at, desk.plain(act.instrument), positive
+    )
+    more = extras(
+        authority="market" if "market" in desk.person.roles else "self",
+        method=act.method,
+        notCovered=list(act.not_covered),
+        retest=act.retest or None,
+    )
+    # Only the retest that was asked for takes a hold away: another sample of the same goods says nothing of the first.
+    unset = ["unavailable"] if act.retest and held else []
+    result = desk.paper("result", act.sample)
+    return [desk.forms.rapid_test(what, place, result, measured, positive, unset, more)]
+
+
+def hold(desk: Desk, act: Hold) -> list[Event]:
+    what, rows = desk.moved(act, desk.looked_at)
+    place = desk.place_or_now(act.place, rows)
+    desk.after(rows)
+    return [desk.forms.holding(what, place, act.reason)]
+
+
+def release(desk: Desk, act: Release) -> list[Event]:
+    what, rows = desk.moved(act, desk.looked_at)
+    for row in rows:
+        if "unavailable" not in row.marks:
+            raise refuse("not_held", "units", code=label(row.unit or row.lot))
+    place = desk.place_or_now(act.place, rows)
+    desk.after(rows)
+    report = None if act.report is None else desk.paper("result", act.report)
+    return [desk.forms.releasing(what, place, ["unavailable"], report, act.reason)]

@@ -1,0 +1,452 @@
+"""What a person says when they do something: one model an act, as the pages' forms and the JSON API send it.
+
+In the line: a form or a JSON body -> here -> the planners. Contract: a model is well formed by itself (a weight is a
+weight, a time is on the calendar); whether the goods exist, are ours and are enough is asked of the record later. An
+empty field is an absent one. What is wrong is an error with a code of `acts_fault_*` in the catalogues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from trace_api.acts.fields import ZONE as ZONE
+from trace_api.acts.fields import (
+    Amount,
+    Boxes,
+    Celsius,
+    Code,
+    Codes,
+    Kilograms,
+    LotNumber,
+    Moment,
+    PaperNumber,
+    Percent,
+    PulpValues,
+    Remark,
+    Serials,
+    Weight,
+    Word,
+    Words,
+    typed_list,
+)
+
+
+class Form(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty_fields(cls, said: Any) -> Any:
+        if not isinstance(said, Mapping):
+            return said
+        return {name: value for name, value in said.items() if value is not None and value != ""}
+
+
+class Goods(Form):
+    """`quantity` in the lot's own unit, kilograms or boxes; None: all of it that is there."""
+
+    lot: Code
+    quantity: Amount | None = None
+
+
+GoodsList = Annotated[tuple[Goods, ...], Field(max_length=100)]
+
+
+class Act(Form):
+    """`at`: when it happened; None: now. `codes`: the fields that name goods, whose record is read."""
+
+    kind: ClassVar[str]
+    codes: ClassVar[tuple[str, ...]] = ()
+
+    at: Moment | None = None
+
+    def happened(self) -> datetime | None:
+        return self.at
+
+
+class Moved(Act):
+    """About load units, goods by quantity, or both."""
+
+    codes: ClassVar[tuple[str, ...]] = ("units", "goods")
+
+    units: Codes = ()
+    goods: GoodsList = ()
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Moved:
+        if not self.units and not self.goods:
+            raise PydanticCustomError("nothing_named", "want units or goods")
+        return self
+
+
+class Carried(Act):
+    """About a vehicle with all that is on it, or some load units."""
+
+    codes: ClassVar[tuple[str, ...]] = ("vehicle", "units")
+
+    vehicle: Code | None = None
+    units: Codes = ()
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Carried:
+        if not self.units and self.vehicle is None:
+            raise PydanticCustomError("nothing_named", "want a vehicle or units")
+        return self
+
+
+class Certify(Form):
+    """What a 承诺达标合格证 says besides what the record knows."""
+
+    contact: Word
+    origin: Word | None = None
+    basis: Annotated[
+        tuple[Literal["self_inspection", "commissioned_test", "internal_control", "self_declaration"], ...],
+        BeforeValidator(typed_list),
+        Field(min_length=1, max_length=4),
+    ] = ("self_declaration",)
+    evidence: Annotated[tuple[Code, ...], BeforeValidator(typed_list), Field(max_length=20)] = ()
+
+
+class Promise(Certify):
+    """A certificate over `kg` of a lot. `kind`: only for the card of a small grower; else what went in decides."""
+
+    lot: Code
+    kg: Kilograms
+    kind: Literal["producer_card"] | None = None
+
+
+# --- field and packhouse --------------------------------------------------------------------------------------------
+
+
+class RegisterBatch(Act):
+    kind = "register_batch"
+    codes = ("into",)
+
+    product: Code
+    plot: Code
+    kg: Kilograms
+    harvested_from: Moment | None = None
+    harvested_to: Moment | None = None
+    variety: Word | None = None
+    grower: Word | None = None
+    interval_checked: bool = False
+    measured: bool = False
+    lot: LotNumber | None = None
+    called: Word | None = (
+        None  # what people call it (3号棚上午): shown to its own, and never part of a number
+    )
+    into: Code | None = None
+
+    def happened(self) -> datetime | None:
+        """A harvest happened when it ended."""
+        return self.at or self.harvested_to
+
+    @model_validator(mode="after")
+    def _from_before_to(self) -> RegisterBatch:
+        if self.harvested_from and self.harvested_to and self.harvested_from > self.harvested_to:
+            raise PydanticCustomError("harvest_backwards", "harvested_to lies before harvested_from")
+        return self
+
+
+class WeighIn(Act):
+    kind = "weigh_in"
+    codes = ("lot",)
+
+    lot: Code
+    kg: Kilograms
+    place: Code
+    bought: bool
+    grower: Code | None = None
+    slip: PaperNumber | None = None
+    tare_kg: Weight | None = None
+    grade: Word | None = None
+    card: Code | None = None
+    pulp: PulpValues | None = None
+    probe: Code | None = None
+
+
+class PrecoolStart(Act):
+    kind = "precool_start"
+    codes = ("goods",)
+
+    goods: Annotated[GoodsList, Field(min_length=1)]
+    place: Code
+
+
+class PrecoolEnd(Act):
+    kind = "precool_end"
+    codes = ("goods",)
+
+    goods: Annotated[GoodsList, Field(min_length=1)]
+    place: Code | None = None
+    pulp: PulpValues
+    probe: Code | None = None
+
+
+class Output(Form):
+    """What came out of a run: so many boxes of a product, or kilograms."""
+
+    product: Code
+    boxes: Boxes | None = None
+    kg: Kilograms | None = None
+    grade: Word | None = None
+    lot: LotNumber | None = None
+
+    @model_validator(mode="after")
+    def _one_amount(self) -> Output:
+        if (self.boxes is None) == (self.kg is None):
+            raise PydanticCustomError("boxes_or_kg", "want boxes or kg, and not both")
+        return self
+
+
+class Mix(Act):
+    kind = "mix"
+    codes = ("inputs",)
+
+    inputs: Annotated[GoodsList, Field(min_length=1)]
+    outputs: Annotated[tuple[Output, ...], Field(min_length=1, max_length=20)]
+    cull_kg: Weight
+    place: Code
+    best_before: date | None = None
+    certify: Certify | None = None
+
+
+class Pack(Act):
+    kind = "pack"
+    codes = ("lot", "unit")
+
+    lot: Code
+    boxes: Boxes
+    unit: Code | None = None
+    place: Code | None = None
+    packaging: Word | None = None
+
+
+class Store(Moved):
+    kind = "store"
+
+    place: Code
+    door: Code | None = None
+
+
+# --- the road --------------------------------------------------------------------------------------------------------
+
+
+class Load(Act):
+    kind = "load"
+    codes = ("units",)  # not the vehicle: all it ever carried would come along
+
+    units: Annotated[Codes, Field(min_length=1)]
+    vehicle: Code
+    pulp: PulpValues
+    agreed_low_c: Celsius
+    agreed_high_c: Celsius
+    place: Code | None = None
+    carrier: Code | None = None
+    buyer: Code | None = None
+    waybill: PaperNumber | None = None
+    probe: Code | None = None
+    seals: Words = ()
+    compartment_c: Celsius | None = None
+    set_point_c: Celsius | None = None
+    remark: Remark | None = None
+    packaging: Word | None = None
+
+    @model_validator(mode="after")
+    def _low_below_high(self) -> Load:
+        if self.agreed_low_c >= self.agreed_high_c:
+            raise PydanticCustomError("range_backwards", "agreed_low_c is not below agreed_high_c")
+        return self
+
+
+class Depart(Carried):
+    kind = "depart"
+
+    place: Code | None = None
+    destination: Code | None = None
+    seals: Words = ()
+
+
+class HandOver(Carried):
+    kind = "hand_over"
+
+    giver: Code
+    place: Code | None = None
+    seals: Words = ()
+
+
+class Arrive(Carried):
+    kind = "arrive"
+
+    gate: Code
+    yard: Code
+
+
+class Unload(Act):
+    kind = "unload"
+    codes = ("vehicle", "units")
+
+    vehicle: Code
+    units: Codes = ()
+    place: Code
+    seals_found: Words = ()
+    seal_intact: bool | None = None
+
+
+# --- the market -------------------------------------------------------------------------------------------------------
+
+
+class Inspect(Moved):
+    kind = "inspect"
+
+    conformant: bool
+    place: Code | None = None
+    pulp: PulpValues | None = None
+    probe: Code | None = None
+    certificates: Annotated[tuple[Code, ...], BeforeValidator(typed_list), Field(max_length=20)] = ()
+    rules: Code | None = None
+    reason: Word | None = None
+
+
+class Part(Act):
+    """Some boxes of a unit. `lot`: which, if it holds several; `serials`: what stands on them."""
+
+    codes = ("unit", "lot")
+
+    unit: Code
+    lot: Code | None = None
+    boxes: Boxes
+    place: Code | None = None
+    serials: Serials | None = None
+
+    @model_validator(mode="after")
+    def _as_many_serials(self) -> Part:
+        if self.serials is not None and int(self.serials[1]) - int(self.serials[0]) + 1 != self.boxes:
+            raise PydanticCustomError("serials_do_not_fit", "the serials are not as many as the boxes")
+        return self
+
+
+class RefusePart(Part):
+    kind = "refuse_part"
+
+    reason: Word
+
+
+class Accept(Moved):
+    kind = "accept"
+
+    place: Code
+    seller: Code
+    giver: Code | None = None
+    receipt: PaperNumber | None = None
+
+
+class Receive(Moved):
+    kind = "receive"
+
+    place: Code
+    bought: bool
+    for_sale: bool = False
+    giver: Code | None = None
+    receipt: PaperNumber | None = None
+    pulp: PulpValues | None = None
+    probe: Code | None = None
+    outside: bool = False
+
+
+class Sample(Act):
+    kind = "sample"
+    codes = ("lot", "unit")
+
+    lot: Code | None = None
+    unit: Code | None = None
+    kg: Kilograms
+    authority: Literal["market", "agriculture", "market_regulation"] = "market"
+    place: Code | None = None
+    number: PaperNumber | None = None
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Sample:
+        if self.lot is None and self.unit is None:
+            raise PydanticCustomError("nothing_named", "want a lot or a unit")
+        return self
+
+
+class RapidTest(Moved):
+    kind = "rapid_test"
+
+    sample: PaperNumber
+    method: Word
+    value: Percent
+    threshold: Percent = 50.0
+    place: Code | None = None
+    instrument: Code | None = None
+    not_covered: Words = ()
+    sampled_at: Moment | None = None
+    retest: bool = False
+
+
+class Hold(Moved):
+    kind = "hold"
+
+    reason: Word
+    place: Code | None = None
+
+
+class Release(Moved):
+    kind = "release"
+
+    reason: Word
+    place: Code | None = None
+    report: PaperNumber | None = None
+
+
+# --- stall and shop ----------------------------------------------------------------------------------------------------
+
+
+class Split(Part):
+    kind = "split"
+
+    buyer: Code | None = None
+    sale: PaperNumber | None = None
+
+
+class Ship(Moved):
+    kind = "ship"
+
+    buyer: Code
+    place: Code | None = None
+    sale: PaperNumber | None = None
+
+
+class Sell(Moved):
+    kind = "sell"
+
+    place: Code | None = None
+    basis: Word | None = None
+
+
+class Shrink(Moved):
+    kind = "shrink"
+
+    reason: Literal[
+        "cull_to_compost", "spoiled", "past_best_before", "refused", "weighing_difference", "other"
+    ]
+    place: Code | None = None
+    note: Remark | None = None
+
+
+ACTS: Final[Mapping[str, type[Act]]] = {
+    model.kind: model
+    for model in (
+        RegisterBatch, WeighIn, PrecoolStart, PrecoolEnd, Mix, Pack, Store,
+        Load, Depart, HandOver, Arrive, Unload,
+        Inspect, RefusePart, Accept, Receive, Sample, RapidTest, Hold, Release,
+        Split, Ship, Sell, Shrink,
+    )
+}  # fmt: skip

@@ -1,0 +1,188 @@
+"""undo(): what was tapped by mistake is declared wrong, within minutes, and what is right is said in its place.
+
+Contract: an event is never taken out of the record. Each event of the act is recorded once more with an errorDeclaration under
+the same eventID; the act that corrects it, if there is one, is named in it and recorded after it. Nothing on which anybody has
+built is undone: goods would vanish under those who rely on them. All in the caller's transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from ledger.epcis.events import AggregationEvent, Event, ObjectEvent, TransformationEvent, read_recorded
+from ledger.genealogy import touches
+from trace_api.access import Person
+from trace_api.acts import certificates
+from trace_api.acts.acting import UNDO_WITHIN, Done, lock, plan, record_all, refuse_strangers, said, write
+from trace_api.acts.certifying import KINDS as CERTIFYING
+from trace_api.acts.desk import Desk
+from trace_api.acts.models import Act
+from trace_api.acts.parts import declared_wrong
+from trace_api.acts.refusals import Fault, Refused, refuse
+
+
+@dataclass(frozen=True, slots=True)
+class PastAct:
+    """`facts`: what was asked for (`asked`) and what came of it (`done`)."""
+
+    id: UUID
+    kind: str
+    at: datetime
+    account: UUID | None
+    events: tuple[str, ...]
+    facts: Mapping[str, Any]
+    undone_at: datetime | None
+
+    @property
+    def undo_until(self) -> datetime:
+        return self.at + UNDO_WITHIN
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "act": str(self.id),
+            "kind": self.kind,
+            "recorded_at": self.at.isoformat(),
+            "account": None if self.account is None else str(self.account),
+            "events": list(self.events),
+            "asked": self.facts["asked"],
+            "done": self.facts["done"],
+            "undone_at": None if self.undone_at is None else self.undone_at.isoformat(),
+            "undo_until": self.undo_until.isoformat(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """`events`: those declared wrong. `corrective`: what was said in their place."""
+
+    act: UUID
+    events: tuple[str, ...]
+    corrective: Done | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "act": str(self.act),
+            "events": list(self.events),
+            "corrective": None if self.corrective is None else self.corrective.to_json(),
+        }
+
+
+_ACTS = "SELECT id, kind, at, account, event_ids, facts, undone_at FROM act"
+
+
+def own_acts(conn: psycopg.Connection, limit: int = 50, before: datetime | None = None) -> list[PastAct]:
+    """Of the asker's organisation, newest first. `before`: those recorded earlier."""
+    rows = conn.execute(
+        _ACTS
+        + " WHERE %(before)s::timestamptz IS NULL OR at < %(before)s ORDER BY number DESC LIMIT %(limit)s",
+        {"before": before, "limit": limit},
+    )
+    return [_past(row) for row in rows]
+
+
+def read_past(conn: psycopg.Connection, act: UUID) -> PastAct:
+    row = conn.execute(_ACTS + " WHERE id = %s", [act]).fetchone()
+    if row is None:
+        raise refuse("no_act", status=404)
+    return _past(row)
+
+
+def _past(row: tuple[Any, ...]) -> PastAct:
+    return PastAct(row[0], row[1], row[2], row[3], tuple(row[4]), row[5], row[6])
+
+
+def undoable(conn: psycopg.Connection, act: UUID, now: datetime) -> Fault | None:
+    """None: it can be undone at this moment."""
+    try:
+        _refuse(conn, read_past(conn, act), now)
+    except Refused as refused:
+        return refused.faults[0]
+    return None
+
+
+def undo(
+    conn: psycopg.Connection,
+    person: Person,
+    act: UUID,
+    now: datetime,
+    public_url: str,
+    correction: Act | None = None,
+) -> Undone:
+    """`correction`: what is right instead; it is checked as if the wrong one had not been said. Raises Refused."""
+    past = read_past(conn, act)
+    refuse_strangers(person, past.kind)
+    lock(conn, person)
+    past = read_past(conn, act)  # once more, now that nobody else is at it
+    events = _refuse(conn, past, now)
+    organisation = person.organisation
+    assert organisation is not None
+    desk: Desk | None = None
+    corrective: list[dict[str, Any]] = []
+    if correction is not None:
+        refuse_strangers(person, correction.kind)
+        desk, corrective = plan(conn, person, correction, now, public_url, frozenset(past.events))
+    reason = "did_not_occur" if correction is None else "incorrect_data"
+    names = [str(event["eventID"]) for event in corrective]
+    moment = now.isoformat(timespec="milliseconds")
+    record_all(conn, organisation, (declared_wrong(event, moment, reason, names) for event in events), now)
+    for certificate in certificates.of_events(conn, past.events):
+        if certificate.status == "valid":
+            certificates.close(conn, certificate, "undone", now)
+    conn.execute("UPDATE act SET undone_at = %s WHERE id = %s", [now, past.id])
+    done = None
+    if desk is not None and correction is not None:
+        done = write(desk, correction.kind, said(correction) | {"corrects": str(past.id)}, corrective)
+    return Undone(past.id, past.events, done)
+
+
+_SAID = """
+SELECT event.id, convert_from(event_bytes.bytes, 'UTF8')
+FROM event JOIN event_bytes ON event_bytes.event = event.id
+WHERE event.organisation = current_organisation() AND event.event_id = ANY (%s) AND NOT event.is_error
+ORDER BY event.id
+"""
+
+
+def _refuse(conn: psycopg.Connection, past: PastAct, now: datetime) -> list[dict[str, Any]]:
+    """The act's events as they were said; Refused where it cannot be undone."""
+    if past.kind in CERTIFYING:
+        raise refuse("void_instead")
+    if past.undone_at is not None:
+        raise refuse("undone_already")
+    if now > past.undo_until:
+        raise refuse("undo_too_late", minutes=round(UNDO_WITHIN.total_seconds() / 60))
+    rows = conn.execute(_SAID, [list(past.events)]).fetchall()
+    named = {name for _, text in rows for name in built_on(read_recorded(text))}
+    row = conn.execute("SELECT later_events(%s, %s)", [[row[0] for row in rows], sorted(named)]).fetchone()
+    assert row is not None
+    if row[0]:
+        raise refuse("built_upon", count=row[0])
+    return [json.loads(text) for _, text in rows]
+
+
+def built_on(event: Event) -> set[str]:
+    """What later events rest on: what this one made or moved. Not what it only took from: of a lot of which one pallet was
+    packed by mistake, another may have been packed since."""
+    if isinstance(event, TransformationEvent):
+        roles = {"output"}
+    elif isinstance(event, AggregationEvent):
+        taken_out = event.action == "DELETE"
+        loaded = event.biz_step is not None and event.biz_step.endswith("loading")
+        # A vehicle carries other loads as well; its children are what was moved.
+        roles = {"child"} if taken_out or loaded else {"parent", "child"}
+        goods = {each.epc_class for each in event.child_quantity_list}
+        return {
+            each.identifier for each in touches(event) if each.role in roles and each.identifier not in goods
+        }
+    elif isinstance(event, ObjectEvent) and event.action == "DELETE":
+        roles = {"epc"}
+    else:
+        roles = {"epc", "class"}
+    return {each.identifier for each in touches(event) if each.role in roles}

@@ -1,0 +1,421 @@
+"""The four checks of admission, in legal order: recall or hold, certificate, test, temperature.
+
+In the line: evidence.py's facts of one portion -> `decide` -> one answer with its main reason, all four findings and the
+cheapest way out. Contract: pure; every finding is a code with the facts of its sentence, or a sentence that the verdict
+brought along; what decides is `_WEIGHT` alone. Two rules stand behind its order:
+- goods that a test or an authority detained are not sent away, so a hold comes before a buyer's refusal for warmth;
+- a paper that can still be shown comes after what no paper mends.
+No code here says that a recommended or agreed temperature is law: that is for the limit's force to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from ingest.coldchain.limits import Force, Text
+from trace_api.check.rules import Rules
+from trace_api.story import Name, VerdictState
+
+Answer = Literal["accept", "hold", "reject", "cannot_tell"]
+Check = Literal["recall", "certificate", "test", "temperature"]
+CHECKS: Final[tuple[Check, ...]] = ("recall", "certificate", "test", "temperature")
+WORST_FIRST: Final[tuple[Answer, ...]] = ("reject", "hold", "cannot_tell", "accept")
+ENOUGH_KG: Final = 0.05  # what scales and rounding differ by, per consignment
+
+# --- facts ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Goods are kept from sale. `for_test`: the hold was set by a rapid test, whose finding tells more."""
+
+    kind: Literal["recalled", "refused", "held"]
+    by: Name | None
+    since: datetime | None
+    for_test: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """A 承诺达标合格证 or a small grower's information card: a self-declaration. `status` "named": the record names it, and
+    its text is not shared with the asker. `quantity_kg`: None where it is not known."""
+
+    number: str
+    kind: Literal["producer", "buyer", "producer_card", "named"]
+    status: Literal["valid", "void", "replaced", "named"]
+    quantity_kg: float | None
+    issued_at: datetime | None
+    issuer: Name | None
+    replaced_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """One result, or a sample that waits for one. `here`: taken where the goods are now. `notified_at`: when the seller
+    was told, from which on a retest may be asked for."""
+
+    __test__ = False  # no test class, whatever its name
+
+    kind: Literal["rapid", "laboratory"]
+    outcome: Literal["negative", "positive", "pending"]
+    method: str
+    at: datetime
+    here: bool
+    by: Name | None
+    value: float | None = None
+    uom: str | None = None
+    threshold: float | None = None
+    notified_at: datetime | None = None
+    deadline: datetime | None = None
+    not_covered: tuple[str, ...] = ()
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pulp:
+    """Measured at this gate since the goods came."""
+
+    boxes: int
+    coldest_c: float
+    warmest_c: float
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Cold:
+    """The verdict on the record so far. `way_out`: the verdict's own, by its code. `limit_c`: the upper limit that the goods
+    stand under now, None where no rule asks for cold. `hidden`: steps of the chain that the asker may not see."""
+
+    state: VerdictState
+    headline: Text
+    reasons: tuple[Text, ...]
+    way_out: Literal["upload_now", "measure_boxes"] | None
+    limit_c: float | None
+    wording: Text | None
+    force: Force | None
+    verified: bool
+    pulp: Pulp | None = None
+    hidden: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that the checks look at, of one portion. `kilograms`: how much of it there is, None where nobody said."""
+
+    now: datetime
+    marks: tuple[Mark, ...]
+    papers: tuple[Paper, ...]
+    tests: tuple[TestResult, ...]
+    cold: Cold
+    kilograms: float | None
+
+
+# --- findings -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One sentence: by its code and what fills it, or brought along in both languages."""
+
+    code: str
+    facts: Mapping[str, object] = field(default_factory=dict)
+    text: Text | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    check: Check
+    answer: Answer
+    why: Said
+    way_out: Said | None = None
+    notes: tuple[Said, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`main`: the finding that decides. `findings`: all four, in legal order."""
+
+    answer: Answer
+    main: Finding
+    findings: tuple[Finding, ...]
+
+    @property
+    def way_out(self) -> Said | None:
+        return self.main.way_out
+
+
+# What comes first when checks differ. Whatever is not here is no obstacle.
+_WEIGHT: Final[Mapping[str, int]] = {
+    "recalled": 100,
+    "laboratory_positive": 95,
+    "refused": 90,
+    "rapid_positive": 80,
+    "rapid_untold": 80,
+    "rapid_positive_over": 80,
+    "retest_pending": 80,
+    "held": 70,
+    "held_for_test": 65,
+    "over_mandatory": 60,
+    "pulp_over": 60,
+    "certificate_void": 50,
+    "certificate_short": 50,
+    "no_certificate": 50,
+    "pulp_warm": 40,
+    "over_agreed": 40,
+    "sample_pending": 30,
+    "positive_elsewhere": 30,
+    "over_recommended": 20,
+    "cold_unknown": 20,
+}
+
+
+def decide(facts: Facts, rules: Rules) -> Decision:
+    findings = (
+        check_recall(facts),
+        check_certificate(facts),
+        check_test(facts, rules),
+        check_temperature(facts, rules),
+    )
+    # max keeps the first of equals, which is legal order.
+    main = max(findings, key=lambda finding: _WEIGHT.get(finding.why.code, 0))
+    if main.answer == "accept":
+        main = findings[-1]  # nothing stands against it: what was measured is worth saying
+    return Decision(main.answer, main, findings)
+
+
+# --- 1. recall or hold ------------------------------------------------------------------------------------------------
+
+
+def check_recall(facts: Facts) -> Finding:
+    for kind in ("recalled", "refused", "held"):
+        for mark in facts.marks:
+            if mark.kind == kind:
+                return _marked(mark)
+    notes = (Said("part_hidden", {"count": facts.cold.hidden}),) if facts.cold.hidden else ()
+    return Finding("recall", "accept", Said("no_hold"), notes=notes)
+
+
+def _marked(mark: Mark) -> Finding:
+    told = {"by": mark.by, "since": mark.since}
+    if mark.kind == "recalled":
+        return Finding("recall", "reject", Said("recalled", told), Said("keep_apart"))
+    if mark.kind == "refused":
+        return Finding("recall", "reject", Said("refused", told), Said("send_back"))
+    if mark.for_test:
+        return Finding("recall", "hold", Said("held_for_test", told), Said("see_test"))
+    return Finding("recall", "hold", Said("held", told), Said("ask_holder", told))
+
+
+# --- 2. certificate --------------------------------------------------------------------------------------------------------
+
+
+def check_certificate(facts: Facts) -> Finding:
+    counting = [paper for paper in facts.papers if paper.status in ("valid", "named")]
+    if not counting:
+        return _without_paper(facts)
+    covered = _covered(counting)
+    paper = counting[0]
+    told = {"number": paper.number, "kind": paper.kind, "issuer": paper.issuer, "issued_at": paper.issued_at}
+    notes = [Said("self_declared")]
+    if covered is None:
+        code = "certificate_named" if paper.status == "named" else "certificate_no_quantity"
+        return Finding("certificate", "accept", Said(code, told), notes=(*notes, Said("compare_paper")))
+    if facts.kilograms is None:
+        return Finding(
+            "certificate", "accept", Said("certificate_valid", told), notes=(*notes, Said("weigh"))
+        )
+    amounts = {"covered": covered, "arriving": facts.kilograms}
+    if covered + ENOUGH_KG < facts.kilograms:
+        missing = {"missing": facts.kilograms - covered}
+        return Finding(
+            "certificate", "hold", Said("certificate_short", amounts), Said("ask_rest", missing), tuple(notes)
+        )
+    return Finding(
+        "certificate", "accept", Said("certificate_valid", told), notes=(*notes, Said("covers", amounts))
+    )
+
+
+def _covered(papers: Sequence[Paper]) -> float | None:
+    """The kilograms declared in all; None as soon as one of them does not say."""
+    amounts = [paper.quantity_kg for paper in papers]
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known) if len(known) == len(amounts) else None
+
+
+def _without_paper(facts: Facts) -> Finding:
+    """Without one the market has to test before the goods are sold; with a clean test they may be."""
+    tested = _latest(facts.tests, "negative")
+    gone = next(iter(facts.papers), None)
+    if tested is not None and not any(test.outcome == "positive" for test in facts.tests):
+        code = "tested_instead_void" if gone else "tested_instead"
+        return Finding("certificate", "accept", Said(code, {"at": tested.at, "method": tested.method}))
+    if gone is None:
+        return Finding("certificate", "hold", Said("no_certificate"), Said("ask_certificate"))
+    told = {"number": gone.number, "status": gone.status, "replaced_by": gone.replaced_by}
+    way = Said("ask_replacement", told) if gone.replaced_by else Said("ask_certificate")
+    return Finding("certificate", "hold", Said("certificate_void", told), way)
+
+
+# --- 3. test -----------------------------------------------------------------------------------------------------------------
+
+
+def check_test(facts: Facts, rules: Rules) -> Finding:
+    here = [test for test in facts.tests if test.here]
+    final = max((test for test in here if _final(test)), key=lambda test: test.at, default=None)
+    if final is not None:
+        return _laboratory(final)
+    positives = [test for test in here if test.outcome == "positive"]
+    if positives:
+        return _positive(max(positives, key=lambda test: test.at), here, facts, rules)
+    waiting = _latest(here, "pending")
+    clean = _latest(here, "negative")
+    if waiting is not None and (clean is None or waiting.at > clean.at):
+        return Finding("test", "cannot_tell", Said("sample_pending", {"at": waiting.at}), Said("wait_result"))
+    if clean is not None:
+        return _clean(clean)
+    return _elsewhere(facts)
+
+
+def _final(test: TestResult) -> bool:
+    return test.kind == "laboratory" and test.outcome != "pending"
+
+
+def _laboratory(test: TestResult) -> Finding:
+    told = {"at": test.at, "method": test.method, "by": test.by}
+    if test.outcome == "positive":
+        return Finding("test", "reject", Said("laboratory_positive", told), Said("dispose"))
+    return Finding("test", "accept", Said("laboratory_negative", told))
+
+
+def _positive(test: TestResult, here: Sequence[TestResult], facts: Facts, rules: Rules) -> Finding:
+    """A screen: the goods wait. A second rapid test does not lift it, since a retest is made by another method."""
+    told = {
+        "at": test.at,
+        "value": test.value,
+        "uom": test.uom,
+        "threshold": test.threshold,
+        "method": test.method,
+    }
+    notes = (Said("only_a_screen"),)
+    if any(
+        each.kind == "laboratory" and each.at >= test.at for each in here
+    ):  # pending: what is final was looked at
+        return Finding("test", "hold", Said("retest_pending", told), Said("wait_laboratory"), notes)
+    ends = deadline(test, rules)
+    if ends is None:
+        return Finding("test", "hold", Said("rapid_untold", told), Said("tell_seller"), notes)
+    left = ends - facts.now
+    if left > timedelta(0):
+        told |= {"left": left.total_seconds() / 60, "until": ends}
+        return Finding(
+            "test", "hold", Said("rapid_positive", told), Said("ask_retest", {"until": ends}), notes
+        )
+    return Finding(
+        "test", "hold", Said("rapid_positive_over", told | {"until": ends}), Said("laboratory"), notes
+    )
+
+
+def deadline(test: TestResult, rules: Rules) -> datetime | None:
+    """Until when a retest may be asked for: four hours from being told, and never earlier than was said at first.
+    None: the seller has not been told, and the clock does not run."""
+    if test.notified_at is None:
+        return None
+    ends = test.notified_at + rules.retest
+    return ends if test.deadline is None else max(ends, test.deadline)
+
+
+def _clean(test: TestResult) -> Finding:
+    told = {"at": test.at, "method": test.method, "value": test.value, "uom": test.uom, "by": test.by}
+    blind = (Said("not_covered", {"items": test.not_covered}),) if test.not_covered else ()
+    return Finding("test", "accept", Said("rapid_negative", told), notes=(Said("only_a_screen"), *blind))
+
+
+def _elsewhere(facts: Facts) -> Finding:
+    """A result judges the lot where the sample was taken; for the same lot here it is a reason to look."""
+    bad = _latest(facts.tests, "positive")
+    if bad is not None:
+        told = {"at": bad.at, "by": bad.by, "method": bad.method}
+        return Finding("test", "cannot_tell", Said("positive_elsewhere", told), Said("sample_here"))
+    good = _latest(facts.tests, "negative")
+    if good is not None:
+        return Finding(
+            "test", "accept", Said("tested_elsewhere", {"at": good.at, "by": good.by, "method": good.method})
+        )
+    return Finding("test", "accept", Said("not_tested"))
+
+
+def _latest(tests: Sequence[TestResult], outcome: str) -> TestResult | None:
+    return max((test for test in tests if test.outcome == outcome), key=lambda test: test.at, default=None)
+
+
+# --- 4. temperature ----------------------------------------------------------------------------------------------------------
+
+
+def check_temperature(facts: Facts, rules: Rules) -> Finding:
+    cold = facts.cold
+    if cold.limit_c is not None and cold.pulp is not None and cold.pulp.boxes >= rules.gate_boxes:
+        return _with_pulp(cold, cold.pulp, rules)
+    notes = _cold_notes(cold)
+    if cold.state == "not_applicable":
+        return Finding(
+            "temperature", "accept", Said("no_limit", text=cold.headline), notes=(Said("no_mandatory"),)
+        )
+    if cold.state == "compliant":
+        return Finding("temperature", "accept", Said("cold_kept", text=cold.headline), notes=notes)
+    measure = _measure(cold, rules)
+    if cold.state == "indeterminate":
+        way = Said("upload_now") if cold.way_out == "upload_now" else measure
+        return Finding("temperature", "cannot_tell", Said("cold_unknown", text=cold.headline), way, notes)
+    if cold.force in ("mandatory", "local"):
+        return Finding(
+            "temperature", "reject", Said("over_mandatory", text=cold.headline), Said("send_back"), notes
+        )
+    if cold.force == "agreed":
+        return Finding("temperature", "hold", Said("over_agreed", text=cold.headline), measure, notes)
+    return Finding("temperature", "cannot_tell", Said("over_recommended", text=cold.headline), measure, notes)
+
+
+def _measure(cold: Cold, rules: Rules) -> Said:
+    done = cold.pulp.boxes if cold.pulp else 0
+    if 0 < done < rules.gate_boxes:
+        return Said("measure_more", {"boxes": rules.gate_boxes - done})
+    return Said("measure_boxes", {"boxes": rules.gate_boxes})
+
+
+def _with_pulp(cold: Cold, pulp: Pulp, rules: Rules) -> Finding:
+    """What was measured at the gate joins the verdict: it settles what the record leaves open, and a warm core is warm
+    whatever the air was."""
+    assert cold.limit_c is not None
+    most = cold.limit_c + rules.pulp_margin_c
+    told = {
+        "boxes": pulp.boxes,
+        "coldest": pulp.coldest_c,
+        "warmest": pulp.warmest_c,
+        "most": most,
+        "at": pulp.at,
+    }
+    notes = _cold_notes(cold)
+    if pulp.warmest_c > most:
+        binding = cold.force in ("mandatory", "local", "agreed")
+        code, answer = ("pulp_over", "reject") if binding else ("pulp_warm", "hold")
+        return Finding("temperature", answer, Said(code, told), Said("refuse_warm"), notes)  # type: ignore[arg-type]
+    if cold.state == "breach" and cold.force in ("mandatory", "local"):
+        return Finding(
+            "temperature", "reject", Said("over_mandatory", text=cold.headline), Said("send_back"), notes
+        )
+    if cold.state == "breach":
+        return Finding(
+            "temperature", "accept", Said("pulp_fine_breach", told), None, (Said("remark"), *notes)
+        )
+    code = "pulp_fine" if cold.state == "compliant" else "pulp_settles"
+    return Finding("temperature", "accept", Said(code, told), None, notes)
+
+
+def _cold_notes(cold: Cold) -> tuple[Said, ...]:
+    notes = [Said("reason", text=text) for text in cold.reasons]
+    if cold.wording is not None:
+        notes.append(Said(f"force_{cold.force}", {"rule": cold.wording}))
+    return tuple(notes)

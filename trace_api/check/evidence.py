@@ -1,0 +1,416 @@
+"""What the asker may see of goods that stand at the gate, as the facts the checks look at.
+
+In the line: finding.py's goods -> one snapshot read with the asker's eye -> a `Case` for each portion -> checks.py. Contract:
+nothing is guessed: what is not recorded, or not shared with the asker, is absent, and the checks say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+import psycopg
+
+from ingest.coldchain.limits import Limit
+from ledger.epcis import vocabulary
+from ledger.epcis.events import Event, extensions
+from ledger.genealogy import Portion, RecordedEvent
+from ledger.genealogy.facts import master_datum, milliseconds
+from ledger.genealogy.names import uri
+from trace_api.access import Person
+from trace_api.chain import Chain
+from trace_api.check import tests
+from trace_api.check.checks import (
+    Cold,
+    Decision,
+    Facts,
+    Mark,
+    Paper,
+    Pulp,
+    TestResult,
+    decide,
+)
+from trace_api.check.rules import Rules
+from trace_api.compliance import Judge, Judged
+from trace_api.story import Name, Site
+
+INHIBITION: Final = "CholinesteraseInhibition"
+_CAME: Final = frozenset({"arriving", "unloading", "receiving"})
+_LOOKED: Final = frozenset({"inspecting", "receiving", "accepting", "unloading"})
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One portion and its answer. `maker_id`: the organisation that recorded its making. `kilograms`: None where nobody said.
+    `ended`: the step that ended it, None while it exists."""
+
+    portion: Portion
+    product: Name | None
+    kilograms: float | None
+    site: Site | None
+    holder: Name | None
+    maker_id: str | None
+    facts: Facts
+    decision: Decision
+
+    @property
+    def ended(self) -> str | None:
+        return self.portion.ending
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks, when, and by which numbers."""
+
+    person: Person
+    rules: Rules
+    now: datetime
+
+
+def cases(conn: psycopg.Connection, chain: Chain, portions: Sequence[Portion], asked: Asked) -> list[Case]:
+    """One for each portion, in the given order."""
+    judge = Judge(conn, chain, milliseconds(asked.now))
+    papers = _Papers(conn, portions)
+    parties = _parties(conn, {portion.holder for portion in portions if portion.holder})
+    seen = tests.tests_of(conn, sorted({portion.lot for portion in portions}), dict(chain.organisations))
+    return [_case(chain, judge.judge(portion), papers, parties, seen, asked) for portion in portions]
+
+
+def _parties(conn: psycopg.Connection, parties: Iterable[str]) -> dict[str, Name]:
+    rows = conn.execute(
+        "SELECT party, name_zh, name_en FROM asker_organisation WHERE party = ANY (%s)", [sorted(parties)]
+    )
+    return {row[0]: Name(row[1], row[2]) for row in rows}
+
+
+def _case(
+    chain: Chain,
+    judged: Judged,
+    papers: _Papers,
+    parties: Mapping[str, Name],
+    seen: Sequence[tests.Seen],
+    asked: Asked,
+) -> Case:
+    portion = judged.portion
+    product = chain.product_of(portion.lot)
+    kilograms = None
+    if portion.quantity is not None:
+        kilograms = chain.genealogy.stock.books.kilograms(portion.lot, portion.quantity, portion.uom)
+    facts = Facts(
+        now=asked.now,
+        marks=tuple(_marks(portion, chain.organisations)),
+        papers=papers.of(portion, chain.organisations),
+        tests=tuple(_tests(portion, seen, chain, asked)),
+        cold=_cold(chain, judged, asked),
+        kilograms=kilograms,
+    )
+    place = None if judged.hidden else portion.place
+    first, last = (portion.journey[0], portion.journey[-1]) if portion.journey else (None, None)
+    return Case(
+        portion=portion,
+        product=product.name if product else None,
+        kilograms=kilograms,
+        site=_site(chain, portion, place),
+        holder=_holder(portion, last, parties, chain),
+        maker_id=first.organisation if first else None,
+        facts=facts,
+        decision=decide(facts, asked.rules),
+    )
+
+
+def _site(chain: Chain, portion: Portion, place: str | None) -> Site | None:
+    """The vehicle or room it is in, else the place."""
+    if place is None and not portion.stays:
+        return None
+    inside = (
+        stay.place for stay in reversed(portion.stays) if stay.end_ms is None and stay.place in chain.sites
+    )
+    here = next(inside, place)
+    return chain.sites.get(here) if here else None
+
+
+def _holder(
+    portion: Portion, last: RecordedEvent | None, parties: Mapping[str, Name], chain: Chain
+) -> Name | None:
+    """Who took it over last; where nobody says so, or it is not shared with the asker, who recorded the last step."""
+    if portion.holder is not None and portion.holder in parties:
+        return parties[portion.holder]
+    return chain.organisations.get(last.organisation) if last else None
+
+
+# --- holds ------------------------------------------------------------------------------------------------------------
+
+_KINDS: Final[Mapping[str, Literal["recalled", "refused", "held"]]] = {
+    "recalled": "recalled",
+    "non_sellable_other": "refused",
+    "unavailable": "held",
+}
+# Without a persistent mark, what the last event says of the goods.
+_BY_DISPOSITION: Final[Mapping[str, Literal["recalled", "refused", "held"]]] = {
+    "recalled": "recalled",
+    "non_sellable_other": "held",
+    "unavailable": "held",
+}
+
+
+def _marks(portion: Portion, names: Mapping[str, Name]) -> Iterator[Mark]:
+    set_by: dict[str, RecordedEvent] = {}
+    last: RecordedEvent | None = None
+    for item in portion.journey:
+        marks = getattr(item.event, "persistent_disposition", None)
+        for mark in marks.set if marks else ():
+            set_by.setdefault(vocabulary.disposition(mark), item)
+        for mark in marks.unset if marks else ():
+            set_by.pop(vocabulary.disposition(mark), None)
+        if item.event.disposition:
+            last = item
+    found = {mark: set_by.get(mark) for mark in portion.marks}
+    said = vocabulary.disposition(last.event.disposition) if last and last.event.disposition else ""
+    if not found and said in _BY_DISPOSITION:
+        yield _mark(_BY_DISPOSITION[said], last, names)
+    for mark, setter in found.items():
+        kind = _KINDS.get(vocabulary.disposition(mark))
+        if kind is not None:
+            yield _mark(kind, setter, names)
+
+
+def _mark(
+    kind: Literal["recalled", "refused", "held"], item: RecordedEvent | None, names: Mapping[str, Name]
+) -> Mark:
+    if item is None:
+        return Mark(kind, None, None)
+    return Mark(
+        kind,
+        names.get(item.organisation),
+        item.event.event_time,
+        any(_is_test(each) for each in _reports(item.event)),
+    )
+
+
+# --- papers --------------------------------------------------------------------------------------------------------------
+
+
+class _Papers:
+    """The certificates behind portions: by the events that name them, and by their lots."""
+
+    def __init__(self, conn: psycopg.Connection, portions: Iterable[Portion]) -> None:
+        self._named = {portion.name: dict(_named_papers(portion)) for portion in portions}
+        ids = sorted({name for names in self._named.values() for name in names})
+        lots = sorted({portion.lot for portion in portions})
+        self._rows: dict[str, tuple[Any, ...]] = {}
+        self._of_lot: dict[str, list[str]] = {}
+        for row in conn.execute(_CERTIFICATES, {"ids": ids, "lots": lots}):
+            self._rows[row[0]] = row
+            self._of_lot.setdefault(row[4], []).append(row[0])
+
+    def of(self, portion: Portion, names: Mapping[str, Name]) -> tuple[Paper, ...]:
+        """Those that count first, the newest first."""
+        told = {name: item for name, item in self._named[portion.name].items() if name not in self._rows}
+        found = [_recorded(self._rows[identity], names) for identity in self._ids(portion)]
+        found += [_named(name, item, names) for name, item in told.items()]
+        rank = {"valid": 0, "named": 1, "replaced": 2, "void": 3}
+        return tuple(sorted(found, key=lambda paper: (rank[paper.status], -_seconds(paper.issued_at))))
+
+    def _ids(self, portion: Portion) -> list[str]:
+        named = [name for name in self._named[portion.name] if name in self._rows]
+        return list(dict.fromkeys([*self._of_lot.get(portion.lot, ()), *named]))
+
+
+_CERTIFICATES = """
+SELECT id, number, kind, status, lot, quantity_kg, issued_at, organisation, replaced_by FROM published_certificate
+WHERE id = ANY (%(ids)s) OR lot = ANY (%(lots)s)
+UNION
+SELECT id, number, kind, status, lot, quantity_kg, issued_at, organisation, replaced_by FROM certificate
+WHERE id = ANY (%(ids)s) OR lot = ANY (%(lots)s)
+"""
+
+
+def _named_papers(portion: Portion) -> Iterator[tuple[str, RecordedEvent]]:
+    """The newest event first and the oldest last, which says most: it is the one that issued the paper."""
+    for item in reversed(portion.journey):
+        for name in item.event.certification_info or ():
+            yield uri(name), item
+        for trade in item.event.biz_transaction_list:
+            if trade.type is not None and vocabulary.biz_transaction_type(trade.type) == "cert":
+                yield uri(trade.biz_transaction), item
+
+
+def _recorded(row: tuple[Any, ...], names: Mapping[str, Name]) -> Paper:
+    _, number, kind, status, _, quantity, issued_at, organisation, replaced_by = row
+    return Paper(number, kind, status, quantity, issued_at, names.get(organisation), replaced_by)
+
+
+def _named(name: str, item: RecordedEvent, names: Mapping[str, Name]) -> Paper:
+    """A paper that an event names: what the event itself carries of it, if the asker sees that."""
+    number = name.rstrip("/").rpartition("/")[2]
+    carried = master_datum(item.event, "certificate")
+    told = (
+        {str(key).rpartition("/")[2]: value for key, value in carried.items()}
+        if isinstance(carried, dict)
+        else {}
+    )
+    if uri(str(told.get("certificateId", ""))) != name:
+        return Paper(number, "named", "named", None, item.event.event_time, names.get(item.organisation))
+    kind = told.get("certificateKind")
+    status = told.get("status")
+    return Paper(
+        number,
+        kind if kind in ("producer", "buyer", "producer_card") else "named",
+        status if status in ("valid", "void", "replaced") else "named",
+        _number(told.get("quantityKg")),
+        item.event.event_time,
+        names.get(item.organisation),
+    )
+
+
+def _number(value: object) -> float | None:
+    try:
+        return float(str(value))
+    except ValueError:
+        return None
+
+
+def _seconds(moment: datetime | None) -> float:
+    return moment.timestamp() if moment else 0.0
+
+
+# --- tests -----------------------------------------------------------------------------------------------------------------
+
+
+def _tests(portion: Portion, seen: Sequence[tests.Seen], chain: Chain, asked: Asked) -> Iterator[TestResult]:
+    """Recorded tests of the lot, and results that events of this portion carry; said twice they count once."""
+    recorded = [each for each in seen if each.lot == portion.lot]
+    said = {each.event_id for each in recorded}
+    units = {span.value for span in portion.containers}
+    for each in recorded:
+        mine = each.unit in units if each.unit else each.organisation == asked.person.organisation
+        yield replace(each.result, here=mine)
+    for item in portion.journey:
+        if item.event.event_id not in said:
+            yield from _told_by(item, chain)
+
+
+def _told_by(item: RecordedEvent, chain: Chain) -> Iterator[TestResult]:
+    event = item.event
+    step = vocabulary.biz_step(event.biz_step) if event.biz_step else ""
+    bad = vocabulary.disposition(event.disposition or "") in ("non_conformant", "non_sellable_other")
+    more = {name.rpartition(":")[2]: value for name, value in extensions(event).items()}
+    for report in _reports(event):
+        if not _is_test(report):
+            continue
+        alarmed = str(report.exception or "").endswith("ALARM_CONDITION")
+        positive = alarmed or bad or step == "holding"
+        yield TestResult(
+            kind="rapid",
+            outcome="positive" if positive else "negative",
+            method=str(more.get("method", "")),
+            at=event.event_time,
+            here=True,
+            by=chain.organisations.get(item.organisation),
+            value=None if report.value is None else float(report.value),
+            uom=report.uom,
+            threshold=_number(more.get("threshold")),
+            # An event says a deadline where the seller was told: without a word of it the four hours run from the result.
+            notified_at=event.event_time if positive else None,
+            not_covered=tuple(map(str, _list(more.get("notCovered")))),
+        )
+
+
+def _list(value: object) -> list[object]:
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def _reports(event: Event) -> Iterator[Any]:
+    for element in event.sensor_element_list:
+        yield from element.sensor_report
+
+
+def _is_test(report: Any) -> bool:
+    return INHIBITION in str(report.type or "")
+
+
+# --- temperature -------------------------------------------------------------------------------------------------------------
+
+
+def _cold(chain: Chain, judged: Judged, asked: Asked) -> Cold:
+    verdict = judged.verdict
+    limit = verdict.limit or _limit_now(chain, judged.portion)
+    way = verdict.way_out.code if verdict.way_out else None
+    return Cold(
+        state=verdict.state,
+        headline=verdict.headline,
+        reasons=tuple(reason.text for reason in verdict.reasons if reason.code != "no_limit"),
+        way_out=way if way in ("upload_now", "measure_boxes") else None,
+        limit_c=limit.limit_c if limit and limit.side == "above" else None,
+        wording=limit.wording if limit else None,
+        force=limit.force if limit else None,
+        verified=bool(limit and limit.verified),
+        pulp=_pulp(chain, judged.portion, asked),
+        hidden=judged.hidden.events if judged.hidden else 0,
+    )
+
+
+def _limit_now(chain: Chain, portion: Portion) -> Limit | None:
+    product = chain.product_of(portion.lot)
+    stage = portion.stage or "unknown"
+    upper = [
+        limit
+        for limit in chain.limits
+        if product and limit.side == "above" and limit.applies(product.rule_product, stage)
+    ]
+    return min(upper, key=lambda limit: limit.limit_c, default=None)
+
+
+def _pulp(chain: Chain, portion: Portion, asked: Asked) -> Pulp | None:
+    """What was measured in boxes of this portion since it came and since the warm ones were taken out, lately enough to say
+    how warm it is: all of it together."""
+    came = max((item.event.event_time for item in portion.journey if _step(item) in _CAME), default=None)
+    since = asked.now - timedelta(minutes=asked.rules.pulp_counts_minutes)
+    if came is not None:
+        since = max(since, came - timedelta(minutes=5))  # measured on the open truck, said with the unloading
+    taken_out = [
+        fact.event.event_time
+        for fact in chain.genealogy.facts
+        if fact.step == "unpacking" and fact.parent is not None and fact.parent == portion.unit
+    ]
+    since = max([since, *taken_out])
+    found = [
+        (item.event.event_time, measured)
+        for item in portion.journey
+        if _step(item) in _LOOKED and item.event.event_time >= since
+        for measured in _measured(item.event)
+    ]
+    if not found:
+        return None
+    return Pulp(
+        boxes=sum(boxes for _, (boxes, _, _) in found),
+        coldest_c=min(low for _, (_, low, _) in found),
+        warmest_c=max(high for _, (_, _, high) in found),
+        at=max(at for at, _ in found),
+    )
+
+
+def _measured(event: Event) -> Iterator[tuple[int, float, float]]:
+    """Boxes, coldest, warmest of each report of pulp temperature in °C."""
+    for report in _reports(event):
+        more = {name.rpartition(":")[2]: value for name, value in (report.model_extra or {}).items()}
+        if (
+            more.get("probePosition") != "pulp"
+            or not str(report.type or "").endswith("Temperature")
+            or report.uom != "CEL"
+        ):
+            continue
+        values = [
+            float(each)
+            for each in (report.min_value, report.value, report.mean_value, report.max_value)
+            if each is not None
+        ]
+        if values:
+            boxes = _number(more.get("sampleCount"))
+            yield int(boxes) if boxes else 1, min(values), max(values)
+
+
+def _step(item: RecordedEvent) -> str:
+    return vocabulary.biz_step(item.event.biz_step) if item.event.biz_step else ""

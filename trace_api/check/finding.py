@@ -1,0 +1,157 @@
+"""From a code to what it names here: goods, a vehicle with what is in it, a certificate's lots, or a foreign code's meaning.
+
+In the line: reading.py's `Code` or `Trouble` -> `find` -> evidence.py. Contract: everything is looked up as the asker may see
+it; what they may not see and what does not exist are the same answer, in the same words. A well-made code that is recorded
+means itself; else, and also where it is not well made, a binding decides (a label was misprinted, a plate names a trailer).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import psycopg
+
+from trace_api.check.aliases import Bound, meanings
+from trace_api.check.reading import Code, Trouble, kind_of, read
+
+RECENT: Final = timedelta(days=30)  # a trip is over in days; a truck's loads of last year are not looked for
+MOST_UNITS: Final = 200
+GOODS: Final = ("lot", "box", "unit")
+
+
+@dataclass(frozen=True, slots=True)
+class Goods:
+    """A lot, a box or a load unit that the asker may see something of."""
+
+    uri: str
+    bound: Bound | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Vehicle:
+    """`loaded`: units and lots that went onto it lately, whether or not they still are."""
+
+    uri: str
+    loaded: tuple[str, ...]
+    bound: Bound | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A certificate or another paper, and the goods it was named beside."""
+
+    uri: str
+    goods: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nothing the asker may see. `trouble`: what is wrong with the code itself, None where it could be somebody's."""
+
+    value: str
+    trouble: Trouble | None
+
+
+Found = Goods | Vehicle | Document | Unknown
+
+
+def find(conn: psycopg.Connection, text: str, now: datetime) -> Found:
+    code = read(text)
+    if isinstance(code, Code) and code.uri is not None:
+        found = _named(conn, code.uri, None, now)
+        if found is not None:
+            return found
+    if isinstance(code, Trouble) and not code.value:
+        return Unknown("", code)
+    for bound in meanings(conn, code.value):
+        found = _named(conn, bound.entity, bound, now)
+        if found is not None:
+            return found
+    paper = _by_number(conn, code.value)
+    return paper or Unknown(code.value, code if isinstance(code, Trouble) else None)
+
+
+def is_seen(conn: psycopg.Connection, uri: str) -> bool:
+    """Whether the asker may see anything of it: an event that names it, their own also before it has its position, or a
+    place or vehicle."""
+    row = conn.execute(
+        "SELECT EXISTS (SELECT FROM asker_mention WHERE identifier = %(uri)s)"
+        " OR EXISTS (SELECT FROM event_mention WHERE identifier = %(uri)s)"
+        " OR EXISTS (SELECT FROM asker_place WHERE id = %(uri)s)",
+        {"uri": uri},
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _named(conn: psycopg.Connection, uri: str, bound: Bound | None, now: datetime) -> Found | None:
+    if kind_of(uri) == "document":
+        return _document(conn, uri)
+    if not is_seen(conn, uri):
+        # A box is known by its lot's events: 240 boxes have no 240 identifiers in them.
+        lot = uri.partition("/21/")[0]
+        if lot == uri or not is_seen(conn, lot):
+            return None
+    elif kind_of(uri) not in GOODS and _is_vehicle(conn, uri):
+        return Vehicle(uri, _loaded(conn, uri, now), bound)
+    return Goods(uri, bound)
+
+
+_IS_VEHICLE = """
+SELECT EXISTS (SELECT FROM asker_place WHERE id = %(uri)s)
+    OR EXISTS (SELECT FROM asker_event WHERE type = 'AggregationEvent' AND biz_step ~ '(^|[:/-])loading$'
+               AND id = ANY (ARRAY(SELECT event FROM asker_mention WHERE identifier = %(uri)s AND role = 'parent'
+                                   ORDER BY event DESC LIMIT 20)))
+"""
+
+
+def _is_vehicle(conn: psycopg.Connection, uri: str) -> bool:
+    """Registered, or something was loaded onto it."""
+    row = conn.execute(_IS_VEHICLE, {"uri": uri}).fetchone()
+    return row is not None and bool(row[0])
+
+
+_LOADED = """
+SELECT DISTINCT ON (child.identifier) child.identifier, said.event_time
+FROM (SELECT id, event_time FROM asker_event
+      WHERE event_time > %(since)s AND type = 'AggregationEvent' AND biz_step ~ '(^|[:/-])loading$'
+        AND id = ANY (ARRAY(SELECT event FROM asker_mention WHERE identifier = %(uri)s AND role = 'parent'
+                            ORDER BY event DESC LIMIT 500))) AS said
+JOIN asker_mention AS child ON child.event = said.id AND child.role = 'child'
+ORDER BY child.identifier, said.event_time DESC
+"""
+
+
+def _loaded(conn: psycopg.Connection, vehicle: str, now: datetime) -> tuple[str, ...]:
+    """The newest first."""
+    rows = conn.execute(_LOADED, {"uri": vehicle, "since": now - RECENT}).fetchall()
+    rows.sort(key=lambda row: row[1], reverse=True)
+    return tuple(str(identifier) for identifier, _ in rows[:MOST_UNITS])
+
+
+_GOODS_OF_EVENTS = """
+SELECT DISTINCT identifier FROM asker_mention
+WHERE role IN ('epc', 'class', 'output') AND event = ANY (ARRAY(
+  SELECT event FROM asker_mention WHERE identifier = %s AND role = 'certificate' ORDER BY event DESC LIMIT 50))
+LIMIT 50
+"""
+
+
+def _document(conn: psycopg.Connection, uri: str) -> Document | None:
+    lots = conn.execute(
+        "SELECT lot FROM published_certificate WHERE id = %(uri)s UNION SELECT lot FROM certificate WHERE id = %(uri)s",
+        {"uri": uri},
+    ).fetchall()
+    rows = lots or conn.execute(_GOODS_OF_EVENTS, [uri]).fetchall()
+    return Document(uri, tuple(sorted(str(goods) for (goods,) in rows))) if rows else None
+
+
+def _by_number(conn: psycopg.Connection, value: str) -> Document | None:
+    """A certificate by the number printed on it."""
+    rows = conn.execute(
+        "SELECT id, lot FROM published_certificate WHERE number = %(number)s"
+        " UNION SELECT id, lot FROM certificate WHERE number = %(number)s ORDER BY id LIMIT 20",
+        {"number": value},
+    ).fetchall()
+    return Document(str(rows[0][0]), tuple(sorted({str(lot) for _, lot in rows}))) if rows else None

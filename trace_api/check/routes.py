@@ -1,0 +1,477 @@
+"""The addresses of `/check` and of its JSON.
+
+Contract: a question is a GET and changes nothing; an act is a POST with an idempotency key, answered by 303 to the page that
+shows what became of it, or by the same page with what is wrong and what was typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+from uuid import UUID
+
+import psycopg
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from trace_api import access
+from trace_api.access import Databases, Person
+from trace_api.accounts.guard import Guard
+from trace_api.accounts.idempotency import Answer, fingerprint_of, once
+from trace_api.acts import Fault, Refused, read_past, undo, undoable
+from trace_api.check import aliases, doing, telling, tests
+from trace_api.check.answering import answer
+from trace_api.check.board import read_board
+from trace_api.check.evidence import Asked
+from trace_api.check.finding import Goods, Unknown, Vehicle, find, is_seen
+from trace_api.check.offering import offer
+from trace_api.check.reading import Code, Trouble, read
+from trace_api.check.rules import Rules, load_rules
+from trace_api.pages import Assets
+from trace_api.problems import Problem
+from trace_api.story import Name
+from trace_api.work import Frame, Sent, page, sent
+
+ROLES = ("market", "stall", "retailer")
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What the routes work with."""
+
+    databases: Databases
+    assets: Assets
+    public_url: str
+    rules: Rules
+    now: Callable[[], datetime]
+
+    def asked(self, person: Person) -> Asked:
+        return Asked(person, self.rules, self.now())
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A form that was not taken: which act, what is wrong, what was typed."""
+
+    kind: str
+    faults: dict[str | None, Fault]
+    form: Sent
+    status: int
+
+
+def router(
+    databases: Databases, guard: Guard, assets: Assets, public_url: str, now: Callable[[], datetime]
+) -> APIRouter:
+    gate = Gate(databases, assets, public_url, load_rules(), now)
+    routes = APIRouter(tags=["Check"])
+    _add_pages(routes, guard, gate)
+    _add_forms(routes, guard, gate)
+    _add_api(routes, guard, gate)
+    return routes
+
+
+# --- pages ----------------------------------------------------------------------------------------------------------
+
+
+def _add_pages(routes: APIRouter, guard: Guard, gate: Gate) -> None:
+    checker = Depends(guard.allowed(*ROLES))
+
+    @routes.get(
+        "/check",
+        summary="The gate: scan, running clocks, holds, today's arrivals",
+        response_class=HTMLResponse,
+    )
+    def start(request: Request, person: Person = checker) -> Response:
+        frame = Frame.of(request, person)
+        with access.looking(gate.databases, person) as conn:
+            board = read_board(conn, gate.rules, gate.now(), telling.ZONE)
+        shown = telling.board_view(board, frame.words, gate.now())
+        return page("check.html", frame, gate.assets, frame.words("check_title"), board=shown)
+
+    @routes.get("/check/answer", summary="One answer from the four checks", response_class=HTMLResponse)
+    def answered(
+        request: Request,
+        person: Person = checker,
+        code: Annotated[str, Query(max_length=2000)] = "",
+        done: Annotated[UUID | None, Query(description="The act that was just recorded")] = None,
+        said: Annotated[
+            Literal["undone", "told", "not_told", "laboratory", "bound", "unbound", "not_unbound"] | None,
+            Query(),
+        ] = None,
+    ) -> Response:
+        frame = Frame.of(request, person)
+        with access.looking(gate.databases, person) as conn:
+            notice = _notice(conn, person, done, said, code, frame, gate)
+            return _answer_page(conn, frame, person, gate, code, notice, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What was just done. `undo`: the act, while it can be taken back."""
+
+    title: str
+    text: str
+    kind: str = "good"
+    undo: UUID | None = None
+
+
+def _answer_page(
+    conn: psycopg.Connection,
+    frame: Frame,
+    person: Person,
+    gate: Gate,
+    code: str,
+    notice: Notice | None,
+    failed: Failed | None,
+) -> HTMLResponse:
+    asked, words = gate.asked(person), frame.words
+    found = find(conn, code, asked.now)
+    result = answer(conn, found, asked)
+    if not result.cases and not isinstance(found, Vehicle):
+        found = Unknown(code, found.trouble if isinstance(found, Unknown) else None)  # named somewhere, and nothing of it shown
+    offers = offer(conn, result, person, gate.rules) if result.answer is not None else None
+    facts: dict[str, Any] = {
+        "code": code,
+        "shown": telling.view(result, words),
+        "bound": telling.binding(found, code, _names(conn), words),
+        "notice": notice,
+        "offer": telling.offer_view(offers, words) if offers else None,
+        "failed": failed,
+        "typed": _typed(failed),
+        "errors": _errors(failed, words),
+        "schemes": [(scheme, words(f"check_scheme_{scheme}")) for scheme in aliases.SCHEMES],
+        "can_bind": "market" in person.roles or "stall" in person.roles,
+        "untold": telling.untold(result) if "market" in person.roles else (),
+        "positive": "market" in person.roles and telling.screened_positive(result),
+    }
+    status = failed.status if failed else 200
+    if isinstance(found, Unknown):
+        facts["trouble"] = telling.trouble(found, words)
+        scanned = read(code)
+        facts["scheme"] = "plate" if isinstance(scanned, Code) and scanned.kind == "plate" else "label"
+        return page(
+            "check_unknown.html", frame, gate.assets, words("check_unknown_title"), status=404, **facts
+        )
+    title = facts["shown"].word or words("check_title")
+    return page("check_answer.html", frame, gate.assets, title, status=status, result=result, **facts)
+
+
+def _names(conn: psycopg.Connection) -> dict[str, Name]:
+    return {
+        row[0]: Name(row[1], row[2])
+        for row in conn.execute("SELECT id, name_zh, name_en FROM asker_organisation")
+    }
+
+
+def _typed(failed: Failed | None) -> dict[str, str]:
+    return {} if failed is None else {name: failed.form.text(name) for name, _ in failed.form.fields}
+
+
+def _errors(failed: Failed | None, words: Any) -> dict[str, str]:
+    """By form field: what is wrong with it. What concerns the act as a whole stands in the notice."""
+    if failed is None:
+        return {}
+    told = {}
+    for name, fault in failed.faults.items():
+        plain = (name or "").partition(".")[0]
+        told[plain] = f"{words.name(fault.text)} {words.name(fault.next)}"
+    return told
+
+
+def _notice(
+    conn: psycopg.Connection,
+    person: Person,
+    done: UUID | None,
+    said: str | None,
+    code: str,
+    frame: Frame,
+    gate: Gate,
+) -> Notice | None:
+    words = frame.words
+    if done is not None:
+        try:
+            past = read_past(conn, done)
+        except Refused:
+            return None  # somebody else's, or none at all
+        text = words(
+            "check_done", what=words(f"check_act_{past.kind}"), at=words.moment(past.at, telling.ZONE)
+        )
+        undo_act = past.id if past.undone_at is None and undoable(conn, past.id, gate.now()) is None else None
+        if undo_act is not None:
+            text += " " + words("check_done_undo", until=words.clock(past.undo_until, telling.ZONE))
+        return Notice(words("check_done_title"), text, undo=undo_act)
+    match said:
+        case "undone":
+            return Notice(words("check_undone_title"), words("check_undone"))
+        case "told":
+            until = gate.now() + gate.rules.retest
+            return Notice(
+                words("check_told_title"), words("check_told", until=words.moment(until, telling.ZONE))
+            )
+        case "not_told":
+            return Notice(words("check_act_wrong"), words("check_not_told"), "plain")
+        case "laboratory":
+            return Notice(words("check_done_title"), words("check_laboratory_done"))
+        case "bound":
+            return Notice(words("check_bound_title"), words("check_bound_done", value=code))
+        case "unbound":
+            return Notice(words("check_unbound_title"), words("check_unbound", value=code))
+        case "not_unbound":
+            return Notice(words("check_act_wrong"), words("check_not_unbound"), "plain")
+        case _:
+            return None
+
+
+# --- forms ----------------------------------------------------------------------------------------------------------------
+
+
+def _add_forms(routes: APIRouter, guard: Guard, gate: Gate) -> None:
+    checker = Depends(guard.allowed("market", "stall", "retailer"))
+    tester = Depends(guard.allowed("market"))
+    binder = Depends(guard.allowed("market", "stall"))
+    form_sent = Depends(sent)
+
+    @routes.post("/check/act", summary="Record an act at the gate", response_class=HTMLResponse)
+    def act(request: Request, form: Sent = form_sent, person: Person = checker) -> Response:
+        kind, code = form.text("kind"), form.text("code")
+        try:
+            wanted = doing.read_form(kind, form)
+            with access.acting(gate.databases, person) as conn:
+
+                def work() -> Answer:
+                    done = doing.do(conn, person, wanted, form, gate.rules, gate.now(), gate.public_url)
+                    return Answer(303, location=_page_of(code, done=str(done.act)))
+
+                return once(conn, person, form.key, form.fingerprint(), work).response()
+        except Refused as refused:
+            failed = Failed(kind, refused.by_field, form, refused.status)
+        with access.looking(gate.databases, person) as conn:
+            return _answer_page(conn, Frame.of(request, person), person, gate, code, None, failed)
+
+    @routes.post("/check/undo", summary="Take back what was just recorded", response_class=HTMLResponse)
+    def take_back(request: Request, form: Sent = form_sent, person: Person = checker) -> Response:
+        code = form.text("code")
+        try:
+            with access.acting(gate.databases, person) as conn:
+
+                def work() -> Answer:
+                    undo(conn, person, _uuid(form.text("act")), gate.now(), gate.public_url)
+                    return Answer(303, location=_page_of(code, said="undone"))
+
+                return once(conn, person, form.key, form.fingerprint(), work).response()
+        except Refused as refused:
+            failed = Failed("undo", refused.by_field, form, refused.status)
+        with access.looking(gate.databases, person) as conn:
+            return _answer_page(conn, Frame.of(request, person), person, gate, code, None, failed)
+
+    @routes.post(
+        "/check/told",
+        summary="The seller was told of a positive test: the clock starts",
+        response_class=HTMLResponse,
+    )
+    def told(form: Sent = form_sent, person: Person = tester) -> Response:
+        with access.acting(gate.databases, person) as conn:
+
+            def work() -> Answer:
+                known = doing.told(conn, form.text("test"), gate.now())
+                return Answer(303, location=_page_of(form.text("code"), said="told" if known else "not_told"))
+
+            return once(conn, person, form.key, form.fingerprint(), work).response()
+
+    @routes.post(
+        "/check/laboratory",
+        summary="What the laboratory says, or that it was sent there",
+        response_class=HTMLResponse,
+    )
+    def laboratory(form: Sent = form_sent, person: Person = tester) -> Response:
+        with access.acting(gate.databases, person) as conn:
+
+            def work() -> Answer:
+                for test in doing.laboratory_results(form, gate.now()):
+                    if not is_seen(conn, test.lot):
+                        raise Problem.said(422, "check_test_unseen")
+                    tests.record_test(conn, person, test, gate.rules, gate.now())
+                return Answer(303, location=_page_of(form.text("code"), said="laboratory"))
+
+            return once(conn, person, form.key, form.fingerprint(), work).response()
+
+    @routes.post("/check/alias", summary="Bind a foreign code once", response_class=HTMLResponse)
+    def bind(form: Sent = form_sent, person: Person = binder) -> Response:
+        with access.acting(gate.databases, person) as conn:
+
+            def work() -> Answer:
+                value = form.text("value")
+                _bind(conn, person, form.text("scheme"), value, form.text("target"), gate.now())
+                return Answer(303, location=_page_of(value, said="bound"))
+
+            return once(conn, person, form.key, form.fingerprint(), work).response()
+
+    @routes.post(
+        "/check/alias/end", summary="A code does not mean this any more", response_class=HTMLResponse
+    )
+    def unbind(form: Sent = form_sent, person: Person = binder) -> Response:
+        with access.acting(gate.databases, person) as conn:
+
+            def work() -> Answer:
+                ended = aliases.unbind(conn, form.text("value"), form.text("scheme"), gate.now())
+                return Answer(
+                    303, location=_page_of(form.text("value"), said="unbound" if ended else "not_unbound")
+                )
+
+            return once(conn, person, form.key, form.fingerprint(), work).response()
+
+
+def _page_of(code: str, **more: str) -> str:
+    return f"/check/answer?{urlencode({'code': code} | more)}"
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        return UUID(int=0)  # no act has it: refused as unknown
+
+
+def _bind(
+    conn: psycopg.Connection, person: Person, scheme: str, value: str, target: str, now: datetime
+) -> str:
+    """Binds to what the target names: only what the binder may see. Returns the entity. Raises Problem."""
+    code = read(target)
+    entity = code.uri if isinstance(code, Code) else None
+    if entity is None:
+        found = find(conn, target, now)
+        entity = found.uri if isinstance(found, Goods | Vehicle) else None
+    if entity is None or not (is_seen(conn, entity) or is_seen(conn, entity.partition("/21/")[0])):
+        raise Problem.said(422, "check_alias_target")
+    aliases.bind(conn, person, scheme, value, entity, now)
+    return entity
+
+
+# --- for programs -------------------------------------------------------------------------------------------------------
+
+
+class NewAlias(BaseModel):
+    """`entity`: a code of ours, as scanned; what it names must be recorded where the binder may see it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scheme: Annotated[str, Field(max_length=40)]
+    value: Annotated[str, Field(max_length=400)]
+    entity: Annotated[str, Field(max_length=2048)]
+
+
+class NewTestResult(BaseModel):
+    """A sample, or a result of it under the same number. A positive rapid result starts the clock of the retest from
+    `notified_at`, when the seller was told."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    lot: Annotated[str, Field(max_length=2048)]
+    unit: Annotated[str, Field(max_length=2048)] | None = None
+    place: Annotated[str, Field(max_length=2048)] | None = None
+    sample: Annotated[str, Field(min_length=1, max_length=100)]
+    kind: Literal["rapid", "laboratory"]
+    method: Annotated[str, Field(max_length=200)] = ""
+    sampled_at: AwareDatetime
+    result_at: AwareDatetime | None = None
+    outcome: Literal["negative", "positive", "pending"]
+    value: Annotated[float, Field(ge=-1e6, le=1e6)] | None = None
+    uom: Annotated[str, Field(max_length=10)] | None = None
+    threshold: Annotated[float, Field(ge=-1e6, le=1e6)] | None = None
+    covers: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=100)] = []
+    not_covered: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=100)] = []
+    notified_at: AwareDatetime | None = None
+    retest_of: UUID | None = None
+
+
+def _add_api(routes: APIRouter, guard: Guard, gate: Gate) -> None:
+    checker = Depends(guard.allowed(*ROLES))
+    tester = Depends(guard.allowed("market"))
+    binder = Depends(guard.allowed("market", "stall"))
+
+    @routes.get("/api/v1/check", summary="One answer from the four checks, for programs")
+    def check(
+        person: Person = checker,
+        code: Annotated[str, Query(max_length=2000, description="What was scanned: any code")] = "",
+    ) -> JSONResponse:
+        with access.looking(gate.databases, person) as conn:
+            asked = gate.asked(person)
+            found = find(conn, code, asked.now)
+            result = answer(conn, found, asked)
+            if not result.cases and not isinstance(found, Vehicle):
+                raise _unknown(found.trouble if isinstance(found, Unknown) else None)
+            return JSONResponse(telling.document(result, code), headers={"Cache-Control": "no-store"})
+
+    @routes.post("/api/v1/aliases", summary="Bind a foreign code once", status_code=201)
+    def alias(
+        request: Request,
+        body: NewAlias,
+        person: Person = binder,
+        idempotency_key: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        with access.acting(gate.databases, person) as conn:
+
+            def work() -> Answer:
+                entity = _bind(conn, person, body.scheme, body.value, body.entity, gate.now())
+                return Answer(201, {"scheme": body.scheme, "value": body.value, "entity": entity})
+
+            fingerprint = fingerprint_of(request.url.path, body.model_dump(mode="json"))
+            return once(conn, person, idempotency_key, fingerprint, work).response()
+
+    @routes.post("/api/v1/tests", summary="Write down a sample or its result", status_code=201)
+    def test(
+        request: Request,
+        body: NewTestResult,
+        person: Person = tester,
+        idempotency_key: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        with access.acting(gate.databases, person) as conn:
+
+            def work() -> Answer:
+                made = tests.record_test(conn, person, _new_test(conn, body), gate.rules, gate.now())
+                return Answer(201, {"id": str(made)})
+
+            fingerprint = fingerprint_of(request.url.path, body.model_dump(mode="json"))
+            return once(conn, person, idempotency_key, fingerprint, work).response()
+
+
+def _new_test(conn: psycopg.Connection, body: NewTestResult) -> tests.NewTest:
+    lot = read(body.lot)
+    if not isinstance(lot, Code) or lot.uri is None or not is_seen(conn, lot.uri):
+        raise Problem.said(422, "check_test_unseen")
+    unit = None if body.unit is None else read(body.unit)
+    return tests.NewTest(
+        lot=lot.uri,
+        unit=unit.uri if isinstance(unit, Code) else None,
+        place=body.place,
+        sample=body.sample,
+        kind=body.kind,
+        method=body.method,
+        sampled_at=body.sampled_at,
+        result_at=body.result_at,
+        outcome=body.outcome,
+        value=body.value,
+        uom=body.uom,
+        threshold=body.threshold,
+        covers=tuple(body.covers),
+        not_covered=tuple(body.not_covered),
+        told=body.notified_at,
+        retest_of=body.retest_of,
+    )
+
+
+def _unknown(trouble: Trouble | None) -> Problem:
+    """404 for what nothing is known of; 400 where the code itself is wrong."""
+    if trouble is None:
+        return Problem.said(404, "check_unknown")
+    code, facts = trouble.code, trouble.facts
+    return Problem.said(
+        400,
+        "check_trouble",
+        what=lambda words: words(f"check_read_{code}", **facts),
+        then=lambda words: words(f"check_read_{code}_next", **facts),
+    )

@@ -1,0 +1,242 @@
+"""The form of one act: shown, filled bit by bit, sent, and shown again with what was wrong.
+
+Contract: adding to a list or summing up records nothing; what is sent is recorded once, whoever taps how often. A refusal
+keeps what was typed and says at which field what happened and what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+import psycopg
+from fastapi import Request, Response
+
+from trace_api import access
+from trace_api.access import Databases, Person
+from trace_api.accounts.idempotency import Answer, once
+from trace_api.acts import Refused, kinds_for, perform, read_act, resolve
+from trace_api.pages import Assets
+from trace_api.problems import Problem
+from trace_api.scan import typed as typing_in
+from trace_api.scan.choices import Choices
+from trace_api.scan.sheets import SHEETS, Ask
+from trace_api.scan.standing import Standing, read_standing
+from trace_api.scan.typed import GRADES, PULPS, Typed, added, fields_of, from_form, from_query, waiting
+from trace_api.words import CATALOGUES, Words
+from trace_api.work import Frame, Sent, page
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """What is wrong with a form. `fields`: by the input's name; `whole`: title of what is about no field, and the rest."""
+
+    fields: Mapping[str, str] = field(default_factory=dict)
+    whole: Sequence[str] = ()
+    status: int = 200
+
+    @property
+    def count(self) -> int:
+        return len(self.fields) + len(self.whole)
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Of a run, in kilograms. `missing`: went in and did not come out."""
+
+    put_in: float
+    boxes: float
+    cull: float
+
+    @property
+    def missing(self) -> float:
+        return round(self.put_in - self.boxes - self.cull, 3)
+
+
+class SheetPages:
+    def __init__(
+        self, databases: Databases, assets: Assets, now: Callable[[], datetime], public_url: str
+    ) -> None:
+        self._databases, self._assets, self._now, self._public_url = databases, assets, now, public_url
+
+    def empty(self, request: Request, person: Person, kind: str) -> Response:
+        asks = asks_of(kind, person)
+        return self._show(request, person, kind, from_query(asks, request.query_params), Wrong())
+
+    def sent(self, request: Request, person: Person, kind: str, form: Sent) -> Response:
+        asks = asks_of(kind, person)
+        typed = from_form(asks, form)
+        verb, _, what = form.text("do").partition(":")
+        if verb:
+            typed, wrong = self._filled(request, person, asks, typed, verb, what)
+            return self._show(
+                request, person, kind, typed, wrong, form.key or "", what if verb == "add" else ""
+            )
+        return self._recorded(request, person, kind, asks, typed, form)
+
+    # --- filled bit by bit
+
+    def _filled(
+        self, request: Request, person: Person, asks: Sequence[Ask], typed: Typed, verb: str, what: str
+    ) -> tuple[Typed, Wrong]:
+        name, _, row = what.partition(":")
+        ask = next((each for each in asks if each.list and each.name == name), None)
+        if verb == "drop" and ask is not None and row.isdigit():
+            return typing_in.without(typed, ask, int(row)), Wrong()
+        if verb == "add" and ask is not None:
+            return self._added(request, person, asks, typed, ask)
+        return typed, Wrong()  # the sum, or nothing that we know
+
+    def _added(
+        self, request: Request, person: Person, asks: Sequence[Ask], typed: Typed, ask: Ask
+    ) -> tuple[Typed, Wrong]:
+        text = waiting(typed, ask)
+        if not text:
+            return typed, Wrong()
+        try:
+            with access.looking(self._databases, person) as conn:
+                return added(typed, ask, resolve(conn, text)), Wrong()
+        except Refused as refused:
+            words = Frame.of(request, person).words
+            return typed, Wrong({f"{ask.name}.code": _sentence(words, refused.faults[0])}, (), 422)
+
+    # --- recorded
+
+    def _recorded(
+        self, request: Request, person: Person, kind: str, asks: Sequence[Ask], typed: Typed, form: Sent
+    ) -> Response:
+        """What stands in a list's own fields counts as put on it: one lot needs no second tap."""
+        for ask in asks:
+            if ask.list and waiting(typed, ask):
+                typed, wrong = self._added(request, person, asks, typed, ask)
+                if wrong.count:
+                    return self._show(request, person, kind, typed, wrong, form.key or "")
+        try:
+            with access.acting(self._databases, person) as conn:
+                answer = once(
+                    conn,
+                    person,
+                    form.key,
+                    form.fingerprint(),
+                    lambda: self._performed(conn, person, kind, asks, typed),
+                )
+        except Refused as refused:
+            wrong = _wrong(Frame.of(request, person).words, asks, typed, refused)
+            return self._show(request, person, kind, typed, wrong, form.key or "")
+        return answer.response()
+
+    def _performed(
+        self, conn: psycopg.Connection, person: Person, kind: str, asks: Sequence[Ask], typed: Typed
+    ) -> Answer:
+        act = read_act(kind, fields_of(asks, typed))
+        done = perform(conn, person, act, self._now(), self._public_url)
+        return Answer(303, location=f"/scan/done/{UUID(str(done.act))}")
+
+    # --- shown
+
+    def _show(
+        self,
+        request: Request,
+        person: Person,
+        kind: str,
+        typed: Typed,
+        wrong: Wrong,
+        key: str = "",
+        focus: str = "",
+    ) -> Response:
+        frame = Frame.of(request, person)
+        asks = asks_of(kind, person)
+        with access.looking(self._databases, person) as conn:
+            standing = read_standing(conn, person, self._now())
+            choices = Choices(conn, person, frame.words, standing)
+            offered = {ask.name: choices.of(ask.source) if ask.source else [] for ask in asks}
+            names = _names(asks, typed, choices)
+        return page(
+            "scan_sheet.html",
+            frame,
+            self._assets,
+            frame.words(f"scan_act_{kind}"),
+            status=wrong.status,
+            kind=kind,
+            asks=[ask for ask in asks if not ask.more],
+            further=[ask for ask in asks if ask.more],
+            open_further=any(
+                name.partition(".")[0] in {ask.name for ask in asks if ask.more} for name in wrong.fields
+            ),
+            typed=typed,
+            choices=offered,
+            names=names,
+            wrong=wrong,
+            sums=_sums(typed, standing, choices) if kind == "mix" else None,
+            key=key,
+            focus=focus,
+            grades=GRADES,
+            pulps=range(PULPS),
+            said=_said(kind, frame.words),
+        )
+
+
+def asks_of(kind: str, person: Person) -> tuple[Ask, ...]:
+    if kind not in SHEETS:
+        raise Problem.said(404, "scan_no_act")
+    if kind not in kinds_for(person):
+        raise Problem.said(403, "scan_not_your_act", act=lambda words: words(f"scan_act_{kind}"))
+    return SHEETS[kind]
+
+
+def _said(kind: str, words: Words) -> Callable[[str, str], str]:
+    """The words of a field: those for this act, else those for all; "" where there are none."""
+    catalogue = CATALOGUES[words.language]
+
+    def said(group: str, name: str) -> str:
+        return catalogue.get(f"scan_{group}_{kind}_{name}") or catalogue.get(f"scan_{group}_{name}") or ""
+
+    return said
+
+
+def _sentence(words: Words, fault: object) -> str:
+    text, then = fault.text, fault.next  # type: ignore[attr-defined]
+    return f"{words.name(text)}{'' if words.language == 'zh' else ' '}{words.name(then)}"
+
+
+def _wrong(words: Words, asks: Sequence[Ask], typed: Typed, refused: Refused) -> Wrong:
+    fields: dict[str, str] = {}
+    whole: list[str] = []
+    for fault in refused.faults:
+        name = typing_in.place_on_page(asks, typed, fault.field)
+        if name is None or name in fields:
+            whole.append(_sentence(words, fault))
+        else:
+            fields[name] = _sentence(words, fault)
+    return Wrong(fields, whole, refused.status)
+
+
+def _names(asks: Sequence[Ask], typed: Typed, choices: Choices) -> dict[str, str]:
+    codes = {each.lot for ask in asks for each in typed.goods.get(ask.name, ())}
+    codes |= {typed.text(ask.name) for ask in asks if ask.input == "code" and typed.text(ask.name)}
+    codes |= {code for ask in asks if ask.input == "units" for code in typed.many.get(ask.name, ())}
+    return {code: choices.named(code) for code in codes}
+
+
+def _sums(typed: Typed, standing: Standing, choices: Choices) -> Sums | None:
+    """None while nothing can be summed: no input, or one whose weight is not known."""
+    inputs = typed.goods.get("inputs", ())
+    weights = [_number(each.quantity) if each.quantity else standing.stock.loose(each.lot) for each in inputs]
+    if not inputs:
+        return None
+    net = {product.id: product.net_content_kg or 0.0 for product in choices.products}
+    boxes = sum(
+        _number(typed.text(f"outputs.{row}.boxes")) * net.get(typed.text(f"outputs.{row}.product"), 0.0)
+        for row in range(len(GRADES))
+    )
+    return Sums(sum(weights), boxes, _number(typed.text("cull_kg")))
+
+
+def _number(text: str) -> float:
+    """For a sum that is only shown: what is no number counts for nothing here, and is refused when the form is sent."""
+    try:
+        return max(float(text or 0), 0.0)
+    except ValueError:
+        return 0.0

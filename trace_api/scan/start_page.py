@@ -1,0 +1,124 @@
+"""The start page, and the page of one thing that was scanned: what I hold, what I may do, what I did last.
+
+Contract: read only; the newest acts that can still be taken back stand on top, since that is when a slip is noticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from fastapi import Request, Response
+
+from trace_api import access
+from trace_api.access import Databases, Person
+from trace_api.acts import Refused, kinds_for, may_certify, own_acts, own_certificates, resolve, undoable
+from trace_api.acts.codes import label, lot_named
+from trace_api.pages import DEFAULT_ZONE, Assets
+from trace_api.scan.done_page import view
+from trace_api.scan.sheets import SHEETS, Ask, offered
+from trace_api.scan.standing import Holding, Part, read_standing
+from trace_api.work import Frame, page
+
+MOST_SHOWN: Final = 40
+LAST: Final = 8
+FRESH: Final = 2
+
+
+class StartPages:
+    def __init__(self, databases: Databases, assets: Assets, now: Callable[[], datetime]) -> None:
+        self._databases, self._assets, self._now = databases, assets, now
+
+    def start(self, request: Request, person: Person) -> Response:
+        frame, now = Frame.of(request, person), self._now()
+        with access.looking(self._databases, person) as conn:
+            standing = read_standing(conn, person, now)
+            acts = own_acts(conn, LAST)
+            views = [
+                view(past, undoable(conn, past.id, now), now, frame.words, standing.called) for past in acts
+            ]
+        fresh = [each for each in views if each.minutes_left][:FRESH]
+        return page(
+            "scan_start.html",
+            frame,
+            self._assets,
+            frame.words("scan_title"),
+            groups=list(offered(kinds_for(person))),
+            certifies=may_certify(person),
+            holdings=standing.holdings[:MOST_SHOWN],
+            more=max(0, len(standing.holdings) - MOST_SHOWN),
+            fresh=fresh,
+            past=[each for each in views if each not in fresh],
+            zone=DEFAULT_ZONE,
+        )
+
+    def find(self, request: Request, person: Person, code: str) -> Response:
+        """What a code is to us: where it lies, and what may be done with it."""
+        frame = Frame.of(request, person)
+        facts: dict[str, Any] = {
+            "code": code,
+            "fault": None,
+            "holdings": (),
+            "certificates": (),
+            "ways": (),
+            "name": code,
+        }
+        status = 200
+        with access.looking(self._databases, person) as conn:
+            try:
+                uri = resolve(conn, code) if code else ""
+                standing = read_standing(conn, person, self._now())
+                found = standing.about(uri) or standing.about(lot_named(uri))
+                facts |= {
+                    "name": label(uri) if uri else "",
+                    "holdings": found,
+                    "certificates": own_certificates(conn, lot_named(uri))
+                    if may_certify(person) and uri
+                    else [],
+                    "ways": list(_ways(found, kinds_for(person))),
+                }
+            except Refused as refused:
+                facts["fault"], status = refused.faults[0], refused.status
+        title = frame.words("scan_found_title")
+        return page("scan_find.html", frame, self._assets, title, status=status, zone=DEFAULT_ZONE, **facts)
+
+
+def _ways(found: Iterable[Holding], kinds: frozenset[str]) -> Iterable[tuple[str, str]]:
+    """Acts for what lies there, with it on their lists."""
+    told: dict[str, str] = {}
+    for holding in found:
+        for _group, members in offered(kinds):
+            for kind in members:
+                query = _query(kind, holding)
+                if query and kind not in told:
+                    told[kind] = f"/scan/do/{kind}?{urlencode(query)}"
+    return told.items()
+
+
+def _query(kind: str, holding: Holding) -> dict[str, str]:
+    """What an act can be told of it at once; {} if it is not for such goods."""
+    asks = {ask.name: ask for ask in SHEETS[kind]}
+    if holding.vehicle:
+        return {"vehicle": holding.vehicle} if kind in ("depart", "arrive", "unload") else {}
+    if holding.unit:
+        if "units" in asks and asks["units"].source == "units":
+            return {"unit": holding.unit}
+        return {"unit": holding.unit} if "unit" in asks and asks["unit"].input == "code" else {}
+    part = holding.parts[0]
+    for ask in asks.values():
+        if ask.required and ask.input in ("goods", "code") and _takes(ask, part):
+            return {"lot": part.lot}
+    return {}
+
+
+def _takes(ask: Ask, part: Part) -> bool:
+    """As choices.py offers them."""
+    fits = {
+        "weighed": part.stage == "field",
+        "kilograms": part.uom == "KGM" and not part.cull,
+        "boxed": part.uom is None,
+        "loose": True,
+    }
+    return fits.get(ask.source or "", False)
