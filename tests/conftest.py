@@ -1,8 +1,9 @@
 """Real servers for the tests, and the last lines of a run, which say what was counted and what could not run
 here.
 
-- `database`: an empty, migrated database of one's own, once on plain PostgreSQL and once on TimescaleDB. A
-  test that is about one of them says `@pytest.mark.editions("plain")`.
+- `database`: an empty, migrated database of one's own, once on plain PostgreSQL and once on TimescaleDB's Apache
+  edition. A test that is about one of them says `@pytest.mark.editions("plain")`; one that also runs on the
+  community edition's WASM build, which takes longer to clone, says `editions("plain", "timescale", "community")`.
 - `mqtt_broker`: Mosquitto, which the test may kill and restart.
 - `browser`: Chromium; a test opens its own context in it.
 - `service_environment(...)`: what a service started as a process of its own gets for an environment.

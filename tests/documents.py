@@ -27,6 +27,13 @@ class Fence:
     text: str
 
     @property
+    def payload(self) -> bytes:
+        """The message that the block shows: its text, or for CBOR the bytes that it writes in hexadecimal."""
+        if self.language != "cbor":
+            return self.text.encode()
+        return bytes.fromhex("".join(line.partition("#")[0] for line in self.text.splitlines()))
+
+    @property
     def flags(self) -> frozenset[str]:
         return frozenset(word for word in self.words if "=" not in word and ":" not in word)
 
@@ -36,7 +43,8 @@ class Fence:
 
 
 def markdown_files() -> list[Path]:
-    return [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+    at_the_top = [REPOSITORY / name for name in ("README.md", "README.zh-CN.md", "CHANGELOG.md")]
+    return [*at_the_top, *sorted(DOCS.rglob("*.md"))]
 
 
 def fences(path: Path) -> list[Fence]:

@@ -28,6 +28,7 @@ FLOORS: dict[str, int] = {
     "epcis/gs1": 369,
     "epcis/openepcis": 122,
     "epcis/oracles": 71,
+    "iot/senml": 23,
     "ledger/extracted": 56,
     "ledger/jcs": 12,
     "ledger/merkle": 196,

@@ -22,7 +22,7 @@ import psycopg
 from ingest import detection, jobs, projection, rollups, sealing
 from ingest.pipeline import Line, Message, run
 from ingest.quarantine import MonthlyKeys
-from ingest.registry import Registry, load, load_limit_versions, load_token, parse_registry
+from ingest.registry import Registry, load, load_shipped, load_token, parse_registry
 from ledger.keys import KeyStore
 from ledger.reader import LogReader, open_log
 from ledger.sequencer import Sequencer, take_lock
@@ -72,7 +72,7 @@ class Instance:
         """The registry, the shipped limits, and for each organisation the token `token-of-{id}`."""
         with self.as_role("ingest") as conn:
             load(conn, parse_registry(json.dumps(document)))
-            load_limit_versions(conn)
+            load_shipped(conn)
             for organisation in document["organisations"]:
                 load_token(conn, organisation["id"], token(organisation["id"]))
 

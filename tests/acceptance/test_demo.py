@@ -6,8 +6,11 @@ The tests of this file follow one another, as the two starts do.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +23,7 @@ import pytest
 from deploy.stack.ports import free_port
 from deploy.stack.postgres import EmbeddedPostgres
 from ledger.evidence import verify_evidence
-from tests.acceptance.demo import DemoRun, remove_database
+from tests.acceptance.demo import REPOSITORY, DemoRun, remove_database
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
@@ -111,6 +114,35 @@ def test_a_second_start_goes_on_with_what_there_was(first: DemoRun, second: Demo
         assert client.get(path).status_code == 200
         found = client.get("/api/v1/excursions").json()["excursions"]
         assert len(found) >= before["excursions_detected"]
+
+
+def test_the_doctor_finds_nothing_to_mend_in_the_demo(second: DemoRun, data_dir: Path) -> None:
+    """As somebody in a second terminal asks, with the settings that the demo keeps for that."""
+    kept = data_dir / "keys/environment"
+    assert kept.stat().st_mode & 0o077 == 0
+    asked = (
+        f"set -a; . {kept}; exec {sys.executable} -m deploy doctor --deep --json --database-url $OWNER_URL"
+    )
+    done = subprocess.run(["sh", "-c", asked], cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+    findings = json.loads(done.stdout)["findings"]
+    assert [each for each in findings if each["mark"] == "fail"] == []
+    assert len(findings) > 60
+
+
+SIGN_IN = re.compile(r"^ +[a-z ]+? +([a-z-]+) +((?:[a-z0-9]{4}-){3}[a-z0-9]{4}) +(/[a-z]+)$", re.MULTILINE)
+
+
+def test_it_says_one_sign_in_for_each_role_and_says_the_same_again(first: DemoRun, second: DemoRun) -> None:
+    people = SIGN_IN.findall(second.said)
+    assert people == SIGN_IN.findall(first.said)
+    assert {page for *_, page in people} == {"/scan", "/check", "/audit", "/accounts"} and len(people) >= 10
+    for login, password, page in people:
+        with httpx.Client(
+            base_url=second.url, headers={"Origin": second.url, "Accept": "text/html"}, timeout=60
+        ) as client:
+            answer = client.post("/sign-in", data={"login": login, "password": password})
+            assert (answer.status_code, answer.headers["location"]) == (303, page), login
+            assert client.get(page).status_code == 200, login
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 """The invariants of `docs/invariants.md` hold after a world went down the line, and a breach of each is found.
 
-One world per edition: thirty-six hours of the simulated one, with repeats, a contradiction, late data, an hour that is not
-sealed yet and marks that wait; and every example of `docs/wire.md`. Each query is taken from the document as it stands there.
+One world per edition: thirty-six hours of the simulated one, with repeats, a contradiction, late data, an hour that is
+not sealed yet and marks that wait; and every example of `docs/wire.md`. Each query is taken from the document as it
+stands there.
 Also here, since it needs a database: the lines of the README that register an installation.
 """
 
@@ -26,6 +27,7 @@ from simulators.world import World
 from tests.acceptance.instance import Instance, handed_over
 from tests.documents import DOCS, REPOSITORY, Fence, fences
 from tests.integration.lines import NOW, account, adds_up, pack
+from tests.servers.community import run_policies
 from tests.servers.databases import Database
 from tests.servers.session import EDITIONS, Servers
 
@@ -41,7 +43,7 @@ INVARIANTS = {
 WIRE = fences(DOCS / "wire.md")
 
 
-@pytest.fixture(scope="module", params=EDITIONS)
+@pytest.fixture(scope="module", params=[*dict.fromkeys((*EDITIONS, "community"))])
 def played(
     request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Instance]:
@@ -49,6 +51,8 @@ def played(
     with servers.template(request.param).clone() as database:
         instance = Instance(database, tmp_path_factory.mktemp("played"))
         play(instance)
+        if database.edition == "community":
+            run_policies(database.owner)
         yield instance
 
 
@@ -120,11 +124,26 @@ def test_the_world_had_everything_that_the_invariants_are_about(played: Instance
 
 # --- a breach is found ----------------------------------------------------------------------------------------------
 
+CERTIFICATE = (
+    "INSERT INTO certificate (id, number, organisation, kind, lot, lot_kg, product_zh, product_en, quantity_kg, origin, declared_by,"
+    " contact, basis, evidence, issued_at, event_id) VALUES ('{id}', '{id}', 'xj-coop', 'producer', 'x', 100, 'x', 'x', {kg}, 'x', 'x',"
+    " 'x', '{{self_inspection}}', '{{}}', now(), 'x')"
+)
+ACT = (
+    "INSERT INTO act (id, organisation, kind, event_ids, facts, at) SELECT gen_random_uuid(), organisation, '{kind}', ARRAY[event_id],"
+    ' \'{{"numbers": [{{"kind": "lot", "prefix": "x", "first": 3, "last": 7}}]}}\', now() FROM event'
+    " WHERE organisation = 'xj-coop' ORDER BY id LIMIT 1"
+)
+ACCOUNT = (
+    "INSERT INTO user_account (login, name, roles, password_hash, created_at, password_changed_at, disabled_at)"
+    " VALUES ('gone', 'x', '{administrator}', '$argon2id$', now(), now(), now())"
+)
+
 # What the owner does against each invariant.
 BREACHES: dict[str, str] = {
     "account_adds_up": "UPDATE account SET stored = stored - 1 WHERE stored > 0",
     "every_message_is_accounted_for": "DELETE FROM account WHERE batch_id = (SELECT max(batch_id) FROM account)",
-    "what_is_accounted_as_stored_is_there": "DELETE FROM reading_store WHERE ctid IN (SELECT ctid FROM reading_store LIMIT 1)",
+    "what_is_accounted_as_stored_is_there": "DELETE FROM reading_store WHERE (series_id, time) = (SELECT series_id, time FROM reading_store LIMIT 1)",
     "what_is_accounted_as_refused_is_in_quarantine": "DELETE FROM quarantine WHERE reason = 'conflict'",
     "refused_numbers_are_those_in_quarantine": "UPDATE device_sequence SET refused = '{}' WHERE refused <> '{}'",
     "one_value_per_series_and_time": "DROP INDEX reading_store_key; INSERT INTO reading_store SELECT * FROM reading_store LIMIT 1",
@@ -163,6 +182,32 @@ BREACHES: dict[str, str] = {
     "a_windows_entry_says_what_its_row_says": "UPDATE sealed_window SET root = sha256(root)",
     "what_was_sealed_is_there": "DELETE FROM reading_store WHERE time < (SELECT min(start_time) FROM sealed_window) + INTERVAL '1 hour'",
     "what_is_not_sealed_waits": "DELETE FROM mark WHERE consumer = 'sealing'",
+    "an_act_is_in_the_record": "INSERT INTO act (id, organisation, kind, event_ids, facts, at)"
+    " VALUES (gen_random_uuid(), 'xj-coop', 'load', '{urn:uuid:nowhere}', '{}', now())",
+    "certificates_never_exceed_their_lot": "ALTER TABLE certificate DISABLE TRIGGER ALL;"
+    f" {CERTIFICATE.format(id='a', kg=60)}; {CERTIFICATE.format(id='b', kg=60)}",
+    "certificates_never_exceed_what_was_made": "INSERT INTO certificate (id, number, organisation, kind, lot, lot_kg, product_zh, product_en,"
+    " quantity_kg, origin, declared_by, contact, basis, evidence, issued_at, event_id) SELECT 'a', 'a', 'xj-coop', 'producer', min(identifier),"
+    " 1e6, 'x', 'x', 1e6, 'x', 'x', 'x', '{self_inspection}', '{}', now(), 'x' FROM event_mention WHERE role = 'output'",
+    "numbers_are_given_once": f"{ACT.format(kind='pack')}; {ACT.format(kind='pack')}",
+    "an_undone_act_is_declared_wrong": f"{ACT.format(kind='pack')}; UPDATE act SET undone_at = now()",
+    "a_certificate_is_replaced_by_a_later_one": f"{CERTIFICATE.format(id='a', kg=1)}; UPDATE certificate"
+    " SET status = 'replaced', replaced_by = id, voided_at = now(), void_reason = 'x' WHERE id = 'a'",
+    "a_test_is_in_the_record": "INSERT INTO test_record (id, organisation, lot, sample, kind, method, sampled_at, outcome, event, recorded_at)"
+    " SELECT gen_random_uuid(), 'hz-market', 'x', 'x', 'rapid', 'x', now(), 'pending', id, now() FROM event WHERE organisation = 'xj-coop' LIMIT 1",
+    "a_grant_rests_on_a_recorded_event": "UPDATE leaf SET position = NULL WHERE event = (SELECT min(event) FROM lot_grant)",
+    "a_disabled_account_has_no_session": f"{ACCOUNT}; INSERT INTO user_session (sha256, account, created_at, last_seen, expires_at)"
+    " SELECT sha256('x'), id, now(), now(), now() FROM user_account WHERE login = 'gone'",
+    "no_service_reaches_accounts": "GRANT SELECT (login) ON user_account TO suyuan_api",
+    "definer_functions_are_closed": "ALTER FUNCTION published_fields RESET search_path",
+    "a_grant_shows_what_others_said_before": "UPDATE lot_grant_event SET said_by = organisation",
+    "what_is_granted_stands": "DELETE FROM lot_grant WHERE organisation = 'hz-market'",
+    "a_lot_has_its_origins": "DELETE FROM lot_origin WHERE lot = source AND lot = (SELECT min(lot) FROM presence)",
+    "whereabouts_are_among_the_presences": "DELETE FROM presence WHERE holder LIKE '%/00/%'",
+    "goods_are_told_once": "INSERT INTO whereabouts SELECT * FROM whereabouts LIMIT 1",
+    "a_code_names_one_region_at_a_time": "UPDATE region SET valid = daterange('2000-01-01', NULL) WHERE valid_from = '2021-04-09'",
+    "duty_rules_say_what_they_rest_on": "UPDATE duty_rule SET verified = true",
+    "officials_read_through_their_functions": "GRANT SELECT ON excursion_goods TO suyuan_api",
     "service_roles_are_nobodys_owner": "ALTER VIEW reading OWNER TO suyuan_api",
     "the_record_is_append_only": "GRANT UPDATE (entry) ON leaf TO suyuan_sequencer",
     "only_ingest_and_jobs_reach_the_store": "GRANT SELECT ON reading_store TO suyuan_api",
@@ -172,14 +217,25 @@ BREACHES: dict[str, str] = {
 }  # fmt: skip
 
 
+# There the roll-up is a view; what it shows of the past lies in a table of TimescaleDB's.
+ON_COMMUNITY = {
+    "rollups_are_those_of_the_readings": "DO $$ BEGIN EXECUTE (SELECT format('UPDATE %I.%I SET maximum = maximum - 1',"
+    " materialization_hypertable_schema, materialization_hypertable_name)"
+    " FROM timescaledb_information.continuous_aggregates WHERE view_name = 'reading_1h'); END $$"
+}
+
+
 def test_there_is_a_breach_for_each_invariant() -> None:
     assert sorted(BREACHES) == sorted(map(str, INVARIANTS))
 
 
 @pytest.mark.parametrize("name", BREACHES)
 def test_a_breach_is_found(played: Instance, name: str) -> None:
+    breach = BREACHES[name]
+    if played.database.edition == "community":
+        breach = ON_COMMUNITY.get(name, breach)
     with psycopg.connect(played.database.owner) as conn:
-        for statement in BREACHES[name].split("; "):
+        for statement in [breach] if breach.startswith("DO ") else breach.split("; "):
             assert conn.execute(statement.encode()).rowcount != 0, "the breach changed nothing"
         assert conn.execute(INVARIANTS[name].encode()).fetchall() != []
         conn.rollback()
@@ -211,13 +267,14 @@ def test_the_examples_of_the_wire_end_where_it_says(database: Database, tmp_path
         before = instance.one("SELECT coalesce(max(id), 0) FROM quarantine")
         with instance.as_role("ingest") as conn:
             outcome = pipeline.run(
-                conn, worker, [Message(topic.encode(), fence.text.encode(), redelivered=False)], EXAMPLES_AT
+                conn, worker, [Message(topic.encode(), fence.payload, redelivered=False)], EXAMPLES_AT
             )
         reasons = {
             reason for (reason,) in instance.rows("SELECT reason FROM quarantine WHERE id > %s", before)
         }
         assert reasons == told(fence).reasons, fence.name
-        numbered = '"seq"' in fence.text and '"boot"' in fence.text
+        said = fence.payload
+        numbered = b"seq" in said and b"boot" in said
         known = not reasons & {"unknown_device", "foreign_topic"}
         assert bool(outcome.receipts) == (numbered and known), f"{fence.name}: a receipt"
     assert adds_up(account(database.owner))

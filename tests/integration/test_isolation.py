@@ -17,8 +17,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from ingest import marks, projection
+from ingest import marks
 from ingest.coldchain.limits import load_limits
+from ingest.projection import following
 from ingest.registry import RegistryError, load, load_limit_versions, parse_registry
 from ledger import recorded
 from ledger.epcis.identifiers import check_digit, lot_uri, sscc_uri
@@ -100,15 +101,15 @@ def dropped_and_rebuilt(instance: Instance) -> None:
 @contextmanager
 def refusing(monkeypatch: pytest.MonkeyPatch, lot: str) -> Iterator[None]:
     """Walks that meet this lot fail, as too many events would make them."""
-    whole = recorded.naming
+    whole = recorded._naming
 
-    def naming(conn: psycopg.Connection, names: Sequence[str], *further: Any) -> list[RecordedEvent]:
+    def naming(conn: psycopg.Connection, names: Sequence[str], *further: Any) -> dict[int, RecordedEvent]:
         if lot in names:
             raise recorded.TooMuch(f"more than we read name {lot}")
         return whole(conn, names, *further)
 
     with monkeypatch.context() as patch:
-        patch.setattr(recorded, "naming", naming)
+        patch.setattr(recorded, "_naming", naming)
         yield
 
 
@@ -146,7 +147,7 @@ def test_more_events_than_one_walk_may_read_hold_up_that_lot_alone(
     instance.register(REGISTRY)
     many = [seen(OTHER_LOT, 9 - number / 10) for number in range(12)]
     monkeypatch.setattr(recorded, "MOST_EVENTS", 11)
-    monkeypatch.setattr(projection, "RETRIED", 5)  # a batch that failed takes several transactions
+    monkeypatch.setattr(following, "RETRIED", 5)  # a batch that failed takes several transactions
     apart = [seen(lot_uri(GTIN, f"A{number}"), 4 - number / 10) for number in range(8)]
     project(instance, *many, *apart)
     lots = {row[1] for row in instance.rows(PRESENCE)}
@@ -181,7 +182,7 @@ def test_the_databases_own_trouble_sets_nothing_aside(
         raise psycopg.OperationalError("gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(recorded, "naming", away)
+        patch.setattr(recorded, "_naming", away)
         with pytest.raises(psycopg.OperationalError):
             instance.consume("projection", NOW)
     assert instance.rows(SET_ASIDE) == []

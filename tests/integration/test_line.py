@@ -27,6 +27,7 @@ from tests.integration.lines import (
     take,
 )
 from tests.servers.databases import Database
+from tests.unit.ingest.wire.writing import in_cbor
 
 
 @pytest.fixture
@@ -47,6 +48,19 @@ def test_a_pack_is_stored_and_receipted(ingest: str, tmp_path: Path) -> None:
     assert (device.external_id, receipt.boot, receipt.through, receipt.gaps) == ("room-1", 1, 1, ())
     assert account(ingest) == {"received": 3, "stored": 3, "duplicate": 0, "conflict": 0, "quarantined": 0}
     assert {row[0] for row in rows(ingest, "SELECT consumer FROM mark")} == {"detection", "sealing", "rollup"}
+
+
+@pytest.mark.editions("plain")  # past the decoder there is one line
+def test_a_pack_in_cbor_is_the_same_message(ingest: str, tmp_path: Path) -> None:
+    """Sent in one form and again in the other: one message, stored once, receipted twice."""
+    sent = pack([2.5, 2.6])
+    again = in_cbor(json.loads(sent))
+    for payload in (again, sent, again[:-1]):
+        ((_, receipt),) = take(ingest, tmp_path, [message(payload)]).receipts
+        assert (receipt.boot, receipt.through, receipt.gaps) == (1, 1, ())
+    assert rows(ingest, "SELECT value FROM reading_store ORDER BY time") == [(2.5,), (2.6,)]
+    assert account(ingest) == {"received": 5, "stored": 2, "duplicate": 2, "conflict": 0, "quarantined": 1}
+    assert rows(ingest, "SELECT seq, reason FROM quarantine") == [(1, "truncated")]
 
 
 def test_the_same_pack_twice_is_stored_once(ingest: str, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 ROOMS = ("ledger", "ingest", "trace_api", "simulators", "deploy")
-COMMANDS = ("demo", "migrate", "ingest", "jobs", "sequencer", "api", "simulate", "verify")
+COMMANDS = ("demo", "migrate", "ingest", "jobs", "sequencer", "api", "simulate", "verify", "doctor", "backup")
 WEB = Path("trace_api/web")  # sources of the bundles; what is built of them lies in its `dist`
 
 # Run by the installed Python: path below the rooms -> SHA-256, through importlib.resources, as the services
@@ -93,6 +93,15 @@ def test_every_module_and_data_file_is_inside(installed: Path, source: Path, tmp
     assert {name for name, digest in wanted.items() if inside.get(name) != digest} == set()
     suffixes = {Path(name).suffix for name in wanted}
     assert {".py", ".sql", ".json", ".html"} <= suffixes, "a kind of file that the project has is not checked"
+
+
+def test_the_doctor_has_its_invariants(installed: Path, source: Path, tmp_path: Path) -> None:
+    """The document lies outside the rooms; the installed doctor reads its own copy."""
+    document = hashlib.sha256((source / "docs/invariants.md").read_bytes()).hexdigest()
+    assert resources(installed, tmp_path)["deploy/invariants.md"] == document
+    code = "from deploy.doctor.invariants import invariants; print(len(invariants()))"
+    outcome = run([installed / "python", "-I", "-c", code], cwd=tmp_path)
+    assert int(outcome.stdout) > 40
 
 
 def test_the_pages_bundle_is_built_by_the_install(installed: Path, source: Path, tmp_path: Path) -> None:

@@ -21,13 +21,19 @@ from tests.servers.databases import ROLES, Database
 from tests.servers.debian_root import debian_root
 from tests.servers.folders import in_memory, session_folder
 from tests.servers.mosquitto import Broker
+from tests.servers.named import edition_of
 from tests.servers.waiting import wait_until
 
+EVERY_EDITION = pytest.mark.editions("plain", "timescale", "community")
+NAMES = {"plain": "plain", "timescale": "timescale-apache", "community": "timescale-community"}
 
+
+@EVERY_EDITION
 def test_a_database_is_migrated_and_of_its_edition(database: Database) -> None:
     with psycopg.connect(database.owner) as conn:
         check_schema(conn)
-        assert edition(conn) == {"plain": "plain", "timescale": "timescale-apache"}[database.edition]
+        assert edition(conn) == NAMES[database.edition]
+    assert edition_of(database.owner) == database.edition, "as a server would be taken that somebody names"
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -40,6 +46,7 @@ def test_a_service_connects_under_its_own_role_and_owns_nothing(database: Databa
     assert row == (f"suyuan_{role}", False, 0)
 
 
+@EVERY_EDITION
 def test_a_wrong_password_is_refused(database: Database) -> None:
     """Were it not, a service that took the owner's URL for its own would go unnoticed."""
     wrong = database.service("ingest").replace(database.passwords["ingest"], "wrong")
@@ -148,11 +155,12 @@ import sys, time
 from contextlib import ExitStack
 from pathlib import Path
 from tests.servers import ServerUnavailable
+from tests.servers.community import community_server
 from tests.servers.mosquitto import mosquitto_broker
 from tests.servers.plain import plain_server
 from tests.servers.timescale import timescale_server
 with ExitStack() as stack:
-    for server in (plain_server, timescale_server, mosquitto_broker):
+    for server in (plain_server, timescale_server, community_server, mosquitto_broker):
         try:
             stack.enter_context(server(Path(sys.argv[1])))
         except ServerUnavailable:

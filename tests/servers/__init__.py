@@ -12,6 +12,8 @@ start is a failure, never a skip.
 - `plain.py` PostgreSQL from the embedded wheel; any machine, root or not.
 - `timescale.py`, `mosquitto.py` out of a Debian 13 root (`debian_root.py`, run by `namespace.py`) where we
   are root on Debian; elsewhere what `SUYUAN_TEST_DATABASE_URL` and `SUYUAN_TEST_MQTT_URL` name.
+- `community.py` TimescaleDB's community edition as a WASM build from npm; any machine with Node.
+- `named.py` which edition `SUYUAN_TEST_DATABASE_URL` names; that server takes the place of ours.
 - `chromium.py` the machine's Chromium, driven by Playwright.
 """
 

@@ -27,8 +27,8 @@ ROLES = ("ingest", "jobs", "sequencer", "api", "public")
 
 @dataclass(frozen=True)
 class Database:
-    """One test's database. `edition` is `plain` or `timescale`; `owner` is the superuser's connection
-    string."""
+    """One test's database. `edition` is `plain`, `timescale` (Apache) or `community`; `owner` is the superuser's
+    connection string."""
 
     edition: str
     owner: str

@@ -17,14 +17,36 @@ from typing import NoReturn, TypeVar
 
 import pytest
 
-from tests.servers import ServerError, ServerUnavailable
+from tests.servers import ServerError, ServerUnavailable, named
+from tests.servers.community import Community, CommunityTemplate, community_server
 from tests.servers.databases import Template
 from tests.servers.plain import plain_server
+from tests.servers.postgres import PostgresServer
 from tests.servers.timescale import timescale_server
 
-EDITIONS = {"plain": plain_server, "timescale": timescale_server}
+SERVERS: dict[str, Callable[[Path], AbstractContextManager[PostgresServer | Community]]] = {
+    "plain": plain_server,
+    "timescale": timescale_server,
+    "community": community_server,
+}
 
 T = TypeVar("T")
+
+
+def editions() -> tuple[str, ...]:
+    """Those that every test runs on. The community edition is one of them where a whole server of it is named; its WASM
+    build runs what says so."""
+    server = named.named_server()
+    return ("plain", "timescale", *(["community"] if server and server.edition == "community" else []))
+
+
+EDITIONS = editions()
+
+
+def server_of(edition: str) -> Callable[[Path], AbstractContextManager[PostgresServer | Community]]:
+    """How to come by a server of the edition: the named one, or one of ours."""
+    server = named.named_server()
+    return named.running if server and server.edition == edition else SERVERS[edition]
 
 
 class Servers:
@@ -33,21 +55,21 @@ class Servers:
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._stack = ExitStack()
-        self._templates: dict[str, Template] = {}
+        self._templates: dict[str, Template | CommunityTemplate] = {}
         self._started: dict[str, str] = {}
         self._failed: dict[str, ServerError] = {}
         self._skipped: Counter[str] = Counter()
 
-    def template(self, edition: str) -> Template:
+    def template(self, edition: str) -> Template | CommunityTemplate:
         """The migrated template on the edition's server."""
         if edition not in self._templates:
             self._templates[edition] = self._migrated(edition)
         return self._templates[edition]
 
-    def _migrated(self, edition: str) -> Template:
-        server = self.enter(self._stack, edition, EDITIONS[edition])
+    def _migrated(self, edition: str) -> Template | CommunityTemplate:
+        server = self.enter(self._stack, edition, server_of(edition))
         begun = time.monotonic()
-        template = Template(server)
+        template = CommunityTemplate(server) if isinstance(server, Community) else Template(server)
         self._stack.callback(template.drop)
         self._started[edition] += f" ({server.version}), migrated in {time.monotonic() - begun:.1f} s"
         return template

@@ -2,31 +2,26 @@
 
 Place in the line: the second edition of the `database` fixture in `tests/conftest.py`.
 Contract: a fresh cluster for each session, in memory and in the server's own namespace, so that nothing of it
-is left however the session ends. Where we are not root on Debian: what `SUYUAN_TEST_DATABASE_URL` names,
-which must be the connection string of a superuser to a server that preloads TimescaleDB; it wins where it is
-set.
+is left however the session ends. Where we are not root on Debian there is none, unless `SUYUAN_TEST_DATABASE_URL`
+names one (`named.py`).
 """
 
 from __future__ import annotations
 
-import os
 import secrets
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
-
 from deploy.stack.ports import free_port
-from tests.servers import ServerError, ServerUnavailable
+from tests.servers import ServerUnavailable
 from tests.servers.debian_root import debian_root
 from tests.servers.namespace import Contained
 from tests.servers.postgres import (
     INITDB,
     SETTINGS,
     PostgresServer,
-    describe,
     options,
     owner_conninfo,
     wait_until_ready,
@@ -56,10 +51,6 @@ _TIMESCALE_SETTINGS = {
 @contextmanager
 def timescale_server(logs: Path) -> Iterator[PostgresServer]:
     """A running server with TimescaleDB. Its log is `timescale.log` in the folder `logs`."""
-    named = os.environ.get("SUYUAN_TEST_DATABASE_URL")
-    if named:
-        yield _named_server(named)
-        return
     try:
         root = debian_root()
     except ServerUnavailable as missing:
@@ -77,17 +68,3 @@ def timescale_server(logs: Path) -> Iterator[PostgresServer]:
             server.stop(
                 signal.SIGINT, patience_s=20
             )  # "fast": clients are cut off, the server closes down in order
-
-
-def _named_server(conninfo: str) -> PostgresServer:
-    try:
-        server = describe("timescale", conninfo)
-    except psycopg.Error as refusal:
-        raise ServerError(
-            f"the server that SUYUAN_TEST_DATABASE_URL names does not answer: {refusal}"
-        ) from refusal
-    if "TimescaleDB" not in server.version:
-        raise ServerUnavailable(
-            f"TimescaleDB: SUYUAN_TEST_DATABASE_URL names plain PostgreSQL {server.version}"
-        )
-    return server

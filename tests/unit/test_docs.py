@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote
@@ -31,13 +32,14 @@ from ingest import pipeline
 from ingest.admission import FLAG_SERVER_TIME, Admitted
 from ingest.pipeline import Line, Message
 from ingest.quarantine import MonthlyKeys
-from ingest.registry import Registry, RegistryDocument, _joined, parse_registry
+from ingest.registry import Registry, RegistryDocument, joined, parse_registry
 from ingest.sequences import receipt
-from ingest.wire import epcis, senml, topics
+from ingest.wire import epcis, senml, senml_cbor, topics
 from ingest.wire.errors import WireError
 from tests.documents import DOCS, REPOSITORY, Fence, fences, markdown_files, without_fences
 from trace_api.access import Databases
 from trace_api.app import Configuration, create_app
+from trace_api.words import CATALOGUES
 
 WIRE = DOCS / "wire.md"
 RECEIVED_AT = datetime(2026, 6, 19, 2, 0, 5, tzinfo=UTC)
@@ -80,7 +82,7 @@ class OneRegistry:
         rows: list[tuple[Any, ...]] = []
         for number, device in enumerate(self._document.devices, start=1):
             own = (number, device.organisation, device.id, device.giai, device.interval_s)
-            for channel in _joined(device.channels):
+            for channel in joined(device.channels):
                 rows.append((*own, len(rows) + 1, channel.channel, channel.quantity, channel.unit))
         return rows
 
@@ -95,7 +97,7 @@ def line() -> Line:
 
 def admitted(fence: Fence) -> Admitted:
     topic = fence.after("topic=") or TOPIC.format(kind=fence.words[0])
-    message = Message(topic.encode(), fence.text.encode(), redelivered=False)
+    message = Message(topic.encode(), fence.payload, redelivered=False)
     return pipeline.admit(pipeline.decode(0, message, RECEIVED_AT), line(), RECEIVED_AT)
 
 
@@ -138,8 +140,9 @@ def test_the_long_example_is_what_the_text_says_of_it() -> None:
     "fence", **named(fence for fence in EXAMPLES if fence.words[:2] == ("readings", "ok"))
 )
 def test_good_packs_are_good_by_their_schema_and_number_as_they_say(fence: Fence) -> None:
-    schema("senml-pack.schema.json").validate(json.loads(fence.text))
-    pack = senml.decode(fence.text.encode(), "truck-1", round(RECEIVED_AT.timestamp() * 1000))
+    if fence.language == "json":
+        schema("senml-pack.schema.json").validate(json.loads(fence.text))
+    pack = senml.decode(fence.payload, "truck-1", round(RECEIVED_AT.timestamp() * 1000))
     assert (pack.seq is None) == ("no-sequence" in fence.flags)
     assert pack.server_time == ("server-time" in fence.flags)
     flagged = {bool(item.flags & FLAG_SERVER_TIME) for item in admitted(fence).readings}
@@ -153,6 +156,26 @@ def test_malformed_packs_are_so_by_their_schema_as_far_as_a_schema_can_say(fence
     pack = json.loads(fence.text)
     names = {record["n"] for record in pack} if isinstance(pack, list) else set()
     assert not schema("senml-pack.schema.json").is_valid(pack) or len(names & {"boot", "seq"}) == 1
+
+
+def test_the_example_in_cbor_says_what_stands_beside_it() -> None:
+    """And the table of its labels is the one of the code."""
+    (fence,) = (
+        fence for fence in EXAMPLES if fence.language == "cbor" and fence.words[:2] == ("readings", "ok")
+    )
+    remarks = " ".join(line.partition("#")[2] for line in fence.text.splitlines())
+    records = remarks.replace("six records", "").replace("24 x 10^-1", "2.4")
+    read = json.loads("[" + re.sub(r"\}\s+\{", "}, {", records) + "]")
+    as_json, received_ms = json.dumps(read).encode(), round(RECEIVED_AT.timestamp() * 1000)
+    assert senml.decode(fence.payload, "truck-1", received_ms) == senml.decode(
+        as_json, "truck-1", received_ms
+    )
+    labels, numbers = re.findall(r"^\| (?:label|in CBOR) (\|.*)\|$", wire_text(), re.MULTILINE)
+    table = {
+        int(number): label.strip(" `")
+        for label, number in zip(labels.split("|")[1:], numbers.split("|")[1:], strict=True)
+    }
+    assert table == senml_cbor.LABELS
 
 
 @pytest.mark.parametrize("fence", **named(marked("receipt")))
@@ -295,7 +318,7 @@ def test_env_example_is_the_settings() -> None:
     text = (REPOSITORY / "deploy/env.example").read_text(encoding="utf-8")
     in_file = re.findall(r"^# (.+)\n(SUYUAN_\w+)=(.*)$", text, re.MULTILINE)
     in_code = [
-        (field.description, f"SUYUAN_{name.upper()}", str(field.default))
+        (field.description, f"SUYUAN_{name.upper()}", str(field.default).replace("False", "false"))
         for name, field in Settings.model_fields.items()
     ]
     assert in_file == in_code
@@ -320,6 +343,14 @@ def code_in(path: Path) -> Iterator[str]:
             yield from fence.text.replace("\\\n", " ").splitlines()
 
 
+def options_of(command: click.Command) -> Iterator[str]:
+    """Its own, and those of the commands below it."""
+    for parameter in command.params:
+        yield from parameter.opts
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        yield from options_of(below)
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_commands_exist_with_their_options(path: Path) -> None:
     for code in code_in(path):
@@ -327,7 +358,7 @@ def test_commands_exist_with_their_options(path: Path) -> None:
             assert isinstance(main, click.Group)
             command = main.commands.get(name)
             assert command is not None, f"{path.name}: there is no `suyuan {name}`"
-            known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+            known = set(options_of(command)) | {"--help"}
             assert set(re.findall(r"(--[a-z][a-z-]*)", rest)) <= known, f"{path.name}: {code}"
 
 
@@ -499,6 +530,85 @@ def test_the_tables_are_those_of_the_schema() -> None:
         for name in re.findall(r"^CREATE TABLE (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
     }
     assert tables and tables - said == set()
+
+
+# --- the glossary, and the page of who may lie ---------------------------------------------------------------------------
+
+
+def rows(path: Path) -> Iterator[list[str]]:
+    """The cells of every row of every table, without headings."""
+    lines = without_fences(path.read_text(encoding="utf-8")).splitlines()
+    for before, line in pairwise(lines):
+        is_heading = set(line) <= set("|-: ") or not before.startswith("|")
+        if line.startswith("|") and not is_heading:
+            yield [cell.strip() for cell in line.strip("|").split("|")]
+
+
+GLOSSARY = list(rows(DOCS / "glossary.md"))
+
+
+def rooms_text() -> str:
+    rooms = ("ledger", "ingest", "trace_api", "deploy")
+    paths = [path for room in rooms for kind in ("*.py", "*.sql") for path in (REPOSITORY / room).rglob(kind)]
+    return "\n".join(path.read_text(encoding="utf-8") for path in paths)
+
+
+def test_every_name_of_the_glossary_is_one_of_the_code() -> None:
+    words = set(re.findall(r"\w+", rooms_text()))
+    named = [name for row in GLOSSARY for name in re.findall(r"`(\w+)`", row[0])]
+    assert len(named) > 60 and sorted(set(named)) == sorted(named), "each name once"
+    assert [name for name in named if name not in words] == []
+
+
+def test_the_chinese_terms_are_those_of_the_pages() -> None:
+    """A term without an entry of the catalogues is none that a page needs; one that a page uses is found there."""
+    missing = []
+    for name, term, key, *_ in GLOSSARY:
+        assert bool(term) == bool(key), f"{name}: a term and where it stands, or neither"
+        if key and term not in (said := CATALOGUES["zh"][key.strip("`")]):
+            missing.append(f"{name}: {term} is not in {key}: {said}")
+    assert missing == []
+    assert sum(bool(row[1]) for row in GLOSSARY) > 30
+
+
+def test_every_row_of_who_may_lie_names_what_shows_it() -> None:
+    found = list(rows(DOCS / "threat-model.md"))
+    assert len(found) > 25
+    shown = [row[-1] for row in found]
+    assert [
+        cell for cell in shown if not ("not shown" in cell or re.search(r"`tests/[\w/.]+:test_\w+`", cell))
+    ] == []
+
+
+# --- the README in Chinese ---------------------------------------------------------------------------------------------
+
+
+def test_both_readmes_have_the_same_blocks_links_and_tables() -> None:
+    """Commands and settings are typed as they stand, in whichever language they were read."""
+    english, chinese = REPOSITORY / "README.md", REPOSITORY / "README.zh-CN.md"
+    assert [commands(fence) for fence in fences(english)] == [commands(fence) for fence in fences(chinese)]
+    other = {"README.zh-CN.md", "README.md"}
+    assert [link for link in links(english) if link not in other and not link.startswith("#")] == [
+        link for link in links(chinese) if link not in other and not link.startswith("#")
+    ]
+    assert [len(row) for row in rows(english)] == [len(row) for row in rows(chinese)]
+    assert len(anchors(english)) == len(anchors(chinese))
+
+
+def commands(fence: Fence) -> list[str]:
+    """The lines of a block without their comments, which are in the document's language."""
+    return [code for line in fence.text.splitlines() if (code := re.split(r"\s+#|^#", line)[0].rstrip())]
+
+
+def test_the_chinese_readme_is_in_chinese() -> None:
+    prose = re.sub(
+        r"`[^`]*`|\(http[^)]*\)",
+        "",
+        without_fences((REPOSITORY / "README.zh-CN.md").read_text(encoding="utf-8")),
+    )
+    for paragraph in prose.split("\n\n"):
+        letters = len(re.findall(r"[A-Za-z]", paragraph))
+        assert letters < 60 or len(re.findall(r"[\u4e00-\u9fff]", paragraph)) > letters / 3, paragraph
 
 
 DECISIONS = sorted((DOCS / "decisions").glob("*.md"))

@@ -17,6 +17,7 @@ from trace_api.access import Person
 from trace_api.acts import Act, Done, kinds_for, perform, read_act, refuse
 from trace_api.acts.models import RapidTest, Sample
 from trace_api.check import tests
+from trace_api.check.reading import Code, read, short
 from trace_api.check.rules import Rules
 from trace_api.check.tests import NewTest, Outcome
 from trace_api.problems import Problem
@@ -83,8 +84,9 @@ def _tests(act: Act, done: Done, form: Sent, now: datetime) -> list[NewTest]:
     """The rows of a sample and of a rapid result, one for each lot that it speaks of."""
     if isinstance(act, Sample):
         number = act.number or next(iter(done.documents), "")
-        unit = next(iter(done.units), None)
-        return [_waiting(act, lot, unit, number, done) for lot in done.lots]
+        sampled = read(act.unit) if act.unit else None
+        unit = sampled.uri if isinstance(sampled, Code) else None
+        return [_waiting(act, lot, unit, short(number), done) for lot in done.lots]
     if isinstance(act, RapidTest):
         told = now if form.text("told") else None
         unit = next(iter(done.units), None) if len(done.units) == 1 else None

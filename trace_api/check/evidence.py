@@ -107,13 +107,13 @@ def _case(
         kilograms=kilograms,
     )
     place = None if judged.hidden else portion.place
-    first, last = (portion.journey[0], portion.journey[-1]) if portion.journey else (None, None)
+    first = portion.journey[0] if portion.journey else None
     return Case(
         portion=portion,
         product=product.name if product else None,
         kilograms=kilograms,
         site=_site(chain, portion, place),
-        holder=_holder(portion, last, parties, chain),
+        holder=_holder(portion, parties, chain),
         maker_id=first.organisation if first else None,
         facts=facts,
         decision=decide(facts, asked.rules),
@@ -131,12 +131,17 @@ def _site(chain: Chain, portion: Portion, place: str | None) -> Site | None:
     return chain.sites.get(here) if here else None
 
 
-def _holder(
-    portion: Portion, last: RecordedEvent | None, parties: Mapping[str, Name], chain: Chain
-) -> Name | None:
-    """Who took it over last; where nobody says so, or it is not shared with the asker, who recorded the last step."""
+# Who records these has the goods; who inspects or tests them has not.
+_HAVING: Final = frozenset(
+    {"commissioning", "creating_class_instance", "receiving", "storing", "packing", "loading", "departing", "accepting"}
+)
+
+
+def _holder(portion: Portion, parties: Mapping[str, Name], chain: Chain) -> Name | None:
+    """Who took it over last; where nobody says so, or it is not shared with the asker, who last did something with it."""
     if portion.holder is not None and portion.holder in parties:
         return parties[portion.holder]
+    last = next((item for item in reversed(portion.journey) if _step(item) in _HAVING), None)
     return chain.organisations.get(last.organisation) if last else None
 
 

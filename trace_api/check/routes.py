@@ -27,7 +27,7 @@ from trace_api.check import aliases, doing, telling, tests
 from trace_api.check.answering import answer
 from trace_api.check.board import read_board
 from trace_api.check.evidence import Asked
-from trace_api.check.finding import Goods, Unknown, Vehicle, find, is_seen
+from trace_api.check.finding import Found, Goods, Unknown, Vehicle, find, is_seen
 from trace_api.check.offering import offer
 from trace_api.check.reading import Code, Trouble, read
 from trace_api.check.rules import Rules, load_rules
@@ -137,7 +137,7 @@ def _answer_page(
     facts: dict[str, Any] = {
         "code": code,
         "shown": telling.view(result, words),
-        "bound": telling.binding(found, code, _names(conn), words),
+        "bound": telling.binding(found, code, _names(conn, found), words),
         "notice": notice,
         "offer": telling.offer_view(offers, words) if offers else None,
         "failed": failed,
@@ -160,11 +160,16 @@ def _answer_page(
     return page("check_answer.html", frame, gate.assets, title, status=status, result=result, **facts)
 
 
-def _names(conn: psycopg.Connection) -> dict[str, Name]:
-    return {
-        row[0]: Name(row[1], row[2])
-        for row in conn.execute("SELECT id, name_zh, name_en FROM asker_organisation")
-    }
+def _names(conn: psycopg.Connection, found: Found) -> dict[str, Name]:
+    """What a binding names: who bound it, and the place or vehicle that it stands for."""
+    if not isinstance(found, Goods | Vehicle) or found.bound is None:
+        return {}
+    rows = conn.execute(
+        "SELECT id, name_zh, name_en FROM asker_organisation WHERE id = %s"
+        " UNION ALL SELECT id, name_zh, name_en FROM asker_place WHERE id = %s",
+        [found.bound.organisation, found.uri],
+    )
+    return {row[0]: Name(row[1], row[2]) for row in rows}
 
 
 def _typed(failed: Failed | None) -> dict[str, str]:

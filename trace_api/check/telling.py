@@ -288,6 +288,7 @@ class Binding:
 
 
 def binding(found: Found, value: str, names: Mapping[str, Name], words: Words) -> Binding | None:
+    """`names`: of organisations by their id, of places and vehicles by their URI."""
     bound = found.bound if isinstance(found, Goods | Vehicle) else None
     if bound is None:
         return None
@@ -297,7 +298,7 @@ def binding(found: Found, value: str, names: Mapping[str, Name], words: Words) -
         value=value,
         by=words.name(by) if by else words("check_nobody"),
         since=words.moment(bound.since, ZONE),
-        what=short(bound.entity),
+        what=words.name(names[bound.entity]) if bound.entity in names else short(bound.entity),
     )
     return Binding(text, bound.scheme, value)
 

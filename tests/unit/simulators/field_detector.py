@@ -14,6 +14,8 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
+import cbor2
+
 LIMIT_C = 5.0
 HOLD_S = 1800.0
 POSITIONS = ("ambient", "return_air", "in_box")
@@ -123,10 +125,21 @@ def _follow_device(ledger: Ledger, event: Event, at: float) -> None:
             ledger.placements.append((*key, parent, position, since, at))
 
 
+# RFC 8428, table 4, as far as a device here writes it
+LABELS = {-3: "bt", 0: "n", 1: "u", 2: "v", 4: "vb", 6: "t"}
+
+
+def records_of(payload: bytes) -> list[dict[str, Any]]:
+    """A pack's records, in JSON or in CBOR."""
+    if payload.startswith(b"["):
+        return list(json.loads(payload))
+    return [{LABELS[label]: value for label, value in record.items()} for record in cbor2.loads(payload)]
+
+
 def readings_of(payload: bytes) -> list[tuple[str, float, float]]:
     """(channel, time, value) of a SenML pack's numbers."""
     base, found = 0.0, []
-    for record in json.loads(payload):
+    for record in records_of(payload):
         base = record.get("bt", base)
         if record["n"] not in ("boot", "seq", "sent") and "v" in record:
             found.append((record["n"], base + record.get("t", 0.0), float(record["v"])))

@@ -4,7 +4,6 @@ declares."""
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections import Counter
 from datetime import timedelta
@@ -14,6 +13,7 @@ import pytest
 
 from simulators import places
 from simulators.world import BROKEN, STRANGER, Message, World
+from tests.unit.simulators.field_detector import records_of
 from tests.unit.simulators.worlds import A_WORLD_TO_NOW, MORNING, messages, world
 
 NOW = MORNING + A_WORLD_TO_NOW
@@ -75,7 +75,7 @@ def test_packs_count_from_one_without_holes_but_for_what_was_lost() -> None:
     seqs: dict[str, list[int]] = {}
     for message in messages():
         if message.kind in ("readings", "bad_payload"):
-            body = json.loads(message.payload)
+            body = records_of(message.payload)
             assert [record["n"] for record in body[:3]] == ["boot", "seq", "sent"]
             assert body[0]["v"] == a_world.boot
             seqs.setdefault(device_of(message), []).append(body[1]["v"])
@@ -91,7 +91,7 @@ def test_times_and_values_of_a_pack_are_those_of_a_device() -> None:
         if message.kind != "readings":
             continue
         base, times = 0.0, []
-        for record in json.loads(message.payload)[3:]:
+        for record in records_of(message.payload)[3:]:
             base = record.get("bt", base)
             times.append(base + record.get("t", 0.0))
             if record.get("u") == "Cel":
@@ -105,7 +105,7 @@ def test_without_signal_packs_wait_and_leave_together() -> None:
     waits = []
     for message in messages():
         if device_of(message) == "truck-1" and message.kind == "readings":
-            records = json.loads(message.payload)
+            records = records_of(message.payload)
             last = records[3]["bt"] + max(record.get("t", 0.0) for record in records[3:])
             waits.append(message.at.timestamp() - last)
     assert max(waits) > 600.0
@@ -117,7 +117,7 @@ def test_the_trucks_drive_from_xianju_to_hangzhou_and_have_no_fix_in_the_tunnel(
     for message in messages():
         if device_of(message) == "truck-1" and message.kind == "readings":
             fields = {"lat": [], "lon": []}  # type: dict[str, list[float]]
-            for record in json.loads(message.payload)[3:]:
+            for record in records_of(message.payload)[3:]:
                 if record["n"] in fields:
                     fields[record["n"]].append(record["v"])
             track += list(zip(fields["lat"], fields["lon"], strict=True))
@@ -128,13 +128,21 @@ def test_the_trucks_drive_from_xianju_to_hangzhou_and_have_no_fix_in_the_tunnel(
     assert sum(step > 2.0 for step in steps) == 1
 
 
-def test_late_hand_over_changes_sent_and_nothing_else() -> None:
-    message = next(m for m in messages() if m.kind == "readings")
+@pytest.mark.parametrize("device", ["coldstore-1", "logger-01"])
+def test_late_hand_over_changes_sent_and_nothing_else(device: str) -> None:
+    message = next(m for m in messages() if m.kind == "readings" and device_of(m) == device)
     late = message.sent_at(NOW)
-    before, after = json.loads(message.payload), json.loads(late.payload)
+    before, after = records_of(message.payload), records_of(late.payload)
     assert after[2]["v"] == pytest.approx(NOW.timestamp() + message.clock_s, abs=0.001)
     assert before[:2] + before[3:] == after[:2] + after[3:]
     assert late.sent_at(message.at).payload == message.payload
+
+
+def test_one_device_sends_cbor_and_a_number_is_the_same_in_it() -> None:
+    packs = [m for m in messages() if m.kind == "readings" and not m.payload.startswith(b"[")]
+    assert {device_of(message) for message in packs} == {"logger-01"} and len(packs) > 30
+    for record in records_of(packs[0].payload)[3:]:
+        assert record["v"] == float(f"{record['v']:.1f}"), "the double of its one decimal"
 
 
 def test_declared_faults_are_sent_and_counted() -> None:
@@ -163,7 +171,7 @@ def test_the_registry_document_is_whole() -> None:
         assert devices[device]["organisation"] == organisation
         if message.kind == "readings":
             channels = {channel["channel"] for channel in devices[device]["channels"]}
-            assert {record["n"] for record in json.loads(message.payload)[3:]} <= channels
+            assert {record["n"] for record in records_of(message.payload)[3:]} <= channels
 
 
 def test_the_sample_boxes_came_on_both_trucks_and_are_on_the_shelf() -> None:

@@ -31,8 +31,11 @@ from tests.unit.trace_api.example_story import (
 from trace_api import chart, pages, words
 from trace_api.story import Certificate, Curve, Leg, Name, Story
 from trace_api.words import LANGUAGES, Language, Words
+from trace_api.words.zh import shopper
 
-ASSETS = pages.Assets("/web/style.css", "/web/verify.js", "/web/icon.svg", "https://suyuan.example")
+ASSETS = pages.Assets(
+    "/web/style.css", "/web/verify.js", "/web/icon.svg", "https://suyuan.example", "/web/work.js"
+)
 STORIES = {
     "box": BOX_STORY,
     "lot": LOT_STORY,
@@ -167,7 +170,7 @@ def test_every_word_of_the_catalogue_is_used() -> None:
     sources = "".join(path.read_text() for path in (*folder.glob("templates/*"), *folder.glob("*.py")))
     sources = sources.partition("ZH = {")[0] + sources.partition("CATALOGUES")[2]
     groups = ("step_", "stage_", "position_", "check_", "missing_", "proof_failed_", "verdict_", "test_")
-    unused = [key for key in words.ZH if key not in sources and not key.startswith(groups)]
+    unused = [key for key in shopper.ZH if key not in sources and not key.startswith(groups)]
     assert unused == []
 
 
@@ -325,9 +328,11 @@ def test_paths_are_digital_links() -> None:
 
 
 def test_assets_come_from_the_manifest(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text(json.dumps({"style": "s.css", "script": "v.js", "icon": "i.svg"}))
+    (tmp_path / "manifest.json").write_text(
+        json.dumps({"style": "s.css", "script": "v.js", "icon": "i.svg", "work": "w.js"})
+    )
     assert pages.load_assets("https://a.example/", dist=tmp_path) == pages.Assets(
-        "/web/s.css", "/web/v.js", "/web/i.svg", "https://a.example"
+        "/web/s.css", "/web/v.js", "/web/i.svg", "https://a.example", "/web/w.js"
     )
     with pytest.raises(pages.PagesError, match="have not been built"):
         pages.load_assets("https://a.example", dist=tmp_path / "absent")

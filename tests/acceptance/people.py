@@ -1,0 +1,51 @@
+"""People of the tests: accounts made as the owner makes them, and a client that has signed in as a browser would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import httpx
+from argon2 import PasswordHasher
+
+from tests.acceptance.instance import Instance
+from tests.integration.lines import NOW
+
+PASSWORD = "bayberry-in-the-rain"
+# A thousandth of what a real one takes. The first sign-in finds it outgrown, and hashes it as a real one.
+_CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+def add_person(
+    instance: Instance,
+    login: str,
+    *roles: str,
+    organisation: str | None = None,
+    department: str | None = None,
+    regions: tuple[str, ...] = (),
+    password: str = PASSWORD,
+) -> UUID:
+    """An account. `organisation` for who handles goods, `regions` (and `department`) for who oversees."""
+    account: UUID = instance.one(
+        "SELECT account_add(%s, %s, %s, %s, %s, %s, %s, %s)",
+        login, f"{login} 演示", organisation, list(roles), department, list(regions), _CHEAP.hash(password), NOW,
+    )  # fmt: skip
+    return account
+
+
+def as_browser(client: httpx.Client) -> dict[str, str]:
+    """What a browser sends with a form of that client's pages."""
+    return {"Origin": str(client.base_url).rstrip("/"), "Accept": "text/html,*/*;q=0.8"}
+
+
+@contextmanager
+def signed_in(
+    client: httpx.Client, login: str, password: str = PASSWORD, **headers: Any
+) -> Iterator[httpx.Client]:
+    """A client of the same server with that person's session. Redirects are not followed."""
+    with httpx.Client(base_url=client.base_url, timeout=60, headers=as_browser(client) | headers) as person:
+        answer = person.post("/sign-in", data={"login": login, "password": password})
+        assert answer.status_code == 303, answer.text
+        yield person

@@ -1,0 +1,544 @@
+"""The gate over a real database and server: one small chain up to a market's dock, asked and acted on as its people do."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import psycopg
+import pytest
+from psycopg import errors
+
+from tests.acceptance.instance import Instance, token
+from tests.acceptance.people import add_person, signed_in
+from tests.acceptance.serving import served
+from tests.integration import lines
+from tests.integration.lines import NOW, message
+from tests.integration.said import (
+    GTIN,
+    LOT,
+    PALLET,
+    REGISTRY,
+    TRUCK,
+    at,
+    by_carrier,
+    by_terminal,
+    loaded,
+    made,
+    on_truck,
+    packed,
+    placed,
+    room,
+    said,
+    truck,
+)
+from tests.servers.databases import Database
+from trace_api.check.rules import load_rules
+
+DOCK = "https://id.gs1.org/414/9521234003021"
+ROOM = "https://id.gs1.org/414/9521234003106"
+PLATE = "浙J1207挂"
+BOX = f"{LOT}/21/0005"
+RULES = load_rules()
+EXPECTED = {"accept", "hold", "reject", "cannot_tell"}
+
+
+def organisation(name: str, kind: str, party: int) -> dict[str, Any]:
+    return {"id": name, "name": {"zh": name, "en": name}, "party": f"https://id.gs1.org/417/{party}", "kind": kind}
+
+
+def place(identifier: str, owner: str, kind: str) -> dict[str, Any]:
+    return {"id": identifier, "organisation": owner, "kind": kind, "name": {"zh": kind, "en": kind}, "region": "330110"}
+
+
+def terminal(name: str, owner: str) -> dict[str, Any]:
+    giai = f"https://id.gs1.org/8004/95212340{name.upper().replace('-', '')}"
+    return {"id": name, "organisation": owner, "giai": giai, "model": "terminal", "interval_s": 3600, "channels": []}
+
+
+MARKET_REGISTRY: dict[str, Any] = REGISTRY | {
+    "organisations": [
+        *REGISTRY["organisations"],
+        organisation("market", "market", 9521234003007),
+        organisation("other-market", "market", 9521234007005),
+        organisation("stall", "stall", 9521234003106),
+    ],
+    "places": [*REGISTRY["places"], place(DOCK, "market", "dock"), place(ROOM, "stall", "stall")],
+    "devices": [*REGISTRY["devices"], terminal("gate-1", "market"), terminal("stall-1", "stall")],
+}
+
+
+def by_market(*events: dict[str, Any]) -> list[Any]:
+    return [message(json.dumps(event).encode(), "gate-1", "market", "events") for event in events]
+
+
+def certified(event: dict[str, Any]) -> dict[str, Any]:
+    paper = "https://suyuan.example/coop/bt/HGZ-1"
+    return event | {"certificationInfo": [paper], "bizTransactionList": [{"type": "cert", "bizTransaction": paper}]}
+
+
+def unloaded(hours_ago: float) -> dict[str, Any]:
+    return said("AggregationEvent", hours_ago, action="DELETE", bizStep="unloading", disposition="container_open",
+                parentID=TRUCK, childEPCs=[PALLET], **at(DOCK))  # fmt: skip
+
+
+@pytest.fixture
+def instance(database: Database, tmp_path: Path) -> Instance:
+    """Forty boxes, twenty of them on a pallet that a truck brought; cold all the way."""
+    return play(database, tmp_path, truck_c=3.0)
+
+
+def play(database: Database, folder: Path, *, truck_c: float, silent: tuple[str, ...] = ()) -> Instance:
+    instance = Instance(database, folder)
+    organisations = [entry | {"publishes": entry["id"] not in silent} for entry in MARKET_REGISTRY["organisations"]]
+    instance.register(MARKET_REGISTRY | {"organisations": organisations})
+    instance.take(
+        [
+            *by_carrier(on_truck(9)),
+            *by_terminal(certified(made(5)), placed(5), packed(4.5), loaded(4)),
+            room([3.0] * 301, 5, 1),
+            truck([truck_c] * 236, 4, 1),
+            *by_market(unloaded(0.08)),
+        ],
+        NOW,
+    )
+    instance.settle(NOW)
+    for login, role, owner in (("gate", "market", "market"), ("elsewhere", "market", "other-market"), ("stall", "stall", "stall")):
+        add_person(instance, login, role, organisation=owner)
+    return instance
+
+
+@pytest.fixture
+def server(instance: Instance) -> Iterator[httpx.Client]:
+    with served(instance, NOW) as client:
+        yield client
+
+
+def ask(client: httpx.Client, code: str) -> dict[str, Any]:
+    answer = client.get("/api/v1/check", params={"code": code})
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def act(client: httpx.Client, kind: str, key: str | None = None, code: str = PALLET, **fields: str) -> httpx.Response:
+    return client.post("/check/act", data={"idempotency_key": key or str(uuid4()), "kind": kind, "code": code, **fields})
+
+
+def recorded(instance: Instance) -> int:
+    return int(instance.one("SELECT count(*) FROM event"))
+
+
+def why(found: dict[str, Any], check: str) -> str:
+    return next(str(each["why"]["code"]) for each in found["portions"][0]["findings"] if each["check"] == check)
+
+
+# --- one answer ------------------------------------------------------------------------------------------------------
+
+
+def test_anything_with_a_code_is_answered(instance: Instance, server: httpx.Client) -> None:
+    with signed_in(server, "gate") as gate:
+        digits = PALLET.rpartition("/")[2]
+        paper = "https://suyuan.example/coop/bt/HGZ-1"
+        for code in (PALLET, digits, f"(00){digits}", LOT, BOX, TRUCK, paper):
+            found = ask(gate, code)
+            assert found["answer"] == "accept", (code, found)
+            assert [each["check"] for each in found["portions"][0]["findings"]] == ["recall", "certificate", "test", "temperature"]
+        assert [each["unit"] for each in ask(gate, TRUCK)["portions"]] == [PALLET], "what it brought"
+        assert {each["unit"] for each in ask(gate, LOT)["portions"]} == {PALLET, None}
+        page = gate.get("/check/answer", params={"code": PALLET, "lang": "zh"})
+        assert page.status_code == 200 and "可以收" in page.text
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_vehicle_answers_with_what_is_in_it(database: Database, tmp_path: Path, inside: bool) -> None:
+    instance = play(database, tmp_path, truck_c=3.0)
+    if inside:  # the unloading was a mistake
+        wrong = unloaded(0.08) | {"errorDeclaration": {"declarationTime": NOW.isoformat(), "reason": "did_not_occur"}}
+        instance.take(by_market(wrong), NOW)
+        instance.settle(NOW)
+    with served(instance, NOW) as client, signed_in(client, "gate") as gate:
+        page = gate.get("/check/answer", params={"code": TRUCK, "lang": "en"}).text
+        assert ("1 on the vehicle now" in page) == inside
+        assert ("Nothing is on the vehicle now" in page) == (not inside)
+
+
+def test_a_warm_truck_is_held_and_what_is_measured_decides(database: Database, tmp_path: Path) -> None:
+    instance = play(database, tmp_path, truck_c=8.0)
+    with served(instance, NOW) as client, signed_in(client, "gate") as gate:
+        found = ask(gate, PALLET)
+        assert (found["answer"], why(found, "temperature")) == ("hold", "over_agreed")
+        way = found["portions"][0]["findings"][3]["way_out"]
+        assert way["code"] == "measure_boxes" and "3" in way["zh"]
+        # The answer joins what was measured a moment ago, before anybody gave it a place in the order.
+        assert act(gate, "inspect", units=PALLET, pulp="4.2 5.1 4.8", conformant="true").status_code == 303
+        assert instance.one("SELECT count(*) FROM event LEFT JOIN leaf ON leaf.event = event.id WHERE leaf IS NULL") == 1
+        found = ask(gate, PALLET)
+        assert (found["answer"], why(found, "temperature")) == ("accept", "pulp_fine_breach")
+        assert act(gate, "inspect", units=PALLET, pulp="9.1 8.8 7.9", conformant="true").status_code == 303
+        found = ask(gate, PALLET)
+        assert (found["answer"], why(found, "temperature")) == ("reject", "pulp_over")
+        text = str(found)
+        for word in ("unlawful", "illegal", "违法", "违规", "不合法"):
+            assert word not in text, "the limit was agreed, no law"
+
+
+def test_refusing_the_warm_part_leaves_the_rest(database: Database, tmp_path: Path) -> None:
+    instance = play(database, tmp_path, truck_c=8.0)
+    with served(instance, NOW) as client, signed_in(client, "gate") as gate:
+        assert act(gate, "inspect", units=PALLET, pulp="9.1 8.8 7.9", conformant="false").status_code == 303
+        refused = act(gate, "refuse_part", unit=PALLET, boxes="5", reason="pulp_temperature")
+        assert refused.status_code == 303, refused.text
+        units = {each["unit"]: each for each in ask(gate, LOT)["portions"]}
+        (other,) = set(units) - {PALLET, None}
+        assert units[other]["answer"] == "reject" and units[other]["quantity"] == 5
+        assert units[PALLET]["quantity"] == 15
+        assert units[PALLET]["answer"] == "hold", "what was measured before says nothing of what is left"
+        too_many = act(gate, "refuse_part", unit=PALLET, boxes="16", reason="appearance")
+        assert too_many.status_code == 409
+        assert 'value="16"' in too_many.text and "15" in too_many.text, "as typed, with what there is"
+
+
+# --- codes ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("", 400),
+        ("095212340000000106", 400),  # wrong check digit
+        ("09521234000000010", 400),  # torn
+        (GTIN, 400),  # the product only
+        ("(10)DK1", 400),
+        ("浙A123", 400),
+        ("浙A99999", 404),
+        ("浙农码-330100-7", 404),
+        ("https://znm.example.cn/c?id=7", 404),
+        ("https://id.gs1.org/00/095212340000000112", 404),
+        (f"https://id.gs1.org/01/{GTIN}/10/NOBODYS", 404),
+        ("\ufffd\u0301x" * 30, 404),
+    ],
+)  # fmt: skip
+@pytest.mark.editions("plain")
+def test_a_code_that_leads_nowhere_is_answered_with_what_to_do(server: httpx.Client, code: str, status: int) -> None:
+    with signed_in(server, "gate") as gate:
+        answer = gate.get("/api/v1/check", params={"code": code}, headers={"Accept": "application/json"})
+        assert answer.status_code == status, answer.text
+        assert len(answer.json()["detail"]) > 40
+        for language, sentence in (("zh", "请"), ("en", "")):
+            page = gate.get("/check/answer", params={"code": code, "lang": language})
+            assert page.status_code == 404 and sentence in page.text
+            assert ("/check/alias" in page.text) == bool(code), "somebody else's code can be bound at once"
+
+
+def test_a_foreign_code_is_bound_once_and_means_it_for_ever(instance: Instance, server: httpx.Client) -> None:
+    with signed_in(server, "gate") as gate, signed_in(server, "stall") as stall:
+        bound = gate.post("/check/alias", data={"idempotency_key": str(uuid4()), "scheme": "plate", "value": PLATE, "target": TRUCK})
+        assert bound.status_code == 303, bound.text
+        for typed in (PLATE, "浙j·1207挂", "浙Ｊ １２０７ 挂"):
+            assert ask(gate, typed)["answer"] == "accept"
+            assert ask(stall, typed)["answer"] == "accept", "whoever asks"
+        shown = gate.get(bound.headers["location"] + "&lang=en").text
+        assert "was bound by market" in shown
+        body = {"scheme": "plate", "value": "浙J-1207挂", "entity": LOT}
+        other = stall.post("/api/v1/aliases", json=body, headers={"Idempotency-Key": str(uuid4()), "Accept": "application/json"})
+        assert (other.status_code, other.json()["code"]) == (409, "check_alias_taken")
+        same = stall.post("/api/v1/aliases", json=body | {"entity": TRUCK}, headers={"Idempotency-Key": str(uuid4())})
+        assert same.status_code == 201, "it means that already"
+        unseen = stall.post("/api/v1/aliases", json={"scheme": "label", "value": "X-1", "entity": "https://id.gs1.org/00/095212340000000112"},
+                            headers={"Idempotency-Key": str(uuid4()), "Accept": "application/json"})  # fmt: skip
+        assert (unseen.status_code, unseen.json()["code"]) == (422, "check_alias_target")
+        # Only who bound it ends it, and what it meant until then stays.
+        ending = {"scheme": "plate", "value": PLATE}
+        assert stall.post("/check/alias/end", data=ending | {"idempotency_key": str(uuid4())}).headers["location"].endswith("not_unbound")
+        assert gate.post("/check/alias/end", data=ending | {"idempotency_key": str(uuid4())}).headers["location"].endswith("=unbound")
+        assert gate.get("/api/v1/check", params={"code": PLATE}, headers={"Accept": "application/json"}).status_code == 404
+    with instance.as_role("api") as conn:
+        earlier = conn.execute("SELECT entity FROM resolve_alias(%s, %s)", [PLATE, NOW]).fetchall()
+    assert earlier == [(TRUCK,)]
+
+
+def test_of_two_who_bind_one_code_at_once_one_is_told(instance: Instance, server: httpx.Client) -> None:
+    """Each to another thing, at the same moment, over and over: the database decides."""
+    with signed_in(server, "gate") as gate, signed_in(server, "stall") as stall:
+        for number in range(8):
+            begin = threading.Barrier(2)
+            statuses: dict[str, int] = {}
+
+            def bind(client: httpx.Client, entity: str, number: int = number, begin: Any = begin, statuses: Any = statuses) -> None:
+                body = {"scheme": "label", "value": f"OLD-{number}", "entity": entity}
+                begin.wait()
+                statuses[entity] = client.post("/api/v1/aliases", json=body, headers={"Idempotency-Key": str(uuid4())}).status_code
+
+            threads = [threading.Thread(target=bind, args=pair) for pair in ((gate, PALLET), (stall, LOT))]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert sorted(statuses.values()) == [201, 409]
+            (entity,) = instance.rows("SELECT entity FROM resolve_alias(%s)", f"OLD-{number}")
+            assert statuses[entity[0]] == 201
+
+
+def test_overlapping_validity_of_a_code_is_refused_by_the_table(instance: Instance) -> None:
+    insert = "INSERT INTO identifier_alias (scheme, value, entity, organisation, valid) VALUES ('label', %s, %s, 'market', tstzrange(%s, %s))"
+    with psycopg.connect(instance.database.service("api")) as conn:
+        conn.execute("SELECT set_config('suyuan.org', 'market', false)")
+        conn.execute(insert, ["A 1", TRUCK, NOW, NOW + timedelta(days=1)])
+        for value in ("A 1", "Ａ　１", " A  1 "):
+            for begin, end in ((NOW, None), (NOW + timedelta(hours=1), NOW + timedelta(hours=2))):
+                with pytest.raises(errors.ExclusionViolation), conn.transaction():
+                    conn.execute(insert, [value, LOT, begin, end])
+        conn.execute(insert, ["A 1", LOT, NOW + timedelta(days=1), None])
+        with pytest.raises(errors.InsufficientPrivilege), conn.transaction():
+            conn.execute("UPDATE identifier_alias SET entity = %s", [LOT])
+        with pytest.raises(errors.CheckViolation), conn.transaction():
+            conn.execute("UPDATE identifier_alias SET valid = tstzrange(%s, %s)", [NOW - timedelta(days=1), NOW])
+        with pytest.raises(errors.InsufficientPrivilege), conn.transaction():
+            conn.execute("DELETE FROM identifier_alias")
+        with pytest.raises(errors.InsufficientPrivilege), conn.transaction():
+            conn.execute(insert.replace("'market'", "'stall'"), ["B 2", LOT, NOW, None])
+        conn.commit()
+    with psycopg.connect(instance.database.service("api")) as conn:
+        conn.execute("SELECT set_config('suyuan.org', 'stall', false)")
+        assert conn.execute("SELECT count(*) FROM identifier_alias").fetchone() == (0,), "rows are the binder's"
+        assert conn.execute("SELECT entity FROM resolve_alias('A 1', %s)", [NOW]).fetchall() == [(TRUCK,)], "meanings everybody's"
+
+
+def test_somebody_elses_goods_are_not_there(database: Database, tmp_path: Path) -> None:
+    """Goods that a market had no part in, of those who do not publish: the same words as for goods that do not exist."""
+    instance = play(database, tmp_path, truck_c=3.0, silent=("coop", "carrier", "market", "stall"))
+    hands = {"sourceList": [{"type": "possessing_party", "source": "https://id.gs1.org/417/9521234005001"}],
+             "destinationList": [{"type": "possessing_party", "destination": "https://id.gs1.org/417/9521234003106"}]}  # fmt: skip
+    taken = said("ObjectEvent", 0.02, action="OBSERVE", bizStep="accepting", disposition="sellable_not_accessible", epcList=[PALLET],
+                 **at(ROOM), **hands)  # fmt: skip
+    instance.take([message(json.dumps(taken).encode(), "stall-1", "stall", "events")], NOW)
+    instance.settle(NOW)
+    with served(instance, NOW) as client, signed_in(client, "stall") as stall, signed_in(client, "elsewhere") as stranger:
+        assert ask(stall, PALLET)["answer"] in EXPECTED, "who took it in sees it"
+        as_program = {"Accept": "application/json"}
+        for real, invented in ((PALLET, "https://id.gs1.org/00/095212340000000112"), (LOT, f"{LOT}X"), (BOX, f"{LOT}X/21/0005")):
+            answers = [stranger.get("/api/v1/check", params={"code": code}, headers=as_program) for code in (real, invented)]
+            assert [answer.status_code for answer in answers] == [404, 404]
+            assert answers[0].json() == answers[1].json()
+        before = recorded(instance)
+        refused = act(stranger, "hold", units=PALLET, reason="look")
+        assert refused.status_code in (403, 404, 409) and recorded(instance) == before
+        test = stranger.post("/api/v1/tests", json=result(), headers={"Idempotency-Key": str(uuid4()), **as_program})
+        assert (test.status_code, test.json()["code"]) == (422, "check_test_unseen")
+
+
+# --- tests -------------------------------------------------------------------------------------------------------------
+
+
+def result(**more: Any) -> dict[str, Any]:
+    return {
+        "lot": LOT,
+        "sample": "S-1",
+        "kind": "rapid",
+        "method": "GB/T 5009.199",
+        "sampled_at": (NOW - timedelta(minutes=40)).isoformat(),
+        "result_at": (NOW - timedelta(minutes=10)).isoformat(),
+        "outcome": "positive",
+        "value": 71.5,
+        "uom": "P1",
+        "threshold": 50,
+        **more,
+    }
+
+
+def write_test(client: httpx.Client, **more: Any) -> UUID:
+    answer = client.post("/api/v1/tests", json=result(**more), headers={"Idempotency-Key": str(uuid4())})
+    assert answer.status_code == 201, answer.text
+    return UUID(answer.json()["id"])
+
+
+def test_a_positive_screen_holds_and_its_clock_runs_from_being_told(instance: Instance, server: httpx.Client) -> None:
+    with signed_in(server, "gate") as gate:
+        sampled = act(gate, "sample", unit=PALLET, kg="0.5", authority="market", number="S-7")
+        assert sampled.status_code == 303, sampled.text
+        found = ask(gate, PALLET)
+        assert (found["answer"], why(found, "test")) == ("cannot_tell", "sample_pending")
+        page = gate.get("/check/answer", params={"code": PALLET})
+        assert 'value="S-7"' in page.text, "the result's form knows the sample"
+
+        tested = act(gate, "rapid_test", units=PALLET, sample="S-7", method="GB/T 5009.199", value="50")
+        assert tested.status_code == 303, tested.text
+        found = ask(gate, PALLET)
+        assert (found["answer"], why(found, "test")) == ("hold", "rapid_untold"), "at the threshold it is positive"
+        assert "clock-untold" in gate.get("/check").text
+        test = instance.one("SELECT id FROM test_record WHERE outcome = 'positive'")
+        for expected in ("said=told", "said=not_told"):
+            told = gate.post("/check/told", data={"idempotency_key": str(uuid4()), "test": str(test), "code": PALLET})
+            assert told.headers["location"].endswith(expected)
+        found = ask(gate, PALLET)
+        assert (found["answer"], why(found, "test")) == ("hold", "rapid_positive")
+        assert "4&nbsp;h" in gate.get("/check?lang=en").text or "4\u00a0h left" in gate.get("/check?lang=en").text
+        stand_in = act(gate, "accept", units=PALLET, seller="coop", place=DOCK)
+        assert stand_in.status_code == 409, "goods on hold go nowhere"
+    later = NOW + timedelta(hours=4, minutes=1)
+    with served(instance, later) as client, signed_in(client, "gate") as gate:
+        found = ask(gate, PALLET)
+        assert (found["answer"], why(found, "test")) == ("hold", "rapid_positive_over")
+        laboratory = {"idempotency_key": str(uuid4()), "code": PALLET, "lot": LOT, "unit": PALLET, "sample": "L-1", "outcome": "negative"}
+        assert gate.post("/check/laboratory", data=laboratory).status_code == 303
+        found = ask(gate, PALLET)
+        assert (found["answer"], why(found, "recall"), why(found, "test")) == ("hold", "held_for_test", "laboratory_negative")
+        assert act(gate, "release", units=PALLET, reason="clean", report="L-1").status_code == 303
+        assert ask(gate, PALLET)["answer"] != "hold"
+
+
+def test_a_test_taken_back_was_none(instance: Instance, server: httpx.Client) -> None:
+    with signed_in(server, "gate") as gate:
+        tested = act(gate, "rapid_test", units=PALLET, sample="S-8", method="GB/T 5009.199", value="80", told="yes")
+        assert ask(gate, PALLET)["answer"] == "hold"
+        done = tested.headers["location"].rpartition("done=")[2]
+        undone = gate.post("/check/undo", data={"idempotency_key": str(uuid4()), "act": done, "code": PALLET})
+        assert undone.status_code == 303, undone.text
+        found = ask(gate, PALLET)
+        assert (found["answer"], why(found, "test")) == ("accept", "not_tested")
+        assert "S-8" not in gate.get("/check").text
+    assert instance.one("SELECT count(*) FROM test_record") == 1, "the row stays; its event is declared wrong"
+
+
+def test_a_test_is_never_edited(instance: Instance, server: httpx.Client) -> None:
+    with signed_in(server, "gate") as gate:
+        write_test(gate)
+        contradiction = gate.post("/api/v1/tests", json=result(outcome="pending"),
+                                  headers={"Idempotency-Key": str(uuid4()), "Accept": "application/json"})  # fmt: skip
+        assert (contradiction.status_code, contradiction.json()["code"]) == (422, "check_test_contradicts")
+    update = "UPDATE test_record SET {} WHERE sample = 'S-1'"
+    for role in ("api", "public", "ingest", "jobs", "sequencer"):
+        with psycopg.connect(instance.database.service(role)) as conn:
+            conn.execute("SELECT set_config('suyuan.org', 'market', false)")
+            for statement in (update.format("outcome = 'negative'"), update.format("value = 1"), update.format("retest_deadline = now()"),
+                              "DELETE FROM test_record", "TRUNCATE test_record"):  # fmt: skip
+                with pytest.raises(errors.InsufficientPrivilege), conn.transaction():
+                    conn.execute(statement.encode())
+    with psycopg.connect(instance.database.service("api")) as conn:
+        conn.execute("SELECT set_config('suyuan.org', 'market', false)")
+        with pytest.raises(errors.CheckViolation), conn.transaction():
+            conn.execute(update.format("notified_at = %s").encode(), [NOW - timedelta(days=1)])
+        conn.execute(update.format("notified_at = %s").encode(), [NOW])
+        with pytest.raises(errors.CheckViolation), conn.transaction():
+            conn.execute(update.format("notified_at = %s").encode(), [NOW + timedelta(hours=1)])
+        with pytest.raises(errors.CheckViolation), conn.transaction():
+            conn.execute(update.format("notified_at = NULL").encode())
+
+
+def test_others_hear_the_outcome_and_no_more(instance: Instance, server: httpx.Client) -> None:
+    with signed_in(server, "gate") as gate:
+        write_test(gate, outcome="negative", value=12.25)
+
+    def seen_by(name: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(instance.database.service("api")) as conn:
+            conn.execute("SELECT set_config('suyuan.org', %s, false)", [name])
+            assert conn.execute("SELECT count(*) FROM test_record").fetchone() == (1 if name == "market" else 0,)
+            return conn.execute("SELECT * FROM tests_seen(%s)", [[LOT]]).fetchall()
+
+    assert len(seen_by("market")) == 1
+    (row,) = seen_by("coop")
+    assert "negative" in row and "12.25" not in str(row) and "urn:suyuan:person" not in str(row)
+    assert seen_by("other-market") == [], "a published lot alone is no reason"
+    with instance.as_role("public") as conn, pytest.raises(errors.InsufficientPrivilege):
+        conn.execute("SELECT * FROM tests_seen(%s)", [[LOT]])
+
+
+# --- acts -----------------------------------------------------------------------------------------------------------------
+
+
+def test_two_taps_are_one_act(instance: Instance, server: httpx.Client) -> None:
+    with signed_in(server, "gate") as gate:
+        before, key = recorded(instance), str(uuid4())
+        answers: list[httpx.Response] = []
+        threads = [
+            threading.Thread(target=lambda: answers.append(act(gate, "hold", key, units=PALLET, reason="papers"))) for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [answer.status_code for answer in answers] == [303] * 4
+        assert len({answer.headers["location"] for answer in answers}) == 1
+        assert recorded(instance) == before + 1
+        found = ask(gate, PALLET)
+        assert (found["answer"], why(found, "recall")) == ("hold", "held")
+        page = gate.get("/check?lang=en").text
+        assert PALLET.rpartition("/")[2] in page
+        assert act(gate, "release", units=PALLET, reason="papers came").status_code == 303
+        assert ask(gate, PALLET)["answer"] == "accept"
+        assert "Nothing is on hold" in gate.get("/check?lang=en").text
+
+
+def test_the_stall_takes_in_what_the_gate_let_pass(instance: Instance, server: httpx.Client) -> None:
+    with signed_in(server, "stall") as stall:
+        page = stall.get("/check/answer", params={"code": PALLET, "lang": "en"}).text
+        assert 'value="accept"' in page and ROOM in page
+        assert 'value="rapid_test"' not in page, "a stall does not test for the market"
+        taken = act(stall, "accept", units=PALLET, seller="coop", place=ROOM)
+        assert taken.status_code == 303, taken.text
+        found = ask(stall, PALLET)
+        assert found["portions"][0]["place"] == ROOM
+        not_its_own = act(stall, "rapid_test", units=PALLET, sample="S-9", method="x", value="80")
+        assert not_its_own.status_code == 403
+
+
+def test_what_is_not_taken_leaves_nothing(instance: Instance, server: httpx.Client) -> None:
+    with signed_in(server, "gate") as gate:
+        before = recorded(instance), instance.one("SELECT count(*) FROM test_record")
+        for kind, fields in (
+            ("inspect", {"units": PALLET, "pulp": "4,2", "conformant": "true"}),
+            ("inspect", {"units": PALLET, "pulp": "warm", "conformant": "true"}),
+            ("rapid_test", {"units": PALLET, "sample": "S-1", "method": "x", "value": "abc"}),
+            ("rapid_test", {"units": "095212340000000106", "sample": "S-1", "method": "x", "value": "80"}),
+            ("refuse_part", {"unit": PALLET, "boxes": "0", "reason": "other"}),
+            ("refuse_part", {"unit": PALLET, "boxes": "21", "reason": "other"}),
+            ("accept", {"units": PALLET, "seller": "nobody", "place": DOCK}),
+            ("release", {"units": PALLET, "reason": "not held"}),
+            ("load", {"units": PALLET}),
+            ("nothing", {}),
+        ):
+            answer = act(gate, kind, **fields)
+            assert 400 <= answer.status_code < 500, (kind, fields, answer.status_code)
+            assert "没有记下" in answer.text, (kind, fields)
+        assert (recorded(instance), instance.one("SELECT count(*) FROM test_record")) == before
+
+
+def test_a_lost_session_says_that_nothing_was_taken(instance: Instance, server: httpx.Client) -> None:
+    with signed_in(server, "gate") as gate:
+        before = recorded(instance)
+        gate.cookies.clear()
+        gate.headers["Referer"] = f"{server.base_url}/check/answer?code={PALLET}"
+        answer = act(gate, "hold", units=PALLET, reason="papers")
+        assert answer.status_code == 303
+        assert answer.headers["location"].startswith("/sign-in?next=/check/answer") and "lost=1" in answer.headers["location"]
+        assert recorded(instance) == before
+
+
+def test_a_program_of_the_market_asks_with_its_token(instance: Instance, server: httpx.Client) -> None:
+    headers = {"Authorization": f"Bearer {token('market')}"}
+    answer = server.get("/api/v1/check", params={"code": PALLET}, headers=headers)
+    assert answer.json()["answer"] == "accept"
+    assert set(answer.json()["portions"][0]["findings"][0]["why"]) == {"code", "zh", "en"}
+    assert server.get("/api/v1/check", params={"code": PALLET}, headers={"Authorization": f"Bearer {token('coop')}"}).status_code == 403
+
+
+def test_the_board_shows_what_came_since_the_day_began(database: Database, tmp_path: Path) -> None:
+    instance = play(database, tmp_path, truck_c=3.0)
+    arriving = said("ObjectEvent", 1, action="OBSERVE", bizStep="arriving", disposition="in_progress", epcList=[PALLET], **at(DOCK))
+    instance.take(by_carrier(arriving), NOW)
+    instance.settle(NOW)
+
+    def board(now: datetime) -> str:
+        with served(instance, now) as client, signed_in(client, "gate") as gate:
+            return gate.get("/check?lang=en").text.partition("Arrived today")[2]
+
+    assert PALLET.rpartition("/")[2] in board(NOW)
+    assert PALLET.rpartition("/")[2] not in board(NOW + timedelta(days=1)), "another business day"
+    assert lines.NOW == NOW

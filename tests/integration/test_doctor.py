@@ -1,0 +1,465 @@
+"""`suyuan doctor` on a whole instance: nothing to mend where all is well, and each thing that is wrong is found.
+
+One instance an edition, with its four services running as processes, a world's hours in it, and a broker. Each breach is
+made by the owner, in the folder or in the settings, found by the doctor as its user starts it, and taken back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from argon2 import PasswordHasher
+
+from deploy.demo_people import PEOPLE
+from deploy.doctor import deep
+from deploy.doctor.examination import Patient, examine
+from deploy.doctor.invariants import invariants
+from deploy.doctor.report import CHECKS
+from deploy.settings import Settings
+from deploy.stack.ports import free_port
+from tests.acceptance.instance import Instance
+from tests.conftest import build_service_environment
+from tests.integration.running import ADMINISTRATOR, for_real_people, played, services, suyuan
+from tests.servers.mosquitto import Broker, mosquitto_broker
+from tests.servers.session import EDITIONS, Servers
+from tests.servers.waiting import wait_until
+
+HOURS = 5
+ORGANISATION = "xj-coop"
+
+Findings = list[dict[str, str]]
+
+
+@dataclass
+class Clinic:
+    """An instance with its services and its broker. `environment`: what the doctor is started with."""
+
+    instance: Instance
+    broker: Broker
+    environment: dict[str, str]
+
+    def doctor(self, *arguments: str, **changes: str) -> Findings:
+        """Asked as the owner. `changes`: settings, named as in their model."""
+        return self.asked(*arguments, "--database-url", self.instance.database.owner, **changes)[1]
+
+    def look(self, *checks: str, data_dir: Path | None = None) -> Findings:
+        """Some of its checks, as the owner, without the command around them."""
+        given = {name.removeprefix("SUYUAN_").lower(): value for name, value in self.environment.items()}
+        settings = Settings.model_validate(given | {"data_dir": data_dir or self.instance.folder})
+        owner = self.instance.database.owner
+        patient = Patient(settings, owner, True, {}, lambda: datetime.now(UTC))
+        found = examine(patient, {name: (CHECKS | deep.checks(lambda _text: None))[name] for name in checks})
+        return [{name: str(value) for name, value in asdict(each).items()} for each in found]
+
+    def asked(self, *arguments: str, **changes: str) -> tuple[int, Findings]:
+        """Exit status and findings, as the API's own role."""
+        changed = {f"SUYUAN_{name.upper()}": value for name, value in changes.items()}
+        done = suyuan(self.environment | changed, "doctor", "--json", *arguments)
+        assert done.stdout, done.stderr
+        told: dict[str, Any] = json.loads(done.stdout)
+        assert told["status"] == done.returncode
+        return done.returncode, told["findings"]
+
+
+@pytest.fixture(scope="module", params=EDITIONS)
+def clinic(
+    request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Clinic]:
+    with ExitStack() as stack:
+        database = stack.enter_context(servers.template(request.param).clone())
+        broker = servers.enter(stack, "mosquitto", mosquitto_broker)
+        folder = tmp_path_factory.mktemp("clinic")
+        instance = Instance(database, folder / "data")
+        instance.folder.mkdir()
+        played(instance, HOURS)
+        for_real_people(instance)
+        port = str(free_port())
+
+        def environment(role: str) -> dict[str, str]:
+            address = {"listen_port": port, "public_url": f"http://127.0.0.1:{port}"}
+            return build_service_environment(database, broker, instance.folder, role, **address)
+
+        stack.enter_context(services(environment, folder))
+        clinic = Clinic(instance, broker, environment("api"))
+        assert wait_until(lambda: not unwell(clinic.doctor()), 180, every_s=0.5), unwell(clinic.doctor())
+        yield clinic
+
+
+# So is a machine of tests, and well said: it follows no time server, and its broker asks nobody's name.
+OF_TESTS = ("the kernel does not know of a time server", "takes a client without a name")
+
+
+def unwell(findings: Findings) -> Findings:
+    """What is to mend or to look at."""
+    return [
+        each
+        for each in findings
+        if each["mark"] in ("warn", "fail") and not each["text"].startswith(OF_TESTS)
+    ]
+
+
+def marked(findings: Findings, mark: str, *words: str) -> Findings:
+    return [each for each in findings if each["mark"] == mark and all(word in each["text"] for word in words)]
+
+
+# --- all is well --------------------------------------------------------------------------------------------------
+
+
+def test_a_whole_instance_is_well_down_to_every_invariant_and_tile(clinic: Clinic) -> None:
+    findings = clinic.doctor("--deep")
+    assert unwell(findings) == []
+    asked = [each["text"].partition(":")[0] for each in findings if each["about"] == "invariants"]
+    assert asked == [each.name for each in invariants()]
+    logs = clinic.instance.one("SELECT count(*) FROM log")
+    assert len(marked(findings, "ok", "are those of the database, up to the signed root")) == logs > 1
+
+
+def test_everything_that_can_be_asked_was(clinic: Clinic) -> None:
+    cannot = [each["text"] for each in clinic.doctor() if each["mark"] == "unknown"]
+    nobody_tells = ["whether it keeps its queues on disk"]
+    if clinic.instance.database.edition != "plain":
+        nobody_tells.append("what is free where the database lies")  # its server runs in a root of its own
+    assert [text for text in cannot if not text.startswith(tuple(nobody_tells))] == []
+
+
+def test_with_a_services_rights_it_says_what_it_cannot_tell(clinic: Clinic) -> None:
+    status, findings = clinic.asked("--deep")
+    assert status == 2, "the test's clock and broker are to look at, nothing is to mend"
+    cannot = marked(findings, "unknown")
+    assert {"accounts", "invariants", "keys of quarantine"} <= {each["about"] for each in cannot}
+    assert all("owner" in each["next"] for each in cannot if each["about"] in ("accounts", "invariants"))
+
+
+def test_it_leaves_nothing_behind(clinic: Clinic) -> None:
+    before = content(clinic)
+    clinic.doctor("--deep")
+    assert content(clinic) == before
+
+
+def content(clinic: Clinic) -> dict[str, Any]:
+    folder = clinic.instance.folder
+    files = {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    tables = clinic.instance.rows(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1"
+    )
+    return files | {name: clinic.instance.one(f'SELECT count(*) FROM "{name}"') for (name,) in tables}
+
+
+# --- a breach is found ----------------------------------------------------------------------------------------------
+
+
+class Breach(NamedTuple):
+    """`check`: which one must find it; `deed`: what the owner does; `mend`: how it is undone; `words`: of the finding."""
+
+    check: str
+    deed: str
+    mend: str
+    words: str
+    mark: str = "fail"
+
+
+LOG = f"WHERE organisation = '{ORGANISATION}'"
+NEWEST = "WHERE position = (SELECT max(position) FROM leaf)"
+
+IN_THE_DATABASE = {
+    "a role that may make roles": Breach(
+        "roles",
+        "ALTER ROLE suyuan_api CREATEROLE",
+        "ALTER ROLE suyuan_api NOCREATEROLE",
+        "service_roles_are_nobodys_owner",
+    ),
+    "a role without a time limit": Breach(
+        "roles",
+        "ALTER ROLE suyuan_jobs RESET statement_timeout",
+        "ALTER ROLE suyuan_jobs SET statement_timeout = '60s'",
+        "suyuan_jobs may hold the database for ever",
+    ),
+    "a role that may not log in": Breach(
+        "roles",
+        "ALTER ROLE suyuan_public NOLOGIN",
+        "ALTER ROLE suyuan_public LOGIN",
+        "suyuan_public may not log in",
+    ),
+    "the store open to the API": Breach(
+        "rights",
+        "GRANT SELECT ON reading_store TO suyuan_api",
+        "REVOKE SELECT ON reading_store FROM suyuan_api",
+        "suyuan_api reads reading_store",
+    ),
+    "the store open to the API, by its own connection": Breach(
+        "connections",
+        "GRANT SELECT ON observation TO suyuan_api",
+        "REVOKE SELECT ON observation FROM suyuan_api",
+        "SUYUAN_DATABASE_URL, tried: suyuan_api reads observation",
+    ),
+    "no row-level security": Breach(
+        "rights",
+        "ALTER TABLE device DISABLE ROW LEVEL SECURITY",
+        "ALTER TABLE device ENABLE ROW LEVEL SECURITY",
+        "sees device without an organisation",
+    ),
+    "a schema of another release": Breach(
+        "schema",
+        "UPDATE _yoyo_migration SET migration_id = 'z' WHERE migration_id = '0007_schema_applied'",
+        "UPDATE _yoyo_migration SET migration_id = '0007_schema_applied' WHERE migration_id = 'z'",
+        "newer than this release",
+    ),
+    "a role's password that anybody guesses": Breach(
+        "roles' passwords",
+        "ALTER ROLE suyuan_ingest PASSWORD 'suyuan_ingest'",
+        "ALTER ROLE suyuan_ingest PASSWORD '{ingest}'",
+        "suyuan_ingest with 'suyuan_ingest'",
+        "warn",
+    ),
+    "a token that anybody guesses": Breach(
+        "tokens",
+        f"INSERT INTO api_token VALUES (sha256('password'), '{ORGANISATION}')",
+        "DELETE FROM api_token",
+        "the capture token of xj-coop",
+        "warn",
+    ),
+    "nobody administers": Breach(
+        "accounts",
+        "UPDATE user_account SET disabled_at = now()",
+        "UPDATE user_account SET disabled_at = NULL",
+        "is an administrator's",
+        "warn",
+    ),
+    "marks that nobody takes": Breach(
+        "work that waits",
+        "INSERT INTO mark (consumer, created_at, reason, series_ids, from_times, to_times)"
+        " VALUES ('nobody', now() - INTERVAL '20 minutes', 'x', '{}', '{}', '{}')",
+        "DELETE FROM mark WHERE consumer = 'nobody'",
+        "1 marks for nobody, the oldest for 20 min",
+    ),
+    "an event set aside": Breach(
+        "work that waits",
+        "INSERT INTO set_aside VALUES (7, 'presence', 'cannot', now())",
+        "DELETE FROM set_aside WHERE position = 7",
+        "position 7 (presence: cannot)",
+        "warn",
+    ),
+    "an old state of the database": Breach(
+        "logs",
+        f"UPDATE log SET tree_size = tree_size - 1 {LOG}",
+        f"UPDATE log SET tree_size = tree_size + 1 {LOG}",
+        "leaves, and its log has signed for",
+    ),
+    "entries that wait": Breach(
+        "logs",
+        "INSERT INTO pending (organisation, type, stream_kind, stream_id, body, created_at)"
+        f" VALUES ('{ORGANISATION}', 'event', 'party', 'x', '1.5', now() - INTERVAL '1 hour')",
+        "DELETE FROM pending WHERE stream_id = 'x'",
+        "wait for their place in the log, the oldest for 60 min",
+    ),
+    "quarantine without its key": Breach(
+        "keys of quarantine",
+        "INSERT INTO quarantine (batch_id, received_at, topic, records, reason, detail, key_month, payload)"
+        " SELECT min(id), now(), 'x', 1, 'x', 'x', '1999-12', 'x' FROM batch",
+        "DELETE FROM quarantine WHERE key_month = '1999-12'",
+        "quarantined in 1999-12 cannot be opened",
+    ),
+    "a clock set back": Breach(
+        "clock",
+        f"UPDATE leaf SET record_time = record_time + INTERVAL '1 day' {NEWEST}",
+        f"UPDATE leaf SET record_time = record_time - INTERVAL '1 day' {NEWEST}",
+        "ahead of this machine's clock",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IN_THE_DATABASE)
+def test_a_breach_in_the_database_is_found(clinic: Clinic, name: str) -> None:
+    breach = IN_THE_DATABASE[name]
+    clinic.instance.alter(breach.deed)
+    try:
+        found = marked(clinic.look(breach.check), breach.mark, breach.words)
+    finally:
+        password = clinic.instance.database.passwords["ingest"]
+        clinic.instance.alter(breach.mend.replace("{ingest}", password))
+    assert found and found[0]["next"]
+
+
+def test_a_login_for_a_password_is_found(clinic: Clinic) -> None:
+    kept = clinic.instance.one("SELECT password_hash FROM user_account WHERE login = %s", ADMINISTRATOR)
+    weak = PasswordHasher(time_cost=1, memory_cost=1024).hash(ADMINISTRATOR)
+    statement = "UPDATE user_account SET password_hash = %s WHERE login = %s"
+    clinic.instance.alter(statement, weak, ADMINISTRATOR)
+    try:
+        assert marked(clinic.look("accounts"), "warn", f"the password of {ADMINISTRATOR} is its login")
+        assert marked(clinic.doctor(production="true"), "fail", f"the password of {ADMINISTRATOR}")
+    finally:
+        clinic.instance.alter(statement, kept, ADMINISTRATOR)
+
+
+def test_a_demonstrations_people_are_found_in_production(clinic: Clinic) -> None:
+    person = PEOPLE[0]
+    clinic.instance.alter("UPDATE user_account SET login = %s, name = %s", person.login, person.name)
+    try:
+        assert marked(clinic.doctor(production="true"), "fail", f"of the demonstration: {person.login}")
+        assert marked(clinic.look("accounts"), "fail") == []
+    finally:
+        clinic.instance.alter("UPDATE user_account SET login = %s, name = '王玲'", ADMINISTRATOR)
+
+
+# What is done to the copy of DATA_DIR, and the words of the failure.
+OF_THE_FOLDER = ("settings' values", "keys", "keys of logs", "logs")
+Deed = Callable[[Path], object]
+IN_THE_FOLDER: dict[str, tuple[Deed, str]] = {
+    "keys that others may read": (lambda folder: (folder / "keys").chmod(0o755), "others may read keys"),
+    "a key that others may read": (lambda folder: key(folder).chmod(0o644), "others may read xj-coop.key"),
+    "a log's key is gone": (lambda folder: key(folder).unlink(), "xj-coop.key is missing"),
+    "an organisation's key is gone": (
+        lambda folder: key(folder, "org_key").unlink(),
+        "xj-coop.org_key is missing",
+    ),
+    "all keys are gone": (lambda folder: shutil.rmtree(folder / "keys"), "is missing, and logs were begun"),
+    "another log's key": (lambda folder: of_another(folder, "keys/{}.key"), "name of the key"),
+    "another log's vkey": (lambda folder: of_another(folder, "log/{}/vkey"), "cannot be read"),
+    "another log's checkpoint": (lambda folder: of_another(folder, "log/{}/checkpoint"), "cannot be read"),
+    "heads are gone": (lambda folder: shutil.rmtree(folder / "heads"), "there is no head of it"),
+    "an older head": (lambda folder: change_head(folder, size=1), "leaves are published, and the head is at"),
+    "another root": (lambda folder: change_head(folder, root="A" * 43 + "="), "is not the head's"),
+    "no checkpoint": (lambda folder: published(folder).unlink(), "no checkpoint is published"),
+    "no folder": (shutil.rmtree, "is no folder"),
+}
+
+
+def key(folder: Path, kind: str = "key") -> Path:
+    return folder / f"keys/{ORGANISATION}.{kind}"
+
+
+def published(folder: Path) -> Path:
+    return folder / f"log/{ORGANISATION}/checkpoint"
+
+
+def of_another(folder: Path, name: str) -> None:
+    shutil.copy2(folder / name.format("carrier-1"), folder / name.format(ORGANISATION))
+
+
+def change_head(folder: Path, **changes: Any) -> None:
+    path = folder / f"heads/{ORGANISATION}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@contextmanager
+def copied(clinic: Clinic, tmp_path: Path) -> Iterator[Path]:
+    """A copy of DATA_DIR: the services write to the other one, and go on."""
+    folder = tmp_path / "data"
+    shutil.copytree(clinic.instance.folder, folder)
+    yield folder
+
+
+@pytest.mark.parametrize("name", IN_THE_FOLDER)
+def test_a_breach_in_the_folder_is_found(clinic: Clinic, tmp_path: Path, name: str) -> None:
+    breach, words = IN_THE_FOLDER[name]
+    with copied(clinic, tmp_path) as folder:
+        breach(folder)
+        found = marked(clinic.look(*OF_THE_FOLDER, data_dir=folder), "fail", words)
+    assert found and found[0]["next"]
+
+
+@pytest.mark.parametrize("name", ["tile/0", "tile/entries"])
+def test_a_changed_tile_is_found_by_a_deep_look(clinic: Clinic, tmp_path: Path, name: str) -> None:
+    with copied(clinic, tmp_path) as folder:
+        size = clinic.instance.log(ORGANISATION).tree_size
+        tile = folder / f"log/{ORGANISATION}/{name}/{size // 256:03d}.p/{size % 256}"
+        tile.write_bytes(bytes([tile.read_bytes()[0] ^ 1]) + tile.read_bytes()[1:])
+        found = marked(clinic.look("tiles", data_dir=folder), "fail", name, "holds other bytes")
+    assert [each["about"] for each in found] == ["tiles"]
+
+
+def test_a_broken_invariant_is_found_by_a_deep_look(clinic: Clinic) -> None:
+    clinic.instance.alter("UPDATE account SET received = received + 1 WHERE batch_id = 1")
+    try:
+        found = marked(clinic.look("invariants"), "fail", "account_adds_up", "Every record ended somewhere")
+    finally:
+        clinic.instance.alter("UPDATE account SET received = received - 1 WHERE batch_id = 1")
+    assert len(found) == 1
+
+
+# --- settings, and what they lead to -----------------------------------------------------------------------------------
+
+IN_THE_SETTINGS: dict[str, tuple[dict[str, str], str]] = {
+    "a misspelt name": ({"databse_url": "x"}, "SUYUAN_DATABSE_URL is no setting"),
+    "no number": ({"listen_port": "http"}, "SUYUAN_LISTEN_PORT cannot be read"),
+    "no connection string": ({"public_database_url": "postgresql://[::1"}, "SUYUAN_PUBLIC_DATABASE_URL is no connection string"),
+    "a broker over TLS": ({"mqtt_url": "mqtts://broker.example:8883"}, "SUYUAN_MQTT_URL is mqtts://"),
+    "no broker there": ({"mqtt_url": "mqtt://127.0.0.1:9"}, "does not answer at 127.0.0.1:9"),
+    "no web address": ({"public_url": "trace.example"}, "no address of a web page"),
+    "a path in the web address": ({"public_url": "https://trace.example/suyuan"}, "has more than a host"),
+    "no https in production": ({"production": "true", "public_url": "http://trace.example"}, "is not https"),
+    "a loopback address in production": ({"production": "true"}, "is no address that a phone reaches"),
+    "a private address in production": ({"production": "true", "public_url": "https://192.168.1.7"}, "is no address that a phone reaches"),
+    "the example's origin in production": ({"production": "true"}, "SUYUAN_LOG_ORIGIN is the example's"),
+    "demo data in production": ({"production": "true"}, "of the demonstration"),
+    "an open broker in production": ({"production": "true"}, "takes a client without a name"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IN_THE_SETTINGS)
+def test_a_breach_in_the_settings_is_found(clinic: Clinic, name: str) -> None:
+    changes, words = IN_THE_SETTINGS[name]
+    found = marked(clinic.doctor(**changes), "fail", words)
+    assert found and found[0]["next"]
+
+
+def test_each_connection_must_be_its_roles(clinic: Clinic) -> None:
+    database = clinic.instance.database
+    of_owner = clinic.doctor(database_url=database.owner, production="true")
+    assert marked(of_owner, "fail", "SUYUAN_DATABASE_URL connects as", "superuser")
+    of_ingest = clinic.doctor(public_database_url=database.service("ingest"))
+    assert marked(of_ingest, "fail", "SUYUAN_PUBLIC_DATABASE_URL connects as suyuan_ingest")
+    assert marked(clinic.doctor(public_database_url=""), "warn", "SUYUAN_PUBLIC_DATABASE_URL is empty")
+
+
+def test_without_a_database_one_check_says_so_and_the_others_go_on(clinic: Clinic) -> None:
+    nowhere = "postgresql://suyuan_api:x@127.0.0.1:9/suyuan"
+    status, findings = clinic.asked(database_url=nowhere, public_database_url=nowhere)
+    assert status == 1
+    assert len(marked(findings, "fail", "does not answer: connection failed")) == 1
+    assert len(marked(findings, "unknown", "the database does not answer")) > 8
+    assert marked(findings, "ok", "a message went there and back")
+
+
+def test_services_that_do_not_run_are_missed(clinic: Clinic, servers: Servers) -> None:
+    with servers.template(clinic.instance.database.edition).clone() as empty:
+        alone = Clinic(Instance(empty, clinic.instance.folder), clinic.broker, clinic.environment).doctor(
+            listen_port="9"
+        )
+    missed = marked(alone, "warn", "does not run: nobody holds its lease") + marked(
+        alone, "warn", "api is not ready"
+    )
+    assert len(missed) == 4
+
+
+def test_what_it_prints_for_people(clinic: Clinic) -> None:
+    done = suyuan(clinic.environment | {"SUYUAN_MQTT_URL": "mqtt://127.0.0.1:9"}, "doctor")
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    failure = next(number for number, line in enumerate(lines) if line.startswith("FAIL broker: "))
+    assert lines[failure + 1].startswith("     -> start it, or mend SUYUAN_MQTT_URL")
+    assert "1 to mend" in lines[-1]
+    assert {line[:5] for line in lines[:-1]} <= {"ok   ", "WARN ", "FAIL ", "?    ", "     "}
+
+
+def test_a_clock_apart_from_the_databases_is_found() -> None:
+    """The database's clock cannot be set by a test; the machine's can be passed in."""
+    from deploy.doctor.clock import compare
+
+    now = datetime(2026, 6, 18, tzinfo=UTC)
+    for seconds, mark in ((0.5, "ok"), (-1.5, "ok"), (10, "warn"), (-90, "fail")):
+        assert compare(now, now + timedelta(seconds=seconds)).mark == mark

@@ -1,0 +1,315 @@
+"""SenML in both forms: RFC 8428's own examples, and what must hold of any bytes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import cbor2
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from ingest.wire import senml
+from ingest.wire.errors import WireError
+from ingest.wire.senml import Measured, Pack
+from tests.unit.ingest.wire.writing import in_cbor
+from tests.vectors import count_vectors, vector_path
+
+RECEIVED_MS = 1_781_834_405_000
+
+
+def decode(payload: bytes) -> Pack:
+    return senml.decode(payload, "room-1", RECEIVED_MS)
+
+
+def refused(payload: bytes) -> str:
+    with pytest.raises(WireError) as found:
+        decode(payload)
+    assert len(found.value.detail) > 15
+    return found.value.reason
+
+
+# --- the examples of the RFC ------------------------------------------------------------------------------------------
+
+EXAMPLES = [f"ex{number}" for number in range(1, 14)]
+RESOLVED = [
+    "ex3",
+    "ex4",
+    "ex5",
+    "ex6",
+    "ex8",
+    "ex10",
+    "ex11",
+    "ex12",
+]  # the others depend on when they were made
+IN_CBOR = ["ex3", "ex5"]
+
+
+def vector(name: str) -> bytes:
+    return vector_path(f"iot/senml/{name}").read_bytes()
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_and_its_normal_form_are_the_same(name: str) -> None:
+    # As the RFC writes it, and as its authors' tool does.
+    assert decode(vector(f"{name}.json")) == decode(vector(f"{name}.gen.json"))
+    count_vectors()
+
+
+@pytest.mark.parametrize("name", RESOLVED)
+def test_an_example_resolves_to_what_the_rfc_says(name: str) -> None:
+    wanted = json.loads(vector(f"{name}.gen.resolved.json"))
+    assert sorted(map(str, told(decode(vector(f"{name}.json"))))) == sorted(
+        str((record["n"], record.get("u"), round(record["t"] * 1000), *value_of(record))) for record in wanted
+    )
+    count_vectors()
+
+
+@pytest.mark.parametrize("name", IN_CBOR)
+def test_an_example_in_cbor_is_the_one_in_json(name: str) -> None:
+    assert decode(vector(f"{name}.gen.cbor")) == decode(vector(f"{name}.gen.json"))
+    count_vectors()
+
+
+def told(pack: Pack) -> Iterator[tuple[Any, ...]]:
+    for record in apart(pack):
+        yield (
+            record.channel,
+            record.unit,
+            record.time_ms,
+            *value_of({"v": record.value, "vs": record.text, "vd": record.data}),
+        )
+
+
+def apart(pack: Pack) -> Iterator[Measured]:
+    """Positions as the two records that they came as, under the name that the examples give both."""
+    name = next((record.channel for record in pack.records if record.position is None), "")
+    for record in pack.records:
+        if record.position is None:
+            yield record
+            continue
+        for unit, value in zip(("lat", "lon"), record.position, strict=True):
+            yield Measured(name, unit, record.time_ms, value)
+
+
+def value_of(record: dict[str, Any]) -> tuple[str, Any]:
+    if "vb" in record:
+        return "v", float(record["vb"])
+    label = next(label for label in ("v", "vs", "vd") if record.get(label) is not None)
+    return label, float(record["v"]) if label == "v" else record[label]
+
+
+# --- one meaning, two forms ---------------------------------------------------------------------------------------
+
+numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+values = st.one_of(
+    numbers.map(lambda value: {"v": value}),
+    texts.map(lambda value: {"vs": value}),
+    st.booleans().map(lambda value: {"vb": value}),
+    st.binary(max_size=12).map(lambda value: {"vd": value}),
+    numbers.map(lambda value: {"s": value}),
+    st.just({}),
+)
+records = st.builds(
+    lambda base, value: base | value,
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "bn": texts, "bt": numbers, "bu": texts, "bv": numbers, "bs": numbers, "bver": st.integers(0, 10),
+            "n": texts | st.sampled_from(["boot", "seq", "sent"]), "u": texts | st.sampled_from(["lat", "lon"]),
+            "t": numbers | st.integers(-1000, 1000), "ut": numbers, "further": numbers | texts | st.booleans(),
+        },
+    ),
+    values,
+)  # fmt: skip
+ours = st.lists(records, min_size=1, max_size=6).map(
+    lambda given: [{"n": "boot", "v": 3}, {"n": "seq", "v": 17}, {"n": "sent", "v": 1781834404.12}, *given]
+)
+
+
+def in_json(records: list[dict[str, Any]]) -> bytes:
+    written = [
+        {label: base64.urlsafe_b64encode(value).decode().rstrip("=") if isinstance(value, bytes) else value
+         for label, value in record.items()}
+        for record in records
+    ]  # fmt: skip
+    return json.dumps(written).encode()
+
+
+def outcome(payload: bytes) -> Pack | str:
+    try:
+        return decode(payload)
+    except WireError as error:
+        return error.reason
+
+
+@given(pack=ours | st.lists(records, max_size=6), shortest=st.booleans(), endless=st.booleans())
+@example(pack=[{"n": "a", "v": 1e300, "bv": 1e300}], shortest=True, endless=False)
+def test_a_pack_means_the_same_in_either_form(
+    pack: list[dict[str, Any]], shortest: bool, endless: bool
+) -> None:
+    """Also where it is refused: for the same reason."""
+    encoded = in_cbor(pack, canonical=shortest)
+    if endless and len(pack) < 24:
+        encoded = b"\x9f" + encoded[1:] + b"\xff"
+    assert repr(outcome(encoded)) == repr(outcome(in_json(pack)))
+
+
+@given(mantissa=st.integers(-(2**63), 2**63 - 1), exponent=st.integers(-30, 30))
+def test_a_decimal_fraction_is_the_nearest_number(mantissa: int, exponent: int) -> None:
+    payload = b"\x81\xa2\x00\x61x\x02\xc4\x82" + cbor2.dumps(exponent) + cbor2.dumps(mantissa)
+    ((record,)) = decode(payload).records
+    assert record.value == float(Fraction(mantissa) * Fraction(10) ** exponent)
+
+
+@pytest.mark.parametrize(
+    "bits",
+    [
+        "f90000",
+        "f98000",
+        "f93c00",
+        "f95620",
+        "fa41ac0000",
+        "fb4002666666666666",
+        "1b0000ffffffffffff",
+        "3903e7",
+    ],
+)
+def test_numbers_of_any_width(bits: str) -> None:
+    ((record,)) = decode(bytes.fromhex("81a200617802" + bits)).records
+    assert record.value == float(cbor2.loads(bytes.fromhex(bits)))
+    assert str(record.value) != "-0.0"
+
+
+# --- any bytes ------------------------------------------------------------------------------------------------------
+
+WHOLE = in_cbor(
+    [
+        {"n": "boot", "v": 3}, {"n": "seq", "v": 70_000}, {"n": "sent", "v": 1781834404.12},
+        {"bn": "room-1/", "n": "ambient", "u": "Cel", "v": 2.5, "bt": 1781834340}, {"n": "note", "vs": "开门", "t": 3},
+        {"n": "raw", "vd": b"\x00\xff", "t": 4}, {"n": "door", "vb": True, "t": 5},
+    ]
+)  # fmt: skip
+
+
+@given(
+    st.binary(max_size=60) | st.builds(lambda rest: b"\x81\xa2\x00\x61x\x02" + rest, st.binary(max_size=12))
+)
+def test_any_bytes_are_a_pack_or_a_reason(payload: bytes) -> None:
+    result = outcome(payload)
+    assert result in REASONS if isinstance(result, str) else result.records
+    identity = senml.identity_of_unreadable(payload)
+    assert identity is None or min(identity) >= 0
+
+
+REASONS = {
+    *(
+        "malformed_json",
+        "malformed_cbor",
+        "malformed_senml",
+        "truncated",
+        "not_a_number",
+        "unsupported_value",
+    ),
+    *("empty_pack", "impossible_time", "too_large"),
+}
+
+
+@given(place=st.integers(0, len(WHOLE) - 1), flipped=st.integers(1, 255), cut=st.integers(0, len(WHOLE)))
+def test_a_damaged_pack_is_a_pack_or_a_reason(place: int, flipped: int, cut: int) -> None:
+    damaged = bytearray(WHOLE)
+    damaged[place] ^= flipped
+    for payload in (bytes(damaged), WHOLE[:cut]):
+        result = outcome(payload)
+        assert result in REASONS if isinstance(result, str) else result.records
+
+
+@pytest.mark.parametrize(
+    ("bits", "reason"),
+    [
+        ("80", "empty_pack"),
+        ("9f", "truncated"),
+        ("82a2006178020a", "truncated"),
+        ("81a2006178020a00", "malformed_cbor"),  # something follows
+        ("81a3006178020a020b", "malformed_cbor"),  # v stands twice
+        ("81c11a514b67b0", "malformed_cbor"),  # a date
+        ("81a200617802c249010000000000000000", "malformed_cbor"),  # a bignum
+        ("81a200617802c5821b7fffffffffffffff01", "malformed_cbor"),  # a bigfloat of 2^63 bits
+        ("81a200617802d81c00", "malformed_cbor"),  # a shared value
+        ("81a20062c328020a", "malformed_cbor"),  # no UTF-8
+        ("81a200617802c482f90000187f", "malformed_cbor"),  # a decimal fraction with a float in it
+        ("81" * 300, "malformed_cbor"),
+        ("a2006178020a", "malformed_senml"),  # a record, no pack
+        ("8101", "malformed_senml"),
+        ("81a1616e6178", "malformed_senml"),  # "n" as text
+        ("81a3625f5f01006178020a", "malformed_senml"),  # a label that must be understood
+        ("81a200617802f5", "malformed_senml"),  # true is no number
+        ("81a2006178046131", "malformed_senml"),
+        ("81a20061780861ff", "malformed_cbor"),
+        ("81a200617808616a", "malformed_senml"),  # data as text
+        ("81a2f56178020a", "malformed_senml"),  # true is no label, though Python takes it for 1
+        ("81a3006178020a6178f6", "malformed_senml"),  # null is no value
+        ("81a3006178020a617880", "malformed_senml"),
+    ],
+)
+def test_what_is_no_pack_says_why(bits: str, reason: str) -> None:
+    assert refused(bytes.fromhex(bits)) == reason
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"\x9b\x00\x00\x00\xff\xff\xff\xff\xff",  # an array of 2^40 records
+        b"\x81\xbb\x00\x00\x00\xff\xff\xff\xff\xff",
+        b"\x81\xa1\x00\x7b\x00\x00\x00\xff\xff\xff\xff\xff",
+        b"\x81\xa2\x00\x61x\x02\xc4\x82\x1b" + b"\x7f" * 8 + b"\x01",  # 1e9187201950435737471
+        b"\x9f" * 1_000_000,
+        b"\x82" * 1_000_000,
+        b"\xd9\xd9\xf7" * 300_000,
+        b"\x9a\x00\x0f\x42\x40" + b"\x80" * 1_000_000,
+        in_cbor([{"n": "x", "v": 1}] * 20_001),
+    ],
+    ids=range(9),
+)
+def test_a_few_bytes_never_cost_much(payload: bytes) -> None:
+    begun = time.process_time()
+    result = outcome(payload)
+    assert result in REASONS or isinstance(result, Pack)
+    assert time.process_time() - begun < 2, "linear in the payload"
+
+
+def test_not_a_number_is_its_records_own_affair() -> None:
+    """A dead probe: its neighbours stay, and admission refuses it alone."""
+    pack = decode(
+        in_cbor([{"n": "x", "v": float("nan"), "t": 1781834340}, {"n": "y", "v": 2.5, "t": 1781834340}])
+    )
+    assert [record.value == record.value for record in pack.records] == [False, True]
+
+
+@pytest.mark.parametrize("form", [in_cbor, in_json])
+def test_half_a_position_that_is_no_number_makes_no_position(form: Any) -> None:
+    huge = {"n": "lat", "u": "lat", "v": 1e308, "bv": 1e308, "t": 1781834340}
+    pack = decode(form([huge, {"n": "lon", "u": "lon", "bv": 0, "v": 120.7, "t": 1781834340}]))
+    assert [record.channel for record in pack.records] == ["lat", "lon"]
+
+
+@given(cut=st.integers(WHOLE.index(b"seq") + 9, len(WHOLE) - 1))
+def test_a_pack_that_is_cut_off_still_says_its_number(cut: int) -> None:
+    assert outcome(WHOLE[:cut]) == "truncated"
+    assert senml.identity_of_unreadable(WHOLE[:cut]) == (3, 70_000)
+
+
+@pytest.mark.parametrize("boot", [0, 23, 24, 255, 256, 65_536, 2**32, 2**53 - 1])
+@pytest.mark.parametrize("value_first", [False, True])
+def test_a_number_of_any_width_is_found(boot: int, value_first: bool) -> None:
+    one, other = {"n": "boot", "v": boot}, {"n": "seq", "v": 5}
+    if value_first:
+        one, other = ({label: each[label] for label in ("v", "n")} for each in (one, other))
+    assert senml.identity_of_unreadable(in_cbor([other, one]) + b"\xff") == (boot, 5)
+    assert senml.identity_of_unreadable(in_cbor([one])) is None

@@ -1,0 +1,165 @@
+"""What an official asks, and the files they get, without a database: addresses, spreadsheets, careful words."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from openpyxl import load_workbook
+
+from ingest.coldchain.limits import FORCES
+from trace_api.audit.asking import NAMES, Asked, ask
+from trace_api.audit.reading import Summary
+from trace_api.audit.sheets import Column, Sheet, to_csv, to_xlsx
+from trace_api.audit.telling import share, summary_view
+from trace_api.words import CATALOGUES, LANGUAGES, Words
+
+TODAY = date(2026, 6, 20)
+SHANGHAI = timezone(timedelta(hours=8))
+
+
+def test_without_a_period_it_is_the_last_days_and_an_empty_one_is_all_time() -> None:
+    assert ask({}, TODAY).since == date(2026, 5, 21) and ask({}, TODAY).until is None
+    assert ask({"from": "", "to": ""}, TODAY).since is None
+    asked = ask({"from": "2026-06-01", "to": "2026-06-20"}, TODAY)
+    assert asked.filters()["from"] == "2026-06-01T00:00:00+08:00"
+    assert asked.filters()["to"] == "2026-06-21T00:00:00+08:00", "the last day is included"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"from": "20.6.2026"}, {"to": "2026-13-01"}, {"region": "33102"}, {"state": "lost"}, {"over_c": "2"}, {"order": "best"}, {"page": "0"},
+     {"page": "x"}, {"kind": "temperature"}, {"text": "\x00"}, {"text": "x" * 400}, {"from": "2026-06-20", "to": "2026-06-01"}],
+)  # fmt: skip
+def test_what_is_no_filter_is_named_and_filters_nothing(query: dict[str, str]) -> None:
+    asked = ask(query, TODAY)
+    assert set(asked.wrong) == set(query)
+    assert asked.filters() | {"from": None, "to": None} == Asked().filters()
+
+
+def test_an_address_says_the_same_when_it_is_asked_again() -> None:
+    asked = ask(
+        {
+            "from": "2026-06-01",
+            "to": "",
+            "holder": "coop",
+            "over_c": "3",
+            "order": "worst",
+            "page": "3",
+            "text": "a&b=ü 31",
+        },
+        TODAY,
+    )
+    again = ask(dict(parse_qsl(asked.query(page=3), keep_blank_values=True)), TODAY)
+    assert again == asked
+    assert ask(dict(parse_qsl(asked.query(holder=None), keep_blank_values=True)), TODAY).page == 1, (
+        "another filter begins at the first page"
+    )
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), st.text(max_size=30)))
+def test_any_address_gives_a_question(query: dict[str, str]) -> None:
+    asked = ask(query, TODAY)
+    assert set(asked.wrong) <= set(query) | {"from", "to"}
+    assert ask(dict(parse_qsl(asked.query(), keep_blank_values=True)), TODAY).filters() == asked.filters() | {
+        "offset": 0
+    }
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+TEXT = st.text(st.characters(blacklist_categories=["Cs"]), max_size=40)
+
+
+def sheet(*rows: tuple[Any, ...]) -> Sheet:
+    columns = (Column("name"), Column("value", "number"), Column("when", "moment"))
+    return Sheet("=title", "about", (("filter", "=1+1"),), columns, tuple(rows))
+
+
+@given(TEXT, st.floats(allow_nan=False, allow_infinity=False))
+def test_a_csv_is_read_back_and_computes_nothing(text: str, value: float) -> None:
+    moment = datetime(2026, 6, 19, 1, 10, 32, tzinfo=SHANGHAI)
+    body = to_csv(sheet((text, value, moment), ("", None, None)))
+    rows = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline="")))
+    assert rows[0] == ["'=title"] and rows[1] == ["filter", "'=1+1"] and rows[2] == []
+    cell, number, when = rows[4]
+    clean = text.replace("\x00", "")
+    assert cell in (clean, f"'{clean}")
+    assert not cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"))
+    assert float(number) == value and when == "2026-06-19T01:10:32+08:00"
+    assert rows[5] == ["", "", ""]
+
+
+@given(TEXT)
+def test_an_xlsx_keeps_text_as_text(text: str) -> None:
+    moment = datetime(2026, 6, 19, 1, 10, 32, tzinfo=SHANGHAI)
+    book = load_workbook(io.BytesIO(to_xlsx(sheet((text, 3.5, moment)))))
+    table, about = book.worksheets
+    assert [cell.value for cell in table[1]] == ["name", "value", "when", "when UTC±"]
+    cell, number, when, offset = table[2]
+    assert cell.data_type in ("s", "n", "inlineStr") and (cell.value is None or isinstance(cell.value, str))
+    assert (number.value, when.value, offset.value) == (3.5, datetime(2026, 6, 19, 1, 10, 32), "+08:00")
+    assert about["B1"].value == "=1+1" and about["B1"].data_type == "s"
+    assert table.freeze_panes == "A2" and table.auto_filter.ref == "A1:D2"
+
+
+# --- words ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_word_of_these_pages_claims_an_offence_or_promises_safety(language: Any) -> None:
+    for key, text in CATALOGUES[language].items():
+        if key.startswith("audit_"):
+            for word in (
+                "违法",
+                "违规",
+                "非法",
+                "不合法",
+                "安全",
+                "unlawful",
+                "illegal",
+                "offence",
+                "violation",
+                "safe",
+            ):
+                assert word not in text.lower(), f"{key}: {word}"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_force_has_its_words(language: Any) -> None:
+    words = Words(language)
+    assert all(
+        words(f"audit_force_{force}")
+        and words(f"audit_force_{force}_title")
+        and words(f"audit_force_{force}_text")
+        for force in FORCES
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        (None, "not known"),
+        (0.0, "0\u00a0%"),
+        (0.004, "under 1 %"),
+        (0.3, "about 30\u00a0%"),
+        (0.999, "about 99\u00a0%"),
+        (1.0, "about 100\u00a0%"),
+    ],
+)
+def test_little_is_not_nothing_and_most_is_not_all(part: float | None, said: str) -> None:
+    assert share(Words("en"), part) == said
+
+
+def test_a_rate_is_given_between_what_is_known_and_what_could_be() -> None:
+    words = Words("en")
+    assert summary_view(Summary(10, 2, 5, 10.0, 1.0), words).share == "50\u00a0% to 80\u00a0%"
+    assert summary_view(Summary(10, 5, 5, 10.0, 0.0), words).share == "50\u00a0%"
+    assert summary_view(Summary(4, 0, 0, None, None), words).share == "", "nothing can be told, so nothing is"
+    assert summary_view(Summary(0, 0, 0, None, None), words).share == ""
