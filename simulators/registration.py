@@ -102,7 +102,12 @@ def _calibrations(device: str, day: date) -> list[Document]:
 
 def _plate(vehicle: places.Place) -> Document:
     """What stands on the truck, and means its reefer body."""
-    return {"scheme": "plate", "value": vehicle.plate, "entity": vehicle.id, "organisation": vehicle.organisation}
+    return {
+        "scheme": "plate",
+        "value": vehicle.plate,
+        "entity": vehicle.id,
+        "organisation": vehicle.organisation,
+    }
 
 
 def _region(region: places.Region) -> Document:

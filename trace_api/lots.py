@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import psycopg
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from ingest.coldchain.exposure import LegExposure, LimitExposure
 from ingest.coldchain.verdict import Reason
@@ -41,14 +41,22 @@ def router(
 ) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["Lots"])
 
+    def who_asks(request: Request, response: Response) -> Person | None:
+        person = guard.person(request)
+        if person is not None:
+            response.headers["Cache-Control"] = "private, no-store"
+        return person
+
+    asking = Depends(who_asks)
+
     @contextmanager
-    def reading(request: Request, code: str) -> Iterator[tuple[psycopg.Connection, Chain]]:
-        with seeing(databases, guard.person(request)) as (conn, eye):
+    def reading(person: Person | None, code: str) -> Iterator[tuple[psycopg.Connection, Chain]]:
+        with seeing(databases, person) as (conn, eye):
             yield conn, read_chain(conn, identify(full(code)), eye)
 
     @contextmanager
-    def judging(request: Request, code: str) -> Iterator[tuple[psycopg.Connection, Chain, list[Judged]]]:
-        with reading(request, code) as (conn, chain):
+    def judging(person: Person | None, code: str) -> Iterator[tuple[psycopg.Connection, Chain, list[Judged]]]:
+        with reading(person, code) as (conn, chain):
             judge = Judge(conn, chain, round(now().timestamp() * 1000))
             yield conn, chain, [judge.judge(portion) for portion in chain.portions]
 
@@ -56,29 +64,29 @@ def router(
         "/lots/{code:path}/trace", summary="Every event behind or ahead of a lot, unit or box, in time order"
     )
     def lot_trace(
-        request: Request,
         code: str,
         direction: Annotated[
             Direction, Query(description="back: what it came from; forward: where it went")
         ] = "both",
         depth: Annotated[int, Query(ge=1, le=50, description="How many transformations to follow")] = 20,
         limit: Annotated[int, Query(ge=1, le=5000, description="At most so many events")] = 1000,
+        person: Person | None = asking,
     ) -> dict[str, Any]:
-        with reading(request, code) as (_, chain):
+        with reading(person, code) as (_, chain):
             pass
         found = chain.genealogy.trace(chain.identifier.uri, direction, max_depth=depth, max_events=limit)
         return _trace_document(chain, found, direction)
 
     @routes.get("/lots/{code:path}/exposure", summary="Temperature through every leg, by portion")
-    def lot_exposure(request: Request, code: str) -> dict[str, Any]:
-        with judging(request, code) as (_, chain, judged):
+    def lot_exposure(code: str, person: Person | None = asking) -> dict[str, Any]:
+        with judging(person, code) as (_, chain, judged):
             return {"id": chain.identifier.uri, "portions": [_exposure_document(item) for item in judged]}
 
     @routes.get(
         "/lots/{code:path}/verdict", summary="Compliant, breach, indeterminate or not applicable, and why"
     )
-    def lot_verdict(request: Request, code: str) -> dict[str, Any]:
-        with judging(request, code) as (_, chain, judged):
+    def lot_verdict(code: str, person: Person | None = asking) -> dict[str, Any]:
+        with judging(person, code) as (_, chain, judged):
             worst = min(judged, key=lambda item: WORST_FIRST.index(item.verdict.state))
             return {
                 "id": chain.identifier.uri,
@@ -87,8 +95,8 @@ def router(
             }
 
     @routes.get("/lots/{code:path}/proof", summary="Evidence file (suyuan-evidence/v1): verifies offline")
-    def lot_proof(request: Request, code: str) -> Response:
-        with judging(request, code) as (conn, chain, judged):
+    def lot_proof(code: str, person: Person | None = asking) -> Response:
+        with judging(person, code) as (conn, chain, judged):
             positions = [item.position for item in journey_positions(chain) if item.position is not None]
             evidence = Prover(conn, logs, key).prove(chain, positions, in_order(judged, chain)[0])
         return Response(

@@ -309,8 +309,9 @@ def _certificates(chain: Chain, journey: Sequence[RecordedEvent], lot: str) -> I
     """Those that stand: said in the run that made the lot, or later over the lot, and not taken back by who issued them."""
     made = [item for item in journey if isinstance(item.event, TransformationEvent)]
     over = [fact.recorded for fact in chain.genealogy.facts if lot in {amount.lot for amount in fact.goods}]
+    told = [(item, "certificate_issued") for item in made] + [(item, _activity(item.event)) for item in over]
     found: dict[tuple[str, str], Certificate] = {}
-    for item, activity in [(item, "certificate_issued") for item in made] + [(item, _activity(item.event)) for item in over]:
+    for item, activity in told:
         for uri in item.event.certifications:
             if activity in ("certificate_issued", "certificate_replaced"):
                 issuer = chain.organisations.get(item.organisation)
@@ -320,9 +321,8 @@ def _certificates(chain: Chain, journey: Sequence[RecordedEvent], lot: str) -> I
     yield from found.values()
 
 
-def _activity(event: Event) -> str | None:
-    said = extensions(event).get("suyuan:activity")
-    return said if isinstance(said, str) else None
+def _activity(event: Event) -> str:
+    return str(extensions(event).get("suyuan:activity"))
 
 
 def _tests(chain: Chain, journey: Sequence[RecordedEvent]) -> Iterator[Test]:

@@ -308,7 +308,7 @@ BEGIN
     SELECT coalesce(array_agg(shown.event), '{}'), coalesce(array_agg(shown.why), '{}') INTO fresh, whys
     FROM shown_events(ARRAY(
       (SELECT mention.event FROM event_mention AS mention WHERE mention.identifier = ANY (CASE WHEN cardinality(frontier) > 0 THEN frontier ELSE carriers END)
-       LIMIT 50 * most)
+       LIMIT 50 * most)  -- a place as a seed is named by everything
       EXCEPT SELECT unnest(found))) AS shown;
     found := found || fresh;
     found_whys := found_whys || whys;

@@ -14,6 +14,7 @@ import psycopg
 from psycopg.types.range import TimestamptzRange
 
 from ingest.projection.rows import moment
+from ledger.epcis.identifiers import canonical
 from ledger.genealogy import Genealogy, RecordedEvent, Registered, Taking, origins, takings
 
 Row = tuple[Any, ...]
@@ -28,7 +29,7 @@ _TABLES = {
 
 def project(conn: psycopg.Connection, genealogy: Genealogy, lots: Collection[str]) -> None:
     """`lots`: those whose rows the walk knows in full."""
-    found = [taking for taking in takings(genealogy, _registered(conn)) if taking.lot in lots]
+    found = [taking for taking in takings(genealogy, _registered(conn, genealogy)) if taking.lot in lots]
     ids = _ids(conn, (event for taking in found for event in (taking.event, *taking.behind)))
     _replace(conn, "lot_grant", {_grant(taking, ids) for taking in found}, lots)
     behind = {
@@ -72,7 +73,14 @@ def _ids(conn: psycopg.Connection, events: Iterable[RecordedEvent]) -> dict[int 
     return {int(position): int(event) for position, event in rows}
 
 
-def _registered(conn: psycopg.Connection) -> Registered:
-    parties = conn.execute("SELECT party, id FROM organisation").fetchall()
-    places = conn.execute("SELECT id, organisation FROM place").fetchall()
-    return Registered(dict(parties), dict(places))
+def _registered(conn: psycopg.Connection, genealogy: Genealogy) -> Registered:
+    """As far as these events name parties and places: an instance has more of them than any lot meets."""
+    parties = {
+        canonical(each.destination) for fact in genealogy.facts for each in fact.event.destination_list
+    }
+    places = {place for fact in genealogy.facts for place in (fact.biz_location, fact.read_point) if place}
+    places |= parties
+    places |= {place.split("/254/", 1)[0] for place in places}
+    owners = conn.execute("SELECT party, id FROM organisation WHERE party = ANY (%s)", [list(parties)])
+    hosts = conn.execute("SELECT id, organisation FROM place WHERE id = ANY (%s)", [list(places)])
+    return Registered(dict(owners.fetchall()), dict(hosts.fetchall()))

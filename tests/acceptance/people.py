@@ -8,14 +8,12 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from argon2 import PasswordHasher
 
 from tests.acceptance.instance import Instance
+from tests.acceptance.serving import CHEAP
 from tests.integration.lines import NOW
 
 PASSWORD = "bayberry-in-the-rain"
-# A thousandth of what a real one takes. The first sign-in finds it outgrown, and hashes it as a real one.
-_CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 def add_person(
@@ -30,7 +28,7 @@ def add_person(
     """An account. `organisation` for who handles goods, `regions` (and `department`) for who oversees."""
     account: UUID = instance.one(
         "SELECT account_add(%s, %s, %s, %s, %s, %s, %s, %s)",
-        login, f"{login} 演示", organisation, list(roles), department, list(regions), _CHEAP.hash(password), NOW,
+        login, f"{login} 演示", organisation, list(roles), department, list(regions), CHEAP.hash(password), NOW,
     )  # fmt: skip
     return account
 

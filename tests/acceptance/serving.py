@@ -9,22 +9,32 @@ from datetime import datetime
 
 import httpx
 import uvicorn
+from argon2 import PasswordHasher
 from psycopg_pool import ConnectionPool
 
 from deploy.stack.ports import free_port
 from tests.acceptance.instance import Instance
 from tests.servers.waiting import wait_until
 from trace_api.access import Databases
+from trace_api.accounts.passwords import Passwords
 from trace_api.app import Configuration, create_app
+
+# A thousandth of the work of a real one: tests sign in hundreds of times.
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 @contextmanager
-def served(instance: Instance, now: datetime) -> Iterator[httpx.Client]:
-    """A client of the instance's API, as suyuan_api and suyuan_public. Its `base_url` is the PUBLIC_URL."""
+def served(
+    instance: Instance, now: datetime, passwords: PasswordHasher | None = CHEAP
+) -> Iterator[httpx.Client]:
+    """A client of the instance's API, as suyuan_api and suyuan_public. Its `base_url` is the PUBLIC_URL. `passwords`: how they
+    are hashed; None: as in earnest."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with _pool(instance, "api") as api, _pool(instance, "public") as public:
-        configuration = Configuration(url, instance.folder / "log", instance.keys.organisation_key)
+        configuration = Configuration(
+            url, instance.folder / "log", instance.keys.organisation_key, Passwords(passwords)
+        )
         app = create_app(Databases(api, public), configuration, lambda: now)
         server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, log_level="error", access_log=False))
         thread = threading.Thread(target=server.run)

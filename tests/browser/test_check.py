@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -63,7 +63,14 @@ def night(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         with served(instance, now) as server, signed_in(server, "gate") as gate:
             trucks = [tuple(unit.sscc for unit in plan.units if unit.truck == truck) for truck in (0, 1)]
             vehicles = instance.rows("SELECT id FROM place WHERE kind = 'trailer' ORDER BY id")
-            yield Night(server, session_of(gate), trucks[1], trucks[0], vehicles[1][0], f"https://id.gs1.org/01/09521234000204/10/{plan.lot}")
+            yield Night(
+                server,
+                session_of(gate),
+                trucks[1],
+                trucks[0],
+                vehicles[1][0],
+                f"https://id.gs1.org/01/09521234000204/10/{plan.lot}",
+            )
 
 
 def scan(page: Page, code: str) -> None:
@@ -84,8 +91,10 @@ def open_act(page: Page, kind: str) -> None:
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_page_is_well_made(browser: Browser, night: Night, language: Language, scheme: Scheme, width: int) -> None:
-    settings = {"language": language, "width": width, "scheme": scheme}
+def test_every_page_is_well_made(
+    browser: Browser, night: Night, language: Language, scheme: Scheme, width: int
+) -> None:
+    settings: dict[str, Any] = {"language": language, "width": width, "scheme": scheme}
     paths = ["/check", night.path(night.warm[0]), night.path(night.cool[0]), night.path(night.truck), night.path(night.lot),
              night.path("095212340000000106"), night.path("浙农码-1"), night.path("")]  # fmt: skip
     with window(browser, night.server, session=night.session, refusals=(404,), **settings) as page:
@@ -106,12 +115,18 @@ def test_hold_cannot_be_taken_for_accept(browser: Browser, night: Night, languag
                 assert word_of(page) == Words(language)(f"check_answer_{answer}")
                 word = page.locator("h1").bounding_box()
                 why = page.locator(".gate-answer-why").bounding_box()
-                assert word is not None and why is not None and why["y"] + why["height"] < 600, "in the first glance"
-                assert page.evaluate("parseFloat(getComputedStyle(document.querySelector('h1')).fontSize)") >= 32
+                assert word is not None and why is not None and why["y"] + why["height"] < 600, (
+                    "in the first glance"
+                )
+                assert (
+                    page.evaluate("parseFloat(getComputedStyle(document.querySelector('h1')).fontSize)") >= 32
+                )
                 assert page.locator(".gate-answer").count() == 1
                 shape = page.locator(".gate-answer .shape").evaluate("e => e.outerHTML.slice(0, 60)")
                 ground = page.locator(".gate-answer").evaluate("e => getComputedStyle(e).backgroundColor")
-                stripes = page.locator(".gate-answer").evaluate("e => getComputedStyle(e).backgroundImage !== 'none'")
+                stripes = page.locator(".gate-answer").evaluate(
+                    "e => getComputedStyle(e).backgroundImage !== 'none'"
+                )
                 seen.append((scheme, answer, shape, ground, stripes))
     holds, accepts = ([each[2:] for each in seen if each[1] == answer] for answer in ("hold", "accept"))
     for hold in holds:
@@ -120,7 +135,9 @@ def test_hold_cannot_be_taken_for_accept(browser: Browser, night: Night, languag
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_warm_pallet_is_measured_and_the_answer_follows(browser: Browser, night: Night, language: Language) -> None:
+def test_a_warm_pallet_is_measured_and_the_answer_follows(
+    browser: Browser, night: Night, language: Language
+) -> None:
     words, unit = Words(language), night.warm[1 if language == "zh" else 2]
     with window(browser, night.server, session=night.session, language=language, refusals=(422,)) as page:
         page.goto("/check")
@@ -171,17 +188,25 @@ def test_two_quick_taps_are_one_act(browser: Browser, night: Night) -> None:
         page.locator("#form-rapid_test button[type=submit]").dblclick()
         page.wait_for_url("**done=**")
         assert word_of(page) == Words("en")("check_answer_hold")
-        assert re.search(r"4\sh left to ask for a retest", page.inner_text(".gate-answer")), page.inner_text(".gate-answer")
+        assert re.search(r"4\sh left to ask for a retest", page.inner_text(".gate-answer")), page.inner_text(
+            ".gate-answer"
+        )
         page.goto("/check")
         clocks = page.locator(".clock")
-        assert clocks.count() == 1 and "HZ-2" in clocks.inner_text() and re.search(r"4\sh left", clocks.inner_text())
+        assert (
+            clocks.count() == 1
+            and "HZ-2" in clocks.inner_text()
+            and re.search(r"4\sh left", clocks.inner_text())
+        )
         assert_well_made(page, 390)
         clocks.locator("a").click()
         assert word_of(page) == Words("en")("check_answer_hold")
         assert_well_made(page, 390)
 
 
-def test_a_plate_is_bound_once_and_answers_with_what_the_truck_brought(browser: Browser, night: Night) -> None:
+def test_a_plate_is_bound_once_and_answers_with_what_the_truck_brought(
+    browser: Browser, night: Night
+) -> None:
     with window(browser, night.server, session=night.session, width=1280, refusals=(404,)) as page:
         page.goto("/check")
         scan(page, PLATE)
@@ -218,7 +243,16 @@ def test_a_lost_session_comes_back_to_the_goods(browser: Browser, night: Night) 
 def test_a_held_pallet_stands_on_the_board(browser: Browser, night: Night) -> None:
     unit = night.cool[2]
     with signed_in(night.server, "gate") as gate:
-        held = gate.post("/check/act", data={"idempotency_key": str(uuid4()), "kind": "hold", "code": unit, "units": unit, "reason": "凭证"})
+        held = gate.post(
+            "/check/act",
+            data={
+                "idempotency_key": str(uuid4()),
+                "kind": "hold",
+                "code": unit,
+                "units": unit,
+                "reason": "凭证",
+            },
+        )
         assert held.status_code == 303
     with window(browser, night.server, session=night.session) as page:
         page.goto("/check")

@@ -260,6 +260,7 @@ def test_the_address_answers_each_with_what_is_theirs(instance: Instance) -> Non
         "the market's unloading alone puts no goods on record" if public.is_error else public.text
     )
     assert wrong.status_code == 401
+    assert stall.headers["cache-control"] == "private, no-store"
     assert rival.status_code == public.status_code
     events = stall.json()["events"]
     assert {event["why"] for event in events} >= {"own", "granted"}

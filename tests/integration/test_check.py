@@ -50,16 +50,34 @@ EXPECTED = {"accept", "hold", "reject", "cannot_tell"}
 
 
 def organisation(name: str, kind: str, party: int) -> dict[str, Any]:
-    return {"id": name, "name": {"zh": name, "en": name}, "party": f"https://id.gs1.org/417/{party}", "kind": kind}
+    return {
+        "id": name,
+        "name": {"zh": name, "en": name},
+        "party": f"https://id.gs1.org/417/{party}",
+        "kind": kind,
+    }
 
 
 def place(identifier: str, owner: str, kind: str) -> dict[str, Any]:
-    return {"id": identifier, "organisation": owner, "kind": kind, "name": {"zh": kind, "en": kind}, "region": "330110"}
+    return {
+        "id": identifier,
+        "organisation": owner,
+        "kind": kind,
+        "name": {"zh": kind, "en": kind},
+        "region": "330110",
+    }
 
 
 def terminal(name: str, owner: str) -> dict[str, Any]:
     giai = f"https://id.gs1.org/8004/95212340{name.upper().replace('-', '')}"
-    return {"id": name, "organisation": owner, "giai": giai, "model": "terminal", "interval_s": 3600, "channels": []}
+    return {
+        "id": name,
+        "organisation": owner,
+        "giai": giai,
+        "model": "terminal",
+        "interval_s": 3600,
+        "channels": [],
+    }
 
 
 MARKET_REGISTRY: dict[str, Any] = REGISTRY | {
@@ -80,7 +98,10 @@ def by_market(*events: dict[str, Any]) -> list[Any]:
 
 def certified(event: dict[str, Any]) -> dict[str, Any]:
     paper = "https://suyuan.example/coop/bt/HGZ-1"
-    return event | {"certificationInfo": [paper], "bizTransactionList": [{"type": "cert", "bizTransaction": paper}]}
+    return event | {
+        "certificationInfo": [paper],
+        "bizTransactionList": [{"type": "cert", "bizTransaction": paper}],
+    }
 
 
 def unloaded(hours_ago: float) -> dict[str, Any]:
@@ -96,7 +117,9 @@ def instance(database: Database, tmp_path: Path) -> Instance:
 
 def play(database: Database, folder: Path, *, truck_c: float, silent: tuple[str, ...] = ()) -> Instance:
     instance = Instance(database, folder)
-    organisations = [entry | {"publishes": entry["id"] not in silent} for entry in MARKET_REGISTRY["organisations"]]
+    organisations = [
+        entry | {"publishes": entry["id"] not in silent} for entry in MARKET_REGISTRY["organisations"]
+    ]
     instance.register(MARKET_REGISTRY | {"organisations": organisations})
     instance.take(
         [
@@ -109,7 +132,11 @@ def play(database: Database, folder: Path, *, truck_c: float, silent: tuple[str,
         NOW,
     )
     instance.settle(NOW)
-    for login, role, owner in (("gate", "market", "market"), ("elsewhere", "market", "other-market"), ("stall", "stall", "stall")):
+    for login, role, owner in (
+        ("gate", "market", "market"),
+        ("elsewhere", "market", "other-market"),
+        ("stall", "stall", "stall"),
+    ):
         add_person(instance, login, role, organisation=owner)
     return instance
 
@@ -127,8 +154,12 @@ def ask(client: httpx.Client, code: str) -> dict[str, Any]:
     return found
 
 
-def act(client: httpx.Client, kind: str, key: str | None = None, code: str = PALLET, **fields: str) -> httpx.Response:
-    return client.post("/check/act", data={"idempotency_key": key or str(uuid4()), "kind": kind, "code": code, **fields})
+def act(
+    client: httpx.Client, kind: str, key: str | None = None, code: str = PALLET, **fields: str
+) -> httpx.Response:
+    return client.post(
+        "/check/act", data={"idempotency_key": key or str(uuid4()), "kind": kind, "code": code, **fields}
+    )
 
 
 def recorded(instance: Instance) -> int:
@@ -136,7 +167,9 @@ def recorded(instance: Instance) -> int:
 
 
 def why(found: dict[str, Any], check: str) -> str:
-    return next(str(each["why"]["code"]) for each in found["portions"][0]["findings"] if each["check"] == check)
+    return next(
+        str(each["why"]["code"]) for each in found["portions"][0]["findings"] if each["check"] == check
+    )
 
 
 # --- one answer ------------------------------------------------------------------------------------------------------
@@ -149,18 +182,39 @@ def test_anything_with_a_code_is_answered(instance: Instance, server: httpx.Clie
         for code in (PALLET, digits, f"(00){digits}", LOT, BOX, TRUCK, paper):
             found = ask(gate, code)
             assert found["answer"] == "accept", (code, found)
-            assert [each["check"] for each in found["portions"][0]["findings"]] == ["recall", "certificate", "test", "temperature"]
+            assert [each["check"] for each in found["portions"][0]["findings"]] == [
+                "recall",
+                "certificate",
+                "test",
+                "temperature",
+            ]
         assert [each["unit"] for each in ask(gate, TRUCK)["portions"]] == [PALLET], "what it brought"
         assert {each["unit"] for each in ask(gate, LOT)["portions"]} == {PALLET, None}
         page = gate.get("/check/answer", params={"code": PALLET, "lang": "zh"})
         assert page.status_code == 200 and "可以收" in page.text
 
 
+def test_a_code_whose_goods_lie_elsewhere_says_so(instance: Instance, server: httpx.Client) -> None:
+    """A copied label answers as well as a true one: the page says where the record has the goods, and takes nothing in."""
+    with signed_in(server, "gate") as gate, signed_in(server, "stall") as stall:
+        loose = next(each for each in ask(gate, LOT)["portions"] if each["unit"] is None)
+        assert loose["elsewhere"] and loose["answer"] == "accept", "in the cooperative's store"
+        assert not ask(gate, PALLET)["portions"][0]["elsewhere"], "on its way"
+        assert act(stall, "accept", units=PALLET, seller="coop", place=ROOM).status_code == 303
+        assert not ask(stall, PALLET)["portions"][0]["elsewhere"]
+        instance.settle(NOW)
+        assert ask(gate, PALLET)["portions"][0]["elsewhere"], "taken in once, it does not come again"
+        page = gate.get("/check/answer", params={"code": PALLET, "lang": "en"}).text
+        assert "its label may be a copy" in page and 'value="accept"' not in page
+
+
 @pytest.mark.parametrize("inside", [True, False])
 def test_a_vehicle_answers_with_what_is_in_it(database: Database, tmp_path: Path, inside: bool) -> None:
     instance = play(database, tmp_path, truck_c=3.0)
     if inside:  # the unloading was a mistake
-        wrong = unloaded(0.08) | {"errorDeclaration": {"declarationTime": NOW.isoformat(), "reason": "did_not_occur"}}
+        wrong = unloaded(0.08) | {
+            "errorDeclaration": {"declarationTime": NOW.isoformat(), "reason": "did_not_occur"}
+        }
         instance.take(by_market(wrong), NOW)
         instance.settle(NOW)
     with served(instance, NOW) as client, signed_in(client, "gate") as gate:
@@ -178,7 +232,12 @@ def test_a_warm_truck_is_held_and_what_is_measured_decides(database: Database, t
         assert way["code"] == "measure_boxes" and "3" in way["zh"]
         # The answer joins what was measured a moment ago, before anybody gave it a place in the order.
         assert act(gate, "inspect", units=PALLET, pulp="4.2 5.1 4.8", conformant="true").status_code == 303
-        assert instance.one("SELECT count(*) FROM event LEFT JOIN leaf ON leaf.event = event.id WHERE leaf IS NULL") == 1
+        assert (
+            instance.one(
+                "SELECT count(*) FROM event LEFT JOIN leaf ON leaf.event = event.id WHERE leaf IS NULL"
+            )
+            == 1
+        )
         found = ask(gate, PALLET)
         assert (found["answer"], why(found, "temperature")) == ("accept", "pulp_fine_breach")
         assert act(gate, "inspect", units=PALLET, pulp="9.1 8.8 7.9", conformant="true").status_code == 303
@@ -226,7 +285,9 @@ def test_refusing_the_warm_part_leaves_the_rest(database: Database, tmp_path: Pa
     ],
 )  # fmt: skip
 @pytest.mark.editions("plain")
-def test_a_code_that_leads_nowhere_is_answered_with_what_to_do(server: httpx.Client, code: str, status: int) -> None:
+def test_a_code_that_leads_nowhere_is_answered_with_what_to_do(
+    server: httpx.Client, code: str, status: int
+) -> None:
     with signed_in(server, "gate") as gate:
         answer = gate.get("/api/v1/check", params={"code": code}, headers={"Accept": "application/json"})
         assert answer.status_code == status, answer.text
@@ -239,7 +300,10 @@ def test_a_code_that_leads_nowhere_is_answered_with_what_to_do(server: httpx.Cli
 
 def test_a_foreign_code_is_bound_once_and_means_it_for_ever(instance: Instance, server: httpx.Client) -> None:
     with signed_in(server, "gate") as gate, signed_in(server, "stall") as stall:
-        bound = gate.post("/check/alias", data={"idempotency_key": str(uuid4()), "scheme": "plate", "value": PLATE, "target": TRUCK})
+        bound = gate.post(
+            "/check/alias",
+            data={"idempotency_key": str(uuid4()), "scheme": "plate", "value": PLATE, "target": TRUCK},
+        )
         assert bound.status_code == 303, bound.text
         for typed in (PLATE, "浙j·1207挂", "浙Ｊ １２０７ 挂"):
             assert ask(gate, typed)["answer"] == "accept"
@@ -247,18 +311,37 @@ def test_a_foreign_code_is_bound_once_and_means_it_for_ever(instance: Instance, 
         shown = gate.get(bound.headers["location"] + "&lang=en").text
         assert "was bound by market" in shown
         body = {"scheme": "plate", "value": "浙J-1207挂", "entity": LOT}
-        other = stall.post("/api/v1/aliases", json=body, headers={"Idempotency-Key": str(uuid4()), "Accept": "application/json"})
+        other = stall.post(
+            "/api/v1/aliases",
+            json=body,
+            headers={"Idempotency-Key": str(uuid4()), "Accept": "application/json"},
+        )
         assert (other.status_code, other.json()["code"]) == (409, "check_alias_taken")
-        same = stall.post("/api/v1/aliases", json=body | {"entity": TRUCK}, headers={"Idempotency-Key": str(uuid4())})
+        same = stall.post(
+            "/api/v1/aliases", json=body | {"entity": TRUCK}, headers={"Idempotency-Key": str(uuid4())}
+        )
         assert same.status_code == 201, "it means that already"
         unseen = stall.post("/api/v1/aliases", json={"scheme": "label", "value": "X-1", "entity": "https://id.gs1.org/00/095212340000000112"},
                             headers={"Idempotency-Key": str(uuid4()), "Accept": "application/json"})  # fmt: skip
         assert (unseen.status_code, unseen.json()["code"]) == (422, "check_alias_target")
         # Only who bound it ends it, and what it meant until then stays.
         ending = {"scheme": "plate", "value": PLATE}
-        assert stall.post("/check/alias/end", data=ending | {"idempotency_key": str(uuid4())}).headers["location"].endswith("not_unbound")
-        assert gate.post("/check/alias/end", data=ending | {"idempotency_key": str(uuid4())}).headers["location"].endswith("=unbound")
-        assert gate.get("/api/v1/check", params={"code": PLATE}, headers={"Accept": "application/json"}).status_code == 404
+        assert (
+            stall.post("/check/alias/end", data=ending | {"idempotency_key": str(uuid4())})
+            .headers["location"]
+            .endswith("not_unbound")
+        )
+        assert (
+            gate.post("/check/alias/end", data=ending | {"idempotency_key": str(uuid4())})
+            .headers["location"]
+            .endswith("=unbound")
+        )
+        assert (
+            gate.get(
+                "/api/v1/check", params={"code": PLATE}, headers={"Accept": "application/json"}
+            ).status_code
+            == 404
+        )
     with instance.as_role("api") as conn:
         earlier = conn.execute("SELECT entity FROM resolve_alias(%s, %s)", [PLATE, NOW]).fetchall()
     assert earlier == [(TRUCK,)]
@@ -271,10 +354,18 @@ def test_of_two_who_bind_one_code_at_once_one_is_told(instance: Instance, server
             begin = threading.Barrier(2)
             statuses: dict[str, int] = {}
 
-            def bind(client: httpx.Client, entity: str, number: int = number, begin: Any = begin, statuses: Any = statuses) -> None:
+            def bind(
+                client: httpx.Client,
+                entity: str,
+                number: int = number,
+                begin: Any = begin,
+                statuses: Any = statuses,
+            ) -> None:
                 body = {"scheme": "label", "value": f"OLD-{number}", "entity": entity}
                 begin.wait()
-                statuses[entity] = client.post("/api/v1/aliases", json=body, headers={"Idempotency-Key": str(uuid4())}).status_code
+                statuses[entity] = client.post(
+                    "/api/v1/aliases", json=body, headers={"Idempotency-Key": str(uuid4())}
+                ).status_code
 
             threads = [threading.Thread(target=bind, args=pair) for pair in ((gate, PALLET), (stall, LOT))]
             for thread in threads:
@@ -299,7 +390,9 @@ def test_overlapping_validity_of_a_code_is_refused_by_the_table(instance: Instan
         with pytest.raises(errors.InsufficientPrivilege), conn.transaction():
             conn.execute("UPDATE identifier_alias SET entity = %s", [LOT])
         with pytest.raises(errors.CheckViolation), conn.transaction():
-            conn.execute("UPDATE identifier_alias SET valid = tstzrange(%s, %s)", [NOW - timedelta(days=1), NOW])
+            conn.execute(
+                "UPDATE identifier_alias SET valid = tstzrange(%s, %s)", [NOW - timedelta(days=1), NOW]
+            )
         with pytest.raises(errors.InsufficientPrivilege), conn.transaction():
             conn.execute("DELETE FROM identifier_alias")
         with pytest.raises(errors.InsufficientPrivilege), conn.transaction():
@@ -307,8 +400,12 @@ def test_overlapping_validity_of_a_code_is_refused_by_the_table(instance: Instan
         conn.commit()
     with psycopg.connect(instance.database.service("api")) as conn:
         conn.execute("SELECT set_config('suyuan.org', 'stall', false)")
-        assert conn.execute("SELECT count(*) FROM identifier_alias").fetchone() == (0,), "rows are the binder's"
-        assert conn.execute("SELECT entity FROM resolve_alias('A 1', %s)", [NOW]).fetchall() == [(TRUCK,)], "meanings everybody's"
+        assert conn.execute("SELECT count(*) FROM identifier_alias").fetchone() == (0,), (
+            "rows are the binder's"
+        )
+        assert conn.execute("SELECT entity FROM resolve_alias('A 1', %s)", [NOW]).fetchall() == [(TRUCK,)], (
+            "meanings everybody's"
+        )
 
 
 def test_somebody_elses_goods_are_not_there(database: Database, tmp_path: Path) -> None:
@@ -320,17 +417,30 @@ def test_somebody_elses_goods_are_not_there(database: Database, tmp_path: Path) 
                  **at(ROOM), **hands)  # fmt: skip
     instance.take([message(json.dumps(taken).encode(), "stall-1", "stall", "events")], NOW)
     instance.settle(NOW)
-    with served(instance, NOW) as client, signed_in(client, "stall") as stall, signed_in(client, "elsewhere") as stranger:
+    with (
+        served(instance, NOW) as client,
+        signed_in(client, "stall") as stall,
+        signed_in(client, "elsewhere") as stranger,
+    ):
         assert ask(stall, PALLET)["answer"] in EXPECTED, "who took it in sees it"
         as_program = {"Accept": "application/json"}
-        for real, invented in ((PALLET, "https://id.gs1.org/00/095212340000000112"), (LOT, f"{LOT}X"), (BOX, f"{LOT}X/21/0005")):
-            answers = [stranger.get("/api/v1/check", params={"code": code}, headers=as_program) for code in (real, invented)]
+        for real, invented in (
+            (PALLET, "https://id.gs1.org/00/095212340000000112"),
+            (LOT, f"{LOT}X"),
+            (BOX, f"{LOT}X/21/0005"),
+        ):
+            answers = [
+                stranger.get("/api/v1/check", params={"code": code}, headers=as_program)
+                for code in (real, invented)
+            ]
             assert [answer.status_code for answer in answers] == [404, 404]
             assert answers[0].json() == answers[1].json()
         before = recorded(instance)
         refused = act(stranger, "hold", units=PALLET, reason="look")
         assert refused.status_code in (403, 404, 409) and recorded(instance) == before
-        test = stranger.post("/api/v1/tests", json=result(), headers={"Idempotency-Key": str(uuid4()), **as_program})
+        test = stranger.post(
+            "/api/v1/tests", json=result(), headers={"Idempotency-Key": str(uuid4()), **as_program}
+        )
         assert (test.status_code, test.json()["code"]) == (422, "check_test_unseen")
 
 
@@ -359,7 +469,9 @@ def write_test(client: httpx.Client, **more: Any) -> UUID:
     return UUID(answer.json()["id"])
 
 
-def test_a_positive_screen_holds_and_its_clock_runs_from_being_told(instance: Instance, server: httpx.Client) -> None:
+def test_a_positive_screen_holds_and_its_clock_runs_from_being_told(
+    instance: Instance, server: httpx.Client
+) -> None:
     with signed_in(server, "gate") as gate:
         sampled = act(gate, "sample", unit=PALLET, kg="0.5", authority="market", number="S-7")
         assert sampled.status_code == 303, sampled.text
@@ -371,32 +483,52 @@ def test_a_positive_screen_holds_and_its_clock_runs_from_being_told(instance: In
         tested = act(gate, "rapid_test", units=PALLET, sample="S-7", method="GB/T 5009.199", value="50")
         assert tested.status_code == 303, tested.text
         found = ask(gate, PALLET)
-        assert (found["answer"], why(found, "test")) == ("hold", "rapid_untold"), "at the threshold it is positive"
+        assert (found["answer"], why(found, "test")) == ("hold", "rapid_untold"), (
+            "at the threshold it is positive"
+        )
         assert "clock-untold" in gate.get("/check").text
         test = instance.one("SELECT id FROM test_record WHERE outcome = 'positive'")
         for expected in ("said=told", "said=not_told"):
-            told = gate.post("/check/told", data={"idempotency_key": str(uuid4()), "test": str(test), "code": PALLET})
+            told = gate.post(
+                "/check/told", data={"idempotency_key": str(uuid4()), "test": str(test), "code": PALLET}
+            )
             assert told.headers["location"].endswith(expected)
         found = ask(gate, PALLET)
         assert (found["answer"], why(found, "test")) == ("hold", "rapid_positive")
-        assert "4&nbsp;h" in gate.get("/check?lang=en").text or "4\u00a0h left" in gate.get("/check?lang=en").text
+        assert (
+            "4&nbsp;h" in gate.get("/check?lang=en").text
+            or "4\u00a0h left" in gate.get("/check?lang=en").text
+        )
         stand_in = act(gate, "accept", units=PALLET, seller="coop", place=DOCK)
         assert stand_in.status_code == 409, "goods on hold go nowhere"
     later = NOW + timedelta(hours=4, minutes=1)
     with served(instance, later) as client, signed_in(client, "gate") as gate:
         found = ask(gate, PALLET)
         assert (found["answer"], why(found, "test")) == ("hold", "rapid_positive_over")
-        laboratory = {"idempotency_key": str(uuid4()), "code": PALLET, "lot": LOT, "unit": PALLET, "sample": "L-1", "outcome": "negative"}
+        laboratory = {
+            "idempotency_key": str(uuid4()),
+            "code": PALLET,
+            "lot": LOT,
+            "unit": PALLET,
+            "sample": "L-1",
+            "outcome": "negative",
+        }
         assert gate.post("/check/laboratory", data=laboratory).status_code == 303
         found = ask(gate, PALLET)
-        assert (found["answer"], why(found, "recall"), why(found, "test")) == ("hold", "held_for_test", "laboratory_negative")
+        assert (found["answer"], why(found, "recall"), why(found, "test")) == (
+            "hold",
+            "held_for_test",
+            "laboratory_negative",
+        )
         assert act(gate, "release", units=PALLET, reason="clean", report="L-1").status_code == 303
         assert ask(gate, PALLET)["answer"] != "hold"
 
 
 def test_a_test_taken_back_was_none(instance: Instance, server: httpx.Client) -> None:
     with signed_in(server, "gate") as gate:
-        tested = act(gate, "rapid_test", units=PALLET, sample="S-8", method="GB/T 5009.199", value="80", told="yes")
+        tested = act(
+            gate, "rapid_test", units=PALLET, sample="S-8", method="GB/T 5009.199", value="80", told="yes"
+        )
         assert ask(gate, PALLET)["answer"] == "hold"
         done = tested.headers["location"].rpartition("done=")[2]
         undone = gate.post("/check/undo", data={"idempotency_key": str(uuid4()), "act": done, "code": PALLET})
@@ -439,7 +571,9 @@ def test_others_hear_the_outcome_and_no_more(instance: Instance, server: httpx.C
     def seen_by(name: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(instance.database.service("api")) as conn:
             conn.execute("SELECT set_config('suyuan.org', %s, false)", [name])
-            assert conn.execute("SELECT count(*) FROM test_record").fetchone() == (1 if name == "market" else 0,)
+            assert conn.execute("SELECT count(*) FROM test_record").fetchone() == (
+                1 if name == "market" else 0,
+            )
             return conn.execute("SELECT * FROM tests_seen(%s)", [[LOT]]).fetchall()
 
     assert len(seen_by("market")) == 1
@@ -458,7 +592,10 @@ def test_two_taps_are_one_act(instance: Instance, server: httpx.Client) -> None:
         before, key = recorded(instance), str(uuid4())
         answers: list[httpx.Response] = []
         threads = [
-            threading.Thread(target=lambda: answers.append(act(gate, "hold", key, units=PALLET, reason="papers"))) for _ in range(4)
+            threading.Thread(
+                target=lambda: answers.append(act(gate, "hold", key, units=PALLET, reason="papers"))
+            )
+            for _ in range(4)
         ]
         for thread in threads:
             thread.start()
@@ -517,7 +654,10 @@ def test_a_lost_session_says_that_nothing_was_taken(instance: Instance, server: 
         gate.headers["Referer"] = f"{server.base_url}/check/answer?code={PALLET}"
         answer = act(gate, "hold", units=PALLET, reason="papers")
         assert answer.status_code == 303
-        assert answer.headers["location"].startswith("/sign-in?next=/check/answer") and "lost=1" in answer.headers["location"]
+        assert (
+            answer.headers["location"].startswith("/sign-in?next=/check/answer")
+            and "lost=1" in answer.headers["location"]
+        )
         assert recorded(instance) == before
 
 
@@ -526,12 +666,25 @@ def test_a_program_of_the_market_asks_with_its_token(instance: Instance, server:
     answer = server.get("/api/v1/check", params={"code": PALLET}, headers=headers)
     assert answer.json()["answer"] == "accept"
     assert set(answer.json()["portions"][0]["findings"][0]["why"]) == {"code", "zh", "en"}
-    assert server.get("/api/v1/check", params={"code": PALLET}, headers={"Authorization": f"Bearer {token('coop')}"}).status_code == 403
+    assert (
+        server.get(
+            "/api/v1/check", params={"code": PALLET}, headers={"Authorization": f"Bearer {token('coop')}"}
+        ).status_code
+        == 403
+    )
 
 
 def test_the_board_shows_what_came_since_the_day_began(database: Database, tmp_path: Path) -> None:
     instance = play(database, tmp_path, truck_c=3.0)
-    arriving = said("ObjectEvent", 1, action="OBSERVE", bizStep="arriving", disposition="in_progress", epcList=[PALLET], **at(DOCK))
+    arriving = said(
+        "ObjectEvent",
+        1,
+        action="OBSERVE",
+        bizStep="arriving",
+        disposition="in_progress",
+        epcList=[PALLET],
+        **at(DOCK),
+    )
     instance.take(by_carrier(arriving), NOW)
     instance.settle(NOW)
 

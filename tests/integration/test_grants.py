@@ -141,6 +141,19 @@ def test_what_is_registered_late_hands_over_as_if_it_had_been_there(
     assert instance.rows("SELECT * FROM registry_change") == []
 
 
+def test_a_party_that_is_registered_late_is_handed_to_as_if_it_had_been_there(instance: Instance) -> None:
+    instance.alter("UPDATE organisation SET party = 'urn:nobody' WHERE id = 'stall'")
+    grown_and_packed(instance)
+    say(instance, "coop", step("shipping", 5.9, PALLET, **to("owning_party", "stall")))
+    say(instance, "stall", step("receiving", 3, PALLET, **at(STALL_ROOM)))
+    settle(instance)
+    assert grants(instance) == set(), "sent to somebody unknown"
+    instance.register(CHAIN_REGISTRY)
+    settle(instance)
+    assert grants(instance) == {("stall", LOT)}
+    assert seen(instance, "stall")["coop shipping"] == "party"
+
+
 # --- claims -------------------------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
-from trace_api.check.checks import TestResult, deadline
+from trace_api.check.checks import deadline
+from trace_api.check.facts import TestResult
 from trace_api.check.rules import Rules
 from trace_api.story import Name
 

@@ -16,10 +16,10 @@ import psycopg
 from trace_api.access import Person
 from trace_api.acts import Act, Done, kinds_for, perform, read_act, refuse
 from trace_api.acts.models import RapidTest, Sample
-from trace_api.check import tests
+from trace_api.check import residues
 from trace_api.check.reading import Code, read, short
+from trace_api.check.residues import NewTest, Outcome
 from trace_api.check.rules import Rules
-from trace_api.check.tests import NewTest, Outcome
 from trace_api.problems import Problem
 from trace_api.work import Sent
 
@@ -76,7 +76,7 @@ def do(
         act = act.model_copy(update={"threshold": rules.rapid_threshold_percent, "not_covered": NOT_COVERED})
     done = perform(conn, person, act, now, public_url)
     for test in _tests(act, done, form, now):
-        tests.record_test(conn, person, test, rules, now)
+        residues.record_test(conn, person, test, rules, now)
     return done
 
 
@@ -110,7 +110,7 @@ def _waiting(act: Sample, lot: str, unit: str | None, number: str, done: Done) -
 
 
 def _screened(act: RapidTest, lot: str, unit: str | None, told: datetime | None, done: Done) -> NewTest:
-    outcome = tests.outcome_of(act.value, act.threshold)
+    outcome = residues.outcome_of(act.value, act.threshold)
     return NewTest(
         lot=lot,
         unit=unit,
@@ -155,6 +155,6 @@ def laboratory_results(form: Sent, now: datetime) -> list[NewTest]:
 def told(conn: psycopg.Connection, test: str, now: datetime) -> bool:
     """The seller knows. False: no such test of ours, or they knew before."""
     try:
-        return tests.tell_seller(conn, UUID(test), now)
+        return residues.tell_seller(conn, UUID(test), now)
     except ValueError:
         return False

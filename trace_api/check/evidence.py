@@ -17,21 +17,14 @@ from ingest.coldchain.limits import Limit
 from ledger.epcis import vocabulary
 from ledger.epcis.events import Event, extensions
 from ledger.genealogy import Portion, RecordedEvent
-from ledger.genealogy.facts import master_datum, milliseconds
-from ledger.genealogy.names import uri
+from ledger.genealogy.facts import milliseconds
+from ledger.genealogy.names import site
 from trace_api.access import Person
 from trace_api.chain import Chain
-from trace_api.check import tests
-from trace_api.check.checks import (
-    Cold,
-    Decision,
-    Facts,
-    Mark,
-    Paper,
-    Pulp,
-    TestResult,
-    decide,
-)
+from trace_api.check import residues
+from trace_api.check.checks import Decision, decide
+from trace_api.check.facts import Cold, Facts, Mark, Pulp, TestResult
+from trace_api.check.papers import Papers, number
 from trace_api.check.rules import Rules
 from trace_api.compliance import Judge, Judged
 from trace_api.story import Name, Site
@@ -44,7 +37,8 @@ _LOOKED: Final = frozenset({"inspecting", "receiving", "accepting", "unloading"}
 @dataclass(frozen=True, slots=True)
 class Case:
     """One portion and its answer. `maker_id`: the organisation that recorded its making. `kilograms`: None where nobody said.
-    `ended`: the step that ended it, None while it exists."""
+    `elsewhere`: by the record it lies at somebody else's place and is not on its way: whatever stands before the asker under
+    this code may carry a copied label. `ended`: the step that ended it, None while it exists."""
 
     portion: Portion
     product: Name | None
@@ -52,6 +46,7 @@ class Case:
     site: Site | None
     holder: Name | None
     maker_id: str | None
+    elsewhere: bool
     facts: Facts
     decision: Decision
 
@@ -72,10 +67,13 @@ class Asked:
 def cases(conn: psycopg.Connection, chain: Chain, portions: Sequence[Portion], asked: Asked) -> list[Case]:
     """One for each portion, in the given order."""
     judge = Judge(conn, chain, milliseconds(asked.now))
-    papers = _Papers(conn, portions)
+    papers = Papers(conn, portions)
     parties = _parties(conn, {portion.holder for portion in portions if portion.holder})
-    seen = tests.tests_of(conn, sorted({portion.lot for portion in portions}), dict(chain.organisations))
-    return [_case(chain, judge.judge(portion), papers, parties, seen, asked) for portion in portions]
+    own = frozenset(
+        str(row[0]) for row in conn.execute("SELECT id FROM place")
+    )  # by row-level security, the asker's
+    seen = residues.tests_of(conn, sorted({portion.lot for portion in portions}), dict(chain.organisations))
+    return [_case(chain, judge.judge(portion), papers, parties, own, seen, asked) for portion in portions]
 
 
 def _parties(conn: psycopg.Connection, parties: Iterable[str]) -> dict[str, Name]:
@@ -88,9 +86,10 @@ def _parties(conn: psycopg.Connection, parties: Iterable[str]) -> dict[str, Name
 def _case(
     chain: Chain,
     judged: Judged,
-    papers: _Papers,
+    papers: Papers,
     parties: Mapping[str, Name],
-    seen: Sequence[tests.Seen],
+    own_places: frozenset[str],
+    seen: Sequence[residues.Seen],
     asked: Asked,
 ) -> Case:
     portion = judged.portion
@@ -115,6 +114,7 @@ def _case(
         site=_site(chain, portion, place),
         holder=_holder(portion, parties, chain),
         maker_id=first.organisation if first else None,
+        elsewhere=_elsewhere(portion, own_places),
         facts=facts,
         decision=decide(facts, asked.rules),
     )
@@ -131,9 +131,24 @@ def _site(chain: Chain, portion: Portion, place: str | None) -> Site | None:
     return chain.sites.get(here) if here else None
 
 
+def _elsewhere(portion: Portion, own_places: frozenset[str]) -> bool:
+    if portion.end_ms is not None or portion.place is None or portion.stage in ("loaded", "arrived"):
+        return False
+    return not {portion.place, site(portion.place)} & own_places
+
+
 # Who records these has the goods; who inspects or tests them has not.
 _HAVING: Final = frozenset(
-    {"commissioning", "creating_class_instance", "receiving", "storing", "packing", "loading", "departing", "accepting"}
+    {
+        "commissioning",
+        "creating_class_instance",
+        "receiving",
+        "storing",
+        "packing",
+        "loading",
+        "departing",
+        "accepting",
+    }
 )
 
 
@@ -194,97 +209,12 @@ def _mark(
     )
 
 
-# --- papers --------------------------------------------------------------------------------------------------------------
-
-
-class _Papers:
-    """The certificates behind portions: by the events that name them, and by their lots."""
-
-    def __init__(self, conn: psycopg.Connection, portions: Iterable[Portion]) -> None:
-        self._named = {portion.name: dict(_named_papers(portion)) for portion in portions}
-        ids = sorted({name for names in self._named.values() for name in names})
-        lots = sorted({portion.lot for portion in portions})
-        self._rows: dict[str, tuple[Any, ...]] = {}
-        self._of_lot: dict[str, list[str]] = {}
-        for row in conn.execute(_CERTIFICATES, {"ids": ids, "lots": lots}):
-            self._rows[row[0]] = row
-            self._of_lot.setdefault(row[4], []).append(row[0])
-
-    def of(self, portion: Portion, names: Mapping[str, Name]) -> tuple[Paper, ...]:
-        """Those that count first, the newest first."""
-        told = {name: item for name, item in self._named[portion.name].items() if name not in self._rows}
-        found = [_recorded(self._rows[identity], names) for identity in self._ids(portion)]
-        found += [_named(name, item, names) for name, item in told.items()]
-        rank = {"valid": 0, "named": 1, "replaced": 2, "void": 3}
-        return tuple(sorted(found, key=lambda paper: (rank[paper.status], -_seconds(paper.issued_at))))
-
-    def _ids(self, portion: Portion) -> list[str]:
-        named = [name for name in self._named[portion.name] if name in self._rows]
-        return list(dict.fromkeys([*self._of_lot.get(portion.lot, ()), *named]))
-
-
-_CERTIFICATES = """
-SELECT id, number, kind, status, lot, quantity_kg, issued_at, organisation, replaced_by FROM published_certificate
-WHERE id = ANY (%(ids)s) OR lot = ANY (%(lots)s)
-UNION
-SELECT id, number, kind, status, lot, quantity_kg, issued_at, organisation, replaced_by FROM certificate
-WHERE id = ANY (%(ids)s) OR lot = ANY (%(lots)s)
-"""
-
-
-def _named_papers(portion: Portion) -> Iterator[tuple[str, RecordedEvent]]:
-    """The newest event first and the oldest last, which says most: it is the one that issued the paper."""
-    for item in reversed(portion.journey):
-        for name in item.event.certification_info or ():
-            yield uri(name), item
-        for trade in item.event.biz_transaction_list:
-            if trade.type is not None and vocabulary.biz_transaction_type(trade.type) == "cert":
-                yield uri(trade.biz_transaction), item
-
-
-def _recorded(row: tuple[Any, ...], names: Mapping[str, Name]) -> Paper:
-    _, number, kind, status, _, quantity, issued_at, organisation, replaced_by = row
-    return Paper(number, kind, status, quantity, issued_at, names.get(organisation), replaced_by)
-
-
-def _named(name: str, item: RecordedEvent, names: Mapping[str, Name]) -> Paper:
-    """A paper that an event names: what the event itself carries of it, if the asker sees that."""
-    number = name.rstrip("/").rpartition("/")[2]
-    carried = master_datum(item.event, "certificate")
-    told = (
-        {str(key).rpartition("/")[2]: value for key, value in carried.items()}
-        if isinstance(carried, dict)
-        else {}
-    )
-    if uri(str(told.get("certificateId", ""))) != name:
-        return Paper(number, "named", "named", None, item.event.event_time, names.get(item.organisation))
-    kind = told.get("certificateKind")
-    status = told.get("status")
-    return Paper(
-        number,
-        kind if kind in ("producer", "buyer", "producer_card") else "named",
-        status if status in ("valid", "void", "replaced") else "named",
-        _number(told.get("quantityKg")),
-        item.event.event_time,
-        names.get(item.organisation),
-    )
-
-
-def _number(value: object) -> float | None:
-    try:
-        return float(str(value))
-    except ValueError:
-        return None
-
-
-def _seconds(moment: datetime | None) -> float:
-    return moment.timestamp() if moment else 0.0
-
-
 # --- tests -----------------------------------------------------------------------------------------------------------------
 
 
-def _tests(portion: Portion, seen: Sequence[tests.Seen], chain: Chain, asked: Asked) -> Iterator[TestResult]:
+def _tests(
+    portion: Portion, seen: Sequence[residues.Seen], chain: Chain, asked: Asked
+) -> Iterator[TestResult]:
     """Recorded tests of the lot, and results that events of this portion carry; said twice they count once."""
     recorded = [each for each in seen if each.lot == portion.lot]
     said = {each.event_id for each in recorded}
@@ -316,7 +246,7 @@ def _told_by(item: RecordedEvent, chain: Chain) -> Iterator[TestResult]:
             by=chain.organisations.get(item.organisation),
             value=None if report.value is None else float(report.value),
             uom=report.uom,
-            threshold=_number(more.get("threshold")),
+            threshold=number(more.get("threshold")),
             # An event says a deadline where the seller was told: without a word of it the four hours run from the result.
             notified_at=event.event_time if positive else None,
             not_covered=tuple(map(str, _list(more.get("notCovered")))),
@@ -413,7 +343,7 @@ def _measured(event: Event) -> Iterator[tuple[int, float, float]]:
             if each is not None
         ]
         if values:
-            boxes = _number(more.get("sampleCount"))
+            boxes = number(more.get("sampleCount"))
             yield int(boxes) if boxes else 1, min(values), max(values)
 
 

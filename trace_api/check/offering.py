@@ -106,6 +106,8 @@ def _kinds(answer: Answer, cases: Sequence[Case], units: Sequence[str], person: 
             return False
         if kind == "refuse_part" and not units:
             return False
+        if kind == "accept" and any(case.elsewhere for case in cases):
+            return False
         if kind == "release":
             return "unavailable" in marks
         return kind != "hold" or not marks

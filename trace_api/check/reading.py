@@ -59,7 +59,7 @@ def read(text: str) -> Code | Trouble:
         return Trouble("empty", "")
     if len(value) > LONGEST:
         return Trouble("too_long", value[:LONGEST], {"most": LONGEST})
-    for reader in (_address, _urn, _bracketed, _digits, _scanned, _plate):
+    for reader in (_address, _urn, _bracketed, _digits, _scanned, _plate, _paper):
         found = reader(value)
         if found is not None:
             return replace(found, value=_shown(value)) if isinstance(found, Trouble) else found
@@ -301,6 +301,20 @@ def _plate(value: str) -> Code | Trouble | None:
         return Code("plate", plate)
     begun = _PLATE_BEGUN.fullmatch(plate)
     return Trouble("plate_torn", plate, {"have": len(begun["rest"])}) if begun else None
+
+
+# --- papers ------------------------------------------------------------------------------------------------------------
+
+
+def _paper(value: str) -> Code | None:
+    """The number printed on a document: a GDTI without its (253). Others' numbers are for finding.py to look up."""
+    number = re.sub(r"\s", "", value)
+    if (
+        not re.fullmatch(r"[0-9]{13}[A-Za-z][A-Za-z0-9\-/.]{0,16}", number)
+        or check_digit(number[:12]) != number[12]
+    ):
+        return None
+    return Code("document", value, f"{RESOLVER}/253/{quote(number, safe='')}")
 
 
 # --- kinds ------------------------------------------------------------------------------------------------------------------

@@ -14,43 +14,27 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 import psycopg
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import HTMLResponse
 
 from trace_api import access
 from trace_api.access import Databases, Person
 from trace_api.accounts.guard import Guard
-from trace_api.accounts.idempotency import Answer, fingerprint_of, once
+from trace_api.accounts.idempotency import Answer, once
 from trace_api.acts import Fault, Refused, read_past, undo, undoable
-from trace_api.check import aliases, doing, telling, tests
+from trace_api.check import aliases, doing, residues, showing, telling
 from trace_api.check.answering import answer
 from trace_api.check.board import read_board
-from trace_api.check.evidence import Asked
 from trace_api.check.finding import Found, Goods, Unknown, Vehicle, find, is_seen
+from trace_api.check.gate import ROLES, Gate, bind
 from trace_api.check.offering import offer
-from trace_api.check.reading import Code, Trouble, read
-from trace_api.check.rules import Rules, load_rules
+from trace_api.check.programs import add_programs
+from trace_api.check.reading import Code, read
+from trace_api.check.rules import load_rules
 from trace_api.pages import Assets
 from trace_api.problems import Problem
 from trace_api.story import Name
 from trace_api.work import Frame, Sent, page, sent
-
-ROLES = ("market", "stall", "retailer")
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """What the routes work with."""
-
-    databases: Databases
-    assets: Assets
-    public_url: str
-    rules: Rules
-    now: Callable[[], datetime]
-
-    def asked(self, person: Person) -> Asked:
-        return Asked(person, self.rules, self.now())
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +54,7 @@ def router(
     routes = APIRouter(tags=["Check"])
     _add_pages(routes, guard, gate)
     _add_forms(routes, guard, gate)
-    _add_api(routes, guard, gate)
+    add_programs(routes, guard, gate)
     return routes
 
 
@@ -89,7 +73,7 @@ def _add_pages(routes: APIRouter, guard: Guard, gate: Gate) -> None:
         frame = Frame.of(request, person)
         with access.looking(gate.databases, person) as conn:
             board = read_board(conn, gate.rules, gate.now(), telling.ZONE)
-        shown = telling.board_view(board, frame.words, gate.now())
+        shown = showing.board_view(board, frame.words, gate.now())
         return page("check.html", frame, gate.assets, frame.words("check_title"), board=shown)
 
     @routes.get("/check/answer", summary="One answer from the four checks", response_class=HTMLResponse)
@@ -132,25 +116,27 @@ def _answer_page(
     found = find(conn, code, asked.now)
     result = answer(conn, found, asked)
     if not result.cases and not isinstance(found, Vehicle):
-        found = Unknown(code, found.trouble if isinstance(found, Unknown) else None)  # named somewhere, and nothing of it shown
+        found = Unknown(
+            code, found.trouble if isinstance(found, Unknown) else None
+        )  # named somewhere, and nothing of it shown
     offers = offer(conn, result, person, gate.rules) if result.answer is not None else None
     facts: dict[str, Any] = {
         "code": code,
         "shown": telling.view(result, words),
-        "bound": telling.binding(found, code, _names(conn, found), words),
+        "bound": showing.binding(found, code, _names(conn, found), words),
         "notice": notice,
-        "offer": telling.offer_view(offers, words) if offers else None,
+        "offer": showing.offer_view(offers, words) if offers else None,
         "failed": failed,
         "typed": _typed(failed),
         "errors": _errors(failed, words),
         "schemes": [(scheme, words(f"check_scheme_{scheme}")) for scheme in aliases.SCHEMES],
         "can_bind": "market" in person.roles or "stall" in person.roles,
-        "untold": telling.untold(result) if "market" in person.roles else (),
-        "positive": "market" in person.roles and telling.screened_positive(result),
+        "untold": showing.untold(result) if "market" in person.roles else (),
+        "positive": "market" in person.roles and showing.screened_positive(result),
     }
     status = failed.status if failed else 200
     if isinstance(found, Unknown):
-        facts["trouble"] = telling.trouble(found, words)
+        facts["trouble"] = showing.trouble(found, words)
         scanned = read(code)
         facts["scheme"] = "plate" if isinstance(scanned, Code) and scanned.kind == "plate" else "label"
         return page(
@@ -299,18 +285,18 @@ def _add_forms(routes: APIRouter, guard: Guard, gate: Gate) -> None:
                 for test in doing.laboratory_results(form, gate.now()):
                     if not is_seen(conn, test.lot):
                         raise Problem.said(422, "check_test_unseen")
-                    tests.record_test(conn, person, test, gate.rules, gate.now())
+                    residues.record_test(conn, person, test, gate.rules, gate.now())
                 return Answer(303, location=_page_of(form.text("code"), said="laboratory"))
 
             return once(conn, person, form.key, form.fingerprint(), work).response()
 
     @routes.post("/check/alias", summary="Bind a foreign code once", response_class=HTMLResponse)
-    def bind(form: Sent = form_sent, person: Person = binder) -> Response:
+    def bind_code(form: Sent = form_sent, person: Person = binder) -> Response:
         with access.acting(gate.databases, person) as conn:
 
             def work() -> Answer:
                 value = form.text("value")
-                _bind(conn, person, form.text("scheme"), value, form.text("target"), gate.now())
+                bind(conn, person, form.text("scheme"), value, form.text("target"), gate.now())
                 return Answer(303, location=_page_of(value, said="bound"))
 
             return once(conn, person, form.key, form.fingerprint(), work).response()
@@ -339,144 +325,3 @@ def _uuid(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         return UUID(int=0)  # no act has it: refused as unknown
-
-
-def _bind(
-    conn: psycopg.Connection, person: Person, scheme: str, value: str, target: str, now: datetime
-) -> str:
-    """Binds to what the target names: only what the binder may see. Returns the entity. Raises Problem."""
-    code = read(target)
-    entity = code.uri if isinstance(code, Code) else None
-    if entity is None:
-        found = find(conn, target, now)
-        entity = found.uri if isinstance(found, Goods | Vehicle) else None
-    if entity is None or not (is_seen(conn, entity) or is_seen(conn, entity.partition("/21/")[0])):
-        raise Problem.said(422, "check_alias_target")
-    aliases.bind(conn, person, scheme, value, entity, now)
-    return entity
-
-
-# --- for programs -------------------------------------------------------------------------------------------------------
-
-
-class NewAlias(BaseModel):
-    """`entity`: a code of ours, as scanned; what it names must be recorded where the binder may see it."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    scheme: Annotated[str, Field(max_length=40)]
-    value: Annotated[str, Field(max_length=400)]
-    entity: Annotated[str, Field(max_length=2048)]
-
-
-class NewTestResult(BaseModel):
-    """A sample, or a result of it under the same number. A positive rapid result starts the clock of the retest from
-    `notified_at`, when the seller was told."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-    lot: Annotated[str, Field(max_length=2048)]
-    unit: Annotated[str, Field(max_length=2048)] | None = None
-    place: Annotated[str, Field(max_length=2048)] | None = None
-    sample: Annotated[str, Field(min_length=1, max_length=100)]
-    kind: Literal["rapid", "laboratory"]
-    method: Annotated[str, Field(max_length=200)] = ""
-    sampled_at: AwareDatetime
-    result_at: AwareDatetime | None = None
-    outcome: Literal["negative", "positive", "pending"]
-    value: Annotated[float, Field(ge=-1e6, le=1e6)] | None = None
-    uom: Annotated[str, Field(max_length=10)] | None = None
-    threshold: Annotated[float, Field(ge=-1e6, le=1e6)] | None = None
-    covers: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=100)] = []
-    not_covered: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=100)] = []
-    notified_at: AwareDatetime | None = None
-    retest_of: UUID | None = None
-
-
-def _add_api(routes: APIRouter, guard: Guard, gate: Gate) -> None:
-    checker = Depends(guard.allowed(*ROLES))
-    tester = Depends(guard.allowed("market"))
-    binder = Depends(guard.allowed("market", "stall"))
-
-    @routes.get("/api/v1/check", summary="One answer from the four checks, for programs")
-    def check(
-        person: Person = checker,
-        code: Annotated[str, Query(max_length=2000, description="What was scanned: any code")] = "",
-    ) -> JSONResponse:
-        with access.looking(gate.databases, person) as conn:
-            asked = gate.asked(person)
-            found = find(conn, code, asked.now)
-            result = answer(conn, found, asked)
-            if not result.cases and not isinstance(found, Vehicle):
-                raise _unknown(found.trouble if isinstance(found, Unknown) else None)
-            return JSONResponse(telling.document(result, code), headers={"Cache-Control": "no-store"})
-
-    @routes.post("/api/v1/aliases", summary="Bind a foreign code once", status_code=201)
-    def alias(
-        request: Request,
-        body: NewAlias,
-        person: Person = binder,
-        idempotency_key: Annotated[str | None, Header()] = None,
-    ) -> Response:
-        with access.acting(gate.databases, person) as conn:
-
-            def work() -> Answer:
-                entity = _bind(conn, person, body.scheme, body.value, body.entity, gate.now())
-                return Answer(201, {"scheme": body.scheme, "value": body.value, "entity": entity})
-
-            fingerprint = fingerprint_of(request.url.path, body.model_dump(mode="json"))
-            return once(conn, person, idempotency_key, fingerprint, work).response()
-
-    @routes.post("/api/v1/tests", summary="Write down a sample or its result", status_code=201)
-    def test(
-        request: Request,
-        body: NewTestResult,
-        person: Person = tester,
-        idempotency_key: Annotated[str | None, Header()] = None,
-    ) -> Response:
-        with access.acting(gate.databases, person) as conn:
-
-            def work() -> Answer:
-                made = tests.record_test(conn, person, _new_test(conn, body), gate.rules, gate.now())
-                return Answer(201, {"id": str(made)})
-
-            fingerprint = fingerprint_of(request.url.path, body.model_dump(mode="json"))
-            return once(conn, person, idempotency_key, fingerprint, work).response()
-
-
-def _new_test(conn: psycopg.Connection, body: NewTestResult) -> tests.NewTest:
-    lot = read(body.lot)
-    if not isinstance(lot, Code) or lot.uri is None or not is_seen(conn, lot.uri):
-        raise Problem.said(422, "check_test_unseen")
-    unit = None if body.unit is None else read(body.unit)
-    return tests.NewTest(
-        lot=lot.uri,
-        unit=unit.uri if isinstance(unit, Code) else None,
-        place=body.place,
-        sample=body.sample,
-        kind=body.kind,
-        method=body.method,
-        sampled_at=body.sampled_at,
-        result_at=body.result_at,
-        outcome=body.outcome,
-        value=body.value,
-        uom=body.uom,
-        threshold=body.threshold,
-        covers=tuple(body.covers),
-        not_covered=tuple(body.not_covered),
-        told=body.notified_at,
-        retest_of=body.retest_of,
-    )
-
-
-def _unknown(trouble: Trouble | None) -> Problem:
-    """404 for what nothing is known of; 400 where the code itself is wrong."""
-    if trouble is None:
-        return Problem.said(404, "check_unknown")
-    code, facts = trouble.code, trouble.facts
-    return Problem.said(
-        400,
-        "check_trouble",
-        what=lambda words: words(f"check_read_{code}", **facts),
-        then=lambda words: words(f"check_read_{code}_next", **facts),
-    )

@@ -13,11 +13,9 @@ from typing import Any, Final
 
 from ingest.coldchain.limits import Text
 from trace_api.check.answering import Answered
-from trace_api.check.board import Arrival, Board, Clock
 from trace_api.check.checks import Finding, Said
 from trace_api.check.evidence import Case
-from trace_api.check.finding import Document, Found, Goods, Unknown, Vehicle
-from trace_api.check.offering import Choice, Offer
+from trace_api.check.finding import Document, Vehicle
 from trace_api.check.reading import short
 from trace_api.story import Name
 from trace_api.telling import api_id
@@ -138,6 +136,7 @@ class AnswerView:
     more: str
     way: str
     share: str
+    caution: str
     about: str
     cases: tuple[CaseView, ...]
 
@@ -157,8 +156,22 @@ def view(answered: Answered, words: Words) -> AnswerView:
         more=worst.more if worst and name else "",
         way=worst.way if worst and name else "",
         share=share,
+        caution=_caution(answered, words),
         about=_about(answered, words),
         cases=cases,
+    )
+
+
+def _caution(answered: Answered, words: Words) -> str:
+    """Where the record says that goods are, if that is not here: a copied label answers as well as a true one."""
+    case = next((case for case in answered.cases if case.elsewhere), None)
+    if case is None or answered.gone:
+        return ""
+    place = words.name(case.site.name) if case.site else words("check_nobody")
+    return words(
+        "check_elsewhere",
+        place=place,
+        holder=words.name(case.holder) if case.holder else words("check_nobody"),
     )
 
 
@@ -256,6 +269,7 @@ def _case_document(case: Case) -> dict[str, Any]:
         "uom": portion.uom,
         "kilograms": case.kilograms,
         "place": case.site.id if case.site else None,
+        "elsewhere": case.elsewhere,
         "ended": portion.ending,
         "findings": [_finding_document(finding) for finding in case.decision.findings],
     }
@@ -273,192 +287,3 @@ def _finding_document(finding: Finding) -> dict[str, Any]:
 
 def _both(said: Said, tell: Callable[[Teller, Said], str]) -> dict[str, str]:
     return {"code": said.code} | {language: tell(Teller(Words(language)), said) for language in CATALOGUES}
-
-
-# --- around the answer ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """A foreign code led here. `scheme`, `value`: for whoever ends it."""
-
-    text: str
-    scheme: str
-    value: str
-
-
-def binding(found: Found, value: str, names: Mapping[str, Name], words: Words) -> Binding | None:
-    """`names`: of organisations by their id, of places and vehicles by their URI."""
-    bound = found.bound if isinstance(found, Goods | Vehicle) else None
-    if bound is None:
-        return None
-    by = names.get(bound.organisation)
-    text = words(
-        "check_bound",
-        value=value,
-        by=words.name(by) if by else words("check_nobody"),
-        since=words.moment(bound.since, ZONE),
-        what=words.name(names[bound.entity]) if bound.entity in names else short(bound.entity),
-    )
-    return Binding(text, bound.scheme, value)
-
-
-@dataclass(frozen=True, slots=True)
-class TroubleView:
-    text: str
-    further: str
-
-
-def trouble(found: Unknown, words: Words) -> TroubleView:
-    """What is wrong with the code itself, or that nothing is known of it."""
-    if found.trouble is None:
-        return TroubleView(words("check_unknown"), words("check_unknown_next"))
-    code, facts = found.trouble.code, found.trouble.facts
-    return TroubleView(words(f"check_read_{code}", **facts), words(f"check_read_{code}_next", **facts))
-
-
-def untold(answered: Answered) -> tuple[str, ...]:
-    """The asker's positive tests of which the seller has not been told."""
-    return tuple(
-        dict.fromkeys(
-            test.id
-            for case in answered.cases
-            for test in case.facts.tests
-            if test.id
-            and test.here
-            and test.kind == "rapid"
-            and test.outcome == "positive"
-            and test.notified_at is None
-        )
-    )
-
-
-def screened_positive(answered: Answered) -> bool:
-    """Whether a laboratory has something to say: a screen was positive and no final result stands."""
-    tests = [test for case in answered.cases for test in case.facts.tests if test.here]
-    final = any(test.kind == "laboratory" and test.outcome != "pending" for test in tests)
-    return not final and any(test.kind == "rapid" and test.outcome == "positive" for test in tests)
-
-
-Options = list[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class OfferView:
-    """The forms of what may be done next, with their choices in words."""
-
-    kinds: tuple[str, ...]
-    first: str | None
-    units: tuple[str, ...]
-    lot: str | None
-    lots: tuple[str, ...]
-    of_boxes: str
-    sellers: Options
-    seller: str
-    places: Options
-    place: str
-    sample: str
-    threshold: str
-    lot_choices: Options
-    reasons: Options
-    authorities: Options
-
-
-def offer_view(offer: Offer, words: Words) -> OfferView:
-    def choices(named: Iterable[Choice]) -> Options:
-        return [(choice.value, words.name(choice.name)) for choice in named]
-
-    return OfferView(
-        kinds=offer.kinds,
-        first=offer.first,
-        units=offer.units,
-        lot=offer.lot,
-        lots=offer.lots,
-        of_boxes=f"/ {words.quantity(offer.boxes, None)}" if offer.boxes is not None else "",
-        sellers=choices(offer.sellers),
-        seller=offer.seller,
-        places=choices(offer.places),
-        place=offer.place,
-        sample=offer.sample,
-        threshold=f"{offer.threshold:g}",
-        lot_choices=[(lot, short(lot)) for lot in offer.lots],
-        reasons=[(reason, words(f"check_reason_{reason}")) for reason in REASONS],
-        authorities=[
-            (who, words(f"check_authority_{who}")) for who in ("market", "agriculture", "market_regulation")
-        ],
-    )
-
-
-# --- the board --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ClockView:
-    code: str
-    name: str
-    sample: str
-    state: str
-    text: str
-    until: str
-
-
-@dataclass(frozen=True, slots=True)
-class HeldView:
-    code: str
-    name: str
-    since: str
-
-
-@dataclass(frozen=True, slots=True)
-class ArrivalView:
-    text: str
-    place: str
-    codes: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class BoardView:
-    since: str
-    clocks: tuple[ClockView, ...]
-    holds: tuple[HeldView, ...]
-    arrivals: tuple[ArrivalView, ...]
-
-
-def board_view(board: Board, words: Words, now: datetime) -> BoardView:
-    return BoardView(
-        since=words.moment(board.day, ZONE),
-        clocks=tuple(_clock(clock, words, now) for clock in board.clocks),
-        holds=tuple(
-            HeldView(
-                held.code, short(held.code), words("check_hold_since", since=words.moment(held.since, ZONE))
-            )
-            for held in board.holds
-        ),
-        arrivals=tuple(_arrival(arrival, words) for arrival in board.arrivals),
-    )
-
-
-def _clock(clock: Clock, words: Words, now: datetime) -> ClockView:
-    text = {
-        "over": "check_clock_over",
-        "untold": "check_clock_untold",
-        "waiting": "check_clock_waiting",
-        "laboratory": "check_clock_laboratory",
-    }.get(clock.state)
-    if text is not None:
-        told = words(text)
-    else:
-        assert clock.ends is not None
-        told = words("check_clock_left", left=words.minutes((clock.ends - now).total_seconds() / 60))
-    until = words.clock(clock.ends, ZONE) if clock.ends else ""
-    sample = words("check_clock_sample", sample=clock.sample)
-    return ClockView(clock.code, short(clock.code), sample, clock.state, told, until)
-
-
-def _arrival(arrival: Arrival, words: Words) -> ArrivalView:
-    by = words.name(arrival.by) if arrival.by else words("check_nobody")
-    return ArrivalView(
-        text=words("check_arrival", at=words.clock(arrival.at, ZONE), by=by),
-        place=words.name(arrival.place) if arrival.place else "",
-        codes=tuple((code, short(code)) for code in arrival.codes),
-    )

@@ -123,7 +123,7 @@ class _Draught:
         for row, (caption, value) in enumerate(rows):
             y = 61 + row * 7.2
             self._text(9, y, 31, 6.5, f"{caption}：", (10, 9))
-            may_be_cut = row_is_a_name(caption)
+            may_be_cut = _is_a_name(caption)
             self._text(41, y, 57, 6.5, value, (11, 10, 9, 8, 7.5, 7), shorten=may_be_cut)
 
     def _code(self) -> None:
@@ -171,5 +171,5 @@ class _Draught:
         return Box(x * self._scale, y * self._scale, width * self._scale, height * self._scale)
 
 
-def row_is_a_name(caption: str) -> bool:
+def _is_a_name(caption: str) -> bool:
     return caption in ("产品名称", "产地")

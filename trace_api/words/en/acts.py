@@ -1,4 +1,4 @@
-"""Why an act was not taken and what to do next, for the pages and the JSON API; in English. The keys are those of `zh/acts.py`: a test holds them equal."""
+"""Why an act was not taken and what to do next; in English. The keys are those of `zh/acts.py`: a test holds them equal."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ EN: dict[str, str] = {
     "acts_fault_carrier_needed_next": "Choose the carrier.",
     # The record
     "acts_fault_not_recorded": "Nothing about {code} is recorded that you may see.",
-    "acts_fault_not_recorded_next": "Check the code. Ask the sender to record loading or sale first; for goods that were never recorded here, receive them as goods from outside.",
+    "acts_fault_not_recorded_next": "Check the code, or ask the sender to record loading or sale; goods never recorded are received as from outside.",
     "acts_fault_not_yours": "{code} is held by {holder}; your organisation cannot record this.",
     "acts_fault_not_yours_next": "Ask them to record loading or sale first (naming the receiver), or check whether you scanned other goods.",
     "acts_fault_nothing_left": "Nothing is left of {code}.",

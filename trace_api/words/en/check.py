@@ -47,6 +47,7 @@ EN: dict[str, str] = {
     "check_do_hold": "It does not leave and is not sold until this is settled.",
     "check_do_reject": "Do not let it in and do not sell it.",
     "check_do_cannot_tell": "Do what stands below first, then decide.",
+    "check_elsewhere": "By the record it is at {place} ({holder}). If it stands before you, its label may be a copy: find out first.",
     "check_way_title": "The cheapest way out",
     "check_findings": "The four checks",
     "check_check_recall": "Recall or hold",

@@ -153,6 +153,7 @@ EN: dict[str, str] = {
         "It can be enabled again."
     ),
     "work_account_disable": "Disable this account",
+    "work_account_is_disabled_title": "This account is disabled",
     "work_account_enable_title": "Enable the account",
     "work_account_enable_intro": "This account is disabled since {when}. Once enabled, its password works again.",
     "work_account_enable": "Enable this account",

@@ -1,4 +1,4 @@
-"""Why an act was not taken and what to do next, for the pages and the JSON API; in Chinese. The keys are those of `en/acts.py`: a test holds them equal."""
+"""Why an act was not taken and what to do next; in Chinese. The keys are those of `en/acts.py`: a test holds them equal."""
 
 from __future__ import annotations
 

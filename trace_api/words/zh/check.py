@@ -47,6 +47,7 @@ ZH: dict[str, str] = {
     "check_do_hold": "不让走，不让卖，等处理。",
     "check_do_reject": "不让进场，不让卖。",
     "check_do_cannot_tell": "先照下面做，再决定。",
+    "check_elsewhere": "按记录，它现在在{place}（{holder}）。如果它正停在您面前，标签可能是抄来的：请先核对。",
     "check_way_title": "最省事的办法",
     "check_findings": "四项查验",
     "check_check_recall": "召回与暂存",

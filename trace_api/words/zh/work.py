@@ -134,6 +134,7 @@ ZH: dict[str, str] = {
     "work_account_disable_title": "停用账号",
     "work_account_disable_intro": "停用后不能再登录，所有设备上的登录立即失效；以前的记录不受影响。以后可以恢复。",
     "work_account_disable": "停用这个账号",
+    "work_account_is_disabled_title": "这个账号已停用",
     "work_account_enable_title": "恢复账号",
     "work_account_enable_intro": "这个账号从 {when} 起停用。恢复后可以用原密码登录。",
     "work_account_enable": "恢复这个账号",

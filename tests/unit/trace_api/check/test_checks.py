@@ -10,21 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.coldchain.limits import FORCES, Text
-from trace_api.check.checks import (
-    CHECKS,
-    WORST_FIRST,
-    Cold,
-    Decision,
-    Facts,
-    Finding,
-    Mark,
-    Paper,
-    Pulp,
-    Said,
-    TestResult,
-    deadline,
-    decide,
-)
+from trace_api.check.checks import CHECKS, WORST_FIRST, Decision, Finding, Said, deadline, decide
+from trace_api.check.facts import Cold, Facts, Mark, Paper, Pulp, TestResult
 from trace_api.check.rules import load_rules
 from trace_api.story import Name
 

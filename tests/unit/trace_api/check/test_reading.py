@@ -54,6 +54,8 @@ CODES = [
     ("https://id.gs1.org/8004/95212340REEFER07", "vehicle", "https://id.gs1.org/8004/95212340REEFER07"),
     ("(8004)95212340REEFER07", "vehicle", "https://id.gs1.org/8004/95212340REEFER07"),
     ("https://id.gs1.org/253/9521234008002HGZ260618A", "document", "https://id.gs1.org/253/9521234008002HGZ260618A"),
+    ("9521234008002HGZ260618A", "document", "https://id.gs1.org/253/9521234008002HGZ260618A"),
+    ("9521234008003HGZ260618A", "foreign", None),  # no GDTI: its check digit is another
     # somebody else's: known only if bound
     ("https://znm.example.cn/c?id=330100123", "uri", "https://znm.example.cn/c?id=330100123"),
     ("https://blog.example/2026/01/12/bayberry", "uri", "https://blog.example/2026/01/12/bayberry"),

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from ingest.coldchain.limits import FORCES
+from ingest.coldchain.limits import FORCES, Force
 from tests.unit.trace_api.check.test_checks import BROKEN, NOW, POSITIVE, RULES, TABLE, WARM, with_
 from trace_api.check.checks import Decision, Said, decide
 from trace_api.check.telling import Teller
@@ -32,17 +32,21 @@ def test_every_finding_can_be_said(name: str, language: Language) -> None:
     told = sentences(decide(TABLE[name][0], RULES), language)
     assert len(told) >= 4
     for sentence in told:
-        assert sentence and "None" not in sentence and "{" not in sentence and "check_" not in sentence, sentence
+        assert sentence and "None" not in sentence and "{" not in sentence and "check_" not in sentence, (
+            sentence
+        )
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("force", FORCES)
-def test_a_limit_is_called_what_it_is(force: str, language: Language) -> None:
+def test_a_limit_is_called_what_it_is(force: Force, language: Language) -> None:
     """What is recommended, agreed or the company's own is said to be that, and never to be law."""
     words = {"mandatory": ("强制", "mandatory"), "local": ("地方", "locally"), "recommended": ("推荐", "recommended"),
              "agreed": ("约定", "agreed"), "internal": ("自定", "company's own")}[force]  # fmt: skip
     for pulp in (None, WARM):
-        told = " ".join(sentences(decide(with_(cold=replace(BROKEN, force=force, pulp=pulp)), RULES), language))
+        told = " ".join(
+            sentences(decide(with_(cold=replace(BROKEN, force=force, pulp=pulp)), RULES), language)
+        )
         assert words[0 if language == "zh" else 1] in told
         assert not any(word in told for word in ONLY_OF_LAW)
         if force not in ("mandatory", "local"):

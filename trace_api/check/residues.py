@@ -18,7 +18,7 @@ from psycopg import errors
 from psycopg.rows import dict_row
 
 from trace_api.access import Person
-from trace_api.check.checks import TestResult
+from trace_api.check.facts import TestResult
 from trace_api.check.rules import Rules
 from trace_api.problems import Problem
 from trace_api.story import Name
