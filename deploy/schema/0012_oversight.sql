@@ -62,6 +62,8 @@ CREATE TABLE whereabouts (
 CREATE INDEX whereabouts_lot ON whereabouts (lot);
 CREATE INDEX whereabouts_inside ON whereabouts USING gin (inside);
 CREATE INDEX whereabouts_place ON whereabouts (place);
+CREATE INDEX whereabouts_valid ON whereabouts USING gist (valid);
+CREATE INDEX excursion_trigger ON excursion (trigger_time);
 
 GRANT SELECT, INSERT, DELETE ON whereabouts TO suyuan_jobs;
 

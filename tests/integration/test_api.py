@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -40,6 +41,7 @@ from tests.integration.said import (
     room,
     truck,
 )
+from tests.integration.test_access import TABLE
 from tests.servers.databases import Database
 from trace_api import pages
 
@@ -211,7 +213,9 @@ def test_every_endpoint_is_in_openapi_and_answers(api: httpx.Client) -> None:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             assert operation["summary"], path
-            if method == "get" and "{job}" not in path:
+            # What asks for a sign-in, and what is about one thing among many, has tests of its own.
+            known = set(re.findall(r"\{(\w+)\}", path)) <= set(examples)
+            if method == "get" and known and TABLE["GET", path]["public"] == "yes":
                 filled = path.format(**examples)
                 assert api.get(filled).status_code == 200, filled
 
