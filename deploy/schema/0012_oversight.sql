@@ -114,10 +114,14 @@ CREATE VIEW excursion_goods AS
   FROM excursion
   JOIN excursion_probe AS probe USING (id)
   JOIN limit_version AS rule ON rule.id = excursion.limit_id AND rule.version = excursion.limit_version
-  JOIN whereabouts AS goods ON (goods.inside @> ARRAY[probe.parent] OR goods.place = probe.parent)
-    AND (goods.inside @> ARRAY[probe.parent] OR NOT goods.in_vehicle)
-    AND goods.valid && tstzrange(excursion.start_time, excursion.end_time)
-    AND goods.rule_product = rule.product AND goods.stage = ANY (rule.stages);
+  CROSS JOIN LATERAL (   -- two ways in, each with its index
+    SELECT within.* FROM whereabouts AS within
+    WHERE within.inside @> ARRAY[probe.parent] AND within.valid && tstzrange(excursion.start_time, excursion.end_time)
+    UNION ALL
+    SELECT beside.* FROM whereabouts AS beside
+    WHERE beside.place = probe.parent AND NOT beside.in_vehicle AND NOT beside.inside @> ARRAY[probe.parent]
+      AND beside.valid && tstzrange(excursion.start_time, excursion.end_time)) AS goods
+  WHERE goods.rule_product = rule.product AND goods.stage = ANY (rule.stages);
 
 -- Goods that needed cold, by the rule that says so. `around`: whatever a probe could sit in.
 CREATE VIEW cold_goods AS
@@ -130,91 +134,96 @@ CREATE VIEW cold_goods AS
   JOIN limit_version AS rule ON rule.product = goods.rule_product AND goods.stage = ANY (rule.stages)
     AND goods.valid && tstzrange((rule.body ->> 'valid_from')::timestamptz, (rule.body ->> 'valid_to')::timestamptz);
 
--- Which regions a lot concerns by itself: where it, or what it is made of, was picked or first stood; and the markets, stalls and
--- shops that it, or what was made of it, was brought to (`since`).
-CREATE VIEW lot_region AS
-  SELECT origin.lot, 'origin' AS basis, ground.id AS place, ground.region, NULL::timestamptz AS since
-  FROM lot_origin AS origin
-  LEFT JOIN LATERAL (SELECT goods.place FROM whereabouts AS goods WHERE goods.lot = origin.source AND goods.place IS NOT NULL
-                     ORDER BY lower(goods.valid) LIMIT 1) AS first ON origin.place IS NULL
-  JOIN ground ON ground.id IN (coalesce(origin.place, first.place), split_part(coalesce(origin.place, first.place), '/254/', 1))
-  WHERE ground.region IS NOT NULL
-  UNION
-  SELECT origin.source, 'destination', ground.id, ground.region, lower(goods.valid)
-  FROM lot_origin AS origin
-  JOIN whereabouts AS goods ON goods.lot = origin.lot AND goods.stage IN ('arrived', 'stall', 'shelf') AND goods.place IS NOT NULL
-  JOIN ground ON ground.id IN (goods.place, split_part(goods.place, '/254/', 1))
-  WHERE ground.region IS NOT NULL;
-
 -- Where a vehicle was when the alarm was due, to the nearest place that is registered; nothing older than six hours, and
 -- nothing farther than 100 km: that says too little.
-CREATE VIEW excursion_position AS
-  SELECT excursion.id, near.place, near.region, near.distance_km, seen.time AS seen_at
-  FROM excursion
-  JOIN excursion_probe AS probe USING (id)
-  CROSS JOIN LATERAL (
-    SELECT DISTINCT goods.site FROM excursion_goods AS goods WHERE goods.id = excursion.id AND goods.in_vehicle) AS ride
-  CROSS JOIN LATERAL (
-    SELECT observation.time, (observation.body ->> 'latitude')::float8 AS latitude, (observation.body ->> 'longitude')::float8 AS longitude
+CREATE FUNCTION vehicle_near(vehicle text, at timestamptz)
+  RETURNS TABLE (place text, region text, distance_km float8)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  WITH seen AS MATERIALIZED (
+    SELECT (observation.body ->> 'latitude')::float8 AS latitude, (observation.body ->> 'longitude')::float8 AS longitude
     FROM placement JOIN series AS placed ON placed.id = placement.series_id
     JOIN series ON series.device_id = placed.device_id AND series.quantity = 'position'
-    JOIN observation ON observation.series_id = series.id
-      AND observation.time <= excursion.trigger_time AND observation.time > excursion.trigger_time - INTERVAL '6 hours'
-    WHERE placement.valid @> excursion.trigger_time
-      AND (placement.parent = ride.site OR starts_with(placement.parent, ride.site || '.') OR starts_with(ride.site, placement.parent || '.'))
-    ORDER BY observation.time DESC LIMIT 1) AS seen
-  CROSS JOIN LATERAL (
-    SELECT ground.id AS place, ground.region,
+    JOIN observation ON observation.series_id = series.id AND observation.time <= at AND observation.time > at - INTERVAL '6 hours'
+    WHERE placement.valid @> at
+      AND (placement.parent = vehicle OR starts_with(placement.parent, vehicle || '.') OR starts_with(vehicle, placement.parent || '.'))
+    ORDER BY observation.time DESC LIMIT 1),
+  near AS (
+    SELECT ground.id, ground.region,
            2 * 6371 * asin(sqrt(sin(radians(ground.latitude - seen.latitude) / 2) ^ 2
              + cos(radians(seen.latitude)) * cos(radians(ground.latitude)) * sin(radians(ground.longitude - seen.longitude) / 2) ^ 2)) AS distance_km
-    FROM ground WHERE ground.region IS NOT NULL AND ground.latitude IS NOT NULL AND ground.longitude IS NOT NULL
-    ORDER BY (ground.latitude - seen.latitude) ^ 2 + ((ground.longitude - seen.longitude) * cos(radians(seen.latitude))) ^ 2 LIMIT 1) AS near
-  WHERE near.distance_km <= 100;
+    FROM seen CROSS JOIN ground WHERE ground.region IS NOT NULL AND ground.latitude IS NOT NULL AND ground.longitude IS NOT NULL
+    ORDER BY (ground.latitude - seen.latitude) ^ 2 + ((ground.longitude - seen.longitude) * cos(radians(seen.latitude))) ^ 2 LIMIT 1)
+  SELECT near.id, near.region, near.distance_km FROM near WHERE near.distance_km <= 100
+$$;
 
--- Every region that a breach concerns, and why. Carriers: the vehicle's owner, and who had the goods on it.
-CREATE VIEW excursion_region AS
-  SELECT goods.id, 'place' AS basis, ground.id AS place, ground.region, NULL::float8 AS distance_km
-  FROM excursion_goods AS goods JOIN ground ON ground.id IN (goods.place, split_part(goods.place, '/254/', 1))
-  WHERE ground.region IS NOT NULL
-  UNION
-  SELECT probe.id, 'place', ground.id, ground.region, NULL
-  FROM excursion_probe AS probe JOIN ground ON ground.id = probe.parent WHERE ground.region IS NOT NULL
-  UNION
-  SELECT id, 'vehicle', place, region, round(distance_km::numeric, 1)::float8 FROM excursion_position
-  UNION
-  SELECT goods.id, 'seat', seat.id, seat.region, NULL
-  FROM excursion_goods AS goods LEFT JOIN ground ON ground.id = goods.site
-  JOIN seat ON seat.id = ground.organisation OR seat.party = goods.holder
-  WHERE goods.in_vehicle AND seat.region IS NOT NULL
-  UNION
-  SELECT goods.id, concerned.basis, concerned.place, concerned.region, NULL
-  FROM excursion_goods AS goods JOIN lot_region AS concerned ON concerned.lot = goods.lot
-  WHERE concerned.since IS NULL OR concerned.since >= lower(goods.touched);
+-- Which of these lots concern the asker's area by themselves: where the lot, or what it is made of, was picked or first stood; and
+-- the markets, stalls and shops that it, or what was made of it, was brought to (`since` when last).
+CREATE FUNCTION lots_of_asker(among text[]) RETURNS TABLE (lot text, basis text, place text, region text, since timestamptz)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  WITH near AS MATERIALIZED (
+    SELECT ground.id, ground.region FROM asker_scope() AS scope CROSS JOIN ground WHERE ground.region IS NOT NULL AND lies_in(ground.region, scope.regions)),
+  stood AS (
+    SELECT origin.lot, 'origin' AS basis, coalesce(origin.place, first.place) AS place, NULL::timestamptz AS since
+    FROM unnest(among) AS asked (lot) JOIN lot_origin AS origin ON origin.lot = asked.lot
+    LEFT JOIN LATERAL (SELECT goods.place FROM whereabouts AS goods WHERE goods.lot = origin.source AND goods.place IS NOT NULL
+                       ORDER BY lower(goods.valid) LIMIT 1) AS first ON origin.place IS NULL
+    UNION ALL
+    SELECT origin.source, 'destination', goods.place, max(lower(goods.valid))
+    FROM unnest(among) AS asked (lot) JOIN lot_origin AS origin ON origin.source = asked.lot
+    JOIN whereabouts AS goods ON goods.lot = origin.lot AND goods.stage IN ('arrived', 'stall', 'shelf') AND goods.place IS NOT NULL
+    GROUP BY origin.source, goods.place)
+  SELECT stood.lot, stood.basis, near.id, near.region, max(stood.since)
+  FROM stood CROSS JOIN LATERAL (VALUES (stood.place), (split_part(stood.place, '/254/', 1))) AS at (place) JOIN near ON near.id = at.place
+  GROUP BY 1, 2, 3, 4
+$$;
 
 -- Of the asker's area and department, and why. Agriculture: before the market. Market regulation: in it, and what befell goods
--- before once they, or what was made of them, are there. `wanted` null: all triggered in the period.
+-- before once they, or what was made of them, are there. Carriers' seats: of the vehicle's owner, and of who had the goods on it.
+-- `wanted` null: all triggered in the period.
 CREATE FUNCTION excursions_of_asker(wanted bigint, since timestamptz, until timestamptz)
   RETURNS TABLE (excursion bigint, concerns jsonb, stages text[])
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   WITH scope AS MATERIALIZED (SELECT * FROM asker_scope()),
   asked AS MATERIALIZED (
-    SELECT excursion.id FROM scope CROSS JOIN excursion
+    SELECT excursion.id, excursion.trigger_time FROM scope CROSS JOIN excursion
     WHERE (wanted IS NULL OR excursion.id = wanted) AND (since IS NULL OR excursion.trigger_time >= since)
       AND (until IS NULL OR excursion.trigger_time < until)),
+  -- Each by its number (OFFSET 0), or the goods of all breaches there ever were would be looked up for one.
+  goods AS MATERIALIZED (SELECT touched.* FROM asked CROSS JOIN LATERAL (SELECT * FROM excursion_goods AS each WHERE each.id = asked.id OFFSET 0) AS touched),
   near AS MATERIALIZED (
+    SELECT ground.id, ground.region FROM scope CROSS JOIN ground WHERE ground.region IS NOT NULL AND lies_in(ground.region, scope.regions)),
+  seated AS MATERIALIZED (
+    SELECT seat.id, seat.party, seat.region FROM scope CROSS JOIN seat WHERE seat.region IS NOT NULL AND lies_in(seat.region, scope.regions)),
+  lots AS MATERIALIZED (SELECT own.* FROM lots_of_asker(ARRAY(SELECT DISTINCT goods.lot FROM goods)) AS own),
+  ride AS MATERIALIZED (SELECT DISTINCT goods.id, goods.site, asked.trigger_time FROM goods JOIN asked USING (id) WHERE goods.in_vehicle),
+  concerned AS (
+    SELECT goods.id, 'place' AS basis, near.id AS place, near.region, NULL::float8 AS distance_km
+    FROM goods CROSS JOIN LATERAL (VALUES (goods.place), (split_part(goods.place, '/254/', 1))) AS at (place) JOIN near ON near.id = at.place
+    UNION
+    SELECT asked.id, 'place', near.id, near.region, NULL FROM asked JOIN excursion_probe AS probe USING (id) JOIN near ON near.id = probe.parent
+    UNION
+    SELECT ride.id, 'vehicle', stood.place, stood.region, round(stood.distance_km::numeric, 1)::float8
+    FROM scope CROSS JOIN ride CROSS JOIN LATERAL vehicle_near(ride.site, ride.trigger_time) AS stood WHERE lies_in(stood.region, scope.regions)
+    UNION
+    SELECT ride.id, 'seat', seated.id, seated.region, NULL FROM ride JOIN place ON place.id = ride.site JOIN seated ON seated.id = place.organisation
+    UNION
+    SELECT goods.id, 'seat', seated.id, seated.region, NULL FROM goods JOIN seated ON seated.party = goods.holder WHERE goods.in_vehicle
+    UNION
+    SELECT goods.id, lots.basis, lots.place, lots.region, NULL
+    FROM goods JOIN lots ON lots.lot = goods.lot WHERE lots.since IS NULL OR lots.since >= lower(goods.touched)),
+  told AS MATERIALIZED (
     SELECT concerned.id, jsonb_agg(jsonb_build_object('basis', concerned.basis, 'place', concerned.place, 'region', concerned.region,
              'distance_km', concerned.distance_km) ORDER BY concerned.basis, concerned.region, concerned.place) AS concerns
-    FROM asked JOIN excursion_region AS concerned USING (id) CROSS JOIN scope
-    WHERE lies_in(concerned.region, scope.regions)
-    GROUP BY concerned.id),
-  staged AS MATERIALIZED (
-    SELECT goods.id, array_agg(DISTINCT goods.stage) AS stages,
-           bool_or(EXISTS (SELECT FROM lot_origin AS origin JOIN whereabouts AS later ON later.lot = origin.lot
-             WHERE origin.source = goods.lot AND later.stage IN ('arrived', 'stall', 'shelf')
-               AND (upper_inf(later.valid) OR upper(later.valid) > lower(goods.touched)))) AS marketed
-    FROM near JOIN excursion_goods AS goods USING (id) GROUP BY goods.id)
-  SELECT near.id, near.concerns, coalesce(staged.stages, '{}')
-  FROM near LEFT JOIN staged USING (id) CROSS JOIN scope
+    FROM concerned GROUP BY concerned.id),
+  market AS MATERIALIZED (   -- until when goods of a lot, or of what was made of it, are or were in the market
+    SELECT origin.source AS lot, max(coalesce(upper(later.valid), 'infinity')) AS until
+    FROM (SELECT DISTINCT goods.lot FROM goods) AS known JOIN lot_origin AS origin ON origin.source = known.lot
+    JOIN whereabouts AS later ON later.lot = origin.lot AND later.stage IN ('arrived', 'stall', 'shelf') GROUP BY origin.source),
+  staged AS (
+    SELECT goods.id, array_agg(DISTINCT goods.stage) AS stages, coalesce(bool_or(market.until > lower(goods.touched)), false) AS marketed
+    FROM goods LEFT JOIN market USING (lot) GROUP BY goods.id)
+  SELECT told.id, told.concerns, coalesce(staged.stages, '{}')
+  FROM told LEFT JOIN staged USING (id) CROSS JOIN scope
   WHERE scope.agriculture AND (staged.id IS NULL OR staged.stages && ARRAY['field', 'collected', 'precooling', 'cold', 'loaded'])
      OR scope.market AND (staged.id IS NULL OR staged.marketed)
 $$;
@@ -228,15 +237,16 @@ CREATE FUNCTION goods_unobserved(excursions bigint[], at timestamptz)
     SELECT row_number() OVER () AS leg, goods.id, goods.kilograms, lower(goods.valid) AS since,
            greatest(lower(goods.valid), least(coalesce(upper(goods.valid), at), at)) AS until,
            CASE WHEN goods.in_vehicle OR goods.place IS NULL THEN goods.inside ELSE goods.inside || goods.place END AS around, rule.positions
-    FROM excursion_goods AS goods JOIN excursion ON excursion.id = goods.id
+    FROM unnest(excursions) AS asked (id) CROSS JOIN LATERAL (SELECT * FROM excursion_goods AS each WHERE each.id = asked.id OFFSET 0) AS goods JOIN excursion ON excursion.id = goods.id
     JOIN limit_version AS rule ON rule.id = excursion.limit_id AND rule.version = excursion.limit_version
-    WHERE goods.id = ANY (excursions)),
+    ),
   covered AS (
     SELECT leg.leg, rolled.hour, max(
       greatest(0, extract(epoch FROM least(leg.until, upper(placement.valid), rolled.last_at + device.interval_s * INTERVAL '1 second')
                                    - greatest(leg.since, lower(placement.valid), rolled.first_at)))
       * least(1, rolled.n * device.interval_s / (extract(epoch FROM rolled.last_at - rolled.first_at) + device.interval_s))) AS seconds
-    FROM leg JOIN placement ON placement.parent = ANY (leg.around) AND NOT placement.conflict
+    FROM leg CROSS JOIN LATERAL unnest(leg.around) AS thing (name)
+    JOIN placement ON placement.parent = thing.name AND NOT placement.conflict
       AND placement.valid && tstzrange(leg.since, leg.until) AND placement.probe_position = ANY (leg.positions)
     JOIN series ON series.id = placement.series_id AND series.quantity = 'temperature'
     JOIN device ON device.id = series.device_id
@@ -267,7 +277,7 @@ CREATE FUNCTION excursion_rows(wanted bigint, filters jsonb, at timestamptz)
   leg AS MATERIALIZED (
     SELECT goods.id, goods.lot, goods.inside, goods.site, goods.holder, goods.kilograms, goods.touched,
            greatest(0, extract(epoch FROM least(coalesce(upper(goods.touched), at), at) - lower(goods.touched))) AS seconds
-    FROM seen JOIN excursion_goods AS goods ON goods.id = seen.excursion),
+    FROM seen CROSS JOIN LATERAL (SELECT * FROM excursion_goods AS each WHERE each.id = seen.excursion OFFSET 0) AS goods),
   weight AS (
     SELECT leg.id, array_agg(DISTINCT leg.lot) AS lots,
            CASE WHEN count(*) = count(leg.kilograms) THEN sum(leg.kilograms * leg.seconds) END AS kilogram_seconds,
@@ -362,7 +372,7 @@ CREATE FUNCTION official_goods(wanted bigint, at timestamptz)
          lower(goods.touched), upper(goods.touched),
          (SELECT jsonb_agg(DISTINCT jsonb_build_object('zh', grown.name_zh, 'en', grown.name_en, 'region', grown.region))
           FROM lot_origin AS origin JOIN ground AS grown ON grown.id IN (origin.place, split_part(origin.place, '/254/', 1)) WHERE origin.lot = goods.lot)
-  FROM excursions_of_asker(wanted, NULL, NULL) AS seen JOIN excursion_goods AS goods ON goods.id = seen.excursion
+  FROM excursions_of_asker(wanted, NULL, NULL) AS seen CROSS JOIN LATERAL (SELECT * FROM excursion_goods AS each WHERE each.id = seen.excursion OFFSET 0) AS goods
   LEFT JOIN ground AS site ON site.id = goods.site
   LEFT JOIN ground AS standing ON standing.id = goods.place
   LEFT JOIN seat AS holder ON holder.party = goods.holder
@@ -423,9 +433,11 @@ CREATE FUNCTION official_device_hour(wanted bigint, hour timestamptz, at timesta
 $$;
 
 -- Stays of goods that needed cold, of the asker's area and department, cut to the period. `around`: whatever a probe could sit in.
-CREATE FUNCTION cold_stays_of_asker(since timestamptz, until timestamptz, at timestamptz)
-  RETURNS TABLE (stay bigint, lot text, inside text[], site text, site_organisation text, vehicle boolean, holder text, stages text[], limit_id text,
-    limit_version integer, positions text[], rule jsonb, around text[], kilograms float8, span tstzrange, lasts boolean, concerns jsonb)
+CREATE TYPE cold_stay AS (
+  stay bigint, lot text, inside text[], site text, site_organisation text, vehicle boolean, holder text, stages text[], limit_id text,
+  limit_version integer, positions text[], rule jsonb, around text[], kilograms float8, span tstzrange, lasts boolean, concerns jsonb);
+
+CREATE FUNCTION cold_stays_of_asker(since timestamptz, until timestamptz, at timestamptz) RETURNS SETOF cold_stay
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   WITH scope AS MATERIALIZED (SELECT * FROM asker_scope()),
   goods AS (
@@ -442,18 +454,25 @@ CREATE FUNCTION cold_stays_of_asker(since timestamptz, until timestamptz, at tim
   stay AS MATERIALIZED (
     SELECT row_number() OVER () AS stay, merged.*, part.span, ground.organisation AS site_organisation
     FROM merged CROSS JOIN LATERAL unnest(merged.spans) AS part (span) LEFT JOIN ground ON ground.id = merged.site),
+  area AS MATERIALIZED (
+    SELECT ground.id, ground.region FROM scope CROSS JOIN ground WHERE ground.region IS NOT NULL AND lies_in(ground.region, scope.regions)),
+  seated AS MATERIALIZED (
+    SELECT seat.id, seat.party, seat.region FROM scope CROSS JOIN seat WHERE seat.region IS NOT NULL AND lies_in(seat.region, scope.regions)),
+  lots AS MATERIALIZED (SELECT own.* FROM lots_of_asker(ARRAY(SELECT DISTINCT stay.lot FROM stay)) AS own),
   concerned AS (
-    SELECT stay.stay, 'place' AS basis, ground.id AS place, ground.region FROM stay JOIN ground ON ground.id IN (stay.site, split_part(stay.site, '/254/', 1))
+    SELECT stay.stay, 'place' AS basis, area.id AS place, area.region
+    FROM stay CROSS JOIN LATERAL (VALUES (stay.site), (split_part(stay.site, '/254/', 1))) AS at (place) JOIN area ON area.id = at.place
     UNION
-    SELECT stay.stay, 'seat', seat.id, seat.region FROM stay JOIN seat ON seat.party = stay.holder OR seat.id = stay.site_organisation
-    WHERE stay.in_vehicle OR stay.site IS NULL
+    SELECT stay.stay, 'seat', seated.id, seated.region FROM stay JOIN seated ON seated.party = stay.holder WHERE stay.in_vehicle OR stay.site IS NULL
     UNION
-    SELECT stay.stay, own.basis, own.place, own.region FROM stay JOIN lot_region AS own ON own.lot = stay.lot
-    WHERE own.since IS NULL OR own.since >= lower(stay.span)),
+    SELECT stay.stay, 'seat', seated.id, seated.region FROM stay JOIN seated ON seated.id = stay.site_organisation WHERE stay.in_vehicle
+    UNION
+    SELECT stay.stay, lots.basis, lots.place, lots.region FROM stay JOIN lots ON lots.lot = stay.lot
+    WHERE lots.since IS NULL OR lots.since >= lower(stay.span)),
   near AS (
     SELECT concerned.stay, jsonb_agg(jsonb_build_object('basis', concerned.basis, 'place', concerned.place, 'region', concerned.region)
              ORDER BY concerned.basis, concerned.region, concerned.place) AS concerns
-    FROM concerned CROSS JOIN scope WHERE concerned.region IS NOT NULL AND lies_in(concerned.region, scope.regions) GROUP BY 1)
+    FROM concerned GROUP BY concerned.stay)
   SELECT stay.stay, stay.lot, stay.inside, stay.site, stay.site_organisation, stay.in_vehicle, stay.holder, stay.stages, stay.limit_id, stay.limit_version,
          stay.positions, stay.body, stay.around, stay.kilograms, stay.span, stay.lasts AND upper(stay.span) = least(until, at), near.concerns
   FROM stay JOIN near USING (stay)
@@ -467,7 +486,7 @@ CREATE FUNCTION official_choices(since timestamptz, until timestamptz, at timest
     SELECT goods.site, goods.holder, rule.product
     FROM excursions_of_asker(NULL, since, until) AS seen JOIN excursion ON excursion.id = seen.excursion
     JOIN limit_version AS rule ON rule.id = excursion.limit_id AND rule.version = excursion.limit_version
-    JOIN excursion_goods AS goods ON goods.id = seen.excursion
+    CROSS JOIN LATERAL (SELECT * FROM excursion_goods AS each WHERE each.id = seen.excursion OFFSET 0) AS goods
     UNION
     SELECT stay.site, stay.holder, stay.rule ->> 'product' FROM cold_stays_of_asker(since, until, at) AS stay)
   SELECT DISTINCT 'place', ground.id, ground.name_zh, ground.name_en FROM leg JOIN ground ON ground.id = leg.site
@@ -484,29 +503,34 @@ CREATE FUNCTION official_summary(since timestamptz, until timestamptz, at timest
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   WITH stay AS MATERIALIZED (SELECT * FROM cold_stays_of_asker(since, until, at)),
   sensor AS MATERIALIZED (
-    SELECT stay.stay, placement.valid * stay.span AS span, series.id AS series_id, device.accuracy_c, device.interval_s
-    FROM stay JOIN placement ON placement.parent = ANY (stay.around) AND NOT placement.conflict AND placement.valid && stay.span
+    SELECT stay.stay, stay.limit_id, stay.limit_version, placement.valid * stay.span AS span, series.id AS series_id, device.accuracy_c, device.interval_s,
+           (stay.rule ->> 'limit_c')::float8 AS limit_c, (stay.rule ->> 'guard_band_c')::float8 AS guard_c, stay.rule ->> 'side' AS side
+    FROM stay CROSS JOIN LATERAL unnest(stay.around) AS thing (name)
+    JOIN placement ON placement.parent = thing.name AND NOT placement.conflict AND placement.valid && stay.span
       AND placement.probe_position = ANY (stay.positions)
     JOIN series ON series.id = placement.series_id AND series.quantity = 'temperature' JOIN device ON device.id = series.device_id),
   rolled AS MATERIALIZED (
-    SELECT sensor.stay, hours.hour, sensor.accuracy_c, hours.minimum, hours.maximum,
+    SELECT sensor.stay, hours.hour,
+           CASE sensor.side WHEN 'below' THEN hours.minimum - sensor.accuracy_c - sensor.guard_c < sensor.limit_c
+                            ELSE hours.maximum + sensor.accuracy_c + sensor.guard_c > sensor.limit_c END AS beyond,
            greatest(0, extract(epoch FROM least(upper(sensor.span), hours.last_at + sensor.interval_s * INTERVAL '1 second')
                                         - greatest(lower(sensor.span), hours.first_at)))
            * least(1, hours.n * sensor.interval_s / (extract(epoch FROM hours.last_at - hours.first_at) + sensor.interval_s)) AS seconds
     FROM sensor JOIN reading_1h AS hours ON hours.series_id = sensor.series_id
       AND hours.hour > lower(sensor.span) - INTERVAL '1 hour' AND hours.hour < upper(sensor.span)),
+  seen AS (
+    SELECT best.stay, sum(best.seconds) AS seconds, bool_or(best.beyond) AS beyond
+    FROM (SELECT rolled.stay, rolled.hour, max(rolled.seconds) AS seconds, bool_or(rolled.beyond) AS beyond FROM rolled GROUP BY rolled.stay, rolled.hour) AS best
+    GROUP BY best.stay),
+  hurt AS (
+    SELECT DISTINCT sensor.stay FROM sensor JOIN excursion ON excursion.series_id = sensor.series_id AND excursion.state IN ('open', 'closed')
+      AND excursion.limit_id = sensor.limit_id AND excursion.limit_version = sensor.limit_version
+      AND sensor.span && tstzrange(excursion.start_time, excursion.end_time)),
   told AS (
-    SELECT stay.stay, stay.kilograms, extract(epoch FROM upper(stay.span) - lower(stay.span)) AS seconds,
-           coalesce((SELECT sum(best.seconds) FROM (SELECT max(rolled.seconds) AS seconds FROM rolled WHERE rolled.stay = stay.stay GROUP BY rolled.hour) AS best), 0) AS covered,
-           (stay.rule ->> 'minutes')::float8 * 60 AS hold,
-           EXISTS (SELECT FROM sensor JOIN excursion ON excursion.series_id = sensor.series_id AND excursion.state IN ('open', 'closed')
-                   AND excursion.limit_id = stay.limit_id AND excursion.limit_version = stay.limit_version
-                   AND sensor.span && tstzrange(excursion.start_time, excursion.end_time) WHERE sensor.stay = stay.stay) AS breached,
-           NOT EXISTS (SELECT FROM rolled WHERE rolled.stay = stay.stay AND CASE stay.rule ->> 'side'
-             WHEN 'below' THEN rolled.minimum - rolled.accuracy_c - (stay.rule ->> 'guard_band_c')::float8 < (stay.rule ->> 'limit_c')::float8
-             ELSE rolled.maximum + rolled.accuracy_c + (stay.rule ->> 'guard_band_c')::float8 > (stay.rule ->> 'limit_c')::float8 END) AS inside
-    FROM stay)
-  SELECT count(*), count(*) FILTER (WHERE breached), count(*) FILTER (WHERE NOT breached AND inside AND seconds - covered < hold),
+    SELECT stay.kilograms, extract(epoch FROM upper(stay.span) - lower(stay.span)) AS seconds, coalesce(seen.seconds, 0) AS covered,
+           (stay.rule ->> 'minutes')::float8 * 60 AS hold, hurt.stay IS NOT NULL AS breached, coalesce(seen.beyond, true) AS beyond
+    FROM stay LEFT JOIN seen USING (stay) LEFT JOIN hurt USING (stay))
+  SELECT count(*), count(*) FILTER (WHERE breached), count(*) FILTER (WHERE NOT breached AND NOT beyond AND seconds - covered < hold),
          sum(kilograms * seconds) / 3.6e6, sum(kilograms * greatest(0, seconds - covered)) / 3.6e6
   FROM told
 $$;
@@ -518,7 +542,7 @@ CREATE TYPE duty_found AS (
 -- Minutes without a reading: what lies between two readings of a sensor is known unless they are farther apart than the rule's
 -- factor times the interval; any sensor around the goods counts. Only where the hours' counts leave room for a gap are the
 -- readings themselves read. What a device may still upload is no gap yet.
-CREATE FUNCTION duties_missing(since timestamptz, until timestamptz, at timestamptz) RETURNS SETOF duty_found
+CREATE FUNCTION duties_missing(stays cold_stay[], at timestamptz) RETURNS SETOF duty_found
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   WITH rule AS MATERIALIZED (
     SELECT DISTINCT ON (id) id, (body ->> 'gap_factor')::float8 AS factor, (body ->> 'upload_grace_minutes')::float8 * INTERVAL '1 minute' AS grace
@@ -527,14 +551,18 @@ CREATE FUNCTION duties_missing(since timestamptz, until timestamptz, at timestam
     SELECT place_kind, min(newest.max_interval_s) AS seconds
     FROM (SELECT DISTINCT ON (id) * FROM duty_rule WHERE kind = 'interval_too_long' ORDER BY id, version DESC) AS newest, unnest(newest.place_kinds) AS place_kind
     GROUP BY place_kind),
-  stay AS MATERIALIZED (SELECT * FROM cold_stays_of_asker(since, until, at)),
-  sensor AS MATERIALIZED (
+  stay AS MATERIALIZED (SELECT * FROM unnest(stays)),
+  sat AS MATERIALIZED (
     SELECT stay.stay, placement.id AS placement, placement.valid AS placed, placement.valid * stay.span AS span, stay.span AS whole,
-           series.id AS series_id, device.interval_s, device.interval_s * rule.factor * INTERVAL '1 second' AS reach,
-           (SELECT max(store.time) FROM reading_store AS store WHERE store.series_id = series.id) AS last_ever, rule.grace
-    FROM rule CROSS JOIN stay JOIN placement ON placement.parent = ANY (stay.around) AND NOT placement.conflict AND placement.valid && stay.span
+           series.id AS series_id, device.interval_s, device.interval_s * rule.factor * INTERVAL '1 second' AS reach, rule.grace
+    FROM rule CROSS JOIN stay CROSS JOIN LATERAL unnest(stay.around) AS thing (name)
+    JOIN placement ON placement.parent = thing.name AND NOT placement.conflict AND placement.valid && stay.span
       AND placement.probe_position = ANY (stay.positions)
     JOIN series ON series.id = placement.series_id AND series.quantity = 'temperature' JOIN device ON device.id = series.device_id),
+  heard AS MATERIALIZED (
+    SELECT known.series_id, (SELECT max(store.time) FROM reading_store AS store WHERE store.series_id = known.series_id) AS last_ever
+    FROM (SELECT DISTINCT sat.series_id FROM sat) AS known),
+  sensor AS MATERIALIZED (SELECT sat.*, heard.last_ever FROM sat JOIN heard USING (series_id)),
   counted AS (
     SELECT best.stay, sum(best.seconds) AS seconds
     FROM (SELECT sensor.stay, hours.hour, max(
@@ -582,14 +610,14 @@ $$;
 
 -- A recorder that measures more seldom than its rule asks, where none that measures often enough is beside it; and a device
 -- that was used on a day for which no calibration is on record.
-CREATE FUNCTION duties_of_devices(since timestamptz, until timestamptz, at timestamptz) RETURNS SETOF duty_found
+CREATE FUNCTION duties_of_devices(stays cold_stay[]) RETURNS SETOF duty_found
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   WITH newest AS MATERIALIZED (SELECT DISTINCT ON (id) * FROM duty_rule ORDER BY id, version DESC),
-  stay AS MATERIALIZED (SELECT * FROM cold_stays_of_asker(since, until, at)),
+  stay AS MATERIALIZED (SELECT * FROM unnest(stays)),
   sensor AS MATERIALIZED (
     SELECT stay.stay, stay.lasts, stay.vehicle, upper(stay.span) AS ends, placement.valid * stay.span AS span, device.id AS device_id, device.interval_s,
            coalesce(ground.time_zone, 'Asia/Shanghai') AS time_zone
-    FROM stay JOIN placement ON placement.parent = ANY (stay.around) AND NOT placement.conflict AND placement.valid && stay.span
+    FROM stay CROSS JOIN LATERAL unnest(stay.around) AS thing (name) JOIN placement ON placement.parent = thing.name AND NOT placement.conflict AND placement.valid && stay.span
       AND placement.probe_position = ANY (stay.positions)
     JOIN series ON series.id = placement.series_id AND series.quantity = 'temperature' JOIN device ON device.id = series.device_id
     LEFT JOIN ground ON ground.id = stay.site),
@@ -620,12 +648,14 @@ CREATE TYPE duty_row AS (
 CREATE FUNCTION official_duties(filters jsonb, at timestamptz) RETURNS SETOF duty_row
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   WITH period AS (SELECT (filters ->> 'from')::timestamptz AS since, (filters ->> 'to')::timestamptz AS until),
-  stay AS MATERIALIZED (SELECT kept.* FROM period CROSS JOIN cold_stays_of_asker(period.since, period.until, at) AS kept),
+  listed AS MATERIALIZED (   -- once, for both: a stay's number is this list's
+    SELECT coalesce(array_agg(kept), '{}') AS stays FROM period CROSS JOIN LATERAL cold_stays_of_asker(period.since, period.until, at) AS kept),
+  stay AS MATERIALIZED (SELECT kept.* FROM listed CROSS JOIN LATERAL unnest(listed.stays) AS kept),
   found AS MATERIALIZED (
-    SELECT missing.* FROM period CROSS JOIN duties_missing(period.since, period.until, at) AS missing
+    SELECT missing.* FROM listed CROSS JOIN LATERAL duties_missing(listed.stays, at) AS missing
     WHERE coalesce(filters ->> 'kind', 'missing_record') = 'missing_record'
     UNION ALL
-    SELECT device.* FROM period CROSS JOIN duties_of_devices(period.since, period.until, at) AS device
+    SELECT device.* FROM listed CROSS JOIN LATERAL duties_of_devices(listed.stays) AS device
     WHERE coalesce(filters ->> 'kind', device.kind) = device.kind),
   grouped AS (
     SELECT found.kind, found.rule_id, stay.site, coalesce(stay.holder, '') AS holder, stay.site_organisation, found.device_id, found.bare, stay.vehicle,
@@ -671,7 +701,7 @@ CREATE FUNCTION official_duties(filters jsonb, at timestamptz) RETURNS SETOF dut
             SELECT gap FROM unnest(page.gaps) AS gap ORDER BY gap LIMIT 50) AS first),
          (SELECT jsonb_agg(DISTINCT jsonb_build_object('device', device.external_id, 'parent', placement.parent, 'position', placement.probe_position,
             'since', lower(placement.valid), 'until', upper(placement.valid), 'interval_s', device.interval_s))
-          FROM stay JOIN placement ON placement.parent = ANY (stay.around) AND NOT placement.conflict AND placement.valid && stay.span
+          FROM stay CROSS JOIN LATERAL unnest(stay.around) AS thing (name) JOIN placement ON placement.parent = thing.name AND NOT placement.conflict AND placement.valid && stay.span
             AND placement.probe_position = ANY (stay.positions)
           JOIN series ON series.id = placement.series_id AND series.quantity = 'temperature' JOIN device ON device.id = series.device_id
           WHERE stay.stay = ANY (page.stays) AND (page.device_id IS NULL OR device.id = page.device_id)),
@@ -687,7 +717,7 @@ CREATE FUNCTION official_hand_overs(wanted bigint)
   WITH goods AS MATERIALIZED (
     SELECT DISTINCT unit.name, excursion.start_time, excursion.end_time
     FROM excursions_of_asker(wanted, NULL, NULL) AS seen JOIN excursion ON excursion.id = seen.excursion
-    JOIN excursion_goods AS goods ON goods.id = seen.excursion CROSS JOIN LATERAL unnest(goods.inside) AS unit (name)
+    CROSS JOIN LATERAL (SELECT * FROM excursion_goods AS each WHERE each.id = seen.excursion OFFSET 0) AS goods CROSS JOIN LATERAL unnest(goods.inside) AS unit (name)
     WHERE wanted IS NOT NULL AND NOT EXISTS (SELECT FROM ground WHERE ground.id = unit.name AND ground.vehicle)),
   told AS (
     SELECT event.id, event.event_time, regexp_replace(event.biz_step, '^.*[:-]', '') AS step, event.organisation, array_agg(goods.name ORDER BY goods.name) AS units
@@ -718,7 +748,7 @@ CREATE FUNCTION official_beside(wanted bigint, at timestamptz)
   WITH around AS MATERIALIZED (
     SELECT excursion.series_id, excursion.start_time, excursion.end_time, range_agg(goods.touched) AS touched, thing.name
     FROM excursions_of_asker(wanted, NULL, NULL) AS seen JOIN excursion ON excursion.id = seen.excursion
-    JOIN excursion_goods AS goods ON goods.id = seen.excursion
+    CROSS JOIN LATERAL (SELECT * FROM excursion_goods AS each WHERE each.id = seen.excursion OFFSET 0) AS goods
     CROSS JOIN LATERAL unnest(CASE WHEN goods.in_vehicle OR goods.place IS NULL THEN goods.inside ELSE goods.inside || goods.place END) AS thing (name)
     WHERE wanted IS NOT NULL GROUP BY 1, 2, 3, 5)
   SELECT device.external_id, device.model, device.accuracy_c, device.interval_s, placement.probe_position, placement.parent, place.name_zh, place.name_en,
@@ -731,7 +761,7 @@ CREATE FUNCTION official_beside(wanted bigint, at timestamptz)
   GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1, 5
 $$;
 
-REVOKE EXECUTE ON FUNCTION excursions_of_asker, goods_unobserved, excursion_rows, cold_stays_of_asker, duties_missing, duties_of_devices,
+REVOKE EXECUTE ON FUNCTION vehicle_near, lots_of_asker, excursions_of_asker, goods_unobserved, excursion_rows, cold_stays_of_asker, duties_missing, duties_of_devices,
   official_excursions, official_excursion, official_readings, official_versions, official_goods, official_placements, official_calibrations,
   official_hand_overs, official_beside,
   official_windows, official_device_hour, official_choices, official_summary, official_duties FROM PUBLIC;

@@ -240,9 +240,19 @@ def test_an_account_that_was_disabled_or_handles_goods_sees_nothing(area: Area) 
 
 def test_without_the_officials_functions_there_is_no_way_in(area: Area) -> None:
     inner = ("excursions_of_asker(NULL, NULL, NULL)", "excursion_rows(NULL, '{}', now())", "cold_stays_of_asker(NULL, NULL, now())",
-             "duties_missing(NULL, NULL, now())", "duties_of_devices(NULL, NULL, now())", "goods_unobserved('{1}', now())")  # fmt: skip
-    views = ("ground", "seat", "excursion_goods", "excursion_region", "lot_region", "cold_goods", "excursion_position", "excursion_probe",
-             "whereabouts", "excursion_version", "reading_store")  # fmt: skip
+             "duties_missing('{}', now())", "duties_of_devices('{}')", "goods_unobserved('{1}', now())", "lots_of_asker('{}')",
+             "vehicle_near('x', now())")  # fmt: skip
+    views = (
+        "ground",
+        "seat",
+        "region_moved",
+        "excursion_goods",
+        "excursion_probe",
+        "cold_goods",
+        "whereabouts",
+        "excursion_version",
+        "reading_store",
+    )
     for role in ("api", "public"):
         with area.instance.as_role(role) as conn:
             conn.execute("SELECT set_config('suyuan.account', %s, false)", [str(area.accounts["auditor"])])
