@@ -231,7 +231,7 @@ def _flip(evidence: Any, what: str) -> None:
     if what == "entry":
         events[0]["entry"] = _another_letter(events[0]["entry"], 40)
     elif what == "field":
-        shown[0]["value"] = shown[0]["value"].replace("o", "0", 1)
+        shown[0]["value"] = _another_letter(shown[0]["value"], 0)
     elif what == "reading":
         windows[0]["readings"][0]["value"] -= 0.1
     elif what == "proof":
