@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from deploy.settings import Settings
+from simulators.binary import records_of
 from simulators.player import Progress, Story, play, resume
 from simulators.world import World
 
@@ -65,7 +66,7 @@ def complete_until(world: World, sent: int) -> datetime:
 
 def _measured_from(payload: bytes) -> datetime:
     base, first = 0.0, float("inf")
-    for record in json.loads(payload):
+    for record in records_of(payload):
         base = record.get("bt", base)
         if record.get("n") not in ("boot", "seq", "sent"):
             first = min(first, base + record.get("t", 0))

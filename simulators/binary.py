@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Final
+from typing import Any, Final
 
 import cbor2
 
@@ -24,6 +24,14 @@ def in_cbor(text: bytes) -> tuple[bytes, tuple[int, int]]:
     payload = cbor2.dumps([{_LABELS[label]: value for label, value in record.items()} for record in records])
     begin = payload.index(_SENT) + len(_SENT)
     return payload, (begin, begin + 8)
+
+
+def records_of(payload: bytes) -> list[dict[str, Any]]:
+    """The records of a pack of this world, whichever way it was said, under their names in JSON."""
+    if payload.startswith(b"["):
+        return list(json.loads(payload))
+    names = {number: label for label, number in _LABELS.items()}
+    return [{names[number]: value for number, value in record.items()} for record in cbor2.loads(payload)]
 
 
 def written(seconds: float) -> bytes:
