@@ -18,6 +18,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from ingest.coldchain.exposure import LegExposure, LimitExposure
 from ingest.coldchain.verdict import Reason
 from ledger.epcis.events import event_to_json
+from ledger.evidence_file import Evidence
 from ledger.genealogy import Portion, RecordedEvent, Trace
 from ledger.reader import LogReader
 from ledger.recorded import Why
@@ -99,16 +100,20 @@ def router(
         with judging(person, code) as (conn, chain, judged):
             positions = [item.position for item in journey_positions(chain) if item.position is not None]
             evidence = Prover(conn, logs, key).prove(chain, positions, in_order(judged, chain)[0])
-        return Response(
-            evidence.to_json(),
-            media_type="application/json",
-            headers={
-                "Content-Disposition": 'inline; filename="suyuan-evidence.json"',
-                "Cache-Control": "no-store",
-            },
-        )
+        return _evidence_file(evidence)
 
     return routes
+
+
+def _evidence_file(evidence: Evidence) -> Response:
+    return Response(
+        evidence.to_json(),
+        media_type="application/json",
+        headers={
+            "Content-Disposition": 'inline; filename="suyuan-evidence.json"',
+            "Cache-Control": "no-store",
+        },
+    )
 
 
 @contextmanager

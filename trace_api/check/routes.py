@@ -53,7 +53,9 @@ def router(
     gate = Gate(databases, assets, public_url, load_rules(), now)
     routes = APIRouter(tags=["Check"])
     _add_pages(routes, guard, gate)
-    _add_forms(routes, guard, gate)
+    _add_acts(routes, guard, gate)
+    _add_tests(routes, guard, gate)
+    _add_bindings(routes, guard, gate)
     add_programs(routes, guard, gate)
     return routes
 
@@ -220,10 +222,8 @@ def _notice(
 # --- forms ----------------------------------------------------------------------------------------------------------------
 
 
-def _add_forms(routes: APIRouter, guard: Guard, gate: Gate) -> None:
-    checker = Depends(guard.allowed("market", "stall", "retailer"))
-    tester = Depends(guard.allowed("market"))
-    binder = Depends(guard.allowed("market", "stall"))
+def _add_acts(routes: APIRouter, guard: Guard, gate: Gate) -> None:
+    checker = Depends(guard.allowed(*ROLES))
     form_sent = Depends(sent)
 
     @routes.post("/check/act", summary="Record an act at the gate", response_class=HTMLResponse)
@@ -259,6 +259,10 @@ def _add_forms(routes: APIRouter, guard: Guard, gate: Gate) -> None:
         with access.looking(gate.databases, person) as conn:
             return _answer_page(conn, Frame.of(request, person), person, gate, code, None, failed)
 
+
+def _add_tests(routes: APIRouter, guard: Guard, gate: Gate) -> None:
+    tester, form_sent = Depends(guard.allowed("market")), Depends(sent)
+
     @routes.post(
         "/check/told",
         summary="The seller was told of a positive test: the clock starts",
@@ -289,6 +293,10 @@ def _add_forms(routes: APIRouter, guard: Guard, gate: Gate) -> None:
                 return Answer(303, location=_page_of(form.text("code"), said="laboratory"))
 
             return once(conn, person, form.key, form.fingerprint(), work).response()
+
+
+def _add_bindings(routes: APIRouter, guard: Guard, gate: Gate) -> None:
+    binder, form_sent = Depends(guard.allowed("market", "stall")), Depends(sent)
 
     @routes.post("/check/alias", summary="Bind a foreign code once", response_class=HTMLResponse)
     def bind_code(form: Sent = form_sent, person: Person = binder) -> Response:
