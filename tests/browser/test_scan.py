@@ -243,6 +243,21 @@ def test_it_is_done_as_well_without_script(
     assert events(instance) == 4
 
 
+def test_a_scanners_enter_puts_on_the_list_and_takes_nothing_off(
+    browser: Browser, server: httpx.Client, lin: httpx.Client
+) -> None:
+    with window(browser, server, session=session_of(lin)) as page:
+        lots = [harvest(page, PLOTS[0], "60"), harvest(page, PLOTS[1], "41.5")]
+        page.goto("/scan/do/mix")
+        for lot in lots:
+            page.fill('[name="inputs.code"]', lot)
+            page.press('[name="inputs.code"]', "Enter")
+            page.wait_for_selector(f'[value="{lot}"][type=hidden]', state="attached")
+        assert page.locator(".scan-taken li").count() == 2
+        assert page.evaluate("document.activeElement.name") == "inputs.code", "ready for the next one"
+        assert_well_made(page, 390)
+
+
 # Papers ---------------------------------------------------------------------------------------------------------------------
 
 

@@ -69,6 +69,8 @@ class SheetPages:
         asks = asks_of(kind, person)
         typed = from_form(asks, form)
         verb, _, what = form.text("do").partition(":")
+        if verb == "add" and not what:
+            what = _begun(asks, typed)
         if verb:
             typed, wrong = self._filled(request, person, asks, typed, verb, what)
             return self._show(
@@ -184,6 +186,11 @@ def asks_of(kind: str, person: Person) -> tuple[Ask, ...]:
     if kind not in kinds_for(person):
         raise Problem.said(403, "scan_not_your_act", act=lambda words: words(f"scan_act_{kind}"))
     return SHEETS[kind]
+
+
+def _begun(asks: Sequence[Ask], typed: Typed) -> str:
+    """The list in whose fields something stands: Enter in a form puts it on that list."""
+    return next((ask.name for ask in asks if ask.list and waiting(typed, ask)), "")
 
 
 def _said(kind: str, words: Words) -> Callable[[str, str], str]:
