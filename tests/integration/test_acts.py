@@ -502,6 +502,27 @@ def test_the_text_is_the_producer_s_where_all_was_one_s_own_harvest(doing: Doing
     assert card.kind == "producer_card" and card.id.startswith("https://trace.example/g-0137/doc/")
 
 
+def test_a_purchase_names_whom_it_was_bought_of_and_is_never_one_s_own_harvest(doing: Doing) -> None:
+    own = doing.picked(50)
+    assert refused(doing, "coop", "weigh_in", lot=own, kg=50, place=STATION, bought=True) == (
+        "grower",
+        "giver_needed",
+    )
+    sent, weighed = doing.picked(50, "grower"), doing.picked(50, "grower")
+    for lot in (sent, weighed):
+        doing.do("grower", "ship", goods=[{"lot": lot}], buyer=COOP)
+    doing.settle()
+    doing.do("coop", "weigh_in", lot=weighed, kg=50, place=STATION, bought=True)
+    said = doing.instance.one(
+        "SELECT convert_from(bytes, 'UTF8')::jsonb FROM event_bytes ORDER BY event DESC LIMIT 1"
+    )
+    assert [each["type"] for each in said["sourceList"]] == ["owning_party"]
+    assert said["sourceList"][0]["source"].endswith("/party/G-0137")
+    for lot in (sent, weighed):
+        doing.do("coop", "mix", **mix_of(lot, boxes=10), certify={"contact": "x"})
+    assert doing.instance.rows("SELECT DISTINCT kind FROM certificate") == [("buyer",)]
+
+
 def test_nobody_certifies_goods_that_are_not_theirs(doing: Doing) -> None:
     lot, _ = doing.accepted()
     with pytest.raises(Refused) as caught:

@@ -158,6 +158,24 @@ class Desk:
         party = UNKNOWN_BUYER if text == "unknown" else self.party(text, where)
         return Parties(party, party)
 
+    def bought_from(self, said: str | None, rows: Iterable[Row], where: str) -> Parties:
+        """Who sold what we bought: as said, else whose it was by the record. Refused where neither names one other than us: a
+        purchase that no event tells of would pass for our own harvest."""
+        if said is not None:
+            party = self.party(said, where)
+            giver = Parties(party, party)
+        else:
+            sellers = {self._seller(row) for row in rows}
+            giver = Parties(sellers.pop() if len(sellers) == 1 else None)
+        if giver.owning in (None, self.us.party):
+            raise refuse("giver_needed", where, status=422)
+        return giver
+
+    def _seller(self, row: Row) -> str | None:
+        others = (row.custody.owner, row.custody.before, self.stock.made_by(row.lot))
+        known = (self.registered.organisations.get(each or "") for each in others if each != self.us.id)
+        return next((each.party for each in known if each is not None), None)
+
     def product(self, text: str, where: str) -> Product:
         found = self.registered.product(text)
         if found is None:

@@ -67,7 +67,7 @@ def _further_pick(desk: Desk, act: RegisterBatch, into: str) -> Event:
 
 
 def weigh_in(desk: Desk, act: WeighIn) -> list[Event]:
-    """The grower's, until it is bought; our own harvest names no other party."""
+    """The grower's, until it is bought; our own harvest names no other party, and a purchase always does."""
     lot, place = desk.lot(act.lot, "lot"), desk.own_place(act.place)
     grower = None if act.grower is None else desk.party(act.grower, "grower")
 
@@ -81,9 +81,10 @@ def weigh_in(desk: Desk, act: WeighIn) -> list[Event]:
     desk.after(rows)
     desk.lots.append(lot)
     hands: Event = {}
-    if grower is not None:
-        taker = desk.ourselves if act.bought else Parties(None, desk.us.party)
-        hands = handed(Parties(grower, grower), taker)
+    if act.bought:
+        hands = handed(desk.bought_from(act.grower, rows, "grower"), desk.ourselves)
+    elif grower is not None:
+        hands = handed(Parties(grower, grower), Parties(None, desk.us.party))
     tare = None if act.tare_kg is None else {"value": act.tare_kg, "uom": KILOGRAM}
     return [
         desk.forms.weighing(

@@ -6,6 +6,8 @@ cannot carry two states; ownership passes with accepting; a positive screen is a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from trace_api.acts.codes import label
 from trace_api.acts.desk import Desk, Reach, amount
 from trace_api.acts.farm import new_unit
@@ -95,12 +97,19 @@ def receive(desk: Desk, act: Receive) -> list[Event]:
     place = desk.own_place(act.place).id
     desk.after([*rows, *loose])
     desk.tell_of([*rows, *loose], units)
-    giver = None if act.giver is None else desk.party(act.giver, "giver")
-    taker = desk.ourselves if act.bought else Parties(None, desk.us.party)
-    hands = handed(None if giver is None else Parties(giver, giver), taker)
+    hands = _received(desk, act, [*rows, *loose])
     receipt = None if act.receipt is None else desk.paper("receipt", act.receipt)
     what = What(tuple(units), tuple(goods))
     return [desk.forms.receiving(what, place, act.for_sale, receipt, hands, desk.pulp(act.pulp, act.probe))]
+
+
+def _received(desk: Desk, act: Receive, rows: Sequence[Row]) -> Event:
+    """From whom to us. Goods from outside the record may come from somebody whom nobody registered."""
+    if act.bought and not (act.outside and act.giver is None):
+        return handed(desk.bought_from(act.giver, rows, "giver"), desk.ourselves)
+    giver = None if act.giver is None else desk.party(act.giver, "giver")
+    taker = desk.ourselves if act.bought else Parties(None, desk.us.party)
+    return handed(None if giver is None else Parties(giver, giver), taker)
 
 
 def _from_outside(desk: Desk, act: Receive, n: int) -> Quantity:

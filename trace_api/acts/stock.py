@@ -36,12 +36,14 @@ _TAKING: Final = frozenset({"accepting", "receiving"})
 @dataclass(frozen=True, slots=True)
 class Custody:
     """Who has the goods and whose they are, as far as the events tell us: organisations, None where they do not.
-    `moving`: on the way, nobody has taken them in yet. `handled`: we recorded something of them."""
+    `moving`: on the way, nobody has taken them in yet. `handled`: we recorded something of them. `before`: whose they were
+    before they were the owner's."""
 
     holder: str | None
     owner: str | None
     moving: bool
     handled: bool
+    before: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,16 +205,14 @@ class Stock:
         maker = self.made_by(lot)
         if maker != self.organisation and not self._is_grower(maker):
             return True
-        return any(
-            item.organisation == self.organisation and self._buys(item.event) for item in self.journeys(lot)
-        )
+        return any(self._buys(item.event) for item in self.journeys(lot))
 
     def _is_grower(self, maker: str | None) -> bool:
         known = self.registered.organisations.get(maker or "")
         return known is not None and known.kind == "grower"
 
     def _buys(self, event: Event) -> bool:
-        """Ownership comes to us from somebody else."""
+        """Ownership comes to us from somebody else, whoever of both says so."""
         us = self.registered.organisations[self.organisation].party
         owners = {canonical(each.source) for each in event.source_list if _is_owner(each.type)}
         takers = {canonical(each.destination) for each in event.destination_list if _is_owner(each.type)}
@@ -274,6 +274,7 @@ def custody_of(journey: Sequence[RecordedEvent], us: str, registered: Registered
     goods in says so itself, and on the road nobody need be known."""
     holder: str | None = None
     owner: str | None = None
+    before: str | None = None
     moving = False
     for item in journey:
         step = _step(item.event)
@@ -285,10 +286,11 @@ def custody_of(journey: Sequence[RecordedEvent], us: str, registered: Registered
         elif step in _TAKING or (holder is None and not moving):
             holder = item.organisation
         if buyer is not None:
-            owner = _organisation(buyer, registered) or (item.organisation if step in _TAKING else None)
+            bought = _organisation(buyer, registered) or (item.organisation if step in _TAKING else None)
+            owner, before = bought, before if bought == owner else owner
         elif owner is None:
             owner = holder
-    return Custody(holder, owner, moving, any(item.organisation == us for item in journey))
+    return Custody(holder, owner, moving, any(item.organisation == us for item in journey), before)
 
 
 def _named(event: Event, kind: str) -> str | None:

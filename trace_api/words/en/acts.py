@@ -89,6 +89,8 @@ EN: dict[str, str] = {
     "acts_fault_unknown_party_next": "Choose from the list; for a buyer without a name choose \u201cunknown\u201d.",
     "acts_fault_carrier_needed": "It is not said who carries the goods.",
     "acts_fault_carrier_needed_next": "Choose the carrier.",
+    "acts_fault_giver_needed": "It is said to be bought, but not of whom.",
+    "acts_fault_giver_needed_next": "Choose who brought or sold it; if it was not bought, say so.",
     # The record
     "acts_fault_not_recorded": "Nothing about {code} is recorded that you may see.",
     "acts_fault_not_recorded_next": "Check the code, or ask the sender to record loading or sale; goods never recorded are received as from outside.",

@@ -89,6 +89,8 @@ ZH: dict[str, str] = {
     "acts_fault_unknown_party_next": "请从列表里选择单位；散客请选“不记名”。",
     "acts_fault_carrier_needed": "没有说明由谁承运。",
     "acts_fault_carrier_needed_next": "请选择承运人。",
+    "acts_fault_giver_needed": "写明已经买下，但看不出是从哪一家买的。",
+    "acts_fault_giver_needed_next": "请选择是谁送来或卖出的；如果没有买下，请改选。",
     # The record
     "acts_fault_not_recorded": "{code} 没有您可见的记录。",
     "acts_fault_not_recorded_next": "请核对代码。若是外单位的货，请对方先登记装车或发货；未在本系统登记过的货，收货时勾选“外来货”。",
