@@ -319,10 +319,19 @@ def test_what_the_record_does_not_bear_out_is_refused(doing: Doing) -> None:
         "lot",
         "lot_exists",
     )
-    assert refused(doing, "coop", "sell", goods=[{"lot": lot}]) == ("place", "place_needed"), (
+    more = [{"lot": lot, "quantity": 170}]
+    assert refused(doing, "coop", "sell", goods=more) == ("place", "place_needed"), (
         "some in the store, some not"
     )
-    doing.do("coop", "sell", goods=[{"lot": lot}], place=PACKHOUSE)
+    assert refused(doing, "coop", "sell", goods=more, place=PACKHOUSE) == ("goods.0.quantity", "not_enough")
+
+
+def test_all_of_a_lot_is_what_lies_loose_while_any_does(doing: Doing) -> None:
+    lot, unit = doing.packed(boxes=40)
+    assert refused(doing, "coop", "sell", goods=[{"lot": lot}], place=STATION) == ("goods.0.lot", "not_there")
+    doing.do("coop", "sell", goods=[{"lot": lot}])
+    assert rows_of(stock_of(doing, "coop", lot), lot) == [(40, unit, COLD_STORE, COOP, True)]
+    doing.do("coop", "shrink", goods=[{"lot": lot}], reason="spoiled", place=COLD_STORE)
     assert refused(doing, "coop", "sell", goods=[{"lot": lot}]) == ("goods.0.lot", "nothing_left")
 
 

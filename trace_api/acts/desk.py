@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 
 from ledger.epcis.identifiers import canonical
-from ledger.genealogy.names import identify
+from ledger.genealogy.names import identify, site
 from trace_api.access import Person
 from trace_api.acts.codes import label, lot_named, resolve
 from trace_api.acts.forms import Forms
@@ -202,6 +202,8 @@ class Desk:
         raise self._out_of_reach(unit, self.stock.of_unit(unit), where)
 
     def _out_of_reach(self, code: str, others: Sequence[Row], where: str) -> Exception:
+        if any(row.ours for row in others):
+            return refuse("not_there", where, code=label(code))
         if others:
             holder = next((row.holder for row in others if row.holder), None)
             known = self.registered.organisations.get(holder or "")
@@ -228,6 +230,19 @@ class Desk:
 
     def loose(self, row: Row) -> bool:
         return row.ours and row.unit is None and row.vehicle is None
+
+    def there(self, reach: Reach, place: str | None) -> Reach:
+        """Of what is in reach, what is at the place that is said, or may be by the record."""
+        if place is None:
+            return reach
+        said = site(self.place(place).id)
+        return lambda row: reach(row) and (row.place is None or site(row.place) == said)
+
+    def nearest(self, wanted: float | None, rows: list[Row]) -> list[Row]:
+        """What lies loose, where there is enough of it: "all" of a lot does not open the pallets that it is also in."""
+        loose = [row for row in rows if self.loose(row)]
+        left = sum(row.quantity or 0.0 for row in loose)
+        return loose if loose and (wanted is None or wanted <= left + NOTHING) else rows
 
     def looked_at(self, row: Row) -> bool:
         """Who runs the market looks after all that came through it, also at its stalls."""
@@ -267,13 +282,13 @@ class Desk:
     def goods(
         self, said: Sequence[Goods], reach: Reach, where: str = "goods"
     ) -> tuple[list[Quantity], list[Row]]:
-        """Quantities of lots, none more than there is."""
+        """Quantities of lots, none more than there is; of what lies loose before what is packed."""
         quantities: list[Quantity] = []
         rows: list[Row] = []
         for place, each in enumerate(said):
             field_name = f"{where}.{place}"
             lot = self.lot(each.lot, f"{field_name}.lot")
-            found = self.rows(lot, reach, f"{field_name}.lot")
+            found = self.nearest(each.quantity, self.rows(lot, reach, f"{field_name}.lot"))
             quantities.append(self.enough(lot, each.quantity, found, f"{field_name}.quantity"))
             rows += found
         self._refuse_repeats([each.lot for each in quantities], where)

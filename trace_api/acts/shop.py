@@ -30,7 +30,7 @@ def split(desk: Desk, act: Split) -> list[Event]:
 
 def ship(desk: Desk, act: Ship) -> list[Event]:
     # Out of a unit goods go by `split`, under a name of their own.
-    what, rows = desk.moved(act, desk.ours, desk.loose)
+    what, rows = desk.moved(act, desk.ours, desk.there(desk.loose, act.place))
     desk.refuse_marked(rows, "units")
     place = desk.place_or_now(act.place, rows)
     desk.after(rows)
@@ -43,7 +43,7 @@ def ship(desk: Desk, act: Ship) -> list[Event]:
 
 
 def sell(desk: Desk, act: Sell) -> list[Event]:
-    what, rows = desk.moved(act, desk.ours)
+    what, rows = desk.moved(act, desk.ours, desk.there(desk.ours, act.place))
     desk.refuse_marked(rows, "goods")
     place = desk.place_or_now(act.place, rows)
     desk.after(rows)
@@ -51,7 +51,7 @@ def sell(desk: Desk, act: Sell) -> list[Event]:
 
 
 def shrink(desk: Desk, act: Shrink) -> list[Event]:
-    what, rows = desk.moved(act, desk.ours)
+    what, rows = desk.moved(act, desk.ours, desk.there(desk.ours, act.place))
     place = desk.place_or_now(act.place, rows)
     desk.after(rows)
     return [desk.forms.destroying(what, place, act.reason, act.note)]
