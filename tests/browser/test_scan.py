@@ -258,6 +258,27 @@ def test_a_scanners_enter_puts_on_the_list_and_takes_nothing_off(
         assert_well_made(page, 390)
 
 
+def test_where_goods_lie_in_two_places_one_is_chosen(
+    browser: Browser, instance: Instance, server: httpx.Client, lin: httpx.Client
+) -> None:
+    with window(browser, server, session=session_of(lin), refusals=(422,)) as page:
+        packed = sort(page, [harvest(page, PLOTS[0], "100")])
+        page.goto("/scan/do/store")
+        page.click("summary")
+        put_on_list(page, "goods", packed, "20")
+        record(page)
+        page.goto("/scan/do/sell")
+        put_on_list(page, "goods", packed)
+        page.click("form.fields > button.main")
+        page.wait_for_selector(".field-wrong [name=place]")
+        choose(page, "place", places.PACKHOUSE.id)
+        record(page)
+    told = instance.one(
+        "SELECT convert_from(bytes, 'UTF8')::jsonb FROM event_bytes ORDER BY event DESC LIMIT 1"
+    )
+    assert told["quantityList"][0]["quantity"] == 28 and told["readPoint"]["id"] == places.PACKHOUSE.id
+
+
 # Papers ---------------------------------------------------------------------------------------------------------------------
 
 

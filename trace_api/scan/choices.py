@@ -10,6 +10,7 @@ from functools import cached_property
 
 import psycopg
 
+from ledger.genealogy.names import site
 from trace_api.access import Person
 from trace_api.acts.codes import label
 from trace_api.acts.registered import VEHICLES, Product
@@ -75,6 +76,7 @@ class Choices:
             "loose": lambda: self._lots(lambda part: True),
             "everything": self._every_lot,
             "units": self._units,
+            "where_it_lies": self._where_it_lies,
             "loaded": self._loaded,
             "shrink_reasons": lambda: [
                 (reason, self._words(f"scan_shrink_{reason}")) for reason in SHRINK_REASONS
@@ -146,6 +148,12 @@ class Choices:
             (lot, f"{part.called} · {part.number}" if part.called else part.number)
             for lot, part in parts.items()
         )
+
+    def _where_it_lies(self) -> Iterable[Choice]:
+        """Each place where something of ours is, a hall once and not for each of its doors."""
+        rows = (row for row in self._standing.stock.rows if row.ours and row.vehicle is None)
+        names = {site(row.place): row.place_name for row in rows if row.quantity != 0}
+        return sorted((place, self._words.name(name)) for place, name in names.items() if place and name)
 
     def _units(self) -> Iterable[Choice]:
         return ((each.unit, self._unit(each)) for each in self._standing.units if each.unit)

@@ -31,7 +31,7 @@ Input = Literal[
 Source = Literal[
     "products", "plots", "at_collection", "at_precooling", "at_packhouse", "at_cold_store", "destinations", "gates",
     "yards", "vehicles", "carriers", "growers", "organisations", "buyers", "weighed", "boxed", "kilograms", "loose",
-    "everything", "units", "loaded", "shrink_reasons",
+    "everything", "units", "loaded", "shrink_reasons", "where_it_lies",
 ]  # fmt: skip
 
 
@@ -66,6 +66,7 @@ def may(
 _WHEN = may("at", "moment")
 _PULP = need("pulp", "pulp")
 _SEALS = may("seals")
+_FROM = may("place", "choice", "where_it_lies")
 
 SHEETS: Final[Mapping[str, tuple[Ask, ...]]] = MappingProxyType(
     {
@@ -167,6 +168,7 @@ SHEETS: Final[Mapping[str, tuple[Ask, ...]]] = MappingProxyType(
             need("units", "units", "units"),
             need("buyer", "choice", "buyers"),
             may("goods", "goods", "loose"),
+            _FROM,
             may("sale"),
             _WHEN,
         ),
@@ -179,8 +181,8 @@ SHEETS: Final[Mapping[str, tuple[Ask, ...]]] = MappingProxyType(
             may("sale"),
             _WHEN,
         ),
-        "sell": (need("goods", "goods", "loose"), may("basis"), _WHEN),
-        "shrink": (need("goods", "goods", "loose"), need("reason", "choice", "shrink_reasons"), may("note"), _WHEN),
+        "sell": (need("goods", "goods", "loose"), _FROM, may("basis"), _WHEN),
+        "shrink": (need("goods", "goods", "loose"), need("reason", "choice", "shrink_reasons"), _FROM, may("note"), _WHEN),
     }
 )  # fmt: skip
 
