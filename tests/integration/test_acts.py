@@ -363,6 +363,16 @@ def test_goods_from_outside_the_record_come_in_with_what_is_said_of_them(doing: 
     )
 
 
+def test_where_goods_from_outside_grew_is_not_the_stall_that_took_them_in(doing: Doing) -> None:
+    foreign = f"https://id.gs1.org/01/{GTIN}/10/FREMD1"
+    goods = [{"lot": foreign, "quantity": 12}]
+    doing.do("stall", "receive", goods=goods, outside=True, place=STALL_ROOM, bought=True)
+    with pytest.raises(Refused) as caught:
+        doing.certify("stall", lot=foreign, kg=5, contact="x")
+    assert (caught.value.faults[0].code, caught.value.faults[0].field) == ("origin_needed", "origin")
+    assert doing.certify("stall", lot=foreign, kg=5, contact="x", origin="福建龙海").origin == "福建龙海"
+
+
 def test_a_lot_is_found_by_its_number_and_a_box_stands_for_its_lot(doing: Doing) -> None:
     lot, _ = doing.packed()
     number = lot.rpartition("/")[2]

@@ -18,12 +18,13 @@ import psycopg
 from psycopg.rows import dict_row
 
 from ledger.epcis.identifiers import canonical
+from ledger.genealogy import Portion
 from trace_api.acts.codes import label
 from trace_api.acts.desk import Desk, amount
 from trace_api.acts.models import Certify, Promise
 from trace_api.acts.parts import Event, Quantity, certificate_record, ilmd
 from trace_api.acts.refusals import refuse
-from trace_api.acts.registered import Product
+from trace_api.acts.registered import PLOTS, Product
 from trace_api.acts.roles import may_certify
 from trace_api.acts.stock import NOTHING, Stock
 from trace_api.story import Name
@@ -163,27 +164,28 @@ def _certificate(
 
 
 def origin_of(desk: Desk, lots: Iterable[str]) -> str:
-    """Where it grew, by the names of the plots. Refused where the record does not tell."""
+    """Where it grew, by the names of the plots. Refused where the record does not tell it of all that went in."""
     plots: dict[str, None] = {}
-    for lot in lots:
-        for each in desk.stock.behind(lot):
-            plots |= dict.fromkeys(_birthplaces(desk, each))
-    if not plots:
-        raise refuse("origin_needed", "origin", status=422)
+    for each in dict.fromkeys(each for lot in lots for each in desk.stock.behind(lot)):
+        portions = desk.stock.genealogy.portions(each)
+        if any(portion.inputs for portion in portions):
+            continue
+        grown = tuple(_birthplaces(desk, portions))
+        if not grown:
+            raise refuse("origin_needed", "origin", status=422)
+        plots |= dict.fromkeys(grown)
     return "、".join(plots)[:200]
 
 
-def _birthplaces(desk: Desk, lot: str) -> Iterable[str]:
-    portions = desk.stock.genealogy.portions(lot)
-    if any(portion.inputs for portion in portions):
-        return
+def _birthplaces(desk: Desk, portions: Iterable[Portion]) -> Iterable[str]:
+    """A stall or a store where goods were seen first is not where they grew."""
     for portion in portions:
         first = next(
             (item.event for item in portion.journey if item.event.biz_location or item.event.read_point), None
         )
         seen = None if first is None else first.biz_location or first.read_point
         place = None if seen is None else desk.registered.place(canonical(seen.id))
-        if place is not None:
+        if place is not None and place.kind in PLOTS:
             yield place.name.zh
 
 

@@ -59,6 +59,7 @@ class Product:
 
 
 _TRADE_ITEM: Final = "https://id.gs1.org/01/"
+PLOTS: Final = frozenset({"plot", "field"})
 VEHICLES: Final = frozenset({"trailer", "vehicle", "truck", "compartment", "van"})
 
 _PLACES = "SELECT id, organisation, kind, name_zh, name_en, region, time_zone FROM asker_place WHERE id = ANY (%(ids)s)"
