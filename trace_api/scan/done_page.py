@@ -154,6 +154,7 @@ def made_by(past: PastAct, called: Mapping[str, str]) -> Made:
         serials=tuple(SerialRange(each["lot"], each["first"], each["last"]) for each in done["serials"]),
         called=called,
         weights={done["lots"][0]: asked["kg"]} if done["lots"] and "kg" in asked else {},
+        boxes=asked.get("boxes", 0),
     )
 
 

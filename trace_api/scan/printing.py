@@ -27,7 +27,8 @@ OF: tuple[Of, ...] = get_args(Of)
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What an act made that can be labelled. `weights`: kg of each lot that is counted in kilograms, where it is known."""
+    """What an act made that can be labelled. `weights`: kg of each lot that is counted in kilograms, where it is known.
+    `boxes`: how many went into its load unit."""
 
     kind: str
     at: datetime
@@ -36,6 +37,7 @@ class Made:
     serials: tuple[SerialRange, ...]
     called: Mapping[str, str]
     weights: Mapping[str, float]
+    boxes: int = 0
 
     def counts(self) -> dict[Of, int]:
         """How many labels of each kind; only those there are."""
@@ -101,7 +103,7 @@ def _boxes(
 def _unit(unit: str, made: Made, words: Words, registered: Registered, holder: str, public_url: str) -> Label:
     lot = made.lots[0]
     product = registered.product_of_lot(lot)
-    boxes = sum(each.count for each in made.serials)
+    boxes = made.boxes
     net = product.net_content_kg if product else None
     return unit_label(
         words,
@@ -111,7 +113,8 @@ def _unit(unit: str, made: Made, words: Words, registered: Registered, holder: s
         lot=_all(made.lots, words),
         boxes=boxes,
         net_kg=round(boxes * net, 3) if net and boxes else None,
-        packed_on=made.day,
+        # A part keeps the day on which its boxes were packed, and that of parting is another.
+        packed_on=made.day if made.kind == "pack" else None,
         packer=holder,
     )
 
