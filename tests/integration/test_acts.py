@@ -446,6 +446,20 @@ def test_the_database_holds_the_sum_even_for_who_forgets_the_lock(doing: Doing) 
         assert [(each.kg, each.lot_kg, each.lot) for each in own_certificates(conn)] == [(400, 400, lot)]
 
 
+def test_goods_are_taken_in_once(doing: Doing) -> None:
+    lot = doing.picked(100)
+    half = {"lot": lot, "kg": 50, "place": STATION, "bought": False}
+    doing.do("coop", "weigh_in", **half)
+    doing.do("coop", "weigh_in", **half)
+    assert refused(doing, "coop", "weigh_in", **half) == ("lot", "already_taken_in")
+    _, unit = doing.arrived()
+    taking = {"units": [unit], "place": STALL_ROOM}
+    found = at_once(*[lambda: doing.do("stall", "receive", bought=False, **taking)] * 2)
+    assert found.count("already_taken_in") == 1, found
+    doing.do("stall", "accept", seller=COOP, **taking)  # bought, after it was kept for the seller
+    assert refused(doing, "stall", "accept", seller=COOP, **taking) == ("units.0", "already_taken_in")
+
+
 # --- certificates ----------------------------------------------------------------------------------------------------------------
 
 

@@ -41,6 +41,20 @@ UNIT_SCHEMES: Final = frozenset({"sscc", "grai", "uri"})
 Reach = Callable[[Row], bool]
 
 
+@dataclass(frozen=True, slots=True)
+class Untaken:
+    """Of what is in reach, what `us` did not take in yet. Goods kept for others may be taken in once more, by `buying` them."""
+
+    reach: Reach
+    us: str
+    buying: bool
+
+    def __call__(self, row: Row) -> bool:
+        custody = row.custody
+        done = custody.taken and custody.holder == self.us and (custody.owner == self.us or not self.buying)
+        return not done and self.reach(row)
+
+
 @dataclass
 class Desk:
     """`at`: the event's time. `made`: what the act has to tell of itself when it is done."""
@@ -193,16 +207,18 @@ class Desk:
         found = [row for row in self.stock.of_lot(lot) if reach(row)]
         if found:
             return found
-        raise self._out_of_reach(lot, self.stock.of_lot(lot), where)
+        raise self._out_of_reach(lot, self.stock.of_lot(lot), reach, where)
 
     def in_unit(self, unit: str, reach: Reach, where: str) -> list[Row]:
         found = [row for row in self.stock.of_unit(unit) if reach(row)]
         if found:
             return found
-        raise self._out_of_reach(unit, self.stock.of_unit(unit), where)
+        raise self._out_of_reach(unit, self.stock.of_unit(unit), reach, where)
 
-    def _out_of_reach(self, code: str, others: Sequence[Row], where: str) -> Exception:
+    def _out_of_reach(self, code: str, others: Sequence[Row], reach: Reach, where: str) -> Exception:
         if any(row.ours for row in others):
+            if isinstance(reach, Untaken):
+                return refuse("already_taken_in", where, code=label(code))
             return refuse("not_there", where, code=label(code))
         if others:
             holder = next((row.holder for row in others if row.holder), None)
@@ -252,6 +268,10 @@ class Desk:
         """Ours, or on its way: whoever has it in front of them takes it in."""
         us = self.us.id
         return row.ours or row.custody.owner == us or row.custody.moving or row.holder is None
+
+    def coming_in(self, buying: bool) -> Reach:
+        """What arrives, and was not taken in already: two phones at one dock make one receipt."""
+        return Untaken(self.arriving, self.us.id, buying)
 
     def units_taken_in(
         self, texts: Iterable[str], reach: Reach, where: str = "units"

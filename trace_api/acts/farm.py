@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from trace_api.acts import certificates
 from trace_api.acts.codes import label
-from trace_api.acts.desk import TOLERANCE, Desk, amount
+from trace_api.acts.desk import TOLERANCE, Desk, Untaken, amount
 from trace_api.acts.models import Mix, Output, Pack, PrecoolEnd, PrecoolStart, RegisterBatch, Store, WeighIn
 from trace_api.acts.numbers import lot_of, product_code, short_name
 from trace_api.acts.parts import Event, Parties, Quantity, extras, handed, ilmd
@@ -76,7 +76,7 @@ def weigh_in(desk: Desk, act: WeighIn) -> list[Event]:
         at_the_field = row.stage == "field" and holder is not None and holder.party == grower
         return desk.arriving(row) or at_the_field
 
-    rows = desk.rows(lot, brought, "lot")
+    rows = desk.rows(lot, Untaken(brought, desk.us.id, act.bought), "lot")
     weighed = desk.enough(lot, act.kg, rows, "kg")
     desk.after(rows)
     desk.lots.append(lot)

@@ -68,8 +68,9 @@ def refuse_part(desk: Desk, act: RefusePart) -> list[Event]:
 
 def accept(desk: Desk, act: Accept) -> list[Event]:
     """From the seller, out of the hands of whoever brought it, to us."""
-    units, rows = desk.units_taken_in(act.units, desk.arriving)
-    goods, loose = desk.goods(act.goods, desk.arriving)
+    coming = desk.coming_in(buying=True)
+    units, rows = desk.units_taken_in(act.units, coming)
+    goods, loose = desk.goods(act.goods, coming)
     rows += loose
     desk.refuse_marked(rows, "units")
     room = desk.own_place(act.place).id
@@ -88,12 +89,13 @@ def accept(desk: Desk, act: Accept) -> list[Event]:
 
 
 def receive(desk: Desk, act: Receive) -> list[Event]:
-    units, rows = desk.units_taken_in(act.units, desk.arriving)
+    coming = desk.coming_in(act.bought)
+    units, rows = desk.units_taken_in(act.units, coming)
     if act.outside:
         goods = [_from_outside(desk, act, n) for n in range(len(act.goods))]
         loose: list[Row] = []
     else:
-        goods, loose = desk.goods(act.goods, desk.arriving)
+        goods, loose = desk.goods(act.goods, coming)
     place = desk.own_place(act.place).id
     desk.after([*rows, *loose])
     desk.tell_of([*rows, *loose], units)

@@ -37,13 +37,14 @@ _TAKING: Final = frozenset({"accepting", "receiving"})
 class Custody:
     """Who has the goods and whose they are, as far as the events tell us: organisations, None where they do not.
     `moving`: on the way, nobody has taken them in yet. `handled`: we recorded something of them. `before`: whose they were
-    before they were the owner's."""
+    before they were the owner's. `taken`: it was we who last took them in, and they went nowhere since."""
 
     holder: str | None
     owner: str | None
     moving: bool
     handled: bool
     before: str | None = None
+    taken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,9 +276,10 @@ def custody_of(journey: Sequence[RecordedEvent], us: str, registered: Registered
     holder: str | None = None
     owner: str | None = None
     before: str | None = None
-    moving = False
+    moving = taken = False
     for item in journey:
         step = _step(item.event)
+        taken = item.organisation == us if step in _TAKING else taken and step not in _MOVING
         if step not in _LOOKING:
             moving = step in _MOVING
         taker, buyer = _named(item.event, "possessing_party"), _named(item.event, "owning_party")
@@ -290,7 +292,8 @@ def custody_of(journey: Sequence[RecordedEvent], us: str, registered: Registered
             owner, before = bought, before if bought == owner else owner
         elif owner is None:
             owner = holder
-    return Custody(holder, owner, moving, any(item.organisation == us for item in journey), before)
+    handled = any(item.organisation == us for item in journey)
+    return Custody(holder, owner, moving, handled, before, taken)
 
 
 def _named(event: Event, kind: str) -> str | None:

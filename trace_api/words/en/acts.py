@@ -96,6 +96,8 @@ EN: dict[str, str] = {
     "acts_fault_not_recorded_next": "Check the code, or ask the sender to record loading or sale; goods never recorded are received as from outside.",
     "acts_fault_not_yours": "{code} is held by {holder}; your organisation cannot record this.",
     "acts_fault_not_yours_next": "Ask them to record loading or sale first (naming the receiver), or check whether you scanned other goods.",
+    "acts_fault_already_taken_in": "{code} was taken in already; you have it.",
+    "acts_fault_already_taken_in_next": "If this was tapped twice, nothing is left to do; if the first record is wrong, undo it.",
     "acts_fault_not_there": "{code} is not at the place that was chosen, or all of it is on pallets.",
     "acts_fault_not_there_next": "Choose the place where the goods are; scan the pallet for what is on one.",
     "acts_fault_nothing_left": "Nothing is left of {code}.",

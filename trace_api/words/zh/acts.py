@@ -96,6 +96,8 @@ ZH: dict[str, str] = {
     "acts_fault_not_recorded_next": "请核对代码。若是外单位的货，请对方先登记装车或发货；未在本系统登记过的货，收货时勾选“外来货”。",
     "acts_fault_not_yours": "{code} 在{holder}手里，不能由本单位登记。",
     "acts_fault_not_yours_next": "请对方先登记发货或装车（写明收货方），或核对是不是扫错了货。",
+    "acts_fault_already_taken_in": "{code} 已经收过了，在本单位手里。",
+    "acts_fault_already_taken_in_next": "如果是重复点击，无需再登记；如果前一笔写错了，请撤销它。",
     "acts_fault_not_there": "{code} 不在所选的地点，或者都已装在托盘里。",
     "acts_fault_not_there_next": "请改选货所在的地点；装了托的请扫托盘码。",
     "acts_fault_nothing_left": "{code} 已经没有剩余。",
