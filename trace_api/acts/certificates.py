@@ -28,6 +28,7 @@ from trace_api.acts.registered import PLOTS, Product
 from trace_api.acts.roles import may_certify
 from trace_api.acts.stock import NOTHING, Stock
 from trace_api.story import Name
+from trace_api.words import decimal
 
 Kind = Literal["producer", "buyer", "producer_card"]
 Status = Literal["valid", "void", "replaced"]
@@ -67,7 +68,7 @@ class Certificate:
                 "certificateNumber": self.number,
                 "certificateKind": self.kind,
                 "product": self.product.zh,
-                "quantityKg": f"{self.kg:g}",
+                "quantityKg": decimal(self.kg),
                 "origin": self.origin,
                 "declaredBy": self.declared_by,
                 "contact": self.contact,

@@ -17,6 +17,7 @@ from trace_api.acts.parts import Event, Parties, Quantity, extras, handed, ilmd
 from trace_api.acts.refusals import refuse
 from trace_api.acts.registered import Product
 from trace_api.acts.stock import NOTHING, Row
+from trace_api.words import decimal
 
 KILOGRAM = "KGM"
 
@@ -206,7 +207,7 @@ def _run_record(desk: Desk, act: Mix, products: Sequence[Product], run: str) -> 
         packDate=desk.local_day.isoformat(),
         bestBefore=None if act.best_before is None else act.best_before.isoformat(),
         # One net content speaks for all boxes of the run; where they differ, the products say it.
-        netWeightPerUnitKg=None if only is None else f"{only:g}",
+        netWeightPerUnitKg=None if only is None else decimal(only),
         grade=grades or None,
         inputShares=f"{desk.numbers.root}/doc/run/{run.rpartition('/')[2]}",
     )

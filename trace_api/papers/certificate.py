@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Literal, get_args
 
 from trace_api.papers.sheet import DOT_MM, Box, Sheet
+from trace_api.words import decimal
 
 Kind = Literal["producer", "buyer", "producer_card"]
 Status = Literal["valid", "void", "replaced"]
@@ -113,7 +114,7 @@ class _Draught:
         told = self._certificate
         rows = (
             ("产品名称", told.product),
-            ("数量（重量）", f"{told.quantity_kg:g} 千克"),
+            ("数量（重量）", f"{decimal(told.quantity_kg)} 千克"),
             ("产地", told.origin),
             ("批次", told.lot),
             (_SIGNED[told.kind], told.declared_by),

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import Literal, get_args
 
 from trace_api.papers.sheet import Box, Sheet
-from trace_api.words import Words
+from trace_api.words import Words, decimal
 
 Size = Literal["60x40", "100x150"]
 SIZES: tuple[Size, ...] = get_args(Size)
@@ -128,7 +128,7 @@ def unit_label(
 
 
 def _net(words: Words, net_kg: float | None) -> list[tuple[str, str]]:
-    return [(words("paper_net"), f"{net_kg:g} kg")] if net_kg is not None else []
+    return [(words("paper_net"), f"{decimal(net_kg)} kg")] if net_kg is not None else []
 
 
 def _packed(words: Words, day: date | None) -> list[tuple[str, str]]:

@@ -46,7 +46,7 @@ from trace_api.scan.done_page import pdf
 from trace_api.scan.printing import address
 from trace_api.scan.standing import read_standing
 from trace_api.story import Name
-from trace_api.words import Words
+from trace_api.words import Words, decimal
 from trace_api.work import Frame, Sent, page
 
 _FIELDS = ("lot", "lot.code", "kg", "contact", "origin", "replaces")
@@ -103,7 +103,7 @@ class CertificatePages:
             basis: tuple[str, ...] = ("self_declaration",)
             before = _read(conn, replaces) if replaces else _newest(conn)
             if replaces and before:
-                typed |= {"lot": before.lot, "kg": f"{before.kg:g}", "origin": before.origin}
+                typed |= {"lot": before.lot, "kg": decimal(before.kg), "origin": before.origin}
             if before:
                 typed["contact"], basis = before.contact, before.basis
         return self._form(request, person, typed, basis, {}, [])

@@ -19,7 +19,7 @@ from trace_api.acts.models import ZONE
 from trace_api.acts.numbers import SerialRange
 from trace_api.acts.registered import Registered
 from trace_api.papers.labels import Label, box_label, lot_label, unit_label
-from trace_api.words import Words
+from trace_api.words import Words, decimal
 
 Of = Literal["boxes", "lots", "units"]
 OF: tuple[Of, ...] = get_args(Of)
@@ -127,7 +127,7 @@ def _lot(lot: str, made: Made, words: Words, registered: Registered, holder: str
         product=_product(lot, words, registered),
         lot=label(lot),
         display_name=made.called.get(lot, ""),
-        quantity="" if weight is None else f"{weight:g} kg",
+        quantity="" if weight is None else f"{decimal(weight)} kg",
         day=made.day,
         place="",
         holder=holder,

@@ -47,6 +47,11 @@ _MONTHS = (
 _NO_BREAK = "\u00a0"
 
 
+def decimal(amount: float) -> str:
+    """A quantity in full, to the gram: `12345.67`, `40`; never in powers of ten."""
+    return f"{amount:.3f}".rstrip("0").rstrip(".")
+
+
 @dataclass(frozen=True, slots=True)
 class Words:
     """One language's way of saying things. Called with a key it gives that sentence."""
@@ -82,7 +87,7 @@ class Words:
 
     def quantity(self, amount: float, uom: str | None) -> str:
         unit = self.name(_UNITS.get(uom, Name(uom or "", uom or "")))
-        return f"{amount:g}{_NO_BREAK}{unit}"
+        return f"{decimal(amount)}{_NO_BREAK}{unit}"
 
     def minutes(self, minutes: float) -> str:
         """A duration, rounded to the minute: `2 h 05 min`."""

@@ -347,3 +347,12 @@ def test_long_names_stay_inside_a_certificate() -> None:
 
 def test_the_same_facts_give_the_same_bytes() -> None:
     assert certificate_pdf(CERTIFICATE, "A6", MADE_AT) == certificate_pdf(CERTIFICATE, "A6", MADE_AT)
+
+
+@pytest.mark.parametrize(
+    ("kg", "written"), [(12345.67, "12345.67"), (1e6, "1000000"), (0.001, "0.001"), (40, "40")]
+)
+def test_a_promise_is_written_to_the_gram(kg: float, written: str) -> None:
+    (page,) = pages(certificate_pdf(replace(CERTIFICATE, quantity_kg=kg), "A6", MADE_AT))
+    assert f"{written} 千克" in text_of(page)
+    assert Words("zh").quantity(kg, "KGM") == f"{written}\u00a0千克"
