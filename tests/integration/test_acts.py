@@ -533,6 +533,9 @@ def test_the_text_is_the_producer_s_where_all_was_one_s_own_harvest(doing: Doing
     assert [kinds[each] for each in made] == ["producer", "buyer", "buyer"]
     card = doing.certify("grower", lot=doing.picked(30, "grower"), kg=30, contact="139", kind="producer_card")
     assert card.kind == "producer_card" and card.id.startswith("https://trace.example/g-0137/doc/")
+    with pytest.raises(Refused) as caught:
+        doing.certify("coop", lot=doing.picked(30), kg=30, contact="139", kind="producer_card")
+    assert (caught.value.faults[0].field, caught.value.faults[0].code) == ("kind", "not_a_growers_card")
 
 
 def test_a_purchase_names_whom_it_was_bought_of_and_is_never_one_s_own_harvest(doing: Doing) -> None:

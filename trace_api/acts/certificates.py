@@ -98,7 +98,10 @@ def issue(
     refuse_over(desk.conn, lot, lot_kg, promise.kg, replaces or "")
     product = desk.registered.product_of_lot(lot)
     name = product.name if product else Name(label(lot), label(lot))
-    kind: Kind = promise.kind or ("buyer" if desk.stock.bought(lot) else "producer")
+    bought = desk.stock.bought(lot)
+    if promise.kind == "producer_card" and (bought or desk.us.kind != "grower"):
+        raise refuse("not_a_growers_card", "kind", code=label(lot))
+    kind: Kind = promise.kind or ("buyer" if bought else "producer")
     origin = promise.origin or origin_of(desk, [lot])
     made = _certificate(desk, promise, lot, lot_kg, promise.kg, name, kind, origin)
     event = desk.forms.certificate(lot, made.id, activity, made.record(), replaces)

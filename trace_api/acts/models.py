@@ -113,7 +113,8 @@ class Certify(Form):
 
 
 class Promise(Certify):
-    """A certificate over `kg` of a lot. `kind`: only for the card of a small grower; else what went in decides."""
+    """A certificate over `kg` of a lot. `kind`: only for the card of a small grower, over what they grew; else what went in
+    decides."""
 
     lot: Code
     kg: Kilograms

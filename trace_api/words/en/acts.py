@@ -158,6 +158,8 @@ EN: dict[str, str] = {
     "acts_fault_not_certifying_next": "Who grew, packed or bought the goods issues them: ask a colleague who may.",
     "acts_fault_not_ours_to_certify": "{code} was neither grown, packed nor bought by your organisation, which cannot certify it.",
     "acts_fault_not_ours_to_certify_next": "Look at the supplier's certificate; for bought goods record receiving them as bought first.",
+    "acts_fault_not_a_growers_card": "A grower's information card is for what a grower grew, and {code} is not.",
+    "acts_fault_not_a_growers_card_next": "Leave the kind out: the certificate follows from where the goods came from.",
     "acts_fault_origin_needed": "The record does not tell the origin.",
     "acts_fault_origin_needed_next": "Fill in the origin (province, city, county).",
     "acts_fault_no_certificate": "Your organisation has no certificate {code}.",

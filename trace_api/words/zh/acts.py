@@ -158,6 +158,8 @@ ZH: dict[str, str] = {
     "acts_fault_not_certifying_next": "合格证由种植、包装或收购的单位开具，请让有权限的同事办理。",
     "acts_fault_not_ours_to_certify": "{code} 不是本单位生产或收购的，不能以本单位名义开合格证。",
     "acts_fault_not_ours_to_certify_next": "请查看供货方的合格证；收购的货请先登记收货并注明“已收购”。",
+    "acts_fault_not_a_growers_card": "农户信息卡只用于农户自己种的货，{code} 不是。",
+    "acts_fault_not_a_growers_card_next": "请去掉这一项，系统会按货的来源选用合格证。",
     "acts_fault_origin_needed": "记录里看不出产地。",
     "acts_fault_origin_needed_next": "请填写产地（省、市、县）。",
     "acts_fault_no_certificate": "本单位没有合格证 {code}。",
