@@ -586,3 +586,8 @@ def test_received_on_the_other_side(
         record(page)
         page.goto("/scan")
         assert "12" in page.inner_text(".card strong")
+        page.goto(f"/scan/find?code={unit}")  # some boxes of the pallet are sold, and it stays
+        page.click('a[href^="/scan/do/sell"]')
+        assert page.input_value('[name="goods.0.quantity"]') == "12"
+        page.goto(f"/scan/find?code={packed}1")
+        assert page.locator('a[href^="/scan/do/receive"]').count() == 0, "a lot is no load unit"

@@ -86,6 +86,11 @@ def label(uri: str) -> str:
     return lot if lot != uri else uri.rstrip("/").rpartition("/")[2] or uri
 
 
+def is_unit(uri: str) -> bool:
+    """A load unit by its name: an SSCC, a returnable one, or a unit that its owner numbers by address."""
+    return identify(uri).scheme in ("sscc", "grai") or "/obj/" in uri
+
+
 def lot_named(uri: str) -> str:
     """The lot that a code means: a box stands for its lot."""
     return lot_of(uri) or uri

@@ -78,9 +78,11 @@ class Standing:
         return tuple(each for each in self.holdings if each.unit is None)
 
     def about(self, code: str) -> tuple[Holding, ...]:
-        """Where a lot or a unit lies."""
+        """Where a lot or a unit lies, or what is on a vehicle."""
         return tuple(
-            each for each in self.holdings if code == each.unit or code in {part.lot for part in each.parts}
+            each
+            for each in self.holdings
+            if code in (each.unit, each.vehicle) or code in {part.lot for part in each.parts}
         )
 
 

@@ -5,7 +5,7 @@ Contract: read only; the newest acts that can still be taken back stand on top, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -15,11 +15,12 @@ from fastapi import Request, Response
 from trace_api import access
 from trace_api.access import Databases, Person
 from trace_api.acts import Refused, kinds_for, may_certify, own_acts, own_certificates, resolve, undoable
-from trace_api.acts.codes import label, lot_named
+from trace_api.acts.codes import is_unit, label, lot_named
 from trace_api.pages import DEFAULT_ZONE, Assets
 from trace_api.scan.done_page import view
 from trace_api.scan.sheets import SHEETS, Ask, offered
 from trace_api.scan.standing import Holding, Part, read_standing
+from trace_api.words import decimal
 from trace_api.work import Frame, page
 
 MOST_SHOWN: Final = 40
@@ -63,6 +64,7 @@ class StartPages:
             "holdings": (),
             "certificates": (),
             "ways": (),
+            "receivable": False,
             "name": code,
         }
         status = 200
@@ -78,6 +80,7 @@ class StartPages:
                     if may_certify(person) and uri
                     else [],
                     "ways": list(_ways(found, kinds_for(person))),
+                    "receivable": "receive" in kinds_for(person) and is_unit(uri),
                 }
             except Refused as refused:
                 facts["fault"], status = refused.faults[0], refused.status
@@ -105,12 +108,25 @@ def _query(kind: str, holding: Holding) -> dict[str, str]:
     if holding.unit:
         if "units" in asks and asks["units"].source == "units":
             return {"unit": holding.unit}
-        return {"unit": holding.unit} if "unit" in asks and asks["unit"].input == "code" else {}
+        if "unit" in asks and asks["unit"].input == "code":
+            return {"unit": holding.unit}
+        return _opened(holding.parts) if kind in _FROM_UNITS else {}
     part = holding.parts[0]
     for ask in asks.values():
         if ask.required and ask.input in ("goods", "code") and _takes(ask, part):
             return {"lot": part.lot}
     return {}
+
+
+_FROM_UNITS: Final = frozenset({"sell", "shrink"})
+"""Acts for boxes out of a pallet that stays."""
+
+
+def _opened(parts: Sequence[Part]) -> dict[str, str]:
+    """The one lot of a unit, with as much as is in it: "all" would be all of the lot, wherever it lies."""
+    if len(parts) > 1 or parts[0].quantity is None:
+        return {}
+    return {"lot": parts[0].lot, "quantity": decimal(parts[0].quantity)}
 
 
 def _takes(ask: Ask, part: Part) -> bool:

@@ -66,7 +66,7 @@ def from_query(asks: Iterable[Ask], query: Mapping[str, str]) -> Typed:
     texts = {name: query.get(name, ask.default) for ask in asks for name in _names(ask)}
     many = {ask.name: (query["unit"],) if query.get("unit") else () for ask in asks if ask.input == "units"}
     goods = {
-        ask.name: (Taken(query["lot"], ""),) if query.get("lot") else ()
+        ask.name: (Taken(query["lot"], query.get("quantity", "")),) if query.get("lot") else ()
         for ask in asks
         if ask.input == "goods" and ask.required
     }

@@ -28,6 +28,7 @@ EN = {
     "scan_not_held_title": "These goods are not here",
     "scan_not_held": "{code} is not in your hands, or is used up or loaded away.",
     "scan_not_held_next": "If it stands in front of you, record that you receive it; if it was the wrong code, scan again.",
+    "scan_not_held_other": "Check the number and scan again. To take goods in, whoever receives them scans the pallet's label.",
     "scan_just": "Recorded just now",
     "scan_do": "What do you want to record?",
     "scan_do_with": "You can record",

@@ -28,6 +28,7 @@ ZH = {
     "scan_not_held_title": "这里没有这批货",
     "scan_not_held": "{code} 不在本单位手里，或者已经用完、装走。",
     "scan_not_held_next": "如果货就在面前，请登记收货；如果扫错了，请再扫一次。",
+    "scan_not_held_other": "请核对号码后再扫一次；要收货，请由收货的人扫托盘上的条码。",
     "scan_just": "刚才登记的",
     "scan_do": "要登记什么",
     "scan_do_with": "可以登记",
