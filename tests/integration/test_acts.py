@@ -326,6 +326,20 @@ def test_what_the_record_does_not_bear_out_is_refused(doing: Doing) -> None:
     assert refused(doing, "coop", "sell", goods=more, place=PACKHOUSE) == ("goods.0.quantity", "not_enough")
 
 
+def test_a_harvest_lies_on_the_calendar_and_ended_before_it_is_registered(doing: Doing) -> None:
+    pick = {"product": GTIN, "plot": PLOT, "kg": 1, "at": "2026-06-18T08:00"}
+    for times, want in (
+        ({"harvested_from": "9999-12-31T23:59:59Z"}, ("harvested_from", "time_ahead")),
+        ({"harvested_from": "2014-06-18T05:00"}, ("harvested_from", "time_before_2015")),
+        ({"harvested_from": "2026-06-18T08:01"}, ("harvested_from", "harvest_backwards")),
+        ({"harvested_to": "2026-06-18T08:01"}, ("harvested_to", "harvest_not_over")),
+    ):
+        assert refused(doing, "coop", "register_batch", **pick, **times) == want
+    doing.do(
+        "coop", "register_batch", **pick, harvested_from="2026-06-18T05:20", harvested_to="2026-06-18T08:00"
+    )
+
+
 def test_all_of_a_lot_is_what_lies_loose_while_any_does(doing: Doing) -> None:
     lot, unit = doing.packed(boxes=40)
     assert refused(doing, "coop", "sell", goods=[{"lot": lot}], place=STATION) == ("goods.0.lot", "not_there")

@@ -411,13 +411,13 @@ def codes_of(act: Act) -> Iterable[tuple[str, str]]:
                 )
 
 
-def event_time(said: datetime | None, now: datetime) -> datetime:
+def event_time(said: datetime | None, now: datetime, where: str = "at") -> datetime:
     if said is None:
         return now
     if said > now + AHEAD:
-        raise refuse("time_ahead", "at", status=422)
+        raise refuse("time_ahead", where, status=422)
     if said < EARLIEST:
-        raise refuse("time_before_2015", "at", status=422)
+        raise refuse("time_before_2015", where, status=422)
     return said
 
 

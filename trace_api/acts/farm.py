@@ -7,10 +7,11 @@ has its serial from here.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from trace_api.acts import certificates
 from trace_api.acts.codes import label
-from trace_api.acts.desk import TOLERANCE, Desk, Untaken, amount
+from trace_api.acts.desk import TOLERANCE, Desk, Untaken, amount, event_time
 from trace_api.acts.models import Mix, Output, Pack, PrecoolEnd, PrecoolStart, RegisterBatch, Store, WeighIn
 from trace_api.acts.numbers import lot_of, product_code, short_name
 from trace_api.acts.parts import Event, Parties, Quantity, extras, handed, ilmd
@@ -24,13 +25,13 @@ KILOGRAM = "KGM"
 
 def register_batch(desk: Desk, act: RegisterBatch) -> list[Event]:
     product, plot = desk.product(act.product, "product"), desk.place(act.plot, "plot")
+    begun, ended = _picking(desk, act)
     if act.into is not None:
         return [_further_pick(desk, act, act.into)]
     lot = _new_picked_lot(desk, act, product, plot.id)
     desk.lots.append(lot)
-    ended = act.harvested_to or desk.at
     record = ilmd(
-        harvestStart=desk.forms.time(act.harvested_from or ended),
+        harvestStart=desk.forms.time(begun),
         harvestEnd=desk.forms.time(ended),
         plot=short_name(plot.id),
         variety=act.variety,
@@ -39,6 +40,17 @@ def register_batch(desk: Desk, act: RegisterBatch) -> list[Event]:
         timeBasis="measured" if act.measured else "stated",
     )
     return [desk.forms.harvest(Quantity(lot, act.kg, KILOGRAM), plot.id, record)]
+
+
+def _picking(desk: Desk, act: RegisterBatch) -> tuple[datetime, datetime]:
+    """From when to when it was picked: on the calendar, and over when the harvest is said to have happened."""
+    ended = event_time(act.harvested_to or desk.at, desk.now, "harvested_to")
+    begun = event_time(act.harvested_from or ended, desk.now, "harvested_from")
+    if ended > desk.at:
+        raise refuse("harvest_not_over", "harvested_to", status=422)
+    if begun > ended:
+        raise refuse("harvest_backwards", "harvested_from", status=422)
+    return begun, ended
 
 
 def _new_picked_lot(desk: Desk, act: RegisterBatch, product: Product, plot: str) -> str:

@@ -43,6 +43,8 @@ EN: dict[str, str] = {
     "acts_fault_nothing_named_next": "Scan the load unit, or choose a lot and a quantity.",
     "acts_fault_harvest_backwards": "The harvest ends before it begins.",
     "acts_fault_harvest_backwards_next": "Exchange or correct the two times.",
+    "acts_fault_harvest_not_over": "The harvest ended later than it is said to have happened.",
+    "acts_fault_harvest_not_over_next": "Correct when it ended, or when it happened.",
     "acts_fault_boxes_or_kg": "An output is either in boxes or in kilograms.",
     "acts_fault_boxes_or_kg_next": "Fill in one of the two.",
     "acts_fault_range_backwards": "The agreed lowest temperature is not below the highest.",

@@ -43,6 +43,8 @@ ZH: dict[str, str] = {
     "acts_fault_nothing_named_next": "请扫托盘码，或选择批次和数量。",
     "acts_fault_harvest_backwards": "采摘结束早于开始。",
     "acts_fault_harvest_backwards_next": "请把两个时间对调或改正。",
+    "acts_fault_harvest_not_over": "采摘结束晚于登记的时间。",
+    "acts_fault_harvest_not_over_next": "请改正采摘结束的时间，或“什么时候”。",
     "acts_fault_boxes_or_kg": "产出要么填箱数，要么填公斤数。",
     "acts_fault_boxes_or_kg_next": "请只填其中一个。",
     "acts_fault_range_backwards": "约定温度的下限不低于上限。",
