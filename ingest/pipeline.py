@@ -141,15 +141,19 @@ def decode(index: int, message: Message, now: datetime) -> Decoded:
         identity = None if pack.boot is None or pack.seq is None else (pack.boot, pack.seq)
         return Decoded(index, len(pack.records), address, pack=pack, identity=identity)
     except WireError as error:
-        numbered = address is not None and address.kind == "readings"
-        identity = senml.identity_of_unreadable(message.payload) if numbered else None
-        return Decoded(index, 1, address, identity=identity, error=error)
+        return Decoded(index, 1, address, identity=_numbered(address, message), error=error)
     except Exception as error:
         # A fault of ours in reading one message must not stop the others, nor lose this one: it can be replayed.
         logger.exception("a decoder failed", extra={"topic": repr(message.topic)})
-        return Decoded(
-            index, 1, address, error=WireError("decoder_fault", f"our decoder failed on it: {error!r}")
-        )
+        fault = WireError("decoder_fault", f"our decoder failed on it: {error!r}")
+        return Decoded(index, 1, address, identity=_numbered(address, message), error=fault)
+
+
+def _numbered(address: Address | None, message: Message) -> tuple[int, int] | None:
+    """The number of a pack that could not be read; without it its device would send it for ever."""
+    if address is None or address.kind != "readings":
+        return None
+    return senml.identity_of_unreadable(message.payload)
 
 
 def admit(item: Decoded, line: Line, now: datetime) -> Admitted:
@@ -234,6 +238,15 @@ def _write(
     return Outcome((batch_id,), tuple((batch.devices[receipt.device], receipt) for receipt in receipts))
 
 
+DETAILS = 5  # said in a row; what more there is, is counted
+
+
+def _details(group: list[Refusal]) -> str:
+    different = list(dict.fromkeys(refusal.detail for refusal in group))
+    more = len(different) - DETAILS
+    return "; ".join([*different[:DETAILS], *([f"and {more} more"] if more > 0 else [])])
+
+
 @dataclass(slots=True)
 class _Batch:
     """What accumulates while a batch is written."""
@@ -247,13 +260,14 @@ class _Batch:
     devices: dict[int, Device] = field(default_factory=dict)
 
     def refuse(self, refusals: Iterable[Refusal]) -> None:
-        """Refusals of one message, device and reason share one row: a pack of 500 bad records is one thing to read."""
-        grouped: dict[tuple[int, str, str], list[Refusal]] = defaultdict(list)
+        """Refusals of one message and reason share one row: a pack of 500 bad records is one thing to read, and its bytes
+        are kept once, however many different things are wrong with it."""
+        grouped: dict[tuple[int, str], list[Refusal]] = defaultdict(list)
         for refusal in refusals:
-            grouped[refusal.message, refusal.reason, refusal.detail].append(refusal)
+            grouped[refusal.message, refusal.reason].append(refusal)
         for group in grouped.values():
             first, records = group[0], sum(refusal.records for refusal in group)
-            self.quarantined.append(self._row(first, records))
+            self.quarantined.append(self._row(first, records, _details(group)))
             self.refused_messages.add(first.message)
             tally = self.tallies[first.device.id if first.device else UNKNOWN_DEVICE]
             if first.reason == "conflict":
@@ -261,7 +275,7 @@ class _Batch:
             else:
                 tally.quarantined += records
 
-    def _row(self, refusal: Refusal, records: int) -> Quarantined:
+    def _row(self, refusal: Refusal, records: int, detail: str) -> Quarantined:
         message = self.messages[refusal.message]
         address = next(item.address for item in self.decoded if item.index == refusal.message)
         return Quarantined(
@@ -272,7 +286,7 @@ class _Batch:
             seq=refusal.seq,
             records=records,
             reason=refusal.reason,
-            detail=refusal.detail,
+            detail=detail,
             payload=message.payload,
         )
 

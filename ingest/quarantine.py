@@ -6,7 +6,6 @@ Payloads may hold what a person typed, so they rest encrypted (AES-256-GCM) unde
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from pathlib import Path
 
 import psycopg
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from ledger.log_files import create_once
 
 _NONCE_BYTES = 12
 
@@ -54,21 +55,9 @@ class MonthlyKeys:
         return self._ciphers[month]
 
     def _key(self, path: Path) -> bytes:
-        """Two workers may want a new month's key at once: a whole file is linked into place, and the first wins."""
+        """Two workers may want a new month's key at once: the first wins. It is on disk before anything is encrypted by it."""
         if not path.exists():
-            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            draft = path.with_suffix(f".{os.getpid()}.{secrets.token_hex(4)}")
-            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "wb") as file:
-                file.write(AESGCM.generate_key(bit_length=256))
-                file.flush()
-                os.fsync(file.fileno())
-            try:
-                os.link(draft, path)
-            except FileExistsError:
-                pass
-            finally:
-                draft.unlink()
+            create_once(path, AESGCM.generate_key(bit_length=256))
         return path.read_bytes()
 
 

@@ -30,6 +30,9 @@ from ingest.wire.topics import receipt_topic, subscriptions
 logger = logging.getLogger(__name__)
 
 BATCH = 2_000
+BATCH_BYTES = (
+    16 * 2**20
+)  # a backlog of large packs is decoded piece by piece; as objects it is ten times as much
 SLOT_LOCK = 0x5359_0100  # "SY", ingest slots; the slot's number is the second key
 SLOTS = 64
 SUBSCRIBED = "subscribed: what is published from now on is kept for this worker"
@@ -170,16 +173,18 @@ def serve(
 
 
 def _next_batch(arrived: queue.SimpleQueue[Message]) -> list[Message]:
-    """What has arrived by now, at most BATCH; waits only for the first."""
+    """What has arrived by now, at most BATCH messages and about BATCH_BYTES; waits only for the first."""
     try:
         messages = [arrived.get(timeout=0.2)]
     except queue.Empty:
         return []
-    while len(messages) < BATCH:
+    held = len(messages[0].payload)
+    while len(messages) < BATCH and held < BATCH_BYTES:
         try:
             messages.append(arrived.get_nowait())
         except queue.Empty:
             break
+        held += len(messages[-1].payload)
     return messages
 
 

@@ -21,6 +21,8 @@ from ingest.wire.senml_record import MAX_BYTES, MAX_RECORDS, Record
 
 RELATIVE_BELOW = 2**28  # RFC 8428 4.5.3: a smaller time is relative to now
 META = ("boot", "seq", "sent")
+VERSION = 10  # of RFC 8428; a pack of a later one is not to be read
+MAX_NAME = 255  # characters of a resolved name: a long base name would otherwise be held once a record
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,22 +100,36 @@ def _split(records: list[Record], device: str) -> tuple[dict[str, Any], list[Spl
     meta: dict[str, Any] = {}
     measured: list[Split] = []
     for record in records:
+        if record.bver is not None and record.bver > VERSION:
+            raise WireError(
+                "malformed_senml", f"the pack is of version {record.bver}, want {VERSION} at most"
+            )
         base_name = record.bn or base_name
-        base_time = float(record.bt) if record.bt is not None else base_time
+        base_time = _double(record.bt, "bt") if record.bt is not None else base_time
         base_unit = record.bu or base_unit
-        base_value = float(record.bv) if record.bv is not None else base_value
+        base_value = _double(record.bv, "bv") if record.bv is not None else base_value
         if _is_base_alone(record):
             continue
+        if len(base_name) + len(record.n) > MAX_NAME:
+            raise WireError("malformed_senml", f"a name (bn and n) has more than {MAX_NAME} characters")
         channel = _channel(base_name + record.n, device)
         if base_value and record.v is not None:
-            record = msgspec.structs.replace(record, v=record.v + base_value)
+            record = msgspec.structs.replace(record, v=_double(record.v, channel) + base_value)
         if channel in META:
             meta[channel] = record.v
             continue
         if not channel:
             raise WireError("malformed_senml", "a record has no name (n or bn)")
-        measured.append((record, channel, record.u or base_unit, base_time + record.t))
+        measured.append((record, channel, record.u or base_unit, base_time + _double(record.t, "t")))
     return meta, measured
+
+
+def _double(value: float, name: str) -> float:
+    """JSON writes whole numbers of any length; one beyond a double is no measurement."""
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise WireError("malformed_senml", f"{name} is a number beyond what a double holds") from error
 
 
 def _is_base_alone(record: Record) -> bool:
@@ -139,7 +155,7 @@ def _identity(meta: dict[str, Any]) -> tuple[int | None, int | None, int | None]
     sent = meta.get("sent")
     if sent is None:
         return boot, seq, None
-    if not math.isfinite(sent) or not 0 <= sent < 2**40:
+    if not math.isfinite(_double(sent, "sent")) or not 0 <= sent < 2**40:
         raise WireError("impossible_time", f"sent is {sent}, want seconds since 1970")
     return boot, seq, round(sent * 1000)
 
@@ -159,8 +175,10 @@ def _resolve(record: Record, channel: str, unit: str | None, time: float, base_m
     if not abs(time) < 2**40:
         raise WireError("impossible_time", f"the time of {channel} is {time}, want seconds since 1970")
     time_ms = round(time * 1000) + (base_ms if abs(time) < RELATIVE_BELOW else 0)
+    if sum(each is not None for each in (record.v, record.vb, record.vs, record.vd)) > 1:
+        raise WireError("malformed_senml", f"{channel} has more than one value (v, vb, vs, vd)")
     if record.v is not None:
-        return Measured(channel, unit, time_ms, float(record.v) + 0.0)  # -0 becomes 0
+        return Measured(channel, unit, time_ms, _double(record.v, channel) + 0.0)  # -0 becomes 0
     if record.vb is not None:
         return Measured(channel, unit, time_ms, float(record.vb))
     if record.vs is not None:

@@ -233,6 +233,16 @@ def test_what_the_database_refuses_is_bisected_down_to_one_message(
     assert adds_up(account(ingest))
 
 
+def test_a_pack_with_many_things_wrong_is_kept_once(ingest: str, tmp_path: Path) -> None:
+    """Else 400 kB of unknown channels would be 8 GB of quarantine."""
+    records = [{"n": "boot", "v": 1}, {"n": "seq", "v": 1}, {"n": "sent", "v": NOW_S}]
+    unknown = [{"n": f"channel-{number}", "u": "Cel", "t": NOW_S - 60, "v": 1.0} for number in range(500)]
+    take(ingest, tmp_path, [message(json.dumps(records + unknown).encode())])
+    ((refused, detail),) = rows(ingest, "SELECT records, detail FROM quarantine")
+    assert refused == 500 and "channel-0" in detail and "and 495 more" in detail
+    assert adds_up(account(ingest)) and account(ingest)["quarantined"] == 500
+
+
 def test_a_fault_of_a_decoder_quarantines_its_message_and_no_other(
     ingest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,9 +254,10 @@ def test_a_fault_of_a_decoder_quarantines_its_message_and_no_other(
         return whole(payload, device, received_ms)
 
     monkeypatch.setattr(pipeline.senml, "decode", fails)
-    take(ingest, tmp_path, [message(pack([7.25])), message(pack([2.0], seq=2))])
+    outcome = take(ingest, tmp_path, [message(pack([7.25])), message(pack([2.0], seq=2))])
     assert rows(ingest, "SELECT value FROM reading_store") == [(2.0,)]
-    assert rows(ingest, "SELECT reason FROM quarantine") == [("decoder_fault",)]
+    assert rows(ingest, "SELECT reason, seq FROM quarantine") == [("decoder_fault", 1)]
+    assert outcome.receipts[0][1].through == 2, "held, so that its device need not send it for ever"
 
 
 def test_an_unreadable_pack_that_still_says_its_number_is_held_and_receipted(

@@ -282,6 +282,33 @@ def test_a_few_bytes_never_cost_much(payload: bytes) -> None:
     assert result in REASONS or isinstance(result, Pack)
 
 
+@pytest.mark.parametrize(
+    "records",
+    [
+        [{"bn": "n" * 256, "n": "x", "v": 1}],
+        [{"bn": "n" * 200, "n": "x" * 56, "v": 1}],
+        [{"bver": 11, "n": "x", "v": 1}],
+        [{"n": "x", "v": 1, "vs": "one"}],
+    ],
+    ids=["base name", "name", "version", "two values"],
+)
+@pytest.mark.parametrize("form", [in_cbor, in_json])
+def test_what_the_rfc_or_a_bound_forbids_is_refused_in_either_form(records: Any, form: Any) -> None:
+    assert refused(form(records)) == "malformed_senml"
+
+
+@pytest.mark.parametrize("name", ["bt", "bv", "t", "v"])
+def test_a_number_beyond_a_double_is_a_reason_and_no_fault(name: str) -> None:
+    payload = f'[{{"n":"x","v":1,"{name}":1{"0" * 400}}}]'.replace('"v":1,"v"', '"v"')
+    assert refused(payload.encode()) in ("malformed_senml", "malformed_json")
+
+
+def test_a_long_base_name_does_not_cost_itself_once_a_record() -> None:
+    """Half a megabyte of name over 19,000 records would fill the machine before anybody looks at it."""
+    payload = in_json([{"bn": "n" * 500_000}, *[{"n": "x", "v": 1}] * 19_000])
+    assert refused(payload) == "malformed_senml"
+
+
 def test_not_a_number_is_its_records_own_affair() -> None:
     """A dead probe: its neighbours stay, and admission refuses it alone."""
     pack = decode(
