@@ -50,7 +50,7 @@ class Frame:
     def of(cls, request: Request, person: Person | None) -> Frame:
         wanted = request.query_params.get("lang") or request.cookies.get(LANGUAGE_COOKIE)
         language = pages.choose_language(wanted, request.headers.get("accept-language"))
-        return cls(person, language, request.url.path, request.url.query)
+        return cls(person, language, _own_path(request.url.path), request.url.query)
 
     @property
     def words(self) -> Words:
@@ -127,7 +127,12 @@ def _page_behind(request: Request) -> str | None:
     """Where a link "back" leads: the page of ours that the asker came from."""
     own = f"{request.url.scheme}://{request.headers.get('host')}"
     referer = request.headers.get("referer", "")
-    return referer.removeprefix(own) if referer.startswith(f"{own}/") else None
+    return _own_path(referer.removeprefix(own)) if referer.startswith(f"{own}/") else None
+
+
+def _own_path(path: str) -> str:
+    """A link to it stays here: a browser reads `//name/` as another site."""
+    return "/" + path.lstrip("/\\")
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,7 +196,7 @@ CREATE VIEW published_mention WITH (security_barrier) AS
 
 -- Fields of one event for its proof: the published ones with their salts, the others as hashes.
 CREATE FUNCTION published_fields(wanted bigint) RETURNS TABLE (ordinal integer, name text, salt bytea, value json, hash bytea)
-  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   SELECT field.ordinal::integer,
          CASE WHEN shown THEN field.name END,
          CASE WHEN shown THEN substring(event_bytes.salts FROM 16 * (field.ordinal::integer - 1) + 1 FOR 16) END,
@@ -218,7 +218,7 @@ $$;
 -- An association tells where a device is, not where goods are; what was declared wrong did not happen.
 CREATE FUNCTION published_hidden(identifiers text[], since timestamptz[], until timestamptz[])
   RETURNS TABLE (events bigint, earliest timestamptz)
-  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   SELECT count(DISTINCT event.id), min(event.event_time)
   FROM unnest(identifiers, since, until) AS asked (identifier, since, until)
   JOIN event_mention AS mention ON mention.identifier = asked.identifier
@@ -234,7 +234,7 @@ $$;
 -- Readings of a published series in an interval: bounded, so that nobody empties the store through it.
 CREATE FUNCTION published_readings(wanted integer, from_time timestamptz, to_time timestamptz)
   RETURNS TABLE ("time" timestamptz, value float8, flags smallint)
-  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   SELECT store.time, store.value, store.flags
   FROM reading_store AS store
   WHERE store.series_id = wanted AND store.time >= from_time AND store.time < to_time
@@ -245,7 +245,7 @@ $$;
 
 CREATE FUNCTION published_windows(wanted integer[], from_time timestamptz, to_time timestamptz)
   RETURNS TABLE (id bigint, organisation text, device_id integer, start_time timestamptz, version integer, closed text, leaf_keys bytea, leaf_index bigint)
-  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   SELECT w.id, w.organisation, w.device_id, w.start_time, w.version, w.closed, w.leaf_keys, leaf.leaf_index
   FROM sealed_window AS w
   JOIN organisation ON organisation.id = w.organisation AND organisation.publishes
@@ -257,7 +257,7 @@ $$;
 -- The rows of one device-hour, for rebuilding its window; bodies of observations only as what hashes them needs.
 CREATE FUNCTION published_device_hour(wanted integer, hour timestamptz)
   RETURNS TABLE (series uuid, time_ms bigint, value float8, flags smallint, body jsonb)
-  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   SELECT series.uuid, (extract(epoch FROM store.time) * 1000)::bigint, store.value, store.flags, NULL::jsonb
   FROM series JOIN organisation ON organisation.id = series.organisation AND organisation.publishes
   JOIN reading_store AS store ON store.series_id = series.id AND store.time >= hour AND store.time < hour + INTERVAL '1 hour'

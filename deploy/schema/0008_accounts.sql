@@ -115,7 +115,11 @@ BEGIN
   WHERE found.login = (SELECT try.login FROM sign_in_attempt AS try WHERE try.id = attempt AND NOT try.succeeded)
     AND found.disabled_at IS NULL FOR UPDATE;
   IF who IS NOT NULL THEN
-    UPDATE sign_in_attempt SET succeeded = true WHERE id = attempt;
+    -- A password that was reset while we waited for the account has taken the attempt back.
+    UPDATE sign_in_attempt SET succeeded = true WHERE id = attempt AND NOT succeeded;
+    IF NOT FOUND THEN
+      RETURN NULL;
+    END IF;
     UPDATE user_account SET password_hash = coalesce(better_hash, password_hash) WHERE id = who;
     DELETE FROM user_session WHERE account = who AND expires_at <= at;
     INSERT INTO user_session (sha256, account, created_at, last_seen, expires_at) VALUES (token, who, at, at, at + lasts);

@@ -104,8 +104,8 @@ ALTER TABLE test_record ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON test_record TO suyuan_api USING (organisation = current_organisation()) WITH CHECK (organisation = current_organisation());
 GRANT SELECT, INSERT, UPDATE (notified_at) ON test_record TO suyuan_api;
 
--- Tests of these lots: one's own whole, and of others' outcome, method and dates where the asker had a part in the lot, took in
--- what came of it, or oversees it. A published lot alone is no reason: before a final result the public hears "on hold" and no
+-- Tests of these lots: one's own whole, and of others' outcome, method and dates where the asker first spoke of the lot, is named
+-- by others as having a part in it, took it in, or oversees it. A published lot alone, or one's own word for it, is no reason: before a final result the public hears "on hold" and no
 -- more. What was declared wrong was no test.
 CREATE FUNCTION tests_seen(lots text[])
   RETURNS TABLE (id uuid, organisation text, lot text, unit text, place text, kind text, method text, sampled_at timestamptz,
@@ -119,8 +119,12 @@ CREATE FUNCTION tests_seen(lots text[])
   WHERE test.lot = ANY (lots)
     AND (test.organisation = current_organisation()
          OR EXISTS (SELECT FROM lot_grant AS taken WHERE taken.organisation = current_organisation() AND taken.lot = test.lot)
-         OR EXISTS (SELECT FROM event_mention AS mention JOIN event_party AS party ON party.event = mention.event
-                    WHERE mention.identifier = test.lot AND party.organisation = current_organisation())
+         OR EXISTS (SELECT FROM event_mention AS mention JOIN event ON event.id = mention.event AND NOT event.is_error
+                    JOIN event_party AS party ON party.event = mention.event AND party.part <> 'capture'
+                    WHERE mention.identifier = test.lot AND party.organisation = current_organisation()
+                      AND event.organisation <> current_organisation())
+         OR current_organisation() = (SELECT event.organisation FROM event_mention AS mention JOIN event ON event.id = mention.event
+                                      WHERE mention.identifier = test.lot ORDER BY event.id LIMIT 1)
          OR test.lot IN (SELECT overseen.lot FROM overseen))
     AND NOT EXISTS (SELECT FROM event AS declared WHERE declared.organisation = test.organisation
                     AND declared.event_id = said.event_id AND declared.is_error)

@@ -348,8 +348,10 @@ def test_an_administrator_adds_an_account_and_hands_the_password_over(
         form = new_account(password=offered[1])
         answer = root.post("/accounts", data=form)
         assert answer.status_code == 200 and offered[1] in answer.text and "只显示这一次" in answer.text
-        again = root.post("/accounts", data=form)
-        assert again.status_code == 200, "a reload of that page"
+        again = root.post("/accounts", data=form | {"password": "never-set-by-anybody"})
+        assert again.status_code == 303, "the page before, sent again: the first password stands"
+        said = root.get(again.headers["location"]).text
+        assert "之前已经办过" in said and "never-set-by-anybody" not in said
         assert instance.one("SELECT count(*) FROM user_account WHERE login = 'wang'") == 1
         assert "王师傅" in root.get("/accounts").text
         assert root.post("/accounts", data=form | {"name": "他人"}).status_code == 422, (
@@ -436,6 +438,8 @@ def test_a_new_password_ends_the_old_one_its_sessions_and_the_wait(
         form = {"password": "four-quiet-lorries", "idempotency_key": str(uuid4())}
         answer = root.post(f"{path}/password", data=form)
         assert answer.status_code == 200 and "four-quiet-lorries" in answer.text
+        again = root.post(f"{path}/password", data=form | {"password": "never-set-by-anybody"})
+        assert again.status_code == 303 and again.headers["location"] == f"{path}?done=before"
         assert lin.get("/account").status_code == 303
         refused = root.post(f"{path}/password", data={"password": "short", "idempotency_key": str(uuid4())})
         assert refused.status_code == 422 and "密码太短" in refused.text
@@ -489,6 +493,10 @@ def test_a_language_once_chosen_stays(browser: httpx.Client) -> None:
 
 
 def test_an_error_is_a_page_for_people_and_problem_details_for_programs(browser: httpx.Client) -> None:
+    here = str(browser.base_url).rstrip("/")
+    for address, referer in (("//evil.example/x", here), ("/nowhere", f"{here}//evil.example/x")):
+        foreign = browser.get(f"{here}{address}", headers={"Referer": referer})
+        assert "evil.example" in foreign.text and 'href="//' not in foreign.text, "a link to another site"
     page = browser.get("/nowhere")
     assert page.headers["content-type"].startswith("text/html") and "没有这个页面" in page.text
     program = browser.get("/nowhere", headers={"Accept": "*/*"})

@@ -88,7 +88,12 @@ MARKET_REGISTRY: dict[str, Any] = REGISTRY | {
         organisation("stall", "stall", 9521234003106),
     ],
     "places": [*REGISTRY["places"], place(DOCK, "market", "dock"), place(ROOM, "stall", "stall")],
-    "devices": [*REGISTRY["devices"], terminal("gate-1", "market"), terminal("stall-1", "stall")],
+    "devices": [
+        *REGISTRY["devices"],
+        terminal("gate-1", "market"),
+        terminal("gate-2", "other-market"),
+        terminal("stall-1", "stall"),
+    ],
 }
 
 
@@ -580,6 +585,10 @@ def test_others_hear_the_outcome_and_no_more(instance: Instance, server: httpx.C
     (row,) = seen_by("coop")
     assert "negative" in row and "12.25" not in str(row) and "urn:suyuan:person" not in str(row)
     assert seen_by("other-market") == [], "a published lot alone is no reason"
+    claim = said("ObjectEvent", 1, action="OBSERVE", bizStep="storing", quantityList=[{"epcClass": LOT}])
+    instance.take([message(json.dumps(claim).encode(), "gate-2", "other-market", "events")], NOW)
+    assert instance.one("SELECT count(*) FROM event WHERE organisation = 'other-market'") == 1
+    assert seen_by("other-market") == [], "nor is one's own word for it"
     with instance.as_role("public") as conn, pytest.raises(errors.InsufficientPrivilege):
         conn.execute("SELECT * FROM tests_seen(%s)", [[LOT]])
 

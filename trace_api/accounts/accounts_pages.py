@@ -12,7 +12,7 @@ from uuid import UUID
 
 import psycopg
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 
 from trace_api import access
 from trace_api.access import Databases, Person
@@ -147,13 +147,15 @@ class _Pages:
             )
             if not errors:
                 try:
-                    once(
+                    done = once(
                         conn,
                         person,
                         form.key,
                         form.fingerprint("password"),
                         lambda: self._add(conn, wish, password),
                     )
+                    if done.replayed:
+                        return _done_before(done.location or "/accounts")
                 except LoginTaken:
                     errors = {"login": ("work_account_login_taken", {})}
         if errors:
@@ -194,7 +196,8 @@ class _Pages:
                     administration.set_password(conn, wanted, self._passwords.hash(password), self._now())
                     return Answer(200)
 
-                once(conn, person, form.key, form.fingerprint("password"), work)
+                if once(conn, person, form.key, form.fingerprint("password"), work).replayed:
+                    return _done_before(f"/accounts/{wanted}")
         if refused:
             ((key, _),) = refused.values()
             return self.form(request, person, account, account.wish, password, password_error=key)
@@ -246,7 +249,12 @@ def _with_password(errors: _ERRORS, password: str, login: str) -> _ERRORS:
 
 def _done(request: Request) -> str:
     done = request.query_params.get("done", "")
-    return done if done in ("saved", "disabled", "enabled") else ""
+    return done if done in ("saved", "disabled", "enabled", "before") else ""
+
+
+def _done_before(location: str) -> Response:
+    """The same form again: the first password stands, and this one, if it is another, was never set."""
+    return RedirectResponse(f"{location}?done=before", 303, headers={"Cache-Control": "no-store"})
 
 
 def _names(found: Mapping[str, tuple[str, str]]) -> Mapping[str, Name]:

@@ -40,6 +40,8 @@ def meanings(conn: psycopg.Connection, value: str) -> list[Bound]:
     ]
 
 
+# Two who wait for each other at the exclusion constraint are a deadlock, and neither learns what the code means.
+_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('alias ' || %s || ' ' || alias_key(%s, %s), 0))"
 _BIND = """
 INSERT INTO identifier_alias (scheme, value, entity, organisation, account, valid)
 VALUES (%s, %s, %s, %s, %s, tstzrange(%s, NULL))
@@ -56,6 +58,7 @@ def bind(
         raise Problem.said(422, "check_alias_value", most=LONGEST)
     try:
         with conn.transaction():
+            conn.execute(_ALONE, [scheme, scheme, value])
             conn.execute(_BIND, [scheme, value, entity, person.organisation, person.account, now])
     except errors.ExclusionViolation as error:
         standing = next((each for each in meanings(conn, value) if each.scheme == scheme), None)
