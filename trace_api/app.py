@@ -42,6 +42,8 @@ class Configuration:
     passwords: Passwords = field(default_factory=Passwords)
 
 
+MOST_BYTES = 2 * capture.MAX_BYTES
+"""Of any request: a body is read before it is asked who sent it. A capture has a bound and a sentence of its own."""
 _LOG_FILE = re.compile(
     r"[a-z0-9][a-z0-9-]*/(checkpoint|vkey|tile/(entries|[0-9]{1,2})/(x[0-9]{3}/)*[0-9]{3}(\.p/[0-9]{1,3})?)"
 )
@@ -54,6 +56,7 @@ def create_app(databases: Databases, configuration: Configuration, now: Callable
         summary="Agricultural traceability and cold-chain evidence",
         docs_url=None,
         redoc_url=None,
+        max_body_size=MOST_BYTES,
     )
     assets = pages.load_assets(configuration.public_url)
     guard = Guard(databases, configuration.public_url, now)

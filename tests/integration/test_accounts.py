@@ -509,6 +509,17 @@ def test_an_error_is_a_page_for_people_and_problem_details_for_programs(browser:
         assert "Administrator" in answer.json()["detail"]
 
 
+def test_a_body_without_end_is_refused_before_anybody_is_asked_for(browser: httpx.Client) -> None:
+    """A form, and a document of a program; sent in pieces, so that no header says how long it will be."""
+    for address, kind in (
+        ("/sign-in", "application/x-www-form-urlencoded"),
+        ("/api/v1/acts/hold", "application/json"),
+    ):
+        pieces = (b"x=" + b"x" * 65_536 + b"&" for _ in range(64))
+        answer = browser.post(address, content=pieces, headers={"Content-Type": kind})
+        assert answer.status_code == 413, address
+
+
 def test_working_pages_are_kept_by_nobody_and_framed_by_nobody(browser: httpx.Client) -> None:
     sign_in(browser)
     for path in ("/sign-in", "/account"):
