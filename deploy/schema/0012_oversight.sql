@@ -729,14 +729,17 @@ CREATE FUNCTION official_hand_overs(wanted bigint)
     GROUP BY 1, 2, 3, 4)
   SELECT told.event_time, told.step, told.organisation, who.name_zh, who.name_en, told.units,
          said.body ->> 'suyuan:agreedTemperature', said.body ->> 'suyuan:setPoint', said.body ->> 'suyuan:compartmentTemperatureAtLoading',
-         said.body -> 'suyuan:seal', said.body ->> 'suyuan:sealIntact', said.body ->> 'suyuan:remark', pulp.low, pulp.high, pulp.n
+         CASE WHEN jsonb_typeof(said.body -> 'suyuan:seal') = 'array' THEN said.body -> 'suyuan:seal'
+              WHEN said.body ->> 'suyuan:seal' IS NOT NULL THEN jsonb_build_array(said.body -> 'suyuan:seal') END, said.body ->> 'suyuan:sealIntact', said.body ->> 'suyuan:remark', pulp.low, pulp.high, pulp.n
   FROM told JOIN event_bytes ON event_bytes.event = told.id JOIN organisation AS who ON who.id = told.organisation
   CROSS JOIN LATERAL (SELECT convert_from(event_bytes.bytes, 'UTF8')::jsonb AS body) AS said
   LEFT JOIN LATERAL (
-    SELECT min((report ->> 'minValue')::float8) AS low, max((report ->> 'maxValue')::float8) AS high, max((report ->> 'suyuan:sampleCount')::integer) AS n
+    SELECT min((report ->> 'minValue')::float8) AS low, max((report ->> 'maxValue')::float8) AS high, 
+           -- Anybody's own field: what is no count of boxes is none.
+           max(CASE WHEN jsonb_typeof(report -> 'suyuan:sampleCount') = 'number' AND (report -> 'suyuan:sampleCount')::numeric BETWEEN 1 AND 1000000
+                    THEN floor((report -> 'suyuan:sampleCount')::numeric)::integer END) AS n
     FROM jsonb_path_query(said.body, '$.sensorElementList[*].sensorReport[*]') AS report
-    WHERE report ->> 'suyuan:probePosition' = 'pulp' AND jsonb_typeof(report -> 'minValue') = 'number' AND jsonb_typeof(report -> 'maxValue') = 'number'
-      AND coalesce(jsonb_typeof(report -> 'suyuan:sampleCount'), 'number') = 'number') AS pulp ON true
+    WHERE report ->> 'suyuan:probePosition' = 'pulp' AND jsonb_typeof(report -> 'minValue') = 'number' AND jsonb_typeof(report -> 'maxValue') = 'number') AS pulp ON true
   ORDER BY told.event_time, told.id
 $$;
 

@@ -24,7 +24,10 @@ from tests.acceptance.people import add_person, signed_in
 from tests.acceptance.serving import served
 from tests.integration.lines import NOW
 from tests.integration.said import (
+    PALLET,
     REGISTRY,
+    TRUCK,
+    at,
     by_carrier,
     by_terminal,
     loaded,
@@ -33,6 +36,7 @@ from tests.integration.said import (
     packed,
     placed,
     room,
+    said,
     truck,
 )
 from tests.servers.databases import Database
@@ -97,6 +101,29 @@ def test_the_lists_and_a_breach_in_both_languages(instance: Instance) -> None:
                 assert not re.search("违法|违规|非法|unlawful|illegal|offence|violation", page.text), (
                     "facts, no findings"
                 )
+
+
+def test_fields_of_anybodys_own_break_no_page(instance: Instance) -> None:
+    pulp = {
+        "type": "Temperature",
+        "minValue": 3.0,
+        "maxValue": 4.0,
+        "uom": "CEL",
+        "suyuan:probePosition": "pulp",
+    }
+    for hours, seal, count in ((2.4, 4711, 3.5), (2.3, "ZJ-1", "NaN"), (2.2, None, 1e300)):
+        looked = said(
+            "ObjectEvent", hours, action="OBSERVE", bizStep="inspecting", epcList=[PALLET], **at(TRUCK)
+        )
+        looked |= {
+            "suyuan:seal": seal,
+            "sensorElementList": [{"sensorReport": [pulp | {"suyuan:sampleCount": count}]}],
+        }
+        instance.take(by_carrier(looked), AT)
+    instance.settle(AT)
+    with at_work(instance) as wu:
+        case = wu.get(f"/audit/excursions/{number(instance, 'return_air')}")
+    assert case.status_code == 200 and "4711" in case.text and "ZJ-1" in case.text and "Z, J" not in case.text
 
 
 def test_what_does_not_concern_one_is_not_found(instance: Instance) -> None:

@@ -343,8 +343,8 @@ def _measured(event: Event) -> Iterator[tuple[int, float, float]]:
             if each is not None
         ]
         if values:
-            boxes = number(more.get("sampleCount"))
-            yield int(boxes) if boxes else 1, min(values), max(values)
+            boxes = number(more.get("sampleCount")) or 1
+            yield max(int(boxes), 1), min(values), max(values)
 
 
 def _step(item: RecordedEvent) -> str:

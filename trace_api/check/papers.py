@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 import psycopg
@@ -93,10 +94,12 @@ def _named(name: str, item: RecordedEvent, names: Mapping[str, Name]) -> Paper:
 
 
 def number(value: object) -> float | None:
+    """What an event says in a field of its own, where it is a finite number."""
     try:
-        return float(str(value))
+        found = float(str(value))
     except ValueError:
         return None
+    return found if isfinite(found) else None
 
 
 def _seconds(moment: datetime | None) -> float:

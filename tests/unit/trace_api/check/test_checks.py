@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ingest.coldchain.limits import FORCES, Text
 from trace_api.check.checks import CHECKS, WORST_FIRST, Decision, Finding, Said, deadline, decide
 from trace_api.check.facts import Cold, Facts, Mark, Paper, Pulp, TestResult
+from trace_api.check.papers import number
 from trace_api.check.rules import load_rules
 from trace_api.story import Name
 
@@ -183,6 +184,10 @@ finding_parts = {
     "kilograms": st.none() | st.floats(0, 2000),
 }  # fmt: skip
 any_facts = st.fixed_dictionaries(finding_parts).map(lambda parts: with_(**parts))
+
+
+def test_a_field_of_anybodys_own_is_a_number_or_none() -> None:
+    assert [number(value) for value in (3, "3.5", "NaN", "inf", 1e999, None, [4])] == [3.0, 3.5, *[None] * 5]
 
 
 @given(any_facts)
