@@ -10,7 +10,7 @@ No code here says that a recommended or agreed temperature is law: that is for t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal
@@ -177,11 +177,11 @@ def _without_paper(facts: Facts) -> Finding:
 def check_test(facts: Facts, rules: Rules) -> Finding:
     here = [test for test in facts.tests if test.here]
     final = max((test for test in here if _final(test)), key=lambda test: test.at, default=None)
-    if final is not None:
+    screen = open_screen(here)
+    if final is not None and (screen is None or final.outcome == "positive"):
         return _laboratory(final)
-    positives = [test for test in here if test.outcome == "positive"]
-    if positives:
-        return _positive(max(positives, key=lambda test: test.at), here, facts, rules)
+    if screen is not None:
+        return _positive(screen, here, facts, rules)
     waiting = _latest(here, "pending")
     clean = _latest(here, "negative")
     if waiting is not None and (clean is None or waiting.at > clean.at):
@@ -189,6 +189,16 @@ def check_test(facts: Facts, rules: Rules) -> Finding:
     if clean is not None:
         return _clean(clean)
     return _elsewhere(facts)
+
+
+def open_screen(tests: Iterable[TestResult]) -> TestResult | None:
+    """The newest positive screen, unless a final result came after it: one from before says nothing of it."""
+    tests = list(tests)
+    screens = [test for test in tests if test.kind == "rapid" and test.outcome == "positive"]
+    newest = max(screens, key=lambda test: test.at, default=None)
+    if newest is None or any(_final(test) and test.at >= newest.at for test in tests):
+        return None
+    return newest
 
 
 def _final(test: TestResult) -> bool:

@@ -12,6 +12,7 @@ from typing import Final
 
 from trace_api.check.answering import Answered
 from trace_api.check.board import Arrival, Board, Clock
+from trace_api.check.checks import open_screen
 from trace_api.check.finding import Found, Goods, Unknown, Vehicle
 from trace_api.check.offering import Choice, Offer
 from trace_api.check.reading import short
@@ -78,10 +79,8 @@ def untold(answered: Answered) -> tuple[str, ...]:
 
 
 def screened_positive(answered: Answered) -> bool:
-    """Whether a laboratory has something to say: a screen was positive and no final result stands."""
-    tests = [test for case in answered.cases for test in case.facts.tests if test.here]
-    final = any(test.kind == "laboratory" and test.outcome != "pending" for test in tests)
-    return not final and any(test.kind == "rapid" and test.outcome == "positive" for test in tests)
+    """Whether a laboratory has something to say: of some of it a screen was positive, and no final result came since."""
+    return any(open_screen(test for test in case.facts.tests if test.here) for case in answered.cases)
 
 
 Options = list[tuple[str, str]]

@@ -107,6 +107,10 @@ TABLE: dict[str, tuple[Facts, str, str, str, str | None]] = {
     "positive, laboratory clean, hold not lifted": (
         with_(tests=(POSITIVE, LABORATORY), marks=(Mark("held", MARKET, before(30), for_test=True),)), "hold", "recall", "held_for_test", "see_test"),
     "laboratory positive": (with_(tests=(POSITIVE, replace(LABORATORY, outcome="positive"))), "reject", "test", "laboratory_positive", "dispose"),
+    "laboratory clean, and positive since": (
+        with_(tests=(replace(LABORATORY, at=before(90)), POSITIVE)), "hold", "test", "rapid_positive", "ask_retest"),
+    "laboratory positive, and a screen since": (
+        with_(tests=(replace(LABORATORY, at=before(90), outcome="positive"), POSITIVE)), "reject", "test", "laboratory_positive", "dispose"),
     "held for the positive test": (
         with_(tests=(POSITIVE,), marks=(Mark("held", MARKET, before(30), for_test=True),)), "hold", "test", "rapid_positive", "ask_retest"),
     "positive and no certificate": (with_(tests=(POSITIVE,), papers=()), "hold", "test", "rapid_positive", "ask_retest"),
