@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -493,13 +494,18 @@ def test_a_positive_screen_holds_and_its_clock_runs_from_being_told(
         )
         assert "clock-untold" in gate.get("/check").text
         test = instance.one("SELECT id FROM test_record WHERE outcome = 'positive'")
-        for expected in ("said=told", "said=not_told"):
+        for expected in (f"said=told&test={test}", "said=not_told"):
             told = gate.post(
                 "/check/told", data={"idempotency_key": str(uuid4()), "test": str(test), "code": PALLET}
             )
             assert told.headers["location"].endswith(expected)
         found = ask(gate, PALLET)
         assert (found["answer"], why(found, "test")) == ("hold", "rapid_positive")
+        notice = {"code": PALLET, "said": "told", "test": str(test), "lang": "en"}
+        promised = re.search(
+            "A retest may be asked for until [^<]*", gate.get("/check/answer", params=notice).text
+        )
+        assert promised
         assert (
             "4&nbsp;h" in gate.get("/check?lang=en").text
             or "4\u00a0h left" in gate.get("/check?lang=en").text
@@ -508,6 +514,9 @@ def test_a_positive_screen_holds_and_its_clock_runs_from_being_told(
         assert stand_in.status_code == 409, "goods on hold go nowhere"
     later = NOW + timedelta(hours=4, minutes=1)
     with served(instance, later) as client, signed_in(client, "gate") as gate:
+        assert promised[0] in gate.get("/check/answer", params=notice).text, (
+            "the same whenever it is looked at"
+        )
         found = ask(gate, PALLET)
         assert (found["answer"], why(found, "test")) == ("hold", "rapid_positive_over")
         laboratory = {

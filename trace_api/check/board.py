@@ -76,18 +76,24 @@ def business_day(now: datetime, rules: Rules, zone: str) -> datetime:
     return begun if begun <= local else begun - timedelta(days=1)
 
 
-# Of each sample its newest row, of those lots that no laboratory has settled since.
+# Of each sample what is not settled: at the laboratory, else positive, else waiting. A result replaces its sample and no other
+# result; a laboratory's final one settles what came before it.
 _OPEN = """
+WITH said AS (
+  SELECT test.* FROM test_record AS test LEFT JOIN event ON event.id = test.event
+  WHERE test.recorded_at > %(since)s
+    AND NOT EXISTS (SELECT FROM event AS declared WHERE declared.organisation = test.organisation
+                    AND declared.event_id = event.event_id AND declared.is_error))
 SELECT DISTINCT ON (test.sample, test.lot) test.id, test.lot, test.unit, test.sample, test.kind, test.outcome, test.method,
        test.sampled_at, test.result_at, test.notified_at, test.retest_deadline
-FROM test_record AS test LEFT JOIN event AS said ON said.id = test.event
-WHERE test.recorded_at > %(since)s
-  AND NOT EXISTS (SELECT FROM event AS declared WHERE declared.organisation = test.organisation
-                  AND declared.event_id = said.event_id AND declared.is_error)
+FROM said AS test
+WHERE test.outcome <> 'negative'
+  AND (test.outcome <> 'pending' OR NOT EXISTS (SELECT FROM said AS newer WHERE newer.sample = test.sample AND newer.lot = test.lot
+                                                AND newer.kind = test.kind AND newer.number > test.number))
   AND NOT EXISTS (SELECT FROM test_record AS settled WHERE settled.lot = test.lot AND settled.final
                   AND settled.result_at >= coalesce(test.result_at, test.sampled_at)
                   AND (settled.unit IS NULL OR settled.unit = test.unit))
-ORDER BY test.sample, test.lot, test.number DESC
+ORDER BY test.sample, test.lot, test.kind, test.outcome = 'positive' DESC, test.number DESC
 """
 
 
@@ -95,8 +101,6 @@ def _clocks(conn: psycopg.Connection, rules: Rules, now: datetime) -> list[Clock
     found = []
     for row in conn.execute(_OPEN, {"since": now - LOOKS_BACK}):
         identity, lot, unit, sample, kind, outcome, method, sampled_at, result_at, notified_at, until = row
-        if outcome == "negative":
-            continue
         test = TestResult(
             kind,
             outcome,

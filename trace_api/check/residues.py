@@ -1,13 +1,14 @@
 """Residue tests: a sample and its results, written once and never edited.
 
-Contract: rows of one `sample` number belong together, and its newest decides. A rapid method only screens: its row is never
+Contract: rows of one `sample` number and lot belong together: a result takes the place of its sample, and none takes that of
+another result. A rapid method only screens: its row is never
 final, and a positive one carries the clock of the retest. Others learn outcome, method and dates of a test of goods they had
 a part in; value and operator stay with who tested.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -98,6 +99,15 @@ def tell_seller(conn: psycopg.Connection, test: UUID, now: datetime) -> bool:
     return bool(told)
 
 
+def told_until(conn: psycopg.Connection, test: UUID, rules: Rules) -> datetime | None:
+    """Until when a retest of this test of the asker's may be asked for; None: the seller was not told, or no such test."""
+    row = conn.execute(
+        "SELECT greatest(notified_at + %s, retest_deadline) FROM test_record WHERE id = %s AND notified_at IS NOT NULL",
+        [rules.retest, test],
+    ).fetchone()
+    return None if row is None else row[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """A row of a test as the asker may see it."""
@@ -120,16 +130,26 @@ FROM tests_seen(%s) AS seen LEFT JOIN test_record AS own ON own.id = seen.id
 
 
 def tests_of(conn: psycopg.Connection, lots: Sequence[str], names: dict[str, Name]) -> list[Seen]:
-    """Tests of these lots that the asker may know of; of each sample of their own only the newest row."""
+    """Tests of these lots that the asker may know of, without samples of their own that have their result."""
     with conn.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(_SEEN, [list(lots)]).fetchall()
-    newest: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in rows:
-        newest[row["organisation"], row["sample"] or str(row["id"])] = row
-    return [_seen(row, names) for row in newest.values()]
+    return [_seen(row, names) for row in standing(rows)]
 
 
-def _seen(row: dict[str, Any], names: dict[str, Name]) -> Seen:
+def standing(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Of rows in the order in which they were written those that still say something: a newer row of the same sample, lot and
+    kind replaces one that waits. What was found stays, whatever is written under its number later."""
+    newest: dict[tuple[str, ...], int] = {}
+    for n, row in enumerate(rows):
+        newest[_sample_of(row)] = n
+    return [row for n, row in enumerate(rows) if row["outcome"] != "pending" or newest[_sample_of(row)] == n]
+
+
+def _sample_of(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return row["organisation"], row["lot"], row["kind"], row["sample"] or str(row["id"])
+
+
+def _seen(row: Mapping[str, Any], names: dict[str, Name]) -> Seen:
     result = TestResult(
         kind=row["kind"],
         outcome=row["outcome"],

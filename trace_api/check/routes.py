@@ -88,10 +88,12 @@ def _add_pages(routes: APIRouter, guard: Guard, gate: Gate) -> None:
             Literal["undone", "told", "not_told", "laboratory", "bound", "unbound", "not_unbound"] | None,
             Query(),
         ] = None,
+        test: Annotated[UUID | None, Query(description="The test whose seller was just told")] = None,
     ) -> Response:
         frame = Frame.of(request, person)
         with access.looking(gate.databases, person) as conn:
-            notice = _notice(conn, person, done, said, code, frame, gate)
+            until = None if test is None else residues.told_until(conn, test, gate.rules)
+            notice = _notice(conn, done, said, code, until, frame, gate)
             return _answer_page(conn, frame, person, gate, code, notice, None)
 
 
@@ -177,10 +179,10 @@ def _errors(failed: Failed | None, words: Any) -> dict[str, str]:
 
 def _notice(
     conn: psycopg.Connection,
-    person: Person,
     done: UUID | None,
     said: str | None,
     code: str,
+    until: datetime | None,
     frame: Frame,
     gate: Gate,
 ) -> Notice | None:
@@ -200,8 +202,7 @@ def _notice(
     match said:
         case "undone":
             return Notice(words("check_undone_title"), words("check_undone"))
-        case "told":
-            until = gate.now() + gate.rules.retest
+        case "told" if until is not None:
             return Notice(
                 words("check_told_title"), words("check_told", until=words.moment(until, telling.ZONE))
             )
@@ -273,7 +274,8 @@ def _add_tests(routes: APIRouter, guard: Guard, gate: Gate) -> None:
 
             def work() -> Answer:
                 known = doing.told(conn, form.text("test"), gate.now())
-                return Answer(303, location=_page_of(form.text("code"), said="told" if known else "not_told"))
+                more = {"said": "told", "test": form.text("test")} if known else {"said": "not_told"}
+                return Answer(303, location=_page_of(form.text("code"), **more))
 
             return once(conn, person, form.key, form.fingerprint(), work).response()
 
