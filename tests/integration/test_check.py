@@ -46,6 +46,7 @@ DOCK = "https://id.gs1.org/414/9521234003021"
 ROOM = "https://id.gs1.org/414/9521234003106"
 PLATE = "浙J1207挂"
 BOX = f"{LOT}/21/0005"
+OTHER = f"{LOT}B"
 RULES = load_rules()
 EXPECTED = {"accept", "hold", "reject", "cannot_tell"}
 
@@ -536,6 +537,27 @@ def test_a_positive_screen_holds_and_its_clock_runs_from_being_told(
         )
         assert act(gate, "release", units=PALLET, reason="clean", report="L-1").status_code == 303
         assert ask(gate, PALLET)["answer"] != "hold"
+
+
+def test_a_result_judges_the_lot_of_its_sample(instance: Instance, server: httpx.Client) -> None:
+    """Two lots on one pallet, without a word of which was sampled: nothing is written down; with it, the other lot is untested."""
+    beside = [
+        said("ObjectEvent", 3, action="ADD", bizStep="commissioning", disposition="active",
+             quantityList=[{"epcClass": OTHER, "quantity": 5}], **at(DOCK)),
+        said("AggregationEvent", 0.05, action="ADD", bizStep="packing", parentID=PALLET,
+             childQuantityList=[{"epcClass": OTHER, "quantity": 5}], **at(DOCK)),
+    ]  # fmt: skip
+    instance.take(by_market(*beside), NOW)
+    instance.settle(NOW)
+    fields = {"units": PALLET, "sample": "S-7", "method": "GB/T 5009.199", "value": "12"}
+    with signed_in(server, "gate") as gate:
+        assert act(gate, "rapid_test", **fields).status_code == 422
+        assert instance.one("SELECT count(*) FROM test_record") == 0
+        sampled = act(gate, "sample", unit=PALLET, lot=LOT, kg="0.5", authority="market", number="S-7")
+        assert sampled.status_code == 303, sampled.text
+        assert act(gate, "rapid_test", **fields).status_code == 303
+        found = {each["lot"]: each["findings"][2]["why"]["code"] for each in ask(gate, PALLET)["portions"]}
+        assert found == {LOT: "rapid_negative", OTHER: "not_tested"}
 
 
 def test_a_test_taken_back_was_none(instance: Instance, server: httpx.Client) -> None:

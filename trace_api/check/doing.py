@@ -75,22 +75,28 @@ def do(
     if isinstance(act, RapidTest):
         act = act.model_copy(update={"threshold": rules.rapid_threshold_percent, "not_covered": NOT_COVERED})
     done = perform(conn, person, act, now, public_url)
-    for test in _tests(act, done, form, now):
+    for test in _tests(conn, act, done, form, now):
         residues.record_test(conn, person, test, rules, now)
     return done
 
 
-def _tests(act: Act, done: Done, form: Sent, now: datetime) -> list[NewTest]:
-    """The rows of a sample and of a rapid result, one for each lot that it speaks of."""
+def _tests(conn: psycopg.Connection, act: Act, done: Done, form: Sent, now: datetime) -> list[NewTest]:
+    """The rows of a sample and of a rapid result. A result judges the lot that its sample was taken from, and no other lot that
+    lies beside it. Raises Refused where nothing tells which lot that is."""
     if isinstance(act, Sample):
         number = act.number or next(iter(done.documents), "")
-        sampled = read(act.unit) if act.unit else None
-        unit = sampled.uri if isinstance(sampled, Code) else None
+        named = read(act.unit) if act.unit else None
+        unit = named.uri if isinstance(named, Code) else None
         return [_waiting(act, lot, unit, short(number), done) for lot in done.lots]
     if isinstance(act, RapidTest):
         told = now if form.text("told") else None
-        unit = next(iter(done.units), None) if len(done.units) == 1 else None
-        return [_screened(act, lot, unit, told, done) for lot in done.lots]
+        if (sampled_from := residues.sampled(conn, act.sample, done.lots)) is not None:
+            return [_screened(act, *sampled_from, told, done)]
+        if len(done.lots) != 1:
+            code = short(done.units[0]) if len(done.units) == 1 else act.sample
+            raise refuse("several_lots", "sample", status=422, code=code, count=len(done.lots))
+        unit = done.units[0] if len(done.units) == 1 else None
+        return [_screened(act, done.lots[0], unit, told, done)]
     return []
 
 

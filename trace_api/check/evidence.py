@@ -73,7 +73,10 @@ def cases(conn: psycopg.Connection, chain: Chain, portions: Sequence[Portion], a
         str(row[0]) for row in conn.execute("SELECT id FROM place")
     )  # by row-level security, the asker's
     seen = residues.tests_of(conn, sorted({portion.lot for portion in portions}), dict(chain.organisations))
-    return [_case(chain, judge.judge(portion), papers, parties, own, seen, asked) for portion in portions]
+    shared = _of_several_lots(chain, portions)
+    return [
+        _case(chain, judge.judge(portion), papers, parties, own, seen, shared, asked) for portion in portions
+    ]
 
 
 def _parties(conn: psycopg.Connection, parties: Iterable[str]) -> dict[str, Name]:
@@ -90,6 +93,7 @@ def _case(
     parties: Mapping[str, Name],
     own_places: frozenset[str],
     seen: Sequence[residues.Seen],
+    shared: frozenset[str],
     asked: Asked,
 ) -> Case:
     portion = judged.portion
@@ -101,7 +105,7 @@ def _case(
         now=asked.now,
         marks=tuple(_marks(portion, chain.organisations)),
         papers=papers.of(portion, chain.organisations),
-        tests=tuple(_tests(portion, seen, chain, asked)),
+        tests=tuple(_tests(portion, seen, shared, chain, asked)),
         cold=_cold(chain, judged, asked),
         kilograms=kilograms,
     )
@@ -212,10 +216,30 @@ def _mark(
 # --- tests -----------------------------------------------------------------------------------------------------------------
 
 
+def _of_several_lots(chain: Chain, portions: Iterable[Portion]) -> frozenset[str]:
+    """Events of a test of these portions that speak of more than one lot, and do not say from which the sample came."""
+    wanted = {
+        item.event.event_id for portion in portions for item in portion.journey if _has_test(item.event)
+    }
+    lots: dict[str, set[str]] = {}
+    if wanted:
+        for portion in (each for lot in chain.genealogy.lots() for each in chain.genealogy.portions(lot)):
+            for item in portion.journey:
+                name = item.event.event_id
+                if name is not None and name in wanted:
+                    lots.setdefault(name, set()).add(portion.lot)
+    return frozenset(name for name, found in lots.items() if len(found) > 1)
+
+
+def _has_test(event: Event) -> bool:
+    return any(_is_test(report) for report in _reports(event))
+
+
 def _tests(
-    portion: Portion, seen: Sequence[residues.Seen], chain: Chain, asked: Asked
+    portion: Portion, seen: Sequence[residues.Seen], shared: frozenset[str], chain: Chain, asked: Asked
 ) -> Iterator[TestResult]:
-    """Recorded tests of the lot, and results that events of this portion carry; said twice they count once."""
+    """Recorded tests of the lot, and results that events of this portion carry; said twice they count once. What an event says
+    of several lots (`shared`) clears none of them: its sample was of one."""
     recorded = [each for each in seen if each.lot == portion.lot]
     said = {each.event_id for each in recorded}
     units = {span.value for span in portion.containers}
@@ -224,7 +248,10 @@ def _tests(
         yield replace(each.result, here=mine)
     for item in portion.journey:
         if item.event.event_id not in said:
-            yield from _told_by(item, chain)
+            found = _told_by(item, chain)
+            yield from (
+                each for each in found if each.outcome == "positive" or item.event.event_id not in shared
+            )
 
 
 def _told_by(item: RecordedEvent, chain: Chain) -> Iterator[TestResult]:

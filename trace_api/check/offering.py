@@ -102,7 +102,7 @@ def _kinds(answer: Answer, cases: Sequence[Case], units: Sequence[str], person: 
     allowed = offered(person)
 
     def fits(kind: str) -> bool:
-        if kind in ("refuse_part", "sample") and len(units) != 1 and units:
+        if kind in ("refuse_part", "sample", "rapid_test") and len(units) != 1 and units:
             return False
         if kind == "refuse_part" and not units:
             return False

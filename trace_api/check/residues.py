@@ -99,6 +99,20 @@ def tell_seller(conn: psycopg.Connection, test: UUID, now: datetime) -> bool:
     return bool(told)
 
 
+def sampled(conn: psycopg.Connection, sample: str, lots: Sequence[str]) -> tuple[str, str | None] | None:
+    """Lot and unit that a sample of the asker's was taken from, if it is of these lots and still waits for its result."""
+    row = conn.execute(_SAMPLED, {"sample": sample, "lots": list(lots)}).fetchone()
+    return None if row is None else (str(row[0]), row[1])
+
+
+_SAMPLED = """
+SELECT lot, unit FROM test_record AS test
+WHERE sample = %(sample)s AND lot = ANY (%(lots)s) AND outcome = 'pending' AND NOT EXISTS (
+  SELECT FROM test_record AS result WHERE result.sample = test.sample AND result.lot = test.lot AND result.outcome <> 'pending')
+ORDER BY number DESC LIMIT 1
+"""
+
+
 def told_until(conn: psycopg.Connection, test: UUID, rules: Rules) -> datetime | None:
     """Until when a retest of this test of the asker's may be asked for; None: the seller was not told, or no such test."""
     row = conn.execute(
