@@ -112,6 +112,13 @@ def rows_of(stock: Stock, lot: str) -> list[tuple[float | None, str | None, str 
     return [(row.quantity, row.unit, row.place, row.holder, row.ours) for row in stock.of_lot(lot)]
 
 
+LABORATORY = (
+    "INSERT INTO test_record (id, organisation, lot, unit, sample, kind, method, sampled_at, result_at, outcome, final, recorded_at)"
+    " SELECT gen_random_uuid(), organisation, %s, %s, 'L-1', 'laboratory', 'GC-MS', event_time, event_time, 'negative', true,"
+    " event_time FROM event ORDER BY id DESC LIMIT 1"
+)
+
+
 # --- the whole way ---------------------------------------------------------------------------------------------------------
 
 
@@ -152,9 +159,15 @@ def test_every_act_on_the_way_from_the_tree_to_the_customer(doing: Doing) -> Non
     doing.do("market", "rapid_test", units=[unit], sample="HZ-0117", method="GB/T 5009.199", value=62)
     doing.settle()
     assert refused(doing, "stall", "split", unit=unit, boxes=12, buyer=SHOP) == ("unit", "on_hold")
-    doing.do(
-        "market", "rapid_test", units=[unit], sample="HZ-0118", method="GB/T 5009.199", value=11, retest=True
+    again: dict[str, Any] = {"sample": "HZ-0118", "method": "GB/T 5009.199", "value": 11, "retest": True}
+    doing.do("market", "rapid_test", units=[unit], **again)
+    assert refused(doing, "stall", "release", units=[unit], reason="r") == ("units", "held_by_other")
+    assert refused(doing, "market", "release", units=[unit], reason="r", report="L-1") == (
+        "units",
+        "screen_open",
     )
+    doing.instance.alter(LABORATORY, lot, unit)
+    doing.do("market", "release", units=[unit], reason="clean", report="L-1")
     doing.settle()
     (drop,) = doing.do("stall", "split", unit=unit, boxes=12, buyer=SHOP, sale="501").units
     (second,) = doing.do("stall", "split", unit=unit, boxes=10).units

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from trace_api.acts.codes import label
 from trace_api.acts.desk import Desk, Reach, amount
 from trace_api.acts.farm import new_unit
+from trace_api.acts.holds import refuse_release
 from trace_api.acts.models import Accept, Hold, Inspect, Part, RapidTest, Receive, RefusePart, Release, Sample
 from trace_api.acts.numbers import SerialRange
 from trace_api.acts.parts import Event, Parties, Quantity, What, extras, handed
@@ -162,7 +163,6 @@ def rapid_test(desk: Desk, act: RapidTest) -> list[Event]:
     place = desk.place_or_now(act.place, rows)
     desk.after(rows)
     positive = act.value >= act.threshold
-    held = any("unavailable" in row.marks for row in rows)
     measured = desk.forms.inhibition(
         act.value, act.sampled_at or desk.at, desk.plain(act.instrument), positive
     )
@@ -172,10 +172,9 @@ def rapid_test(desk: Desk, act: RapidTest) -> list[Event]:
         notCovered=list(act.not_covered),
         retest=act.retest or None,
     )
-    # Only the retest that was asked for takes a hold away: another sample of the same goods says nothing of the first.
-    unset = ["unavailable"] if act.retest and held else []
     result = desk.paper("result", act.sample)
-    return [desk.forms.rapid_test(what, place, result, measured, positive, unset, more)]
+    # No rapid test takes a hold away: a retest is made by the method of the laboratory.
+    return [desk.forms.rapid_test(what, place, result, measured, positive, [], more)]
 
 
 def hold(desk: Desk, act: Hold) -> list[Event]:
@@ -187,9 +186,7 @@ def hold(desk: Desk, act: Hold) -> list[Event]:
 
 def release(desk: Desk, act: Release) -> list[Event]:
     what, rows = desk.moved(act, desk.looked_at)
-    for row in rows:
-        if "unavailable" not in row.marks:
-            raise refuse("not_held", "units", code=label(row.unit or row.lot))
+    refuse_release(desk, rows, act.report)
     place = desk.place_or_now(act.place, rows)
     desk.after(rows)
     report = None if act.report is None else desk.paper("result", act.report)

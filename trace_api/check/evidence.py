@@ -210,6 +210,7 @@ def _mark(
         names.get(item.organisation),
         item.event.event_time,
         any(_is_test(each) for each in _reports(item.event)),
+        item.organisation,
     )
 
 

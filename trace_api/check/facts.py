@@ -16,12 +16,14 @@ from trace_api.story import Name, VerdictState
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Goods are kept from sale. `for_test`: the hold was set by a rapid test, whose finding tells more."""
+    """Goods are kept from sale. `for_test`: the hold was set by a rapid test, whose finding tells more. `setter`: the
+    organisation that set it, which alone may lift it."""
 
     kind: Literal["recalled", "refused", "held"]
     by: Name | None
     since: datetime | None
     for_test: bool = False
+    setter: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ _BY_ANSWER: Final[dict[Answer, tuple[str, ...]]] = {
     "accept": ("accept", "inspect", "sample", "rapid_test", "refuse_part", "hold"),
     "cannot_tell": ("inspect", "sample", "rapid_test", "hold", "refuse_part"),
     "hold": ("inspect", "sample", "rapid_test", "release", "hold", "refuse_part"),
-    "reject": ("refuse_part", "inspect", "hold", "release", "sample", "rapid_test"),
+    "reject": ("refuse_part", "inspect", "hold", "sample", "rapid_test"),
 }
 
 
@@ -109,10 +109,17 @@ def _kinds(answer: Answer, cases: Sequence[Case], units: Sequence[str], person: 
         if kind == "accept" and any(case.elsewhere for case in cases):
             return False
         if kind == "release":
-            return "unavailable" in marks
+            return "unavailable" in marks and all(_may_lift(case, person) for case in cases)
         return kind != "hold" or not marks
 
     return tuple(kind for kind in _BY_ANSWER[answer] if kind in allowed and fits(kind))
+
+
+def _may_lift(case: Case, person: Person) -> bool:
+    """Who set a hold lifts it, and not while a test speaks against the goods."""
+    ours = all(mark.setter == person.organisation for mark in case.facts.marks if mark.kind == "held")
+    tested = next(finding for finding in case.decision.findings if finding.check == "test")
+    return ours and tested.answer not in ("hold", "reject")
 
 
 def _first(case: Case, kinds: Sequence[str]) -> str | None:
