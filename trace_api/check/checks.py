@@ -11,7 +11,7 @@ No code here says that a recommended or agreed temperature is law: that is for t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -125,6 +125,14 @@ def _marked(mark: Mark) -> Finding:
 
 
 def check_certificate(facts: Facts) -> Finding:
+    """What is for another lot counts for nothing here, and is said."""
+    found = _certificate(facts)
+    if not facts.others:
+        return found
+    return replace(found, notes=(*found.notes, Said("paper_of_other", {"items": facts.others})))
+
+
+def _certificate(facts: Facts) -> Finding:
     counting = [paper for paper in facts.papers if paper.status in ("valid", "named")]
     if not counting:
         return _without_paper(facts)

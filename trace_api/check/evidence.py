@@ -108,6 +108,7 @@ def _case(
         tests=tuple(_tests(portion, seen, shared, chain, asked)),
         cold=_cold(chain, judged, asked),
         kilograms=kilograms,
+        others=papers.of_others(portion),
     )
     place = None if judged.hidden else portion.place
     first = portion.journey[0] if portion.journey else None

@@ -91,7 +91,8 @@ class Cold:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that the checks look at, of one portion. `kilograms`: how much of it there is, None where nobody said."""
+    """All that the checks look at, of one portion. `kilograms`: how much of it there is, None where nobody said.
+    `others`: numbers of certificates that came with it and are for another lot."""
 
     now: datetime
     marks: tuple[Mark, ...]
@@ -99,3 +100,4 @@ class Facts:
     tests: tuple[TestResult, ...]
     cold: Cold
     kilograms: float | None
+    others: tuple[str, ...] = ()

@@ -1,6 +1,7 @@
 """The certificates behind goods: those that their events name, and those that were issued for their lots.
 
-Contract: a paper that the asker may read is told whole; of one that an event only names they learn its number.
+Contract: a paper that the asker may read is told whole; of one that an event only names they learn its number. A paper counts
+for the lot that it was issued for: one event may name those of several.
 """
 
 from __future__ import annotations
@@ -42,8 +43,12 @@ class Papers:
         return tuple(sorted(found, key=lambda paper: (rank[paper.status], -_seconds(paper.issued_at))))
 
     def _ids(self, portion: Portion) -> list[str]:
-        named = [name for name in self._named[portion.name] if name in self._rows]
-        return list(dict.fromkeys([*self._of_lot.get(portion.lot, ()), *named]))
+        return self._of_lot.get(portion.lot, [])
+
+    def of_others(self, portion: Portion) -> tuple[str, ...]:
+        """The numbers of those that its events name and that are for another lot."""
+        rows = [self._rows[name] for name in self._named[portion.name] if name in self._rows]
+        return tuple(str(row[1]) for row in rows if row[4] != portion.lot)
 
 
 _CERTIFICATES = """

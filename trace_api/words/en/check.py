@@ -92,6 +92,7 @@ EN: dict[str, str] = {
     "check_why_certificate_valid": "Certificate {number} ({kind}, {issuer}, {issued_at}).",
     "check_why_certificate_no_quantity": "Certificate {number} ({kind}, {issuer}), without a quantity.",
     "check_why_certificate_named": "The record names certificate {number}; its text is not shared with you.",
+    "check_note_paper_of_other": "Not counted, since it is for another lot: {items}.",
     "check_note_self_declared": "A certificate is the issuer's own declaration, no test result.",
     "check_note_compare_paper": "Compare quantity and date with the paper.",
     "check_note_weigh": "How much arrived is not recorded: weigh and compare.",

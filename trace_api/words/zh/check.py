@@ -92,6 +92,7 @@ ZH: dict[str, str] = {
     "check_why_certificate_valid": "有合格证 {number}（{kind}，{issuer}，{issued_at}）。",
     "check_why_certificate_no_quantity": "有合格证 {number}（{kind}，{issuer}），没有写数量。",
     "check_why_certificate_named": "记录里写着合格证 {number}，内容没有公开给您。",
+    "check_note_paper_of_other": "{items} 是别的批次的，不计入这批货。",
     "check_note_self_declared": "合格证是开具者自己的承诺，不是检测结论。",
     "check_note_compare_paper": "请对照纸质合格证上的数量和日期。",
     "check_note_weigh": "到货数量没有记录，请过秤后对照。",

@@ -227,6 +227,14 @@ def test_the_clock_of_a_retest_runs_from_being_told() -> None:
     assert left == pytest.approx(230)
 
 
+def test_a_certificate_of_another_lot_is_said_and_counts_for_nothing() -> None:
+    finding = decide(with_(papers=(), others=("HGZ-2",)), RULES).findings[1]
+    assert (finding.why.code, finding.notes) == (
+        "no_certificate",
+        (Said("paper_of_other", {"items": ("HGZ-2",)}),),
+    )
+
+
 def test_what_is_missing_of_a_certificate_is_said_in_kilograms() -> None:
     finding = decide(with_(kilograms=620.0), RULES).findings[1]
     assert finding.why == Said("certificate_short", {"covered": 500.0, "arriving": 620.0})
