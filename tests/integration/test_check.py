@@ -451,6 +451,21 @@ def test_somebody_elses_goods_are_not_there(database: Database, tmp_path: Path) 
         assert (test.status_code, test.json()["code"]) == (422, "check_test_unseen")
 
 
+def test_who_is_judged_does_not_measure_for_the_gate(database: Database, tmp_path: Path) -> None:
+    instance = play(database, tmp_path, truck_c=9.0)
+    report = {"type": "Temperature", "minValue": 3, "maxValue": 3, "uom": "CEL"}
+    report |= {"suyuan:probePosition": "pulp", "suyuan:sampleCount": 3}
+    looked = said("ObjectEvent", 0.03, action="OBSERVE", bizStep="unloading", epcList=[PALLET], **at(DOCK))
+    looked |= {"sensorElementList": [{"sensorReport": [report]}]}
+    found = []
+    for told in (by_carrier(looked), by_market(looked | {"eventID": f"urn:uuid:{uuid4()}"})):
+        instance.take(told, NOW)
+        instance.settle(NOW)
+        with served(instance, NOW) as client, signed_in(client, "gate") as gate:
+            found.append(why(ask(gate, PALLET), "temperature"))
+    assert not found[0].startswith("pulp") and found[1].startswith("pulp"), found
+
+
 # --- tests -------------------------------------------------------------------------------------------------------------
 
 

@@ -72,10 +72,12 @@ def cases(conn: psycopg.Connection, chain: Chain, portions: Sequence[Portion], a
     own = frozenset(
         str(row[0]) for row in conn.execute("SELECT id FROM place")
     )  # by row-level security, the asker's
+    markets = _markets(conn, portions)
     seen = residues.tests_of(conn, sorted({portion.lot for portion in portions}), dict(chain.organisations))
     shared = _of_several_lots(chain, portions)
     return [
-        _case(chain, judge.judge(portion), papers, parties, own, seen, shared, asked) for portion in portions
+        _case(chain, judge.judge(portion), papers, parties, own, markets, seen, shared, asked)
+        for portion in portions
     ]
 
 
@@ -92,6 +94,7 @@ def _case(
     papers: Papers,
     parties: Mapping[str, Name],
     own_places: frozenset[str],
+    markets: Mapping[str, str],
     seen: Sequence[residues.Seen],
     shared: frozenset[str],
     asked: Asked,
@@ -106,7 +109,7 @@ def _case(
         marks=tuple(_marks(portion, chain.organisations)),
         papers=papers.of(portion, chain.organisations),
         tests=tuple(_tests(portion, seen, shared, chain, asked)),
-        cold=_cold(chain, judged, asked),
+        cold=_cold(chain, judged, markets, asked),
         kilograms=kilograms,
         others=papers.of_others(portion),
     )
@@ -298,7 +301,7 @@ def _is_test(report: Any) -> bool:
 # --- temperature -------------------------------------------------------------------------------------------------------------
 
 
-def _cold(chain: Chain, judged: Judged, asked: Asked) -> Cold:
+def _cold(chain: Chain, judged: Judged, markets: Mapping[str, str], asked: Asked) -> Cold:
     verdict = judged.verdict
     limit = verdict.limit or _limit_now(chain, judged.portion)
     way = verdict.way_out.code if verdict.way_out else None
@@ -311,7 +314,7 @@ def _cold(chain: Chain, judged: Judged, asked: Asked) -> Cold:
         wording=limit.wording if limit else None,
         force=limit.force if limit else None,
         verified=bool(limit and limit.verified),
-        pulp=_pulp(chain, judged.portion, asked),
+        pulp=_pulp(chain, judged.portion, markets, asked),
         hidden=judged.hidden.events if judged.hidden else 0,
     )
 
@@ -327,9 +330,23 @@ def _limit_now(chain: Chain, portion: Portion) -> Limit | None:
     return min(upper, key=lambda limit: limit.limit_c, default=None)
 
 
-def _pulp(chain: Chain, portion: Portion, asked: Asked) -> Pulp | None:
+def _markets(conn: psycopg.Connection, portions: Sequence[Portion]) -> dict[str, str]:
+    """The market that keeps a place, by the place."""
+    stands = {portion.place for portion in portions if portion.place}
+    places = stands | {found for name in stands if (found := site(name))}
+    rows = conn.execute(
+        "SELECT place.id, place.organisation FROM asker_place AS place"
+        " JOIN asker_organisation AS keeper ON keeper.id = place.organisation AND keeper.kind = 'market'"
+        " WHERE place.id = ANY (%s)",
+        [sorted(places)],
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def _pulp(chain: Chain, portion: Portion, markets: Mapping[str, str], asked: Asked) -> Pulp | None:
     """What was measured in boxes of this portion since it came and since the warm ones were taken out, lately enough to say
-    how warm it is: all of it together."""
+    how warm it is: all of it together. By the asker, or the market at whose place it stands: nobody settles a question of
+    their own goods from the road."""
     came = max((item.event.event_time for item in portion.journey if _step(item) in _CAME), default=None)
     since = asked.now - timedelta(minutes=asked.rules.pulp_counts_minutes)
     if came is not None:
@@ -340,10 +357,12 @@ def _pulp(chain: Chain, portion: Portion, asked: Asked) -> Pulp | None:
         if fact.step == "unpacking" and fact.parent is not None and fact.parent == portion.unit
     ]
     since = max([since, *taken_out])
+    place = portion.place or ""
+    trusted = {asked.person.organisation, markets.get(place) or markets.get(site(place) or "")}
     found = [
         (item.event.event_time, measured)
         for item in portion.journey
-        if _step(item) in _LOOKED and item.event.event_time >= since
+        if item.organisation in trusted and _step(item) in _LOOKED and item.event.event_time >= since
         for measured in _measured(item.event)
     ]
     if not found:
