@@ -312,6 +312,16 @@ def test_a_foreign_code_is_bound_once_and_means_it_for_ever(instance: Instance, 
             data={"idempotency_key": str(uuid4()), "scheme": "plate", "value": PLATE, "target": TRUCK},
         )
         assert bound.status_code == 303, bound.text
+        scanned = {
+            "idempotency_key": str(uuid4()),
+            "scheme": "label",
+            "value": "]Q3AX-77\u200b",
+            "target": PALLET,
+        }
+        assert gate.post("/check/alias", data=scanned).status_code == 303
+        assert {each["unit"] for each in ask(gate, "]Q3AX-77\u200b")["portions"]} == {PALLET}, (
+            "as it was scanned"
+        )
         for typed in (PLATE, "浙j·1207挂", "浙Ｊ １２０７ 挂"):
             assert ask(gate, typed)["answer"] == "accept"
             assert ask(stall, typed)["answer"] == "accept", "whoever asks"

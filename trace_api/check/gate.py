@@ -45,5 +45,6 @@ def bind(
         entity = found.uri if isinstance(found, Goods | Vehicle) else None
     if entity is None or not (is_seen(conn, entity) or is_seen(conn, entity.partition("/21/")[0])):
         raise Problem.said(422, "check_alias_target")
-    aliases.bind(conn, person, scheme, value, entity, now)
+    # As it is looked up: without what scanners and thumbs add.
+    aliases.bind(conn, person, scheme, read(value).value, entity, now)
     return entity

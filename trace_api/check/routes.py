@@ -318,7 +318,7 @@ def _add_bindings(routes: APIRouter, guard: Guard, gate: Gate) -> None:
         with access.acting(gate.databases, person) as conn:
 
             def work() -> Answer:
-                ended = aliases.unbind(conn, form.text("value"), form.text("scheme"), gate.now())
+                ended = aliases.unbind(conn, read(form.text("value")).value, form.text("scheme"), gate.now())
                 return Answer(
                     303, location=_page_of(form.text("value"), said="unbound" if ended else "not_unbound")
                 )
