@@ -169,7 +169,7 @@ def _without_paper(facts: Facts) -> Finding:
     """Without one the market has to test before the goods are sold; with a clean test they may be."""
     tested = _latest(facts.tests, "negative")
     gone = next(iter(facts.papers), None)
-    if tested is not None and not any(test.outcome == "positive" for test in facts.tests):
+    if tested is not None and not any(test.outcome == "positive" for test in uncleared(facts.tests)):
         code = "tested_instead_void" if gone else "tested_instead"
         return Finding("certificate", "accept", Said(code, {"at": tested.at, "method": tested.method}))
     if gone is None:
@@ -207,6 +207,19 @@ def open_screen(tests: Iterable[TestResult]) -> TestResult | None:
     if newest is None or any(_final(test) and test.at >= newest.at for test in tests):
         return None
     return newest
+
+
+def uncleared(tests: Sequence[TestResult]) -> list[TestResult]:
+    """Without positives after which a laboratory found nothing, for the same organisation and of the same goods."""
+    clean = [test for test in tests if _final(test) and test.outcome == "negative"]
+    return [
+        test for test in tests if test.outcome != "positive" or not any(_clears(each, test) for each in clean)
+    ]
+
+
+def _clears(final: TestResult, test: TestResult) -> bool:
+    same = final.organisation == test.organisation and final.unit in (None, test.unit)
+    return same and final.at >= test.at
 
 
 def _final(test: TestResult) -> bool:
@@ -265,9 +278,9 @@ def _clean(test: TestResult) -> Finding:
 
 def _elsewhere(facts: Facts) -> Finding:
     """A result judges the lot where the sample was taken; for the same lot here it is a reason to look."""
-    bad = _latest(facts.tests, "positive")
+    bad = _latest(uncleared(facts.tests), "positive")
     if bad is not None:
-        told = {"at": bad.at, "by": bad.by, "method": bad.method}
+        told = {"at": bad.at, "by": bad.by, "method": bad.method, "tested": bad.kind}
         return Finding("test", "cannot_tell", Said("positive_elsewhere", told), Said("sample_here"))
     good = _latest(facts.tests, "negative")
     if good is not None:

@@ -276,6 +276,7 @@ def _told_by(item: RecordedEvent, chain: Chain) -> Iterator[TestResult]:
             at=event.event_time,
             here=True,
             by=chain.organisations.get(item.organisation),
+            organisation=item.organisation,
             value=None if report.value is None else float(report.value),
             uom=report.uom,
             threshold=number(more.get("threshold")),

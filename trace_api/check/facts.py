@@ -60,6 +60,8 @@ class TestResult:
     deadline: datetime | None = None
     not_covered: tuple[str, ...] = ()
     id: str | None = None
+    organisation: str | None = None
+    unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

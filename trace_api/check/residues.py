@@ -178,6 +178,8 @@ def _seen(row: Mapping[str, Any], names: dict[str, Name]) -> Seen:
         deadline=row["retest_deadline"],
         not_covered=tuple(row["not_covered"]),
         id=str(row["id"]),
+        organisation=row["organisation"],
+        unit=row["unit"],
     )
     return Seen(
         result, row["lot"], row["unit"], row["place"], row["organisation"], row["sample"], row["event_id"]

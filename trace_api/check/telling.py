@@ -73,6 +73,8 @@ class Teller:
             return w.minutes(value)
         if name == "kind":
             return w(f"check_paper_{value}")
+        if name == "tested":
+            return w(f"check_tested_{value}")
         if name == "status":
             return w(f"check_status_{value}")
         if name == "items":

@@ -227,6 +227,19 @@ def test_the_clock_of_a_retest_runs_from_being_told() -> None:
     assert left == pytest.approx(230)
 
 
+def test_a_positive_that_a_laboratory_cleared_counts_no_more() -> None:
+    positive = replace(POSITIVE, here=False, organisation="other")
+    clean = replace(LABORATORY, here=False, organisation="other")
+    cleared = decide(with_(papers=(), tests=(positive, clean)), RULES)
+    assert [finding.why.code for finding in cleared.findings[1:3]] == ["tested_instead", "tested_elsewhere"]
+    for other in (
+        replace(clean, organisation="third"),
+        replace(clean, at=before(90)),
+        replace(clean, unit="P2"),
+    ):
+        assert decide(with_(tests=(positive, other)), RULES).main.why.code == "positive_elsewhere"
+
+
 def test_a_certificate_of_another_lot_is_said_and_counts_for_nothing() -> None:
     finding = decide(with_(papers=(), others=("HGZ-2",)), RULES).findings[1]
     assert (finding.why.code, finding.notes) == (
