@@ -6,20 +6,21 @@ is in what is kept for repeated requests.
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from uuid import UUID
 
 import psycopg
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse
 
 from trace_api import access
 from trace_api.access import Databases, Person
 from trace_api.accounts import administration
 from trace_api.accounts.administration import Account, LoginTaken, Wish
-from trace_api.accounts.guard import Guard
-from trace_api.accounts.idempotency import Answer, once
+from trace_api.accounts.guard import COOKIE, Guard
+from trace_api.accounts.idempotency import Answer, fingerprint_of, once
 from trace_api.accounts.passwords import PasswordRefused, Passwords, check_new, generate
 from trace_api.accounts.sessions import plain_login
 from trace_api.pages import DEFAULT_ZONE, Assets
@@ -147,15 +148,13 @@ class _Pages:
             )
             if not errors:
                 try:
-                    done = once(
+                    once(
                         conn,
                         person,
                         form.key,
-                        form.fingerprint("password"),
+                        _fingerprint(request, form),
                         lambda: self._add(conn, wish, password),
                     )
-                    if done.replayed:
-                        return _done_before(done.location or "/accounts")
                 except LoginTaken:
                     errors = {"login": ("work_account_login_taken", {})}
         if errors:
@@ -196,8 +195,7 @@ class _Pages:
                     administration.set_password(conn, wanted, self._passwords.hash(password), self._now())
                     return Answer(200)
 
-                if once(conn, person, form.key, form.fingerprint("password"), work).replayed:
-                    return _done_before(f"/accounts/{wanted}")
+                once(conn, person, form.key, _fingerprint(request, form), work)
         if refused:
             ((key, _),) = refused.values()
             return self.form(request, person, account, account.wish, password, password_error=key)
@@ -249,12 +247,15 @@ def _with_password(errors: _ERRORS, password: str, login: str) -> _ERRORS:
 
 def _done(request: Request) -> str:
     done = request.query_params.get("done", "")
-    return done if done in ("saved", "disabled", "enabled", "before") else ""
+    return done if done in ("saved", "disabled", "enabled") else ""
 
 
-def _done_before(location: str) -> Response:
-    """The same form again: the first password stands, and this one, if it is another, was never set."""
-    return RedirectResponse(f"{location}?done=before", 303, headers={"Cache-Control": "no-store"})
+def _fingerprint(request: Request, form: Sent) -> bytes:
+    """Of the whole form: another password under the same key is another request. The password counts under the session's own
+    token, which no database has, so that nothing is kept by which it could be guessed."""
+    token = request.cookies.get(COOKIE, "").encode()
+    told = hmac.digest(token, form.as_typed("password").encode(), "sha256")
+    return fingerprint_of(form.fingerprint("password").hex(), told.hex())
 
 
 def _names(found: Mapping[str, tuple[str, str]]) -> Mapping[str, Name]:

@@ -140,8 +140,6 @@ EN: dict[str, str] = {
     "work_account_back": "Back to the accounts",
     "work_account_edit_title": "Account {login}",
     "work_account_edit_roles": "Name, roles and scope",
-    "work_account_before_title": "Done before",
-    "work_account_before": "This form was sent once already: the password of that time holds, and the one sent now was not set. To change it, set another below.",
     "work_account_saved_title": "Saved",
     "work_account_saved": "The change holds from the person's next step on.",
     "work_account_new_password": "Set a new password",

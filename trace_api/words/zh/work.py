@@ -126,8 +126,6 @@ ZH: dict[str, str] = {
     "work_account_back": "回到账号列表",
     "work_account_edit_title": "账号 {login}",
     "work_account_edit_roles": "姓名、角色和管辖范围",
-    "work_account_before_title": "之前已经办过",
-    "work_account_before": "这张表单已经提交过一次，那一次设的密码有效，这一次的没有生效。要换密码，请在下面重新设置。",
     "work_account_saved_title": "已保存",
     "work_account_saved": "改动从下一次操作起生效。",
     "work_account_new_password": "重设密码",
