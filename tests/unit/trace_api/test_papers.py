@@ -14,7 +14,7 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 import pytest
 import zxingcpp
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
@@ -212,6 +212,7 @@ def test_nothing_leaves_its_place(size: Size, language: Language) -> None:
 
 
 @given(st.text(st.characters(codec="gb2312", exclude_categories=["Cc", "Zl", "Zp"]), min_size=1, max_size=60))
+@example("īǐ")
 @settings(deadline=None, max_examples=25)
 def test_any_name_stays_inside(name: str) -> None:
     (page,) = pages(labels_pdf([box(Words("zh"), product=name, packer=name)], "60x40", "labels", MADE_AT))
@@ -249,7 +250,16 @@ def overlapping(characters: Sequence[tuple[float, float, float, float]]) -> list
         slack = 0.35  # points: two letters of one word may touch
         return a[1] <= b[0] + slack or b[1] <= a[0] + slack or a[3] <= b[2] + slack or b[3] <= a[2] + slack
 
-    return [(i, j) for i, a in enumerate(characters) for j, b in enumerate(characters[:i]) if not apart(a, b)]
+    def accents_touch(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+        """Of two neighbours in one word: a macron is wider than the i that carries it."""
+        return min(a[1], b[1]) - max(a[0], b[0]) < 1.5
+
+    return [
+        (i, j)
+        for i, a in enumerate(characters)
+        for j, b in enumerate(characters[:i])
+        if not apart(a, b) and not (i - j == 1 and accents_touch(a, b))
+    ]
 
 
 def test_every_font_is_embedded() -> None:
