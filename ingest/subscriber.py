@@ -30,9 +30,8 @@ from ingest.wire.topics import receipt_topic, subscriptions
 logger = logging.getLogger(__name__)
 
 BATCH = 2_000
-BATCH_BYTES = (
-    16 * 2**20
-)  # a backlog of large packs is decoded piece by piece; as objects it is ten times as much
+# A backlog of large packs is decoded piece by piece: as objects it takes ten times as much.
+BATCH_BYTES = 16 * 2**20
 SLOT_LOCK = 0x5359_0100  # "SY", ingest slots; the slot's number is the second key
 SLOTS = 64
 SUBSCRIBED = "subscribed: what is published from now on is kept for this worker"

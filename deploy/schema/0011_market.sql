@@ -105,8 +105,8 @@ CREATE POLICY own ON test_record TO suyuan_api USING (organisation = current_org
 GRANT SELECT, INSERT, UPDATE (notified_at) ON test_record TO suyuan_api;
 
 -- Tests of these lots: one's own whole, and of others' outcome, method and dates where the asker first spoke of the lot, is named
--- by others as having a part in it, took it in, or oversees it. A published lot alone, or one's own word for it, is no reason: before a final result the public hears "on hold" and no
--- more. What was declared wrong was no test.
+-- by others as having a part in it, took it in, or oversees it. A published lot alone, or one's own word for it, is no reason:
+-- before a final result the public hears "on hold" and no more. What was declared wrong was no test.
 CREATE FUNCTION tests_seen(lots text[])
   RETURNS TABLE (id uuid, organisation text, lot text, unit text, place text, kind text, method text, sampled_at timestamptz,
                  result_at timestamptz, outcome text, final boolean, notified_at timestamptz, retest_deadline timestamptz,

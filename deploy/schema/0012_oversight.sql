@@ -730,11 +730,12 @@ CREATE FUNCTION official_hand_overs(wanted bigint)
   SELECT told.event_time, told.step, told.organisation, who.name_zh, who.name_en, told.units,
          said.body ->> 'suyuan:agreedTemperature', said.body ->> 'suyuan:setPoint', said.body ->> 'suyuan:compartmentTemperatureAtLoading',
          CASE WHEN jsonb_typeof(said.body -> 'suyuan:seal') = 'array' THEN said.body -> 'suyuan:seal'
-              WHEN said.body ->> 'suyuan:seal' IS NOT NULL THEN jsonb_build_array(said.body -> 'suyuan:seal') END, said.body ->> 'suyuan:sealIntact', said.body ->> 'suyuan:remark', pulp.low, pulp.high, pulp.n
+              WHEN said.body ->> 'suyuan:seal' IS NOT NULL THEN jsonb_build_array(said.body -> 'suyuan:seal') END,
+         said.body ->> 'suyuan:sealIntact', said.body ->> 'suyuan:remark', pulp.low, pulp.high, pulp.n
   FROM told JOIN event_bytes ON event_bytes.event = told.id JOIN organisation AS who ON who.id = told.organisation
   CROSS JOIN LATERAL (SELECT convert_from(event_bytes.bytes, 'UTF8')::jsonb AS body) AS said
   LEFT JOIN LATERAL (
-    SELECT min((report ->> 'minValue')::float8) AS low, max((report ->> 'maxValue')::float8) AS high, 
+    SELECT min((report ->> 'minValue')::float8) AS low, max((report ->> 'maxValue')::float8) AS high,
            -- Anybody's own field: what is no count of boxes is none.
            max(CASE WHEN jsonb_typeof(report -> 'suyuan:sampleCount') = 'number' AND (report -> 'suyuan:sampleCount')::numeric BETWEEN 1 AND 1000000
                     THEN floor((report -> 'suyuan:sampleCount')::numeric)::integer END) AS n
