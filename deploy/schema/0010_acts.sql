@@ -139,17 +139,29 @@ CREATE VIEW published_certificate WITH (security_barrier) AS
 GRANT SELECT ON published_certificate TO suyuan_public, suyuan_api;
 
 -- Whether others have built on one's own events: how many later ones, of anybody, name what these made or moved. A number and
--- nothing else, and only of identifiers that one's own events name; what was declared wrong does not count.
-CREATE FUNCTION later_events(own bigint[], identifiers text[]) RETURNS bigint
+-- nothing else, and only of identifiers that one's own events name; what was declared wrong does not count. `vehicles`:
+-- what they were put on, which has other loads too: of it, or of the trailer whose compartment it is, count the events about
+-- the vehicle with all that is in it. `inside`: lots in the units that these took in; of them one's own events count, which
+-- name the lot and not the unit. Nobody builds on a measurement, nor on one's own certificate (`other`): whether one of
+-- those promises too much is asked of the certificates.
+CREATE FUNCTION later_events(own bigint[], identifiers text[], vehicles text[], inside text[]) RETURNS bigint
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   SELECT count(DISTINCT later.id)
   FROM event_mention AS mention
   JOIN event AS later ON later.id = mention.event AND NOT later.is_error
-  WHERE mention.identifier = ANY (identifiers) AND mention.role IN ('epc', 'class', 'parent', 'child', 'input', 'output')
+  CROSS JOIN regexp_replace(coalesce(later.biz_step, ''), '^.*[:-]', '') AS step
+  WHERE mention.identifier = ANY (identifiers || vehicles || inside)
+    AND mention.role IN ('epc', 'class', 'parent', 'child', 'input', 'output')
+    AND step <> 'sensor_reporting' AND (step <> 'other' OR later.organisation <> current_organisation())
     AND later.id > (SELECT max(unnested) FROM unnest(own) AS unnested)
     AND NOT EXISTS (SELECT FROM unnest(own) AS mine JOIN event ON event.id = mine
                     WHERE event.organisation IS DISTINCT FROM current_organisation())
-    AND EXISTS (SELECT FROM event_mention AS ours WHERE ours.event = ANY (own) AND ours.identifier = mention.identifier)
+    AND (mention.identifier = ANY (inside) AND later.organisation = current_organisation()
+      OR mention.identifier = ANY (identifiers)
+        AND EXISTS (SELECT FROM event_mention AS ours WHERE ours.event = ANY (own) AND ours.identifier = mention.identifier)
+      OR mention.identifier = ANY (vehicles) AND mention.role = 'epc'
+        AND EXISTS (SELECT FROM event_mention AS ours WHERE ours.event = ANY (own)
+                    AND (ours.identifier = mention.identifier OR starts_with(ours.identifier, mention.identifier || '.'))))
     AND NOT EXISTS (SELECT FROM event AS declared WHERE declared.organisation = later.organisation
                     AND declared.event_id = later.event_id AND declared.is_error)
 $$;

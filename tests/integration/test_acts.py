@@ -258,10 +258,13 @@ def test_a_chain_that_nobody_publishes_passes_through_whose_hands_it_goes(silent
     silent.do("market", "inspect", units=[unit], conformant=True)
     silent.do("market", "ship", units=[unit], buyer=STALL)
     silent.settle()
-    silent.do("stall", "accept", units=[unit], place=STALL_ROOM, seller=COOP, giver=MARKET)
+    accepted = silent.do("stall", "accept", units=[unit], place=STALL_ROOM, seller=COOP, giver=MARKET)
     silent.settle()
     (row,) = (row for row in stock_of(silent, "stall", unit).rows if row.ours)
     assert (row.lot, row.quantity, row.unit, row.place) == (lot, 40, unit, STALL_ROOM)
+    assert accepted.lots == ()
+    silent.do("stall", "sell", goods=[{"lot": lot, "quantity": 1}])
+    assert fault_of(silent, "stall", accepted.act) == "built_upon", "though it did not name the lot"
 
 
 # --- what people get wrong -----------------------------------------------------------------------------------------------------
@@ -531,6 +534,13 @@ def test_a_certificate_is_issued_voided_and_replaced_and_never_edited(doing: Doi
         ("certificate_replaced",),
         ("certificate_voided",),
     ]
+    records = doing.instance.rows(
+        "SELECT convert_from(bytes, 'UTF8')::jsonb -> 'suyuan:certificate' FROM event_bytes"
+        " WHERE convert_from(bytes, 'UTF8')::jsonb ->> 'suyuan:activity' = 'certificate_voided' ORDER BY event"
+    )
+    names = ("status", "replacedBy", "voidReason")
+    ended = [tuple(told.get(f"https://suyuan.example/voc/{name}") for name in names) for (told,) in records]
+    assert ended == [("replaced", second.id, "replaced"), ("void", None, "写错等级")]
     with served(doing.instance, doing.now) as client:
         page = client.get(f"/{lot.removeprefix(PATH)}", headers={"Accept": "text/html"}).text
     assert first.number not in page and second.number not in page, (
@@ -701,9 +711,39 @@ def test_what_others_have_built_on_is_not_undone(doing: Doing) -> None:
     assert fault_of(doing, "coop", by_kind["mix"]) == "built_upon"
     loaded = doing.load(unit)
     doing.settle()
-    doing.do("carrier", "depart", units=[unit])
-    assert fault_of(doing, "coop", loaded.act) == "built_upon", "by another, and not even sequenced"
+    doing.do("other_carrier", "hand_over", vehicle=TRUCK, giver=CARRIER)
+    assert fault_of(doing, "coop", loaded.act) == "built_upon", (
+        "by who named the truck alone; not even sequenced"
+    )
     assert fault_of(doing, "stall", loaded.act) == "no_act", "somebody else's"
+
+
+def test_a_pallet_whose_goods_were_sold_or_certified_stays_taken_in(doing: Doing) -> None:
+    """Who sells or certifies names the lot, and not the pallet that it came on."""
+    lot, _ = doing.accepted(boxes=40)
+    with doing.acting("stall") as conn:
+        (taken,) = own_acts(conn)
+    made = doing.certify("stall", lot=lot, kg=80, contact="x")
+    assert fault_of(doing, "stall", taken.id) == "void_first"
+    with doing.acting("stall") as conn:
+        papers.void_certificate(conn, person("stall"), made.number, "写错", doing.tick(), world.PUBLIC_URL)
+        assert undoable(conn, taken.id, doing.now) is None, "a certificate that was voided is no hindrance"
+    doing.do("stall", "sell", goods=[{"lot": lot, "quantity": 1}])
+    assert fault_of(doing, "stall", taken.id) == "built_upon"
+
+
+def test_a_harvest_can_be_undone_down_to_what_was_promised_of_it(doing: Doing) -> None:
+    lot = doing.picked(100)
+    more = doing.do("coop", "register_batch", product=GTIN, plot=PLOT, kg=50, into=lot)
+    made = doing.certify("coop", lot=lot, kg=101, contact="x")
+    assert fault_of(doing, "coop", more.act) == "void_first"
+    replacing = read_form(Promise, {"lot": lot, "kg": 100, "contact": "x"})
+    assert isinstance(replacing, Promise)
+    with doing.acting("coop") as conn:
+        papers.replace_certificate(
+            conn, person("coop"), made.number, replacing, doing.tick(), world.PUBLIC_URL
+        )
+    doing.undo("coop", more.act)
 
 
 def test_a_pallet_of_the_same_lot_that_was_packed_later_is_no_hindrance(doing: Doing) -> None:

@@ -61,7 +61,7 @@ class Certificate:
     void_reason: str | None = None
 
     def record(self) -> Event:
-        """As the event has it, for ever: what it promised when it was issued."""
+        """As the event has it, for ever: what it promised, and how it stood when this was said."""
         return certificate_record(
             {
                 "certificateId": self.id,
@@ -76,6 +76,8 @@ class Certificate:
                 "basis": list(self.basis),
                 "evidence": list(self.evidence) or None,
                 "status": self.status,
+                "replacedBy": self.replaced_by,
+                "voidReason": self.void_reason,
             }
         )
 
@@ -227,9 +229,11 @@ def refuse_over(conn: psycopg.Connection, lot: str, lot_kg: float, wanted: float
 # --- voiding -----------------------------------------------------------------------------------------------------------
 
 
-def voided(desk: Desk, certificate: Certificate, activity: str = "certificate_voided") -> Event:
-    """The event that says so. The row follows with `close`."""
-    return desk.forms.certificate(certificate.lot, certificate.id, activity, certificate.record())
+def voided(desk: Desk, certificate: Certificate, reason: str, replaced_by: str | None = None) -> Event:
+    """The event that says so, and why. The row follows with `close`."""
+    status: Status = "void" if replaced_by is None else "replaced"
+    ended = replace(certificate, status=status, replaced_by=replaced_by, void_reason=reason)
+    return desk.forms.certificate(certificate.lot, certificate.id, "certificate_voided", ended.record())
 
 
 _CLOSE = """

@@ -49,7 +49,7 @@ def void_certificate(
     standing = _standing(conn, person, code)
     desk = _desk(conn, person, standing.lot, now, public_url)
     standing = _standing(conn, person, code)  # once more, now that nobody else is at it
-    event = certificates.voided(desk, standing)
+    event = certificates.voided(desk, standing, reason)
     certificates.close(conn, standing, reason, now)
     write(desk, "certificate_void", {"certificate": standing.id, "reason": reason}, [event])
     return read_certificate(conn, standing.id)
@@ -67,7 +67,7 @@ def replace_certificate(
     desk.at = max(desk.at, standing.issued_at + timedelta(milliseconds=1))
     made, event = certificates.issue(desk, promise, "certificate_replaced", standing.id)
     desk.certificates.append(made)
-    ended = certificates.voided(desk, standing)
+    ended = certificates.voided(desk, standing, "replaced", made.id)
     certificates.close(conn, standing, "replaced", now, made.id)
     asked = promise.model_dump(mode="json", exclude_none=True) | {"replaces": standing.id}
     write(desk, "certificate_replace", asked, [ended, event])

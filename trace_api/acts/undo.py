@@ -8,16 +8,18 @@ built is undone: goods would vanish under those who rely on them. All in the cal
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import psycopg
 
+from ledger.epcis import vocabulary
 from ledger.epcis.events import AggregationEvent, Event, ObjectEvent, TransformationEvent, read_recorded
-from ledger.genealogy import touches
+from ledger.genealogy import replay, touches
+from ledger.genealogy.parcels import base_vehicle
 from trace_api.access import Person
 from trace_api.acts import certificates
 from trace_api.acts.acting import UNDO_WITHIN, Done, lock, plan, record_all, refuse_strangers, said, write
@@ -26,6 +28,9 @@ from trace_api.acts.desk import Desk
 from trace_api.acts.models import Act
 from trace_api.acts.parts import declared_wrong
 from trace_api.acts.refusals import Fault, Refused, refuse
+from trace_api.acts.stock import NOTHING, read_events, read_stock
+
+TAKING_IN: Final = frozenset({"accept", "receive", "unload"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +164,73 @@ def _refuse(conn: psycopg.Connection, past: PastAct, now: datetime) -> list[dict
     if now > past.undo_until:
         raise refuse("undo_too_late", minutes=round(UNDO_WITHIN.total_seconds() / 60))
     rows = conn.execute(_SAID, [list(past.events)]).fetchall()
-    named = {name for _, text in rows for name in built_on(read_recorded(text))}
-    row = conn.execute("SELECT later_events(%s, %s)", [[row[0] for row in rows], sorted(named)]).fetchone()
+    events = [read_recorded(text) for _, text in rows]
+    _refuse_built_upon(conn, past, [row[0] for row in rows], events)
+    return [json.loads(text) for _, text in rows]
+
+
+_LATER = "SELECT later_events(%(own)s, %(named)s, %(vehicles)s, %(inside)s)"
+
+
+def _refuse_built_upon(
+    conn: psycopg.Connection, past: PastAct, own: Sequence[int], events: Sequence[Event]
+) -> None:
+    named = {name for event in events for name in built_on(event)}
+    inside = set(_inside(conn, past))
+    _refuse_certified(conn, past, named | inside)
+    asked = {
+        "own": list(own),
+        "named": sorted(named),
+        "vehicles": sorted({name for event in events for name in vehicles_of(event)}),
+        "inside": sorted(inside),
+    }
+    row = conn.execute(_LATER, asked).fetchone()
     assert row is not None
     if row[0]:
         raise refuse("built_upon", count=row[0])
-    return [json.loads(text) for _, text in rows]
+
+
+_PROMISED = """
+SELECT lot, max(number), sum(quantity_kg), current_organisation() FROM certificate
+WHERE lot = ANY (%s) AND status = 'valid' AND event_id <> ALL (%s) GROUP BY lot
+"""
+
+
+def _refuse_certified(conn: psycopg.Connection, past: PastAct, lots: Iterable[str]) -> None:
+    """A certificate does not go away with what it promises: it is voided first, so that who has the paper can be told. Those
+    that stand in the act's own events go with it."""
+    promised = conn.execute(_PROMISED, [sorted(lots), list(past.events)]).fetchall()
+    if not promised:
+        return
+    stock = read_stock(conn, promised[0][3], [row[0] for row in promised], without=frozenset(past.events))
+    for lot, number, weight, _ in promised:
+        if weight > stock.certifiable_kg(lot) + NOTHING:
+            raise refuse("void_first", number=number)
+
+
+def _inside(conn: psycopg.Connection, past: PastAct) -> Iterable[str]:
+    """The lots in the units that an act took in, also those that were not seen then. Who sells, samples or certifies them
+    names the lot and not the unit."""
+    if past.kind not in TAKING_IN:
+        return ()
+    done = past.facts["done"]
+    if done["lots"] or not done["units"]:
+        return tuple(done["lots"])
+    genealogy = replay(read_events(conn, done["units"]))
+    return {parcel.lot for unit in done["units"] for parcel in genealogy.parcels_answering(unit)}
+
+
+def vehicles_of(event: Event) -> set[str]:
+    """What goods were put on, and the trailer whose compartment that is: who takes it over or drives it off has them too,
+    and names nothing but the vehicle."""
+    if not (isinstance(event, AggregationEvent) and event.action == "ADD" and _is_loading(event)):
+        return set()
+    parents = {each.identifier for each in touches(event) if each.role == "parent"}
+    return parents | {base for name in parents if (base := base_vehicle(name)) is not None}
+
+
+def _is_loading(event: Event) -> bool:
+    return event.biz_step is not None and vocabulary.biz_step(event.biz_step) == "loading"
 
 
 def built_on(event: Event) -> set[str]:
@@ -174,9 +240,8 @@ def built_on(event: Event) -> set[str]:
         roles = {"output"}
     elif isinstance(event, AggregationEvent):
         taken_out = event.action == "DELETE"
-        loaded = event.biz_step is not None and event.biz_step.endswith("loading")
         # A vehicle carries other loads as well; its children are what was moved.
-        roles = {"child"} if taken_out or loaded else {"parent", "child"}
+        roles = {"child"} if taken_out or _is_loading(event) else {"parent", "child"}
         goods = {each.epc_class for each in event.child_quantity_list}
         return {
             each.identifier for each in touches(event) if each.role in roles and each.identifier not in goods

@@ -183,6 +183,8 @@ EN: dict[str, str] = {
     "acts_fault_undo_too_late_next": "Record what is so now (such as shrinkage or a return), and tell the receiver.",
     "acts_fault_built_upon": "{count} later records rest on these goods, so this cannot be undone.",
     "acts_fault_built_upon_next": "Undo the later records first; if another organisation made them, speak with it.",
+    "acts_fault_void_first": "Certificate {number} promises these goods; this cannot be undone.",
+    "acts_fault_void_first_next": "Void {number} under “Certificates” first, then undo this.",
     "acts_fault_void_instead": "A certificate is not undone: it is voided or replaced.",
     "acts_fault_void_instead_next": "Void it under certificates, or put another in its place.",
     # Our own
