@@ -55,6 +55,21 @@ $$;
 REVOKE EXECUTE ON FUNCTION resolve_alias FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION resolve_alias TO suyuan_api;
 
+-- Which of these units somebody else took in a moment ago, in an event that has no position yet and that nobody else sees: so
+-- that one pallet is not owed for twice. A name and nothing else, and only of units that one names.
+CREATE FUNCTION taken_just_now(units text[]) RETURNS text[]
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT array_agg(DISTINCT mention.identifier)
+  FROM event_mention AS mention JOIN event AS taking ON taking.id = mention.event AND NOT taking.is_error
+  WHERE mention.identifier = ANY (units) AND mention.role = 'epc' AND taking.organisation <> current_organisation()
+    AND taking.biz_step ~ '(^|[:/-])(accepting|receiving)$'
+    AND EXISTS (SELECT FROM pending WHERE pending.event = taking.id)
+    AND NOT EXISTS (SELECT FROM event AS declared WHERE declared.organisation = taking.organisation
+                    AND declared.event_id = taking.event_id AND declared.is_error)
+$$;
+REVOKE EXECUTE ON FUNCTION taken_just_now FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION taken_just_now TO suyuan_api;
+
 -- A sample and its results, row by row: `sample` is the number that belongs to one of them. What was found is never edited;
 -- when the seller was told is written down once.
 CREATE TABLE test_record (
@@ -83,6 +98,7 @@ CREATE TABLE test_record (
   event           bigint REFERENCES event,
   recorded_at     timestamptz NOT NULL,
   CONSTRAINT pending_has_no_result CHECK ((outcome = 'pending') = (result_at IS NULL)),
+  CONSTRAINT a_result_is_said_by_an_event CHECK (outcome = 'pending' OR event IS NOT NULL),
   CONSTRAINT a_screen_is_never_final CHECK (NOT final OR (kind = 'laboratory' AND outcome <> 'pending')),
   CONSTRAINT a_clock_for_a_positive_screen CHECK ((retest_deadline IS NOT NULL) = (kind = 'rapid' AND outcome = 'positive'))
 );

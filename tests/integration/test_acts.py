@@ -112,13 +112,6 @@ def rows_of(stock: Stock, lot: str) -> list[tuple[float | None, str | None, str 
     return [(row.quantity, row.unit, row.place, row.holder, row.ours) for row in stock.of_lot(lot)]
 
 
-LABORATORY = (
-    "INSERT INTO test_record (id, organisation, lot, unit, sample, kind, method, sampled_at, result_at, outcome, final, recorded_at)"
-    " SELECT gen_random_uuid(), organisation, %s, %s, 'L-1', 'laboratory', 'GC-MS', event_time, event_time, 'negative', true,"
-    " event_time FROM event ORDER BY id DESC LIMIT 1"
-)
-
-
 # --- the whole way ---------------------------------------------------------------------------------------------------------
 
 
@@ -166,8 +159,10 @@ def test_every_act_on_the_way_from_the_tree_to_the_customer(doing: Doing) -> Non
         "units",
         "screen_open",
     )
-    doing.instance.alter(LABORATORY, lot, unit)
-    doing.do("market", "release", units=[unit], reason="clean", report="L-1")
+    doing.do("market", "laboratory", units=[unit], sample="L-1", outcome="negative", method="GC-MS")
+    assert doing.instance.rows("SELECT kind, outcome FROM test_record ORDER BY number") == [
+        ("rapid", "pending"), ("rapid", "positive"), ("rapid", "negative"), ("laboratory", "negative"),
+    ]  # fmt: skip
     doing.settle()
     (drop,) = doing.do("stall", "split", unit=unit, boxes=12, buyer=SHOP, sale="501").units
     (second,) = doing.do("stall", "split", unit=unit, boxes=10).units

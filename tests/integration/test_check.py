@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from ledger.epcis.identifiers import lot_uri
 from tests.acceptance.instance import Instance, token
 from tests.acceptance.people import add_person, signed_in
 from tests.acceptance.serving import served
@@ -122,7 +123,15 @@ def instance(database: Database, tmp_path: Path) -> Instance:
     return play(database, tmp_path, truck_c=3.0)
 
 
-def play(database: Database, folder: Path, *, truck_c: float, silent: tuple[str, ...] = ()) -> Instance:
+def play(
+    database: Database,
+    folder: Path,
+    *,
+    truck_c: float,
+    silent: tuple[str, ...] = (),
+    before: tuple[dict[str, Any], ...] = (),
+    packing: Callable[[float], dict[str, Any]] = packed,
+) -> Instance:
     instance = Instance(database, folder)
     organisations = [
         entry | {"publishes": entry["id"] not in silent} for entry in MARKET_REGISTRY["organisations"]
@@ -131,7 +140,7 @@ def play(database: Database, folder: Path, *, truck_c: float, silent: tuple[str,
     instance.take(
         [
             *by_carrier(on_truck(9)),
-            *by_terminal(certified(made(5)), placed(5), packed(4.5), loaded(4)),
+            *by_terminal(certified(made(5)), *before, placed(5), packing(4.5), loaded(4)),
             room([3.0] * 301, 5, 1),
             truck([truck_c] * 236, 4, 1),
             *by_market(unloaded(0.08)),
@@ -482,6 +491,7 @@ def test_who_is_judged_does_not_measure_for_the_gate(database: Database, tmp_pat
 def result(**more: Any) -> dict[str, Any]:
     return {
         "lot": LOT,
+        "unit": PALLET,
         "sample": "S-1",
         "kind": "rapid",
         "method": "GB/T 5009.199",
@@ -545,23 +555,89 @@ def test_a_positive_screen_holds_and_its_clock_runs_from_being_told(
         )
         found = ask(gate, PALLET)
         assert (found["answer"], why(found, "test")) == ("hold", "rapid_positive_over")
-        laboratory = {
+        assert 'value="release"' not in gate.get("/check/answer", params=notice).text
+        assert act(gate, "release", units=PALLET, reason="clean").status_code == 409, "nobody cleared it"
+        again = act(gate, "rapid_test", units=PALLET, sample="S-7", method="GB/T 5009.199", value="3")
+        assert again.status_code == 303
+        assert why(ask(gate, PALLET), "test") == "rapid_positive_over", "a screen takes no screen back"
+        sending = {
             "idempotency_key": str(uuid4()),
             "code": PALLET,
             "lot": LOT,
-            "unit": PALLET,
+            "units": PALLET,
             "sample": "L-1",
-            "outcome": "negative",
         }
-        assert gate.post("/check/laboratory", data=laboratory).status_code == 303
+        assert gate.post("/check/laboratory", data=sending).status_code == 303
+        assert why(ask(gate, PALLET), "test") == "retest_pending"
+        clean = act(gate, "laboratory", units=PALLET, sample="L-1", outcome="negative")
+        assert clean.status_code == 303, clean.text
         found = ask(gate, PALLET)
-        assert (found["answer"], why(found, "recall"), why(found, "test")) == (
-            "hold",
-            "held_for_test",
-            "laboratory_negative",
+        assert (why(found, "recall"), why(found, "test")) == ("no_hold", "laboratory_negative")
+        assert instance.one("SELECT count(*) FROM test_record WHERE event IS NULL") == 1, (
+            "only the sending is a row alone"
         )
-        assert act(gate, "release", units=PALLET, reason="clean", report="L-1").status_code == 303
-        assert ask(gate, PALLET)["answer"] != "hold"
+        assert "No retest" not in gate.get("/check?lang=en").text and "S-7" not in gate.get("/check").text
+
+
+def test_a_result_sent_by_a_program_is_an_event_as_well(instance: Instance, server: httpx.Client) -> None:
+    with signed_in(server, "gate") as gate, signed_in(server, "stall") as stall:
+        before = recorded(instance)
+        write_test(gate)
+        assert recorded(instance) == before + 1
+        instance.settle(NOW)
+        assert act(stall, "accept", units=PALLET, seller="coop", place=ROOM).status_code == 409, "on hold"
+        assert 'value="release"' not in stall.get("/check/answer", params={"code": PALLET}).text
+        write_test(
+            gate, kind="laboratory", sample="L-1", outcome="positive", value=None, uom=None, threshold=None
+        )
+        found = ask(gate, PALLET)
+        assert (found["answer"], why(found, "test")) == ("reject", "laboratory_positive")
+        assert act(gate, "release", units=PALLET, reason="r").status_code == 409
+        liar = gate.post(
+            "/api/v1/tests", json=result(outcome="negative"), headers={"Idempotency-Key": str(uuid4())}
+        )
+        assert liar.status_code == 422, "71.5 of 50 is not negative"
+
+
+OTHER_LOT = lot_uri(GTIN, "DK2")
+
+
+def mixed(hours_ago: float) -> dict[str, Any]:
+    event = packed(hours_ago)
+    event["childQuantityList"] = [*event["childQuantityList"], {"epcClass": OTHER_LOT, "quantity": 5}]
+    return event
+
+
+def test_each_lot_of_a_mixed_pallet_has_its_own_result(database: Database, tmp_path: Path) -> None:
+    other = made(4.9) | {"outputQuantityList": [{"epcClass": OTHER_LOT, "quantity": 10}]}
+    instance = play(database, tmp_path, truck_c=3.0, before=(other,), packing=mixed)
+    with served(instance, NOW) as client, signed_in(client, "gate") as gate:
+
+        def test_of(lot: str) -> str:
+            portion = next(each for each in ask(gate, PALLET)["portions"] if each["lot"] == lot)
+            return next(str(each["why"]["code"]) for each in portion["findings"] if each["check"] == "test")
+
+        method = {"units": PALLET, "method": "GB/T 5009.199"}
+        assert act(gate, "rapid_test", sample="S-0", value="3", **method).status_code == 422, "of which lot?"
+        assert act(gate, "sample", unit=PALLET, lot=LOT, kg="0.5", number="S-7").status_code == 303
+        assert act(gate, "rapid_test", sample="S-7", value="3", **method).status_code == 303
+        assert (test_of(LOT), test_of(OTHER_LOT)) == ("rapid_negative", "not_tested")
+        for lot, sample in ((LOT, "S-8"), (OTHER_LOT, "S-8")):
+            tested = act(gate, "rapid_test", sample=sample, value="80", lot_of_unit=lot, **method)
+            assert tested.status_code == 303, tested.text
+        assert gate.get("/check").text.count("clock-untold") == 2
+        for lot, after in (
+            (LOT, ("laboratory_negative", "rapid_untold")),
+            (OTHER_LOT, ("laboratory_negative",) * 2),
+        ):
+            assert "form-laboratory" in gate.get("/check/answer", params={"code": PALLET}).text
+            clean = act(gate, "laboratory", units=PALLET, lot_of_unit=lot, sample="L-1", outcome="negative")
+            assert clean.status_code == 303, clean.text
+            assert (test_of(LOT), test_of(OTHER_LOT)) == after
+            held = {each["findings"][0]["why"]["code"] for each in ask(gate, PALLET)["portions"]}
+            assert held == ({"no_hold"} if lot == OTHER_LOT else {"held_for_test"}), (
+                "both clear, and it is released"
+            )
 
 
 def test_a_result_judges_the_lot_of_its_sample(instance: Instance, server: httpx.Client) -> None:
@@ -673,6 +749,9 @@ def test_two_taps_are_one_act(instance: Instance, server: httpx.Client) -> None:
         assert (found["answer"], why(found, "recall")) == ("hold", "held")
         page = gate.get("/check?lang=en").text
         assert PALLET.rpartition("/")[2] in page
+        with signed_in(server, "stall") as stall:
+            stranger = act(stall, "release", units=PALLET, reason="I want it")
+            assert stranger.status_code in (403, 409), "only who put it on hold"
         assert act(gate, "release", units=PALLET, reason="papers came").status_code == 303
         assert ask(gate, PALLET)["answer"] == "accept"
         assert "Nothing is on hold" in gate.get("/check?lang=en").text
@@ -685,6 +764,13 @@ def test_the_stall_takes_in_what_the_gate_let_pass(instance: Instance, server: h
         assert 'value="rapid_test"' not in page, "a stall does not test for the market"
         taken = act(stall, "accept", units=PALLET, seller="coop", place=ROOM)
         assert taken.status_code == 303, taken.text
+        page = stall.get("/check/answer", params={"code": PALLET, "lang": "en"}).text
+        assert 'value="accept"' not in page, "it is taken in"
+        with signed_in(server, "gate") as gate:
+            second = act(gate, "accept", units=PALLET, seller="coop", place=DOCK)
+            assert second.status_code == 409, (
+                "though nobody sees the first one's event before it has its position"
+            )
         found = ask(stall, PALLET)
         assert found["portions"][0]["place"] == ROOM
         not_its_own = act(stall, "rapid_test", units=PALLET, sample="S-9", method="x", value="80")

@@ -6,6 +6,7 @@ registered.py    who and what is registered                 numbers.py     lots,
 stock.py         what there is, where, whose                forms.py       the events, by EVENTS.md (pure)
 desk.py          what a planner has in front of it, and the rules all acts share
   farm.py   road.py   market.py   shop.py                   the planners: checked against the record, said as events
+results.py       residue tests beside their events, and the holds that stand on them
 certificates.py  the 承诺达标合格证                          certifying.py  issued, voided, replaced
 acting.py        perform(): lock, plan, record, remember    undo.py        taken back within minutes
 routes.py        /api/v1/acts, /certificates, /stock

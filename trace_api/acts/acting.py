@@ -22,9 +22,10 @@ from ingest.wire.errors import WireError
 from ledger.epcis.events import EventError, parse_event
 from ledger.recording import RecordingError, record
 from trace_api.access import Person
-from trace_api.acts import certificates, farm, market, road, shop
+from trace_api.acts import certificates, farm, market, results, road, shop
+from trace_api.acts.codes import label, resolve
 from trace_api.acts.desk import Desk, lay_out
-from trace_api.acts.models import Act
+from trace_api.acts.models import Accept, Act, Receive
 from trace_api.acts.numbers import SerialRange
 from trace_api.acts.parts import Event
 from trace_api.acts.refusals import refuse
@@ -52,6 +53,7 @@ PLANNERS: Final[Mapping[str, Planner]] = {
     "receive": market.receive,
     "sample": market.sample,
     "rapid_test": market.rapid_test,
+    "laboratory": market.laboratory,
     "hold": market.hold,
     "release": market.release,
     "split": shop.split,
@@ -96,6 +98,8 @@ def perform(conn: psycopg.Connection, person: Person, act: Act, now: datetime, p
     """Raises Refused, and then nothing may be committed."""
     refuse_strangers(person, act.kind)
     lock(conn, person)
+    if isinstance(act, Accept | Receive):
+        take_turns(conn, act.units)
     desk, events = plan(conn, person, act, now, public_url)
     return write(desk, act.kind, said(act), events)
 
@@ -110,6 +114,17 @@ def refuse_strangers(person: Person, kind: str) -> None:
 def lock(conn: psycopg.Connection, person: Person) -> None:
     """Until the transaction ends. What is read after it is what the one before left."""
     conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"acts of {person.organisation}"])
+
+
+def take_turns(conn: psycopg.Connection, units: Sequence[str]) -> None:
+    """Two organisations may reach for one unit: whoever comes second waits for the first, and is refused though the record has
+    not given the first one's event its position yet, and shows it to nobody."""
+    names = sorted({resolve(conn, text, f"units.{place}") for place, text in enumerate(units)})
+    for name in names:
+        conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"taken in {name}"])
+    taken = conn.execute("SELECT taken_just_now(%s)", [names]).fetchone()
+    if taken is not None and taken[0]:
+        raise refuse("taken_just_now", "units", code=label(taken[0][0]))
 
 
 def plan(
@@ -130,12 +145,14 @@ def mint() -> str:
 
 
 def write(desk: Desk, kind: str, asked: Mapping[str, Any], events: Sequence[Event]) -> Done:
-    """Records the events, the certificates they carry, and the act."""
+    """Records the events, the certificates they carry, the results they say, and the act."""
     conn, now = desk.conn, desk.now
     record_all(conn, desk.us.id, events, now)
     names = tuple(str(event["eventID"]) for event in events)
     for made in desk.certificates:
         certificates.remember(conn, made if made.event_id else replace(made, event_id=names[0]))
+    for test in desk.tests:
+        results.remember(conn, desk.person, test if test.event_id else replace(test, event_id=names[0]), now)
     done = Done(
         act=uuid4(),
         kind=kind,

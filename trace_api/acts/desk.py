@@ -30,6 +30,7 @@ from trace_api.story import Name
 
 if TYPE_CHECKING:
     from trace_api.acts.certificates import Certificate
+    from trace_api.acts.results import NewTest
 
 TOLERANCE: Final = 0.02
 """Weights of one fruit differ by so much from scale to scale, and by its drying (EVENTS: 1 to 5 %)."""
@@ -74,6 +75,7 @@ class Desk:
     serials: list[SerialRange] = field(default_factory=list)
     documents: list[str] = field(default_factory=list)
     certificates: list[Certificate] = field(default_factory=list)
+    tests: list[NewTest] = field(default_factory=list)
 
     # --- saying
 

@@ -13,10 +13,12 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from trace_api.acts.models import Substance
 from trace_api.acts.numbers import SerialRange
 from trace_api.acts.parts import (
     CONTEXT,
     INHIBITION,
+    RESIDUE,
     RETEST,
     Event,
     Pulp,
@@ -317,17 +319,45 @@ class Forms:
         result: str,
         measured: Event,
         positive: bool,
-        unset: Sequence[str],
         more: Mapping[str, Any],
     ) -> Event:
-        """Positive is a hold and not a verdict: a retest may be asked for within four hours."""
+        """Positive is a hold and not a verdict: a retest may be asked for within four hours. Negative lifts no hold: what a
+        screen found no screen takes back."""
         said = where(place, place) | trade(testres=result) | measured
         if not positive:
-            marks = {"persistentDisposition": {"unset": list(unset)}} if unset else {}
-            return self._seen("inspecting", "conformant", what.said(), said, marks, dict(more))
+            return self._seen("inspecting", "conformant", what.said(), said, dict(more))
         marks = {"persistentDisposition": {"set": ["unavailable"]}}
         deadline = extras(retestDeadline=self.time(self.at + RETEST))
         return self._seen("holding", "non_sellable_other", what.said(), said, marks, dict(more), deadline)
+
+    def laboratory(
+        self,
+        what: What,
+        place: str | None,
+        report: str,
+        found: Sequence[Substance],
+        conformant: bool,
+        marks: Mapping[str, Sequence[str]],
+        more: Mapping[str, Any],
+    ) -> Event:
+        """`marks`: set or unset with the result."""
+        said = where(place, place) | trade(testres=report) | self._residues(found)
+        if marks:
+            said["persistentDisposition"] = {name: list(each) for name, each in marks.items()}
+        judged = "conformant" if conformant else "non_conformant"
+        return self._seen("inspecting", judged, what.said(), said, dict(more))
+
+    def _residues(self, found: Sequence[Substance]) -> Event:
+        if not found:
+            return {}
+        reports = [
+            {"type": RESIDUE, "chemicalSubstance": each.substance, "value": each.value, "uom": "NA"}
+            | extras(limit=each.limit, limitItem=each.item)
+            for each in found
+        ]
+        return {
+            "sensorElementList": [{"sensorMetadata": {"time": self.time(self.at)}, "sensorReport": reports}]
+        }
 
     def inhibition(
         self, percent: float, measured_at: datetime, instrument: str | None, positive: bool

@@ -1,17 +1,20 @@
 """Who may lift a hold, and when.
 
-In the line: market.py's release -> here -> refused or not. Contract: a hold is lifted by the organisation that set it, and by
-nobody who merely has the goods; where a screen was positive, after a laboratory's negative result and not before.
+In the line: market.py's release and laboratory -> here -> refused or not. Contract: a hold is lifted by the organisation that
+set it, and by nobody who merely has the goods; where a screen was positive, after a laboratory's negative result and not
+before, which may lift it by itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from ledger.epcis import vocabulary
-from ledger.genealogy import RecordedEvent
+from ledger.genealogy import Portion, RecordedEvent
+from trace_api.acts import results
 from trace_api.acts.codes import label
 from trace_api.acts.refusals import refuse
 
@@ -28,24 +31,52 @@ def refuse_release(desk: Desk, rows: Iterable[Row], report: str | None) -> None:
         code = label(row.unit or row.lot)
         if HELD not in row.marks:
             raise refuse("not_held", "units", code=code)
-        setter = _setter(desk, row)
-        if setter is None or setter.organisation != desk.us.id:
+        setters = _setters(_portion(desk, row))
+        if not setters or setters[0].organisation != desk.us.id:
             raise refuse("held_by_other", "units", code=code)
-        if not _settled(desk, row, setter, report):
+        told_on_paper = report is not None and "market" not in desk.person.roles
+        found = results.against(_found(desk, row))
+        if found is not None and (found.kind == "laboratory" or not told_on_paper):
             raise refuse("screen_open", "units", code=code)
 
 
-def _setter(desk: Desk, row: Row) -> RecordedEvent | None:
-    """The event that set the hold as it stands."""
-    found: RecordedEvent | None = None
-    for portion in desk.stock.genealogy.portions(row.lot):
-        for item in portion.journey if portion.name == row.portion else ():
-            marks = getattr(item.event, "persistent_disposition", None)
-            if marks and any(vocabulary.disposition(mark) == HELD for mark in marks.unset):
-                found = None
-            if found is None and marks and any(vocabulary.disposition(mark) == HELD for mark in marks.set):
-                found = item
+def cleared(desk: Desk, rows: Iterable[Row], lot: str) -> bool:
+    """Whether a clean result of `lot` lifts the hold on these: tests of ours set it and nothing else did, and nothing stands
+    against the other lots among them."""
+    for row in rows:
+        setters = _setters(_portion(desk, row))
+        if not setters or not all(_our_test(desk, each) for each in setters):
+            return False
+        if row.lot != lot and results.against(_found(desk, row)) is not None:
+            return False
+    return True
+
+
+def _our_test(desk: Desk, item: RecordedEvent) -> bool:
+    return item.organisation == desk.us.id and results.says_a_test(item.event)
+
+
+def _setters(portion: Portion) -> list[RecordedEvent]:
+    """The events that put goods on hold, since the last that released them."""
+    found: list[RecordedEvent] = []
+    for item in portion.journey:
+        marks = getattr(item.event, "persistent_disposition", None)
+        if marks and HELD in map(vocabulary.disposition, marks.unset):
+            found.clear()
+        if marks and HELD in map(vocabulary.disposition, marks.set):
+            found.append(item)
     return found
+
+
+def _portion(desk: Desk, row: Row) -> Portion:
+    return next(each for each in desk.stock.genealogy.portions(row.lot) if each.name == row.portion)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    kind: str
+    outcome: str
+    at: datetime
 
 
 _RESULTS: Final = """
@@ -55,22 +86,26 @@ WHERE test.lot = %(lot)s AND test.outcome <> 'pending' AND (test.unit IS NULL OR
                   AND declared.event_id = said.event_id AND declared.is_error)
 ORDER BY test.result_at, test.number
 """
+_OF_EVENTS: Final = """
+SELECT DISTINCT said.event_id FROM test_record AS test JOIN event AS said ON said.id = test.event
+WHERE said.event_id = ANY (%s)
+"""
 
 
-def _settled(desk: Desk, row: Row, setter: RecordedEvent, report: str | None) -> bool:
-    """Whether no screen was positive, or a laboratory found nothing since. Its last word counts."""
-    rows = desk.conn.execute(_RESULTS, {"lot": row.lot, "units": list(row.containers)}).fetchall()
-    finals: list[tuple[str, datetime]] = [(outcome, at) for kind, outcome, at in rows if kind == "laboratory"]
-    positive = [at for kind, outcome, at in rows if kind == "rapid" and outcome == "positive"]
-    if _is_test(setter):
-        positive.append(setter.event.event_time)
-    if finals and finals[-1][0] == "positive":
-        return False
-    if not positive or (finals and finals[-1][1] >= max(positive)):
-        return True
-    return report is not None and "market" not in desk.person.roles
+def _found(desk: Desk, row: Row) -> list[_Found]:
+    """Of the goods in whatever unit they were, and what set their hold if only an event says it: a row says of which lot its
+    sample was, an event names all that lies in a unit."""
+    portion = _portion(desk, row)
+    units = [span.value for span in portion.containers]
+    found = [_Found(*each) for each in desk.conn.execute(_RESULTS, {"lot": row.lot, "units": units})]
+    screens = [item.event for item in _setters(portion) if _is_screen(item)]
+    names = [event.event_id for event in screens]
+    written = {each[0] for each in desk.conn.execute(_OF_EVENTS, [names])} if names else set()
+    return found + [
+        _Found("rapid", "positive", event.event_time) for event in screens if event.event_id not in written
+    ]
 
 
-def _is_test(item: RecordedEvent) -> bool:
+def _is_screen(item: RecordedEvent) -> bool:
     reports = (report for element in item.event.sensor_element_list for report in element.sensor_report)
     return any("CholinesteraseInhibition" in str(report.type or "") for report in reports)

@@ -8,14 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from trace_api.acts import results
 from trace_api.acts.codes import label
 from trace_api.acts.desk import Desk, Reach, amount
 from trace_api.acts.farm import new_unit
-from trace_api.acts.holds import refuse_release
-from trace_api.acts.models import Accept, Hold, Inspect, Part, RapidTest, Receive, RefusePart, Release, Sample
+from trace_api.acts.holds import HELD, cleared, refuse_release
+from trace_api.acts.models import (
+    Accept,
+    Hold,
+    Inspect,
+    Laboratory,
+    Part,
+    RapidTest,
+    Receive,
+    RefusePart,
+    Release,
+    Sample,
+)
 from trace_api.acts.numbers import SerialRange
 from trace_api.acts.parts import Event, Parties, Quantity, What, extras, handed
 from trace_api.acts.refusals import refuse
+from trace_api.acts.results import NewTest
 from trace_api.acts.stock import Row
 
 KILOGRAM = "KGM"
@@ -145,6 +158,9 @@ def sample(desk: Desk, act: Sample) -> list[Event]:
     desk.after(rows)
     desk.lots.append(lot)
     slip = desk.paper("sample", act.number)
+    unit = None if act.unit is None else desk.unit(act.unit, "unit")
+    number = act.number or label(slip)
+    desk.tests.append(NewTest(lot, unit, place, number, "rapid", "", desk.at, None, "pending"))
     return [desk.forms.sampling(Quantity(lot, act.kg, KILOGRAM), place, slip, act.authority)]
 
 
@@ -162,19 +178,70 @@ def rapid_test(desk: Desk, act: RapidTest) -> list[Event]:
     what, rows = desk.moved(act, desk.looked_at)
     place = desk.place_or_now(act.place, rows)
     desk.after(rows)
-    positive = act.value >= act.threshold
-    measured = desk.forms.inhibition(
-        act.value, act.sampled_at or desk.at, desk.plain(act.instrument), positive
-    )
+    positive = results.outcome_of(act.value, act.threshold) == "positive"
+    lot, unit = _judged(desk, act, what, rows)
+    desk.lots[:] = [lot]
+    sampled_at, result_at = act.sampled_at or desk.at, act.result_at or desk.at
+    measured = desk.forms.inhibition(act.value, sampled_at, desk.plain(act.instrument), positive)
     more = extras(
         authority="market" if "market" in desk.person.roles else "self",
         method=act.method,
         notCovered=list(act.not_covered),
         retest=act.retest or None,
     )
-    result = desk.paper("result", act.sample)
-    # No rapid test takes a hold away: a retest is made by the method of the laboratory.
-    return [desk.forms.rapid_test(what, place, result, measured, positive, [], more)]
+    desk.tests.append(
+        NewTest(
+            lot, unit, place, act.sample, "rapid", act.method, sampled_at, result_at, "positive" if positive else "negative",
+            act.value, "P1", act.threshold, act.covers, act.not_covered,
+            told=max(act.told, result_at) if act.told and positive else None,
+        )
+    )  # fmt: skip
+    return [desk.forms.rapid_test(what, place, desk.paper("result", act.sample), measured, positive, more)]
+
+
+def laboratory(desk: Desk, act: Laboratory) -> list[Event]:
+    """The last word on a sample. Clean, it lifts the hold that a test of ours set; else the goods stay or go on hold."""
+    what, rows = desk.moved(act, desk.looked_at)
+    place = desk.place_or_now(act.place, rows)
+    desk.after(rows)
+    lot, unit = _judged(desk, act, what, rows)
+    desk.lots[:] = [lot]
+    clean, result_at = act.outcome == "negative", act.result_at or desk.at
+    desk.tests.append(
+        NewTest(
+            lot, unit, place, act.sample, "laboratory", act.method or "", act.sampled_at or result_at, result_at, act.outcome,
+            covers=act.covers, retest_of=act.retest_of,
+        )
+    )  # fmt: skip
+    held = [row for row in rows if HELD in row.marks]
+    marks = {}
+    if clean and held and cleared(desk, held, lot):
+        marks = {"unset": [HELD]}
+    elif not clean and len(held) < len(rows):
+        marks = {"set": [HELD]}
+    report = desk.paper("result", act.sample)
+    more = extras(method=act.method)
+    return [desk.forms.laboratory(what, place, report, act.substances, clean, marks, more)]
+
+
+def _judged(desk: Desk, act: RapidTest | Laboratory, what: What, rows: list[Row]) -> tuple[str, str | None]:
+    """The lot and the unit that a result judges: those that its sample was taken of; else the only ones it can be of."""
+    lots = list(dict.fromkeys(row.lot for row in rows))
+    waits = results.waiting(desk.conn, act.sample, act.kind.removesuffix("_test"), lots)
+    if act.lot is not None:
+        lots = [only_lot(desk, (*what.units, lots[0])[0], act.lot, rows)[0]]
+        waits = [each for each in waits if each[0] == lots[0]]
+    sampled = list(dict.fromkeys(lot for lot, _ in waits)) or lots
+    if len(sampled) > 1:
+        raise refuse(
+            "several_lots", "lot", status=422, code=label((*what.units, lots[0])[0]), count=len(sampled)
+        )
+    units = {unit for lot, unit in waits if lot == sampled[0] and unit is not None}
+    if len(units) == 1 and what.units and not units & set(what.units):
+        raise refuse("sample_elsewhere", "sample", sample=act.sample, unit=label(next(iter(units))))
+    if len(units) != 1:
+        units = set(what.units)
+    return sampled[0], next(iter(units)) if len(units) == 1 else None
 
 
 def hold(desk: Desk, act: Hold) -> list[Event]:
@@ -185,9 +252,10 @@ def hold(desk: Desk, act: Hold) -> list[Event]:
 
 
 def release(desk: Desk, act: Release) -> list[Event]:
+    """Only who put goods on hold lets them go; and what a test found only a laboratory clears."""
     what, rows = desk.moved(act, desk.looked_at)
     refuse_release(desk, rows, act.report)
     place = desk.place_or_now(act.place, rows)
     desk.after(rows)
     report = None if act.report is None else desk.paper("result", act.report)
-    return [desk.forms.releasing(what, place, ["unavailable"], report, act.reason)]
+    return [desk.forms.releasing(what, place, [HELD], report, act.reason)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Annotated, Any, ClassVar, Final, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -379,17 +380,51 @@ class Sample(Act):
 
 
 class RapidTest(Moved):
-    kind = "rapid_test"
+    """`lot`: of which the sample was, where the record does not tell. `told`: when the seller was told of the result."""
 
+    kind = "rapid_test"
+    codes = ("units", "goods", "lot")
+
+    lot: Code | None = None
     sample: PaperNumber
     method: Word
     value: Percent
     threshold: Percent = 50.0
     place: Code | None = None
     instrument: Code | None = None
+    covers: Words = ()
     not_covered: Words = ()
     sampled_at: Moment | None = None
+    result_at: Moment | None = None
+    told: Moment | None = None
     retest: bool = False
+
+
+class Substance(Form):
+    """What a laboratory found of one: `substance` by its InChIKey URI, `value` and `limit` in mg/kg, `item` of the standard."""
+
+    substance: Code
+    value: Weight
+    limit: Weight | None = None
+    item: Word | None = None
+
+
+class Laboratory(Moved):
+    """A final result. `sample`: the report's number; `lot` as for a rapid test."""
+
+    kind = "laboratory"
+    codes = ("units", "goods", "lot")
+
+    lot: Code | None = None
+    sample: PaperNumber
+    outcome: Literal["negative", "positive"]
+    method: Word | None = None
+    substances: Annotated[tuple[Substance, ...], Field(max_length=100)] = ()
+    place: Code | None = None
+    covers: Words = ()
+    sampled_at: Moment | None = None
+    result_at: Moment | None = None
+    retest_of: UUID | None = None
 
 
 class Hold(Moved):
@@ -447,7 +482,7 @@ ACTS: Final[Mapping[str, type[Act]]] = {
     for model in (
         RegisterBatch, WeighIn, PrecoolStart, PrecoolEnd, Mix, Pack, Store,
         Load, Depart, HandOver, Arrive, Unload,
-        Inspect, RefusePart, Accept, Receive, Sample, RapidTest, Hold, Release,
+        Inspect, RefusePart, Accept, Receive, Sample, RapidTest, Laboratory, Hold, Release,
         Split, Ship, Sell, Shrink,
     )
 }  # fmt: skip

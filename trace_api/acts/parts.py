@@ -19,6 +19,7 @@ VOC: Final = "https://suyuan.example/voc/"
 CONTEXT: Final = ["https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld", {"suyuan": VOC}]
 UNKNOWN_BUYER: Final = f"{VOC}unknownBuyer"
 INHIBITION: Final = f"{VOC}CholinesteraseInhibition"
+RESIDUE: Final = f"{VOC}ResidueContent"  # mg/kg, which the standard's units write NA
 RETEST: Final = timedelta(hours=4)
 
 

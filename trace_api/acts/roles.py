@@ -24,7 +24,7 @@ ACTS_BY_ROLE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         | _PACKHOUSE
         | _STORE
         | _ROAD_OUT
-        | {"receive", "split", "ship", "sell", "sample", "rapid_test"},
+        | {"receive", "split", "ship", "sell", "sample", "rapid_test", "laboratory"},
         "carrier": frozenset({"load", "depart", "hand_over", "arrive", "unload"}),
         "warehouse": frozenset({"precool_start", "precool_end", "pack"})
         | _STORE
@@ -33,7 +33,7 @@ ACTS_BY_ROLE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         | {"split", "ship"},
         "market": _STORE
         | _ROAD_IN
-        | {"refuse_part", "accept", "sample", "rapid_test", "split", "ship", "load", "depart"},
+        | {"refuse_part", "accept", "sample", "rapid_test", "laboratory", "split", "ship", "load", "depart"},
         "stall": _STORE | _ROAD_IN | _SALE | {"refuse_part", "accept", "load", "depart"},
         "retailer": _STORE | {"unload", "receive", "refuse_part", "accept"} | _SALE,
     }

@@ -10,12 +10,13 @@ No code here says that a recommended or agreed temperature is law: that is for t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from ingest.coldchain.limits import Text
+from trace_api.acts.results import against, last_word
 from trace_api.check.facts import Cold, Facts, Mark, Paper, Pulp, TestResult
 from trace_api.check.rules import Rules
 
@@ -169,7 +170,7 @@ def _without_paper(facts: Facts) -> Finding:
     """Without one the market has to test before the goods are sold; with a clean test they may be."""
     tested = _latest(facts.tests, "negative")
     gone = next(iter(facts.papers), None)
-    if tested is not None and not any(test.outcome == "positive" for test in uncleared(facts.tests)):
+    if tested is not None and not standing(facts.tests):
         code = "tested_instead_void" if gone else "tested_instead"
         return Finding("certificate", "accept", Said(code, {"at": tested.at, "method": tested.method}))
     if gone is None:
@@ -184,12 +185,11 @@ def _without_paper(facts: Facts) -> Finding:
 
 def check_test(facts: Facts, rules: Rules) -> Finding:
     here = [test for test in facts.tests if test.here]
-    final = max((test for test in here if _final(test)), key=lambda test: test.at, default=None)
-    screen = open_screen(here)
-    if final is not None and (screen is None or final.outcome == "positive"):
+    bad = against(here)
+    if bad is not None:
+        return _laboratory(bad) if bad.kind == "laboratory" else _positive(bad, here, facts, rules)
+    if (final := last_word(here)) is not None:
         return _laboratory(final)
-    if screen is not None:
-        return _positive(screen, here, facts, rules)
     waiting = _latest(here, "pending")
     clean = _latest(here, "negative")
     if waiting is not None and (clean is None or waiting.at > clean.at):
@@ -199,31 +199,14 @@ def check_test(facts: Facts, rules: Rules) -> Finding:
     return _elsewhere(facts)
 
 
-def open_screen(tests: Iterable[TestResult]) -> TestResult | None:
-    """The newest positive screen, unless a final result came after it: one from before says nothing of it."""
-    tests = list(tests)
-    screens = [test for test in tests if test.kind == "rapid" and test.outcome == "positive"]
-    newest = max(screens, key=lambda test: test.at, default=None)
-    if newest is None or any(_final(test) and test.at >= newest.at for test in tests):
-        return None
-    return newest
-
-
-def uncleared(tests: Sequence[TestResult]) -> list[TestResult]:
-    """Without positives after which a laboratory found nothing, for the same organisation and of the same goods."""
-    clean = [test for test in tests if _final(test) and test.outcome == "negative"]
-    return [
-        test for test in tests if test.outcome != "positive" or not any(_clears(each, test) for each in clean)
-    ]
-
-
-def _clears(final: TestResult, test: TestResult) -> bool:
-    same = final.organisation == test.organisation and final.unit in (None, test.unit)
-    return same and final.at >= test.at
-
-
-def _final(test: TestResult) -> bool:
-    return test.kind == "laboratory" and test.outcome != "pending"
+def standing(tests: Sequence[TestResult]) -> list[TestResult]:
+    """What stands against some of the goods, for each organisation and unit that they were tested by and in."""
+    goods = dict.fromkeys((test.organisation, test.unit) for test in tests if test.outcome == "positive")
+    found = (
+        against(test for test in tests if test.organisation == organisation and test.unit in (None, unit))
+        for organisation, unit in goods
+    )
+    return [test for test in found if test is not None]
 
 
 def _laboratory(test: TestResult) -> Finding:
@@ -278,7 +261,7 @@ def _clean(test: TestResult) -> Finding:
 
 def _elsewhere(facts: Facts) -> Finding:
     """A result judges the lot where the sample was taken; for the same lot here it is a reason to look."""
-    bad = _latest(uncleared(facts.tests), "positive")
+    bad = max(standing(facts.tests), key=lambda test: test.at, default=None)
     if bad is not None:
         told = {"at": bad.at, "by": bad.by, "method": bad.method, "tested": bad.kind}
         return Finding("test", "cannot_tell", Said("positive_elsewhere", told), Said("sample_here"))

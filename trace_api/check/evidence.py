@@ -20,6 +20,7 @@ from ledger.genealogy import Portion, RecordedEvent
 from ledger.genealogy.facts import milliseconds
 from ledger.genealogy.names import site
 from trace_api.access import Person
+from trace_api.acts.results import says_a_test
 from trace_api.chain import Chain
 from trace_api.check import residues
 from trace_api.check.checks import Decision, decide
@@ -38,7 +39,8 @@ _LOOKED: Final = frozenset({"inspecting", "receiving", "accepting", "unloading"}
 class Case:
     """One portion and its answer. `maker_id`: the organisation that recorded its making. `kilograms`: None where nobody said.
     `elsewhere`: by the record it lies at somebody else's place and is not on its way: whatever stands before the asker under
-    this code may carry a copied label. `ended`: the step that ended it, None while it exists."""
+    this code may carry a copied label. `taken`: the asker accepted it
+    and has not sent it on. `ended`: the step that ended it, None while it exists."""
 
     portion: Portion
     product: Name | None
@@ -47,6 +49,7 @@ class Case:
     holder: Name | None
     maker_id: str | None
     elsewhere: bool
+    taken: bool
     facts: Facts
     decision: Decision
 
@@ -123,6 +126,7 @@ def _case(
         holder=_holder(portion, parties, chain),
         maker_id=first.organisation if first else None,
         elsewhere=_elsewhere(portion, own_places),
+        taken=_taken(portion, asked.person.organisation),
         facts=facts,
         decision=decide(facts, asked.rules),
     )
@@ -143,6 +147,17 @@ def _elsewhere(portion: Portion, own_places: frozenset[str]) -> bool:
     if portion.end_ms is not None or portion.place is None or portion.stage in ("loaded", "arrived"):
         return False
     return not {portion.place, site(portion.place)} & own_places
+
+
+def _taken(portion: Portion, us: str | None) -> bool:
+    ours = [item for item in portion.journey if item.organisation == us]
+    said = [(_step(item), vocabulary.disposition(item.event.disposition or "")) for item in ours]
+    owned = [
+        step == "accepting"
+        for step, state in said
+        if step == "shipping" or (step == "accepting" and state != "in_transit")
+    ]
+    return bool(owned) and owned[-1]
 
 
 # Who records these has the goods; who inspects or tests them has not.
@@ -213,7 +228,7 @@ def _mark(
         kind,
         names.get(item.organisation),
         item.event.event_time,
-        any(_is_test(each) for each in _reports(item.event)),
+        says_a_test(item.event),
         item.organisation,
     )
 

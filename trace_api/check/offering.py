@@ -40,7 +40,8 @@ class Choice:
 @dataclass(frozen=True, slots=True)
 class Offer:
     """`units`, or else `lot`: what an act is about. `boxes`: how many there are in the one unit. `first`: the act whose form
-    stands open, because the way out asks for it."""
+    stands open, because the way out asks for it. `several_sellers`: the goods are of more than one maker, and no one form can
+    take them in. `laboratory`: its result can be entered, of one unit at a time."""
 
     kinds: tuple[str, ...]
     first: str | None
@@ -55,6 +56,8 @@ class Offer:
     sample: str
     threshold: float
     measure: int
+    several_sellers: bool
+    laboratory: bool
 
 
 def offer(conn: psycopg.Connection, answered: Answered, person: Person, rules: Rules) -> Offer | None:
@@ -81,6 +84,8 @@ def offer(conn: psycopg.Connection, answered: Answered, person: Person, rules: R
         sample=_sample(conn, lots),
         threshold=rules.rapid_threshold_percent,
         measure=rules.gate_boxes,
+        several_sellers="accept" in offered(person) and len({case.maker_id for case in cases}) > 1,
+        laboratory="laboratory" in offered(person) and len(units) <= 1,
     )
 
 
@@ -99,15 +104,16 @@ def _subject(answered: Answered) -> tuple[tuple[str, ...], str | None] | None:
 
 def _kinds(answer: Answer, cases: Sequence[Case], units: Sequence[str], person: Person) -> tuple[str, ...]:
     marks = {mark for case in cases for mark in case.portion.marks}
+    makers = {case.maker_id for case in cases}
     allowed = offered(person)
 
     def fits(kind: str) -> bool:
-        if kind in ("refuse_part", "sample", "rapid_test") and len(units) != 1 and units:
+        if kind in ("refuse_part", "sample", "rapid_test") and len(units) > 1:
             return False
         if kind == "refuse_part" and not units:
             return False
-        if kind == "accept" and any(case.elsewhere for case in cases):
-            return False
+        if kind == "accept":
+            return not any(case.elsewhere or case.taken for case in cases) and len(makers) == 1
         if kind == "release":
             return "unavailable" in marks and all(_may_lift(case, person) for case in cases)
         return kind != "hold" or not marks

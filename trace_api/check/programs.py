@@ -5,7 +5,7 @@ Contract: as routes.py; what is refused says so as problem details.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import psycopg
@@ -17,6 +17,7 @@ from trace_api import access
 from trace_api.access import Person
 from trace_api.accounts.guard import Guard
 from trace_api.accounts.idempotency import Answer, fingerprint_of, once
+from trace_api.acts import Act, Refused, perform, read_act, results
 from trace_api.check import residues, telling
 from trace_api.check.answering import answer
 from trace_api.check.finding import Unknown, Vehicle, find, is_seen
@@ -36,8 +37,9 @@ class NewAlias(BaseModel):
 
 
 class NewTestResult(BaseModel):
-    """A sample, or a result of it under the same number. A positive rapid result starts the clock of the retest from
-    `notified_at`, when the seller was told."""
+    """A sample, or a result of it under the same number. A result is recorded as an event as well, as by the act `rapid_test`
+    or `laboratory`: a rapid one needs its `value` in per cent, and a positive one puts the goods on hold. The clock of its
+    retest runs from `notified_at`, when the seller was told. Without a `unit` it is of what lies loose of the lot."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -103,36 +105,53 @@ def add_programs(routes: APIRouter, guard: Guard, gate: Gate) -> None:
         with access.acting(gate.databases, person) as conn:
 
             def work() -> Answer:
-                made = residues.record_test(conn, person, _new_test(conn, body), gate.rules, gate.now())
-                return Answer(201, {"id": str(made)})
+                return Answer(201, {"id": str(_write_down(conn, person, body, gate))})
 
             fingerprint = fingerprint_of(request.url.path, body.model_dump(mode="json"))
-            return once(conn, person, idempotency_key, fingerprint, work).response()
+            try:
+                return once(conn, person, idempotency_key, fingerprint, work).response()
+            except Refused as refused:
+                raise refused.problem() from refused
 
 
-def _new_test(conn: psycopg.Connection, body: NewTestResult) -> residues.NewTest:
+def _write_down(conn: psycopg.Connection, person: Person, body: NewTestResult, gate: Gate) -> UUID:
+    """A result is an act with its event; a sample that waits is a row alone. Raises Problem or Refused."""
     lot = read(body.lot)
     if not isinstance(lot, Code) or lot.uri is None or not is_seen(conn, lot.uri):
         raise Problem.said(422, "check_test_unseen")
+    if body.outcome == "pending" or body.result_at is None:
+        return results.remember(conn, person, _waiting(body, lot.uri), gate.now())
+    done = perform(conn, person, _act(body), gate.now(), gate.public_url)
+    return residues.test_of(conn, done.events[0])
+
+
+def _waiting(body: NewTestResult, lot: str) -> results.NewTest:
     unit = None if body.unit is None else read(body.unit)
-    return residues.NewTest(
-        lot=lot.uri,
+    said = body.model_dump(exclude={"lot", "unit", "covers", "not_covered", "notified_at"})
+    return results.NewTest(
+        lot=lot,
         unit=unit.uri if isinstance(unit, Code) else None,
-        place=body.place,
-        sample=body.sample,
-        kind=body.kind,
-        method=body.method,
-        sampled_at=body.sampled_at,
-        result_at=body.result_at,
-        outcome=body.outcome,
-        value=body.value,
-        uom=body.uom,
-        threshold=body.threshold,
         covers=tuple(body.covers),
         not_covered=tuple(body.not_covered),
         told=body.notified_at,
-        retest_of=body.retest_of,
+        **said,
     )
+
+
+def _act(body: NewTestResult) -> Act:
+    """Raises Problem 422 where the outcome is not what value and threshold say."""
+    names = {"sample", "method", "place", "covers", "sampled_at", "result_at"}
+    fields: dict[str, Any] = body.model_dump(include=names) | {"lot": body.lot}
+    fields |= {"units": [body.unit]} if body.unit else {"goods": [{"lot": body.lot}]}
+    if body.kind == "laboratory":
+        return read_act("laboratory", fields | {"outcome": body.outcome, "retest_of": body.retest_of})
+    threshold = 50.0 if body.threshold is None else body.threshold
+    if body.value is None or body.uom not in (None, "P1") or body.retest_of is not None:
+        raise Problem.said(422, "check_test_contradicts")
+    if results.outcome_of(body.value, threshold) != body.outcome:
+        raise Problem.said(422, "check_test_contradicts")
+    told = {"told": body.notified_at, "not_covered": body.not_covered}
+    return read_act("rapid_test", fields | told | {"value": body.value, "threshold": threshold})
 
 
 def _unknown(trouble: Trouble | None) -> Problem:

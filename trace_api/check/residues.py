@@ -1,8 +1,7 @@
-"""Residue tests: a sample and its results, written once and never edited.
+"""Residue tests as the asker may see them; `acts/results.py` writes them down.
 
 Contract: rows of one `sample` number and lot belong together: a result takes the place of its sample, and none takes that of
-another result. A rapid method only screens: its row is never
-final, and a positive one carries the clock of the retest. Others learn outcome, method and dates of a test of goods they had
+another result. Others learn outcome, method and dates of a test of goods they had
 a part in; value and operator stay with who tested.
 """
 
@@ -11,82 +10,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
-from uuid import UUID, uuid4
+from typing import Any
+from uuid import UUID
 
 import psycopg
-from psycopg import errors
 from psycopg.rows import dict_row
 
-from trace_api.access import Person
 from trace_api.check.facts import TestResult
 from trace_api.check.rules import Rules
-from trace_api.problems import Problem
 from trace_api.story import Name
 
-Outcome = Literal["negative", "positive", "pending"]
 
-
-@dataclass(frozen=True, slots=True)
-class NewTest:
-    """What is written down. `told`: when the seller was told of the result, None: not yet. `event_id`: of the EPCIS event that
-    says it, if there is one."""
-
-    lot: str
-    unit: str | None
-    place: str | None
-    sample: str
-    kind: Literal["rapid", "laboratory"]
-    method: str
-    sampled_at: datetime
-    result_at: datetime | None
-    outcome: Outcome
-    value: float | None = None
-    uom: str | None = None
-    threshold: float | None = None
-    covers: tuple[str, ...] = ()
-    not_covered: tuple[str, ...] = ()
-    told: datetime | None = None
-    retest_of: UUID | None = None
-    event_id: str | None = None
-
-
-def outcome_of(value: float, threshold: float) -> Outcome:
-    """A screen at its threshold is positive."""
-    return "positive" if value >= threshold else "negative"
-
-
-_INSERT = """
-INSERT INTO test_record (id, organisation, lot, unit, place, sample, kind, method, sampled_at, result_at, value, uom, threshold,
-  outcome, operator, covers, not_covered, notified_at, retest_deadline, retest_of, final, event, recorded_at)
-SELECT %(id)s, %(organisation)s, %(lot)s, %(unit)s, %(place)s, %(sample)s, %(kind)s, %(method)s, %(sampled_at)s, %(result_at)s,
-  %(value)s, %(uom)s, %(threshold)s, %(outcome)s, %(operator)s, %(covers)s, %(not_covered)s, %(told)s, %(deadline)s,
-  %(retest_of)s, %(final)s, (SELECT max(id) FROM event WHERE organisation = %(organisation)s AND event_id = %(event_id)s),
-  %(now)s
-"""
-
-
-def record_test(conn: psycopg.Connection, person: Person, test: NewTest, rules: Rules, now: datetime) -> UUID:
-    """In the caller's transaction, beside the event that says the same. Raises Problem 422 for what contradicts itself."""
-    identity = uuid4()
-    screened = test.kind == "rapid" and test.outcome == "positive"
-    values: dict[str, Any] = {
-        "id": identity,
-        "organisation": person.organisation,
-        "operator": None if person.account is None else f"urn:suyuan:person:{person.account}",
-        "deadline": (test.told or test.result_at or now) + rules.retest if screened else None,
-        "final": test.kind == "laboratory" and test.outcome != "pending",
-        "now": now,
-    }
-    for name in NewTest.__dataclass_fields__:
-        value = getattr(test, name)
-        values[name] = list(value) if isinstance(value, tuple) else value
-    try:
-        with conn.transaction():
-            conn.execute(_INSERT, values)
-    except (errors.CheckViolation, errors.ForeignKeyViolation) as error:
-        raise Problem.said(422, "check_test_contradicts") from error
-    return identity
+def test_of(conn: psycopg.Connection, event_id: str) -> UUID:
+    """The asker's own test that an event of theirs says."""
+    row = conn.execute(
+        "SELECT test.id FROM test_record AS test JOIN event ON event.id = test.event WHERE event.event_id = %s"
+        " ORDER BY test.number DESC LIMIT 1",
+        [event_id],
+    ).fetchone()
+    assert row is not None
+    found: UUID = row[0]
+    return found
 
 
 def tell_seller(conn: psycopg.Connection, test: UUID, now: datetime) -> bool:
@@ -97,20 +41,6 @@ def tell_seller(conn: psycopg.Connection, test: UUID, now: datetime) -> bool:
         [now, test],
     ).fetchall()
     return bool(told)
-
-
-def sampled(conn: psycopg.Connection, sample: str, lots: Sequence[str]) -> tuple[str, str | None] | None:
-    """Lot and unit that a sample of the asker's was taken from, if it is of these lots and still waits for its result."""
-    row = conn.execute(_SAMPLED, {"sample": sample, "lots": list(lots)}).fetchone()
-    return None if row is None else (str(row[0]), row[1])
-
-
-_SAMPLED = """
-SELECT lot, unit FROM test_record AS test
-WHERE sample = %(sample)s AND lot = ANY (%(lots)s) AND outcome = 'pending' AND NOT EXISTS (
-  SELECT FROM test_record AS result WHERE result.sample = test.sample AND result.lot = test.lot AND result.outcome <> 'pending')
-ORDER BY number DESC LIMIT 1
-"""
 
 
 def told_until(conn: psycopg.Connection, test: UUID, rules: Rules) -> datetime | None:

@@ -21,7 +21,7 @@ from trace_api import access
 from trace_api.access import Databases, Person
 from trace_api.accounts.guard import Guard
 from trace_api.accounts.idempotency import Answer, once
-from trace_api.acts import Fault, Refused, read_past, undo, undoable
+from trace_api.acts import Fault, Refused, read_past, results, undo, undoable
 from trace_api.check import aliases, doing, residues, showing, telling
 from trace_api.check.answering import answer
 from trace_api.check.board import read_board
@@ -136,7 +136,7 @@ def _answer_page(
         "schemes": [(scheme, words(f"check_scheme_{scheme}")) for scheme in aliases.SCHEMES],
         "can_bind": "market" in person.roles or "stall" in person.roles,
         "untold": showing.untold(result) if "market" in person.roles else (),
-        "positive": "market" in person.roles and showing.screened_positive(result),
+        "positive": showing.screened_positive(result),
     }
     status = failed.status if failed else 200
     if isinstance(found, Unknown):
@@ -281,17 +281,17 @@ def _add_tests(routes: APIRouter, guard: Guard, gate: Gate) -> None:
 
     @routes.post(
         "/check/laboratory",
-        summary="What the laboratory says, or that it was sent there",
+        summary="A sample was sent to a laboratory",
         response_class=HTMLResponse,
     )
     def laboratory(form: Sent = form_sent, person: Person = tester) -> Response:
         with access.acting(gate.databases, person) as conn:
 
             def work() -> Answer:
-                for test in doing.laboratory_results(form, gate.now()):
-                    if not is_seen(conn, test.lot):
-                        raise Problem.said(422, "check_test_unseen")
-                    residues.record_test(conn, person, test, gate.rules, gate.now())
+                test = doing.sent_to_laboratory(form, gate.now())
+                if not is_seen(conn, test.lot):
+                    raise Problem.said(422, "check_test_unseen")
+                results.remember(conn, person, test, gate.now())
                 return Answer(303, location=_page_of(form.text("code"), said="laboratory"))
 
             return once(conn, person, form.key, form.fingerprint(), work).response()

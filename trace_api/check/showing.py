@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from trace_api.acts.results import against
 from trace_api.check.answering import Answered
 from trace_api.check.board import Arrival, Board, Clock
-from trace_api.check.checks import open_screen
 from trace_api.check.finding import Found, Goods, Unknown, Vehicle
 from trace_api.check.offering import Choice, Offer
 from trace_api.check.reading import short
@@ -80,7 +80,8 @@ def untold(answered: Answered) -> tuple[str, ...]:
 
 def screened_positive(answered: Answered) -> bool:
     """Whether a laboratory has something to say: of some of it a screen was positive, and no final result came since."""
-    return any(open_screen(test for test in case.facts.tests if test.here) for case in answered.cases)
+    found = (against(test for test in case.facts.tests if test.here) for case in answered.cases)
+    return any(test is not None and test.kind == "rapid" for test in found)
 
 
 Options = list[tuple[str, str]]
@@ -105,6 +106,8 @@ class OfferView:
     lot_choices: Options
     reasons: Options
     authorities: Options
+    several_sellers: bool
+    laboratory: bool
 
 
 def offer_view(offer: Offer, words: Words) -> OfferView:
@@ -129,6 +132,8 @@ def offer_view(offer: Offer, words: Words) -> OfferView:
         authorities=[
             (who, words(f"check_authority_{who}")) for who in ("market", "agriculture", "market_regulation")
         ],
+        several_sellers=offer.several_sellers,
+        laboratory=offer.laboratory,
     )
 
 

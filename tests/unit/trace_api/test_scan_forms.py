@@ -12,7 +12,7 @@ from trace_api.scan.typed import Taken, Typed, added, fields_of, from_form, plac
 from trace_api.words import CATALOGUES, LANGUAGES, Language
 from trace_api.work import Sent
 
-AT_THE_GATE = {"inspect", "refuse_part", "accept", "sample", "rapid_test", "hold", "release"}
+AT_THE_GATE = {"inspect", "refuse_part", "accept", "sample", "rapid_test", "laboratory", "hold", "release"}
 """Acts that /check has."""
 
 

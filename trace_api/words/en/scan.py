@@ -74,6 +74,7 @@ EN = {
     "scan_act_refuse_part": "Refuse part",
     "scan_act_accept": "Accept",
     "scan_act_sample": "Take a sample",
+    "scan_act_laboratory": "Laboratory result",
     "scan_act_rapid_test": "Rapid test",
     "scan_act_hold": "Hold",
     "scan_act_release": "Release",

@@ -74,6 +74,7 @@ ZH = {
     "scan_act_refuse_part": "部分拒收",
     "scan_act_accept": "验收",
     "scan_act_sample": "抽样",
+    "scan_act_laboratory": "实验室结果",
     "scan_act_rapid_test": "快检",
     "scan_act_hold": "暂存",
     "scan_act_release": "解除暂存",

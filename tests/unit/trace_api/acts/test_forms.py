@@ -18,6 +18,7 @@ from tests.unit.simulators.field_detector import events_of
 from tests.vectors import count_vectors, vector_path
 from trace_api.acts import parts
 from trace_api.acts.forms import Forms
+from trace_api.acts.models import Substance
 from trace_api.acts.numbers import SerialRange
 from trace_api.acts.parts import Event, Parties, Pulp, Quantity, What, extras, handed, ilmd
 
@@ -64,12 +65,13 @@ EVERY: dict[str, Say] = {
     "releasing": lambda f: f.releasing(What((UNIT,)), DOCK, ["unavailable"], PAPER, "复检合格"),
     "sampling": lambda f: f.sampling(Quantity(LOT, 0.5, "KGM"), DOCK, PAPER, "market"),
     "test_negative": lambda f: f.rapid_test(
-        What((UNIT,)), DOCK, PAPER, f.inhibition(12.5, AT, None, False), False, [], {"suyuan:method": "GB/T 5009.199"}
+        What((UNIT,)), DOCK, PAPER, f.inhibition(12.5, AT, None, False), False, {"suyuan:method": "GB/T 5009.199"}
     ),
-    "retest_negative": lambda f: f.rapid_test(
-        What((UNIT,)), DOCK, PAPER, f.inhibition(12.5, AT, TRUCK, False), False, ["unavailable"], {}
-    ),
-    "test_positive": lambda f: f.rapid_test(What((UNIT,)), DOCK, PAPER, f.inhibition(61, AT, None, True), True, [], {}),
+    "laboratory": lambda f: f.laboratory(What((UNIT,)), DOCK, PAPER, [
+        Substance(substance="https://identifiers.org/inchikey:SBPBAQFWLVIOKP-UHFFFAOYSA-N", value=0.02, limit=0.1, item="GB 2763"),
+    ], True, {"unset": ["unavailable"]}, {}),
+    "laboratory_bare": lambda f: f.laboratory(What((UNIT,)), DOCK, PAPER, [], False, {}, {}),
+    "test_positive": lambda f: f.rapid_test(What((UNIT,)), DOCK, PAPER, f.inhibition(61, AT, None, True), True, {}),
     "receiving": lambda f: f.receiving(What((UNIT,), (KG,)), PLACE, True, None, HANDS, PULP),
     "shipping": lambda f: f.shipping(What((PART,)), PLACE, PAPER, handed(Parties(COOP, COOP), Parties(parts.UNKNOWN_BUYER))),
     "selling": lambda f: f.selling(What((), (BOXES,)), PLACE, "POS 半日合计"),
