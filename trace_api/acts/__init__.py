@@ -14,7 +14,7 @@ routes.py        /api/v1/acts, /certificates, /stock
 
 from __future__ import annotations
 
-from trace_api.acts.acting import UNDO_WITHIN, Done, perform
+from trace_api.acts.acting import UNDO_WITHIN, Done, perform, said
 from trace_api.acts.certificates import Certificate, certifiable_kg, own_certificates, read_certificate
 from trace_api.acts.certifying import issue_certificate, replace_certificate, void_certificate
 from trace_api.acts.codes import label, resolve
@@ -24,7 +24,7 @@ from trace_api.acts.refusals import Fault, Refused, read_act, read_form, refuse
 from trace_api.acts.registered import Registered
 from trace_api.acts.roles import ACTS_BY_ROLE, kinds_for, may_certify
 from trace_api.acts.stock import Row, Stock, read_own_stock, read_stock
-from trace_api.acts.undo import PastAct, Undone, own_acts, read_past, undo, undoable
+from trace_api.acts.undo import PastAct, Undone, corrected_by, own_acts, read_past, undo, undoable
 
 __all__ = [
     "ACTS",
@@ -44,6 +44,7 @@ __all__ = [
     "Stock",
     "Undone",
     "certifiable_kg",
+    "corrected_by",
     "issue_certificate",
     "kinds_for",
     "label",
@@ -60,6 +61,7 @@ __all__ = [
     "refuse",
     "replace_certificate",
     "resolve",
+    "said",
     "undo",
     "undoable",
     "void_certificate",

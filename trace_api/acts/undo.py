@@ -103,6 +103,15 @@ def _past(row: tuple[Any, ...]) -> PastAct:
     return PastAct(row[0], row[1], row[2], row[3], tuple(row[4]), row[5], row[6])
 
 
+_CORRECTIVE = "SELECT id FROM act WHERE facts -> 'asked' ->> 'corrects' = %s"
+
+
+def corrected_by(conn: psycopg.Connection, past: PastAct) -> UUID | None:
+    """The act that stands in place of one that was undone."""
+    row = conn.execute(_CORRECTIVE, [str(past.id)]).fetchone() if past.undone_at else None
+    return None if row is None else row[0]
+
+
 def undoable(conn: psycopg.Connection, act: UUID, now: datetime) -> Fault | None:
     """None: it can be undone at this moment."""
     try:

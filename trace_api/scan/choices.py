@@ -85,11 +85,15 @@ class Choices:
         return list(lists[source]())
 
     def named(self, code: str) -> str:
-        """What a lot or unit on a list is called, also where it is not (or no more) among ours."""
+        """What a lot, a unit or a place is called, also where it is not (or no more) among ours."""
         for holding in self._standing.about(code):
             if holding.unit == code:
                 return self._unit(holding)
-        return next((self._part(part) for part in self._loose() if part.lot == code), digits(code))
+        for part in self._loose():
+            if part.lot == code:
+                return self._part(part)
+        place = self._standing.stock.registered.place(code)
+        return self._words.name(place.name) if place else digits(code)
 
     @property
     def products(self) -> list[Product]:

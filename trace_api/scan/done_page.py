@@ -26,9 +26,12 @@ from trace_api.acts import (
     Refused,
     Registered,
     SerialRange,
+    corrected_by,
     kinds_for,
     own_certificates,
+    read_act,
     read_past,
+    said,
     undo,
     undoable,
 )
@@ -40,6 +43,7 @@ from trace_api.problems import Problem
 from trace_api.scan.printing import OF, Made, Of, labels_of
 from trace_api.scan.sheets import NEXT, SHEETS
 from trace_api.scan.standing import digits, read_called
+from trace_api.scan.typed import CORRECTS, fields_of, from_said
 from trace_api.words import Words
 from trace_api.work import HEADERS, Frame, Sent, page
 
@@ -66,8 +70,8 @@ class DonePages:
         frame = Frame.of(request, person)
         now = self._now()
         with access.looking(self._databases, person) as conn:
-            past = _read(conn, act)
-            stays = undoable(conn, act, now)
+            past = read_own(conn, act)
+            stays, after = undoable(conn, act, now), corrected_by(conn, past)
             called, registered = read_called(conn), Registered(conn)
             issued = [
                 each for each in own_certificates(conn) if each.id in past.facts["done"]["certificates"]
@@ -77,7 +81,7 @@ class DonePages:
             "scan_done.html",
             frame,
             self._assets,
-            frame.words("scan_was_undone_title" if past.undone_at else "scan_done_title"),
+            frame.words(_title(past, after)),
             status=409 if fault else 200,
             past=past,
             what=told(past, frame.words, called),
@@ -87,8 +91,31 @@ class DonePages:
             issued=issued,
             minutes_left=0 if stays else minutes_left(past, now),
             stays=stays,
+            correcting=_correcting(past),
+            before=past.facts["asked"].get(CORRECTS),
+            after=after,
             fault=fault,
             following=[] if past.undone_at else list(_following(past, kinds_for(person))),
+            zone=DEFAULT_ZONE,
+        )
+
+    def ask(self, request: Request, person: Person, act: UUID) -> Response:
+        """Whether it is to be taken back: once more, since that is for good."""
+        frame, now = Frame.of(request, person), self._now()
+        with access.looking(self._databases, person) as conn:
+            past = read_own(conn, act)
+            stays, called, registered = undoable(conn, act, now), read_called(conn), Registered(conn)
+        return page(
+            "scan_undo.html",
+            frame,
+            self._assets,
+            frame.words("scan_wrong"),
+            past=past,
+            what=told(past, frame.words, called),
+            facts=list(_facts(past, made_by(past, called), frame.words, registered)),
+            minutes_left=0 if stays else minutes_left(past, now),
+            stays=stays,
+            correcting=_correcting(past),
             zone=DEFAULT_ZONE,
         )
 
@@ -111,7 +138,7 @@ class DonePages:
     def labels(self, request: Request, person: Person, act: UUID, of: Of, size: Size) -> Response:
         frame = Frame.of(request, person)
         with access.looking(self._databases, person) as conn:
-            past = _read(conn, act)
+            past = read_own(conn, act)
             called, registered = read_called(conn), Registered(conn)
         made = made_by(past, called)
         if of not in made.counts():
@@ -137,11 +164,35 @@ def pdf(make: Callable[[], bytes], name: str) -> Response:
     return Response(made, media_type="application/pdf", headers=headers)
 
 
-def _read(conn: psycopg.Connection, act: UUID) -> PastAct:
+def read_own(conn: psycopg.Connection, act: UUID) -> PastAct:
+    """Of the asker's organisation; 404 as a page."""
     try:
         return read_past(conn, act)
     except Refused as refused:
         raise refused.problem() from None
+
+
+def _title(past: PastAct, after: UUID | None) -> str:
+    if past.undone_at is None:
+        return "scan_done_title"
+    return "scan_was_undone_title" if after is None else "scan_was_corrected_title"
+
+
+def _correcting(past: PastAct) -> str | None:
+    """The address of the form that puts it right, if a form here can."""
+    return f"/scan/do/{past.kind}?{CORRECTS}={past.id}" if correctable(past) else None
+
+
+def correctable(past: PastAct) -> bool:
+    """Whether its form here can say all that it says: what a program said besides would be lost."""
+    if past.kind not in SHEETS:
+        return False
+    asks = SHEETS[past.kind]
+    asked = {name: value for name, value in past.facts["asked"].items() if name not in (CORRECTS, "at")}
+    try:
+        return said(read_act(past.kind, fields_of(asks, from_said(asks, asked)))) == asked
+    except Refused:
+        return False
 
 
 def made_by(past: PastAct, called: Mapping[str, str]) -> Made:
@@ -264,4 +315,4 @@ def _following(past: PastAct, kinds: frozenset[str]) -> Iterable[tuple[str, str]
         yield kind, f"/scan/do/{kind}{'?' + urlencode(query) if query else ''}"
 
 
-__all__ = ["OF", "DonePages", "view"]
+__all__ = ["OF", "DonePages", "correctable", "read_own", "view"]

@@ -58,6 +58,10 @@ def router(
     def show(request: Request, act: UUID, person: Person = worker) -> Response:
         return done.show(request, person, act)
 
+    @routes.get("/scan/undo/{act}", summary="Whether an act is to be corrected or declared wrong")
+    def ask_undo(request: Request, act: UUID, person: Person = worker) -> Response:
+        return done.ask(request, person, act)
+
     @routes.post("/scan/undo/{act}", summary="Declare an act wrong, within minutes")
     def undo(request: Request, act: UUID, form: Sent = form_sent, person: Person = worker) -> Response:
         return done.undo(request, person, act, form)

@@ -7,7 +7,7 @@ keeps what was typed and says at which field what happened and what to do next.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -17,14 +17,26 @@ from fastapi import Request, Response
 from trace_api import access
 from trace_api.access import Databases, Person
 from trace_api.accounts.idempotency import Answer, once
-from trace_api.acts import Refused, kinds_for, perform, read_act, resolve
+from trace_api.acts import Refused, kinds_for, perform, read_act, resolve, undo
 from trace_api.pages import Assets
 from trace_api.problems import Problem
 from trace_api.scan import typed as typing_in
-from trace_api.scan.choices import Choices
+from trace_api.scan.choices import Choice, Choices
+from trace_api.scan.done_page import read_own
 from trace_api.scan.sheets import SHEETS, Ask
 from trace_api.scan.standing import Standing, read_standing
-from trace_api.scan.typed import GRADES, PULPS, Typed, added, fields_of, from_form, from_query, waiting
+from trace_api.scan.typed import (
+    CORRECTS,
+    GRADES,
+    PULPS,
+    Typed,
+    added,
+    fields_of,
+    from_form,
+    from_query,
+    from_said,
+    waiting,
+)
 from trace_api.words import CATALOGUES, Words
 from trace_api.work import Frame, Sent, page
 
@@ -63,7 +75,18 @@ class SheetPages:
 
     def empty(self, request: Request, person: Person, kind: str) -> Response:
         asks = asks_of(kind, person)
-        return self._show(request, person, kind, from_query(asks, request.query_params), Wrong())
+        corrects = request.query_params.get("corrects", "")
+        typed = self._as_said(person, kind, corrects) if corrects else from_query(asks, request.query_params)
+        return self._show(request, person, kind, typed, Wrong())
+
+    def _as_said(self, person: Person, kind: str, corrects: str) -> Typed:
+        """As it was recorded, and when it happened: what is right instead happened then too."""
+        with access.looking(self._databases, person) as conn:
+            past = read_own(conn, _act(corrects))
+        if past.kind != kind:
+            raise Problem.said(404, "scan_no_act")
+        typed = from_said(SHEETS[kind], {**past.facts["asked"], "at": past.facts["done"]["at"]})
+        return replace(typed, texts={**typed.texts, CORRECTS: corrects})
 
     def sent(self, request: Request, person: Person, kind: str, form: Sent) -> Response:
         asks = asks_of(kind, person)
@@ -133,8 +156,13 @@ class SheetPages:
         self, conn: psycopg.Connection, person: Person, kind: str, asks: Sequence[Ask], typed: Typed
     ) -> Answer:
         act = read_act(kind, fields_of(asks, typed))
-        done = perform(conn, person, act, self._now(), self._public_url)
-        return Answer(303, location=f"/scan/done/{UUID(str(done.act))}")
+        wrong = typed.text(CORRECTS)
+        if wrong:
+            done = undo(conn, person, _act(wrong), self._now(), self._public_url, act).corrective
+            assert done is not None
+        else:
+            done = perform(conn, person, act, self._now(), self._public_url)
+        return Answer(303, location=f"/scan/done/{done.act}")
 
     # --- shown
 
@@ -153,7 +181,7 @@ class SheetPages:
         with access.looking(self._databases, person) as conn:
             standing = read_standing(conn, person, self._now())
             choices = Choices(conn, person, frame.words, standing)
-            offered = {ask.name: choices.of(ask.source) if ask.source else [] for ask in asks}
+            offered = {ask.name: _offered(ask, typed, choices) for ask in asks}
             names = _names(asks, typed, choices)
         return page(
             "scan_sheet.html",
@@ -164,9 +192,7 @@ class SheetPages:
             kind=kind,
             asks=[ask for ask in asks if not ask.more],
             further=[ask for ask in asks if ask.more],
-            open_further=any(
-                name.partition(".")[0] in {ask.name for ask in asks if ask.more} for name in wrong.fields
-            ),
+            open_further=_open_further(asks, typed, wrong, focus),
             typed=typed,
             choices=offered,
             names=names,
@@ -191,6 +217,27 @@ def asks_of(kind: str, person: Person) -> tuple[Ask, ...]:
 def _begun(asks: Sequence[Ask], typed: Typed) -> str:
     """The list in whose fields something stands: Enter in a form puts it on that list."""
     return next((ask.name for ask in asks if ask.list and waiting(typed, ask)), "")
+
+
+def _offered(ask: Ask, typed: Typed, choices: Choices) -> list[Choice]:
+    """With what is chosen, also where it would not be offered any more: a place from which all has gone since."""
+    found = choices.of(ask.source) if ask.source else []
+    chosen = typed.text(ask.name) if ask.input == "choice" else ""
+    return [*found, (chosen, choices.named(chosen))] if chosen and chosen not in dict(found) else found
+
+
+def _act(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Problem.said(404, "scan_no_act") from None
+
+
+def _open_further(asks: Sequence[Ask], typed: Typed, wrong: Wrong, focus: str) -> bool:
+    """Something in the folded part is wrong, or on a list of it, or was just put there."""
+    folded = {ask.name for ask in asks if ask.more}
+    filled = {name for name, taken in typed.goods.items() if taken}
+    return not folded.isdisjoint({name.partition(".")[0] for name in wrong.fields} | filled | {focus})
 
 
 def _said(kind: str, words: Words) -> Callable[[str, str], str]:

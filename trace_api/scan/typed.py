@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
+from trace_api.acts.models import ZONE
 from trace_api.scan.sheets import Ask
+from trace_api.words import decimal
 from trace_api.work import Sent
 
 PULPS: Final = 3
 """Boxes whose pulp is measured: JUDGEMENT's number for a gate, and as many fields on the form."""
 GRADES: Final = ("A", "B")
+CORRECTS: Final = "corrects"
+"""The hidden field with the act that this one stands in place of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ def from_form(asks: Iterable[Ask], form: Sent) -> Typed:
                 f"{ask.name}.{part}": form.text(f"{ask.name}.{part}") for part in ("pick", "code", "quantity")
             }
         texts |= {name: form.text(name) for name in _names(ask)}
+    texts[CORRECTS] = form.text(CORRECTS)
     return Typed(texts, many, goods, pending)
 
 
@@ -65,13 +72,74 @@ def from_query(asks: Iterable[Ask], query: Mapping[str, str]) -> Typed:
     """A form that is opened from a lot or a unit has it on its list."""
     texts = {name: query.get(name, ask.default) for ask in asks for name in _names(ask)}
     many = {ask.name: (query["unit"],) if query.get("unit") else () for ask in asks if ask.input == "units"}
+    # Where a list of lots is one of two, they go on it unless they are in the unit that is on the other.
     goods = {
-        ask.name: (Taken(query["lot"], query.get("quantity", "")),) if query.get("lot") else ()
+        ask.name: (Taken(query["lot"], query.get("quantity", "")),)
+        if query.get("lot") and (ask.required or not query.get("unit"))
+        else ()
         for ask in asks
-        if ask.input == "goods" and ask.required
+        if ask.input == "goods"
     }
     many |= {ask.name: ("self_declaration",) for ask in asks if ask.input == "basis"}
     return Typed(texts, many, goods)
+
+
+def from_said(asks: Iterable[Ask], said: Mapping[str, Any]) -> Typed:
+    """A form as the act that it recorded has it, to be put right: the other way round of `fields_of`."""
+    texts: dict[str, str] = {}
+    many: dict[str, tuple[str, ...]] = {}
+    goods: dict[str, tuple[Taken, ...]] = {}
+    certify = said.get("certify")
+    for ask in asks:
+        head, _, inside = ask.name.partition(".")
+        value = (certify or {}).get(inside) if inside else said.get(head)
+        if ask.input == "goods":
+            goods[ask.name] = tuple(Taken(each["lot"], _text(each.get("quantity"))) for each in value or ())
+        elif ask.input in ("units", "basis"):
+            many[ask.name] = tuple(value or (("self_declaration",) if ask.input == "basis" else ()))
+        elif ask.input == "outputs":
+            texts |= _outputs(ask, value or ())
+        elif ask.input == "pulp":
+            texts |= {f"{ask.name}.{box}": _text(each) for box, each in enumerate(value or ())}
+        elif ask.input == "yes_no":
+            texts[ask.name] = "" if value is None else "yes" if value else "no"
+        elif ask.input == "yes":
+            texts[ask.name] = "yes" if value else ""
+        elif ask.input == "moment":
+            texts[ask.name] = _clock(value)
+        else:
+            texts[ask.name] = "-".join(value) if ask.name == "serials" and value else _text(value)
+    return Typed(texts, many, goods)
+
+
+def _clock(moment: str | None) -> str:
+    """Of a wall, to the minute, as a form knows it."""
+    if moment is None:
+        return ""
+    return datetime.fromisoformat(moment).astimezone(ZoneInfo(ZONE)).strftime("%Y-%m-%dT%H:%M")
+
+
+def _outputs(ask: Ask, said: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Each in the row of its grade; one of another grade has none."""
+    rows = {grade: row for row, grade in enumerate(GRADES)}
+    texts: dict[str, str] = {}
+    for each in said:
+        row = rows.pop(each.get("grade", ""), None)
+        if row is not None:
+            parts = ("product", "boxes", "grade")
+            texts |= {f"{ask.name}.{row}.{part}": _text(each.get(part)) for part in parts}
+    return texts
+
+
+def _text(value: Any) -> str:
+    """As somebody types it: numbers without an idle zero, several seals divided by blanks."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return decimal(value)
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return str(value)
 
 
 def _names(ask: Ask) -> Iterable[str]:

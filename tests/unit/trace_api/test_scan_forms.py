@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from uuid import uuid4
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trace_api.acts import PastAct, read_act, said
 from trace_api.acts.models import ACTS
+from trace_api.scan.done_page import correctable
 from trace_api.scan.sheets import GROUPS, NEXT, SHEETS, Ask, Source, offered
-from trace_api.scan.typed import Taken, Typed, added, fields_of, from_form, place_on_page, waiting, without
+from trace_api.scan.typed import (
+    Taken,
+    Typed,
+    added,
+    fields_of,
+    from_form,
+    from_query,
+    from_said,
+    place_on_page,
+    waiting,
+    without,
+)
 from trace_api.words import CATALOGUES, LANGUAGES, Language
 from trace_api.work import Sent
 
@@ -108,6 +124,50 @@ def test_a_list_holds_each_lot_once_with_what_was_said_last(puts: list[tuple[str
     if puts:
         left = without(typed, INPUTS, 0)
         assert left.goods["inputs"] == typed.goods["inputs"][1:]
+
+
+SAID: dict[str, dict[str, object]] = {
+    "register_batch": {"product": "P", "plot": "Q", "kg": 126.5, "called": "3号棚", "interval_checked": True,
+                       "harvested_from": "2026-06-18T05:20:00+08:00"},
+    "weigh_in": {"lot": "L", "kg": 100.0, "place": "S", "bought": False, "pulp": [24.5, -1.0]},
+    "mix": {"inputs": [{"lot": "L"}, {"lot": "M", "quantity": 12.5}], "outputs": [{"product": "P", "boxes": 20, "grade": "B"}],
+            "cull_kg": 0.0, "place": "S", "certify": {"contact": "139", "basis": ["internal_control"]}, "best_before": "2026-06-23"},
+    "load": {"units": ["U"], "vehicle": "V", "pulp": [2.0], "agreed_low_c": 0.0, "agreed_high_c": 5.0, "seals": ["A1", "A2"]},
+    "unload": {"vehicle": "V", "place": "S", "seal_intact": False},
+    "split": {"unit": "U", "boxes": 12, "serials": ["00000017", "00000028"]},
+    "shrink": {"goods": [{"lot": "L", "quantity": 234567.891}], "reason": "spoiled", "place": "S"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SAID)
+def test_what_was_recorded_is_put_right_on_the_form_it_was_said_on(kind: str) -> None:
+    asks = SHEETS[kind]
+    assert said(read_act(kind, fields_of(asks, from_said(asks, SAID[kind])))) == SAID[kind]
+    assert correctable(_past(kind, SAID[kind]))
+
+
+def test_what_no_form_here_can_say_is_not_put_right_here() -> None:
+    """A program says more than a page: it would be lost on the way."""
+    mix = SAID["mix"]
+    for kind, asked in (
+        ("mix", {**mix, "outputs": [{"product": "P", "kg": 40.0}]}),
+        ("mix", {**mix, "outputs": [{"product": "P", "boxes": n} for n in (1, 2, 3)]}),
+        ("load", {**SAID["load"], "pulp": [1.0, 2.0, 3.0, 4.0]}),
+        ("weigh_in", {**SAID["weigh_in"], "probe": "T-9"}),
+        ("accept", {"units": ["U"], "place": "S", "seller": "x"}),
+    ):
+        assert not correctable(_past(kind, asked)), (kind, asked)
+
+
+def _past(kind: str, asked: dict[str, object]) -> PastAct:
+    return PastAct(uuid4(), kind, datetime(2026, 6, 18, tzinfo=UTC), None, (), {"asked": asked}, None)
+
+
+def test_a_lot_goes_on_the_list_unless_its_unit_does() -> None:
+    store = SHEETS["store"]
+    assert from_query(store, {"lot": "L"}).goods["goods"] == (Taken("L", ""),)
+    both = from_query(store, {"lot": "L", "unit": "U"})
+    assert both.goods["goods"] == () and both.many["units"] == ("U",)
 
 
 def test_units_are_ticked_once() -> None:
