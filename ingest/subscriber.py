@@ -16,7 +16,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlsplit
 
 import paho.mqtt.client as mqtt
 import psycopg
@@ -24,6 +23,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest import pipeline
+from ingest.broker_address import broker_address
 from ingest.pipeline import Away, Line, Message, Outcome
 from ingest.wire.topics import receipt_topic, subscriptions
 
@@ -68,8 +68,8 @@ class Subscriber:
         self.subscribed = False
         self._group = group
         self._connection = 0
-        parts = urlsplit(url)
-        self._address = (parts.hostname or "127.0.0.1", parts.port or 1883)
+        address = broker_address(url)
+        self._address = (address.host, address.port)
         # 3.1.1 for our own side: paho parses it twice as fast, and devices speak what they like.
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
@@ -78,8 +78,8 @@ class Subscriber:
             protocol=mqtt.MQTTv311,
             manual_ack=True,
         )
-        if parts.username:
-            self._client.username_pw_set(parts.username, parts.password)
+        if address.user:
+            self._client.username_pw_set(address.user, address.password)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message

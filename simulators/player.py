@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
@@ -137,7 +137,7 @@ class _Line:
     ) -> None:
         url = urlsplit(mqtt_url)
         if url.scheme not in ("mqtt", "tcp") or not url.hostname:
-            raise PlayerError(f"got {mqtt_url!r} as the broker's address, want mqtt://host:port")
+            raise PlayerError("the broker's address is none: want mqtt://[user:password@]host[:port]")
         self._stop = stop_event
         self._changed = threading.Condition()
         self._unacknowledged: dict[int, int] = {}  # mid -> index
@@ -146,14 +146,16 @@ class _Line:
         version = mqtt.MQTTv5 if protocol == "5" else mqtt.MQTTv311
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=version)
         if url.username:
-            self._client.username_pw_set(url.username, url.password)
+            self._client.username_pw_set(
+                unquote(url.username), None if url.password is None else unquote(url.password)
+            )
         self._client.max_inflight_messages_set(IN_FLIGHT)
         self._client.on_publish = self._on_publish
         try:
             self._client.connect(url.hostname, url.port or 1883)
         except OSError as error:
             raise PlayerError(
-                f"no broker at {mqtt_url}: {error}; start it, or set SUYUAN_MQTT_URL"
+                f"no broker at {url.hostname}: {error}; start it, or set SUYUAN_MQTT_URL"
             ) from error
         self._client.loop_start()
 

@@ -11,7 +11,6 @@ import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
@@ -19,21 +18,30 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.doctor.examination import Patient
 from deploy.doctor.findings import Finding, fail, ok, unknown, warn
+from ingest.broker_address import broker_address
 
 ANSWER_S = 5.0
 ACL = "let ingest's user publish and read below suyuan/doctor/, or look by other means whether messages pass"
 
 
-class Refused(Exception):
+class Trouble(Exception):
     """The broker does not do what it was asked. The message says what."""
 
 
+class Refused(Trouble):
+    """It said no."""
+
+
+class Silent(Trouble):
+    """It said nothing, or could not be reached: what it would have said is not known."""
+
+
 class Probe:
-    """One connection, made step by step; every step waits at most ANSWER_S. Raises Refused."""
+    """One connection, made step by step; every step waits at most ANSWER_S. Raises Refused and Silent."""
 
     def __init__(self, url: str, client_id: str, *, clean: bool, anonymous: bool = False) -> None:
-        parts = urlsplit(url)
-        self._address = (parts.hostname or "127.0.0.1", parts.port or 1883)
+        address = broker_address(url)
+        self._address = (address.host, address.port)
         self._connected: queue.SimpleQueue[tuple[ReasonCode, bool]] = queue.SimpleQueue()
         self._granted: queue.SimpleQueue[list[ReasonCode]] = queue.SimpleQueue()
         self._published = threading.Event()
@@ -41,8 +49,8 @@ class Probe:
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2, client_id, clean_session=clean, protocol=mqtt.MQTTv311
         )
-        if parts.username and not anonymous:
-            self._client.username_pw_set(parts.username, parts.password)
+        if address.user and not anonymous:
+            self._client.username_pw_set(address.user, address.password)
         self._client.on_connect = lambda _c, _d, flags, reason, _p: self._connected.put(
             (reason, bool(flags.session_present))
         )
@@ -55,12 +63,12 @@ class Probe:
         try:
             self._client.connect(*self._address, keepalive=30)
         except (OSError, ValueError) as error:
-            raise Refused(f"does not answer at {self._address[0]}:{self._address[1]}: {error}") from error
+            raise Silent(f"does not answer at {self._address[0]}:{self._address[1]}: {error}") from error
         self._client.loop_start()
         try:
             reason, present = self._connected.get(timeout=ANSWER_S)
         except queue.Empty:
-            raise Refused(f"took the connection and said nothing for {ANSWER_S:.0f} s") from None
+            raise Silent(f"took the connection and said nothing for {ANSWER_S:.0f} s") from None
         if reason.is_failure:
             raise Refused(f"refused the connection: {reason}")
         return present
@@ -70,7 +78,7 @@ class Probe:
         try:
             reasons = self._granted.get(timeout=ANSWER_S)
         except queue.Empty:
-            raise Refused(f"did not answer the subscription to {topic}") from None
+            raise Silent(f"did not answer the subscription to {topic} within {ANSWER_S:.0f} s") from None
         if any(reason.is_failure for reason in reasons):
             raise Refused(f"refused the subscription to {topic}: {reasons[0]}")
 
@@ -78,7 +86,7 @@ class Probe:
         self._published.clear()
         self._client.publish(topic, payload, qos=1)
         if not self._published.wait(ANSWER_S):
-            raise Refused(f"did not acknowledge a message on {topic}")
+            raise Silent(f"did not acknowledge a message on {topic} within {ANSWER_S:.0f} s")
 
     def receives(self, payload: bytes, within_s: float = ANSWER_S) -> bool:
         try:
@@ -112,7 +120,10 @@ def broker(patient: Patient) -> Iterator[Finding]:
             yield _round_trip(probe, topic)
             yield _shared(probe, name, topic, patient)
         yield _kept_session(url, name, topic)
-    except Refused as error:
+    except ValueError:
+        yield unknown("broker", "not looked at: SUYUAN_MQTT_URL is no broker's address")
+        return
+    except Trouble as error:
         yield fail("broker", str(error), "start it, or mend SUYUAN_MQTT_URL (user and password stand in it)")
         return
     yield _strangers(patient, name)
@@ -127,7 +138,7 @@ def _version(probe: Probe) -> str:
     try:
         probe.subscribe("$SYS/broker/version")
         return f" ({probe.arrived.get(timeout=0.5).decode(errors='replace')[:60]})"
-    except (Refused, queue.Empty):
+    except (Trouble, queue.Empty):
         return ""
 
 
@@ -135,7 +146,7 @@ def _round_trip(probe: Probe, topic: str) -> Finding:
     try:
         probe.subscribe(topic)
         probe.publish(topic, b"there and back")
-    except Refused as error:
+    except Trouble as error:
         return warn("broker", f"no message could be sent through it: {error}", ACL)
     if not probe.receives(b"there and back"):
         return warn("broker", f"a message to {topic} was acknowledged and did not come back", ACL)
@@ -152,6 +163,8 @@ def _shared(probe: Probe, name: str, topic: str, patient: Patient) -> Finding:
     try:
         probe.subscribe(f"$share/{name}/{topic}/shared")
         probe.publish(f"{topic}/shared", b"shared")
+    except Silent as error:
+        return unknown("broker", f"whether it shares a subscription could not be tried: {error}", ACL)
     except Refused as error:
         return fail(
             "broker",
@@ -182,7 +195,7 @@ def _kept_session(url: str, name: str, topic: str) -> Finding:
             kept = back.receives(b"kept")
         with probing(url, reader) as last:
             last.connect()  # a clean session in its place: nothing of the doctor stays
-    except Refused as error:
+    except Trouble as error:
         return warn("broker", f"whether it keeps a session could not be tried: {error}", ACL)
     if not (present and kept):
         return fail(
@@ -200,6 +213,8 @@ def _strangers(patient: Patient, name: str) -> Finding:
             stranger.connect()
     except Refused:
         return ok("broker", "refuses a client without a name and password")
+    except Silent as error:
+        return unknown("broker", f"whether it takes a client without a name and password: it {error}")
     text = "takes a client without a name and password: anybody who reaches it speaks for any device"
     what_next = "allow_anonymous false, a user for each device, and an ACL that lets it write below its own topic only"
     return fail("broker", text, what_next) if patient.production else warn("broker", text, what_next)

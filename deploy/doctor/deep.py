@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import psycopg
 
-from deploy.doctor.examination import Check, Patient
+from deploy.doctor.examination import Check, Patient, blinded
 from deploy.doctor.findings import Finding, fail, listed, ok, unknown
 from deploy.doctor.invariants import Invariant, invariants
 from deploy.doctor.logs import tiles
@@ -27,7 +27,7 @@ def checks(say: Callable[[str], None]) -> dict[str, Check]:
         asked = invariants()
         with patient.database(statement_s=INVARIANT_S) as conn, conn.transaction():
             conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            if (user := _blinded(conn)) is not None:
+            if (user := blinded(conn)) is not None:
                 yield unknown(
                     "invariants", f"{user} does not see every row", "give the owner's URL with --database-url"
                 )
@@ -41,15 +41,6 @@ def checks(say: Callable[[str], None]) -> dict[str, Check]:
         yield from tiles(patient)
 
     return {"invariants": hold, "tiles": files}
-
-
-def _blinded(conn: psycopg.Connection) -> str | None:
-    """The user's name, unless the tables are theirs (or they are a superuser): then no policy hides a row."""
-    row = conn.execute(
-        "SELECT current_user, pg_has_role(current_user, relowner, 'USAGE') OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)"
-        " FROM pg_class WHERE oid = to_regclass('event')"
-    ).fetchone()
-    return None if row is None or row[1] else str(row[0])
 
 
 def _held(conn: psycopg.Connection, invariant: Invariant) -> Finding:

@@ -7,13 +7,13 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from urllib.parse import SplitResult, urlsplit
 
-import psycopg
-from psycopg.conninfo import conninfo_to_dict
 from pydantic import ValidationError
 
+from deploy.database_url import ENCODE, is_plain
 from deploy.doctor.examination import Patient
 from deploy.doctor.findings import Finding, fail, listed, ok, warn
 from deploy.settings import Settings
+from ingest.broker_address import broker_address
 
 NAMES = {f"SUYUAN_{name.upper()}" for name in Settings.model_fields}
 _OF_TESTS = ("SUYUAN_TEST_", "SUYUAN_VECTORS")
@@ -72,24 +72,21 @@ def _database_urls(patient: Patient) -> Iterator[Finding]:
         ("DATABASE_URL", settings.database_url),
         ("PUBLIC_DATABASE_URL", settings.public_database_url),
     ):
-        if not url:
-            continue
-        try:
-            conninfo_to_dict(url)
-        except psycopg.ProgrammingError as error:
+        if url and not is_plain(url):
             yield fail(
                 "settings",
-                f"SUYUAN_{name} is no connection string: {str(error).strip()}",
-                "write it as postgresql://user:password@host:port/database",
+                f"SUYUAN_{name} is no connection string, or one that can be read in two ways",
+                ENCODE,
             )
 
 
 def _broker_url(patient: Patient) -> Iterator[Finding]:
-    parts = _split(patient.settings.mqtt_url)
-    if parts is None or parts.scheme != "mqtt" or not parts.hostname:
+    try:
+        broker_address(patient.settings.mqtt_url)
+    except ValueError as error:
         yield fail(
             "settings",
-            f"SUYUAN_MQTT_URL is {_without_password(patient.settings.mqtt_url)}",
+            f"SUYUAN_MQTT_URL is {error}",
             "write it as mqtt://[user:password@]host:port; TLS needs a tunnel beside it",
         )
 
@@ -97,6 +94,13 @@ def _broker_url(patient: Patient) -> Iterator[Finding]:
 def _public_url(patient: Patient) -> Iterator[Finding]:
     url = patient.settings.public_url
     parts = _split(url)
+    if "@" in url:
+        yield fail(
+            "settings",
+            "SUYUAN_PUBLIC_URL has a user or a password in it",
+            "write it as https://trace.example: every printed code would carry them",
+        )
+        return
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         yield fail(
             "settings",
@@ -168,8 +172,3 @@ def _split(url: str) -> SplitResult | None:
         return parts
     except ValueError:
         return None
-
-
-def _without_password(url: str) -> str:
-    parts = _split(url)
-    return url if parts is None or not parts.password else url.replace(parts.password, "…")

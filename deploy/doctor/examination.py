@@ -16,6 +16,7 @@ from datetime import datetime
 
 import psycopg
 
+from deploy.database_url import said_of
 from deploy.doctor.findings import Finding, fail, unknown
 from deploy.settings import Settings
 
@@ -59,7 +60,7 @@ def connect(url: str, statement_s: int = STATEMENT_S) -> psycopg.Connection:
             url, connect_timeout=CONNECT_S, application_name="suyuan doctor", autocommit=True
         )
     except psycopg.Error as error:
-        raise Away(" ".join(str(error).split())) from error
+        raise Away(said_of(error, url)) from None
     conn.execute(f"SET statement_timeout = '{statement_s}s'".encode())
     return conn
 
@@ -125,6 +126,15 @@ def _as_finding(name: str, error: BaseException) -> Finding:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip() or "no message").splitlines()[0]
+
+
+def blinded(conn: psycopg.Connection) -> str | None:
+    """The user's name, unless the tables are theirs (or they are a superuser): then no policy hides a row."""
+    row = conn.execute(
+        "SELECT current_user, pg_has_role(current_user, relowner, 'USAGE') OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)"
+        " FROM pg_class WHERE oid = to_regclass('event')"
+    ).fetchone()
+    return None if row is None or row[1] else str(row[0])
 
 
 def count(conn: psycopg.Connection, query: str, values: Sequence[object] | None = None) -> int:

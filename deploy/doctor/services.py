@@ -121,7 +121,7 @@ def web(patient: Patient) -> Iterator[Finding]:
             f"api is not ready at {host}:{settings.listen_port}: {local}",
             "start `suyuan api` (on another machine: ask its /readyz)",
         )
-    if patient.production:
+    if patient.production and "@" not in settings.public_url:
         public = _get(f"{settings.public_url.rstrip('/')}/healthz")
         if public is None:
             yield ok("services", f"{settings.public_url} answers")
