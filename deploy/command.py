@@ -265,7 +265,8 @@ def doctor(deep: bool, as_json: bool, database_url: str | None) -> None:
     cannot tell with a service's rights; --deep needs the owner, since row-level security hides rows from everybody
     else, and takes minutes on a large instance. It is safe while the services run.
 
-    Exit status 0: all well; 1: something failed; 2: warnings only. With SUYUAN_PRODUCTION=true it is strict.
+    Exit status 0: all well; 1: something failed; 2: warnings only; 3: --deep could not ask all that it is for. With
+    SUYUAN_PRODUCTION=true it is strict.
     """
     from deploy.doctor.report import run
 

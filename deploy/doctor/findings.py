@@ -45,15 +45,24 @@ def grave(in_production: bool, about: str, text: str, what_next: str) -> Finding
     return Finding(about, Mark.FAIL if in_production else Mark.WARN, text, what_next)
 
 
-WELL, FAILED, WARNED = 0, 1, 2
+WELL, FAILED, WARNED, UNASKED = 0, 1, 2, 3
 
 
-def exit_status(findings: Iterable[Finding]) -> int:
-    """1 if anything failed, else 2 if there are warnings, else 0. What could not be asked changes nothing."""
-    marks = {finding.mark for finding in findings}
+def exit_status(findings: Iterable[Finding], owed: frozenset[str] = frozenset()) -> int:
+    """1 if anything failed, else 3 if something of what is `owed` could not be asked, else 2 if there are warnings, else 0.
+    Whatever else could not be asked changes nothing."""
+    found = list(findings)
+    marks = {finding.mark for finding in found}
     if Mark.FAIL in marks:
         return FAILED
+    if unasked(found, owed):
+        return UNASKED
     return WARNED if Mark.WARN in marks else WELL
+
+
+def unasked(findings: Iterable[Finding], owed: frozenset[str]) -> list[Finding]:
+    """What had to be asked and could not be."""
+    return [each for each in findings if each.mark is Mark.UNKNOWN and each.about in owed]
 
 
 def listed(items: Iterable[str], most: int = 5) -> str:

@@ -18,14 +18,18 @@ FROM_BACKUP = "restore DATA_DIR/keys from its backup; a key made anew would begi
 
 def closed(patient: Patient) -> Iterator[Finding]:
     folder = patient.settings.keys_dir
-    if not folder.is_dir():
+    if not _is_there(folder):
         if HeadStore(patient.settings.data_dir / "heads").organisations():
             yield fail("keys", f"{folder} is missing, and logs were begun", FROM_BACKUP)
         else:
             yield ok("keys", f"{folder} will be made with the first key")
         return
-    open_ones = [path for path in (folder, *sorted(folder.iterdir())) if path.stat().st_mode & 0o077]
-    foreign = [path for path in sorted(folder.iterdir()) if path.stat().st_uid != folder.stat().st_uid]
+    if not os.access(folder, os.R_OK | os.X_OK):
+        yield _closed_to_us(folder)
+        return
+    inside = sorted(folder.iterdir())
+    open_ones = [path for path in (folder, *inside) if path.stat().st_mode & 0o077]
+    foreign = [path for path in inside if path.stat().st_uid != folder.stat().st_uid]
     if open_ones:
         yield fail(
             "keys",
@@ -38,14 +42,22 @@ def closed(patient: Patient) -> Iterator[Finding]:
             f"{_named(foreign)} belong to another user than the folder",
             "give them to the user that the services run as",
         )
-    if not os.access(folder, os.R_OK | os.X_OK):
-        yield fail(
-            "keys",
-            f"{folder} cannot be read by this user",
-            "run the doctor as the user that the services run as",
-        )
-    elif not (open_ones or foreign):
-        yield ok("keys", f"{folder} and its {sum(1 for _ in folder.iterdir())} files are their owner's alone")
+    if not (open_ones or foreign):
+        yield ok("keys", f"{folder} and its {len(inside)} files are their owner's alone")
+
+
+def _is_there(folder: Path) -> bool:
+    """Raises nothing: where we may not look, something is there."""
+    try:
+        return folder.is_dir()
+    except PermissionError:
+        return True
+
+
+def _closed_to_us(path: Path) -> Finding:
+    return fail(
+        "keys", f"{path} cannot be read by this user", "run the doctor as the user that the services run as"
+    )
 
 
 def _named(paths: Iterable[Path]) -> str:
@@ -64,6 +76,9 @@ def fit(patient: Patient) -> Iterator[Finding]:
         try:
             key = keys.log_key(organisation, head.origin)
             keys.organisation_key(organisation)
+        except PermissionError:
+            yield _closed_to_us(patient.settings.keys_dir)
+            return
         except (LedgerError, ValueError) as error:
             faults += 1
             yield fail("keys", str(error), FROM_BACKUP)
@@ -83,9 +98,12 @@ def fit(patient: Patient) -> Iterator[Finding]:
 def of_quarantine(patient: Patient) -> Iterator[Finding]:
     with patient.database() as conn:
         months = [month for (month,) in conn.execute("SELECT DISTINCT key_month FROM quarantine ORDER BY 1")]
-    missing = [
-        month for month in months if not (patient.settings.keys_dir / f"quarantine-{month}.key").is_file()
-    ]
+    folder = patient.settings.keys_dir
+    try:
+        missing = [month for month in months if not (folder / f"quarantine-{month}.key").is_file()]
+    except PermissionError:
+        yield _closed_to_us(folder)
+        return
     if missing:
         yield fail(
             "keys",

@@ -11,6 +11,7 @@ from itertools import chain
 
 from deploy.doctor import (
     accounts,
+    background,
     broker,
     clock,
     database,
@@ -23,7 +24,7 @@ from deploy.doctor import (
     trial,
 )
 from deploy.doctor.examination import Check, Patient, examine
-from deploy.doctor.findings import Finding, Mark, exit_status
+from deploy.doctor.findings import Finding, Mark, exit_status, listed, unasked
 
 CHECKS: dict[str, Check] = {
     "settings": environment.names,
@@ -44,6 +45,7 @@ CHECKS: dict[str, Check] = {
     "logs": logs.logs,
     "services": services.alive,
     "work that waits": services.waiting,
+    "background jobs": background.policies,
     "web": services.web,
     "accounts": accounts.accounts,
     "tokens": trial.tokens,
@@ -71,8 +73,11 @@ def run(
         found.append(finding)
         if not as_json:
             say(in_words(finding))
-    status = exit_status(found)
+    owed = frozenset({"invariants", "tiles"}) if is_deep else frozenset[str]()
+    status = exit_status(found, owed)
     say(as_value(found, status) if as_json else summary(found))
+    if not as_json and (missed := unasked(found, owed)):
+        say(f"--deep did not ask all that it is for: {listed((each.text for each in missed), 3)}")
     return status
 
 

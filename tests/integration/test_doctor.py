@@ -16,11 +16,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psycopg
 import pytest
 from argon2 import PasswordHasher
 
 from deploy.demo_people import PEOPLE
-from deploy.doctor import deep
+from deploy.doctor import background, deep
+from deploy.doctor.clock import NEWEST as NEWEST_RECORD
+from deploy.doctor.disk import PACE
 from deploy.doctor.examination import Patient, examine
 from deploy.doctor.invariants import invariants
 from deploy.doctor.report import CHECKS
@@ -29,6 +32,7 @@ from deploy.stack.ports import free_port
 from tests.acceptance.instance import Instance
 from tests.conftest import build_service_environment
 from tests.integration.running import ADMINISTRATOR, for_real_people, played, services, suyuan
+from tests.servers.databases import Database
 from tests.servers.mosquitto import Broker, mosquitto_broker
 from tests.servers.session import EDITIONS, Servers
 from tests.servers.waiting import wait_until
@@ -133,10 +137,13 @@ def test_everything_that_can_be_asked_was(clinic: Clinic) -> None:
 
 def test_with_a_services_rights_it_says_what_it_cannot_tell(clinic: Clinic) -> None:
     status, findings = clinic.asked("--deep")
-    assert status == 2, "the test's clock and broker are to look at, nothing is to mend"
+    assert status == 3, "nothing is to mend, and --deep could not ask what it is for"
     cannot = marked(findings, "unknown")
-    assert {"accounts", "invariants", "keys of quarantine"} <= {each["about"] for each in cannot}
-    assert all("owner" in each["next"] for each in cannot if each["about"] in ("accounts", "invariants"))
+    assert {"accounts", "invariants", "keys of quarantine", "trial data"} <= {
+        each["about"] for each in cannot
+    }
+    owners = ("accounts", "invariants", "trial data")
+    assert all("owner" in each["next"] for each in cannot if each["about"] in owners)
 
 
 def test_it_leaves_nothing_behind(clinic: Clinic) -> None:
@@ -158,6 +165,31 @@ def content(clinic: Clinic) -> dict[str, Any]:
     return files | {name: clinic.instance.one(f'SELECT count(*) FROM "{name}"') for (name,) in tables}
 
 
+def test_what_it_asks_of_a_long_record_is_found_by_index(clinic: Clinic) -> None:
+    """With what it may read in order forbidden, the plan still reads no whole leaf, batch or account."""
+    with psycopg.connect(clinic.instance.database.owner) as conn:
+        conn.execute("SET enable_seqscan = off")
+        for query in (NEWEST_RECORD, PACE):
+            plan = "\n".join(line for (line,) in conn.execute(f"EXPLAIN {query}".encode()))
+            assert "Seq Scan" not in plan and "Limit" in plan, plan
+
+
+@pytest.mark.editions("community")
+def test_the_community_editions_policies_are_looked_at(database: Database, tmp_path: Path) -> None:
+    patient = Patient(Settings(data_dir=tmp_path), database.owner, True, {}, lambda: datetime.now(UTC))
+    assert [each.mark for each in background.policies(patient)] == ["ok"]
+    of_columns = "FROM timescaledb_information.jobs WHERE proc_name = 'policy_compression'"
+    Instance(database, tmp_path).alter(f"SELECT alter_job(job_id, scheduled => false) {of_columns}")
+    assert [each.text for each in background.policies(patient)] == [
+        "the columnstore of old readings is switched off"
+    ]
+    Instance(database, tmp_path).alter(f"SELECT delete_job(job_id) {of_columns}")
+    (missing,) = background.policies(patient)
+    assert missing.text.startswith("the columnstore of old readings is missing")
+    Instance(database, tmp_path).alter(missing.next)
+    assert [each.mark for each in background.policies(patient)] == ["ok"]
+
+
 # --- a breach is found ----------------------------------------------------------------------------------------------
 
 
@@ -172,7 +204,7 @@ class Breach(NamedTuple):
 
 
 LOG = f"WHERE organisation = '{ORGANISATION}'"
-NEWEST = "WHERE position = (SELECT max(position) FROM leaf)"
+NEWEST = f"{LOG} AND leaf_index = (SELECT max(leaf_index) FROM leaf {LOG})"
 
 IN_THE_DATABASE = {
     "a role that may make roles": Breach(
@@ -397,7 +429,7 @@ IN_THE_SETTINGS: dict[str, tuple[dict[str, str], str]] = {
     "a misspelt name": ({"databse_url": "x"}, "SUYUAN_DATABSE_URL is no setting"),
     "no number": ({"listen_port": "http"}, "SUYUAN_LISTEN_PORT cannot be read"),
     "no connection string": ({"public_database_url": "postgresql://[::1"}, "SUYUAN_PUBLIC_DATABASE_URL is no connection string"),
-    "a broker over TLS": ({"mqtt_url": "mqtts://broker.example:8883"}, "SUYUAN_MQTT_URL is mqtts://"),
+    "a broker over TLS": ({"mqtt_url": "mqtts://broker.example:8883"}, "SUYUAN_MQTT_URL is no mqtt:// address but mqtts://"),
     "no broker there": ({"mqtt_url": "mqtt://127.0.0.1:9"}, "does not answer at 127.0.0.1:9"),
     "no web address": ({"public_url": "trace.example"}, "no address of a web page"),
     "a path in the web address": ({"public_url": "https://trace.example/suyuan"}, "has more than a host"),

@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
-from deploy.doctor import accounts
+from deploy.doctor import accounts, background, broker, keys
 from deploy.doctor.environment import _reachable_by_phone
 from deploy.doctor.examination import Away, Patient, examine
-from deploy.doctor.findings import FAILED, WARNED, WELL, Finding, Mark, exit_status, fail, ok, unknown, warn
+from deploy.doctor.findings import (
+    FAILED,
+    UNASKED,
+    WARNED,
+    WELL,
+    Finding,
+    Mark,
+    exit_status,
+    fail,
+    ok,
+    unasked,
+    unknown,
+    warn,
+)
 from deploy.doctor.report import in_words, summary
 from deploy.settings import Settings
+from ledger.head_store import Head, HeadStore
+from ledger.keys import KeyStore
 from tests.documents import DOCS, fences
 
 PATIENT = Patient(Settings(), "postgresql://127.0.0.1:9/none", False, {}, lambda: datetime.now(UTC))
@@ -77,6 +96,62 @@ def test_the_exit_status_is_the_worst_of_what_was_found() -> None:
     assert exit_status([well, unknown("a", "")]) == exit_status([]) == WELL
     assert exit_status([well, to_look_at]) == WARNED
     assert exit_status([to_look_at, to_mend, well]) == FAILED
+
+
+def test_a_deep_look_that_could_not_look_is_not_well() -> None:
+    owed = frozenset({"invariants"})
+    missed, other = unknown("invariants", "nobody may"), unknown("clock", "no time server")
+    assert exit_status([missed, ok("a", "")]) == exit_status([other], owed) == WELL
+    assert exit_status([missed, warn("a", "", "n")], owed) == UNASKED
+    assert exit_status([missed, fail("a", "", "n")], owed) == FAILED
+    assert unasked([missed, other, ok("invariants", "")], owed) == [missed]
+
+
+def test_keys_that_are_closed_to_this_user_are_said_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Root may read everything, so the system's refusal is played."""
+    (tmp_path / "keys").mkdir()
+    patient = replace(PATIENT, settings=Settings(data_dir=tmp_path))
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert [each.text for each in keys.closed(patient)] == [f"{tmp_path}/keys cannot be read by this user"]
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    assert [each.mark for each in keys.closed(patient)] == [Mark.FAIL]
+    monkeypatch.setattr(HeadStore, "organisations", lambda _self: ["coop"])
+    monkeypatch.setattr(HeadStore, "read", lambda *_: Head("log.example/coop", 1, bytes(32), 1))
+    monkeypatch.setattr(KeyStore, "log_key", refuse)
+    assert [each.text for each in keys.fit(patient)] == [f"{tmp_path}/keys cannot be read by this user"]
+
+
+def test_a_broker_that_says_nothing_has_refused_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker, "ANSWER_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"mqtt://127.0.0.1:{silent.getsockname()[1]}"
+        patient = replace(PATIENT, settings=Settings(mqtt_url=url, production=True))
+        found = broker._strangers(patient, "doctor")
+    assert found.mark is Mark.UNKNOWN and "said nothing" in found.text
+
+
+@pytest.mark.parametrize(
+    ("change", "mark", "words"),
+    [
+        ({}, Mark.OK, "are scheduled and do not fail"),
+        ({"failed": True, "failures": 7}, Mark.FAIL, "failed the last time (7 times in all)"),
+        ({"scheduled": False}, Mark.FAIL, "is switched off"),
+        ({"next_start": PATIENT.now() - timedelta(hours=2)}, Mark.FAIL, "has been due for 120 min"),
+        ({"next_start": None, "failed": None}, Mark.OK, ""),
+        ({"procedure": "another"}, Mark.FAIL, "the hourly roll-up's refresh is missing"),
+    ],
+)
+def test_a_policy_that_does_not_run_is_said(change: dict[str, Any], mark: Mark, words: str) -> None:
+    now = PATIENT.now()
+    refresh, columns = (background.Job(name, True, False, 0, now) for name in background.POLICIES)
+    (found,) = background.judged([replace(refresh, **change), columns], now)
+    assert found.mark is mark and words in found.text and (mark is Mark.OK or found.next)
 
 
 def test_a_finding_in_words() -> None:
