@@ -117,7 +117,7 @@ def _sources(web: Path) -> Iterator[Path]:
 
 
 _NPM_FAILED = (
-    "The tools that bundle the pages' script (esbuild and two small libraries) could not be fetched with npm.\n"
+    "The tools that bundle the pages' script (esbuild, the cryptography and the code reader) could not be fetched with npm.\n"
     "Is the registry of this machine's npm configuration reachable (`npm ping`)? Then build again. npm said:"
 )
 _NO_NODE = (

@@ -22,7 +22,8 @@ from trace_api.story import Name, Story
 from trace_api.telling import tell
 
 LINKSET = "application/linkset+json"
-_KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+_KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml",
+          ".wasm": "application/wasm"}  # fmt: skip
 
 
 def router(databases: Databases, public_url: str, now: Callable[[], datetime]) -> APIRouter:

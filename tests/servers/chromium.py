@@ -59,9 +59,9 @@ def chinese_font() -> bool:
 
 
 @contextmanager
-def chromium_browser(logs: Path) -> Iterator[Browser]:
+def chromium_browser(logs: Path, *further: str) -> Iterator[Browser]:
     """A browser for the session; a test opens its own context in it, which starts without cookies or
-    cache."""
+    cache. `further`: arguments beside ours."""
     path = chromium_path(logs)
     # Playwright makes the profile's folder under TMPDIR; kept apart, so that it goes even if Chromium is
     # killed.
@@ -70,7 +70,7 @@ def chromium_browser(logs: Path) -> Iterator[Browser]:
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(
-            executable_path=path, args=list(ARGUMENTS), env={**os.environ, "TMPDIR": str(temporary)}
+            executable_path=path, args=[*ARGUMENTS, *further], env={**os.environ, "TMPDIR": str(temporary)}
         )
         try:
             yield browser

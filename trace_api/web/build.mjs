@@ -1,9 +1,8 @@
 // Bundles src/ into the folder given as the first argument: scripts, style and icon under names that change with their
-// contents, and a manifest that says which they are.
+// contents, and a manifest that says which they are. A script that fetches another file is told its name here.
 
 import { createHash } from "node:crypto";
-import { mkdir, writeFile } from "node:fs/promises";
-import { readFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -11,6 +10,7 @@ import { build } from "esbuild";
 
 const source = fileURLToPath(new URL("./src/", import.meta.url));
 const dist = process.argv[2] ?? "dist";
+const manifest = {};
 
 async function bundle(entry, options) {
   const made = await build({
@@ -26,18 +26,24 @@ async function bundle(entry, options) {
   return made.outputFiles[0].contents;
 }
 
-const contents = {
-  script: ["verify", "js", await bundle("main.ts", { format: "esm", target: ["es2020"] })],
-  work: ["work", "js", await bundle("work.ts", { format: "esm", target: ["es2020"] })],
-  style: ["style", "css", await bundle("pages.css", { target: ["chrome90", "safari14"] })],
-  icon: ["icon", "svg", await readFile(join(source, "icon.svg"))],
-};
+async function script(entry, names = {}) {
+  const define = Object.fromEntries(Object.entries(names).map(([name, file]) => [name, JSON.stringify(`./${file}`)]));
+  return bundle(entry, { format: "esm", target: ["es2020"], define });
+}
+
+async function put(key, stem, ending, bytes) {
+  const hash = createHash("sha256").update(bytes).digest("hex").slice(0, 12);
+  manifest[key] = `${stem}-${hash}.${ending}`;
+  await writeFile(join(dist, manifest[key]), bytes);
+  return manifest[key];
+}
 
 await mkdir(dist, { recursive: true });
-const manifest = {};
-for (const [name, [stem, ending, bytes]] of Object.entries(contents)) {
-  const hash = createHash("sha256").update(bytes).digest("hex").slice(0, 12);
-  manifest[name] = `${stem}-${hash}.${ending}`;
-  await writeFile(join(dist, manifest[name]), bytes);
-}
+const binary = fileURLToPath(import.meta.resolve("zxing-wasm/reader/zxing_reader.wasm"));
+const wasm = await put("wasm", "reader", "wasm", await readFile(binary));
+const reader = await put("reader", "reader", "js", await script("reader.ts", { READER_WASM: wasm }));
+await put("work", "work", "js", await script("work.ts", { READER: reader }));
+await put("script", "verify", "js", await script("main.ts"));
+await put("style", "style", "css", await bundle("pages.css", { target: ["chrome90", "safari14"] }));
+await put("icon", "icon", "svg", await readFile(join(source, "icon.svg")));
 await writeFile(join(dist, "manifest.json"), JSON.stringify(manifest, null, 1) + "\n");

@@ -1,5 +1,5 @@
 // The working pages' script. Every form works without it; it only keeps a second tap from sending a form twice, leads to
-// what went wrong, and reads codes with the camera where the browser can.
+// what went wrong, and reads codes with the camera.
 
 import { offerCamera } from "./camera";
 

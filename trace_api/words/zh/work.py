@@ -26,7 +26,10 @@ ZH: dict[str, str] = {
     "work_camera": "扫码",
     "work_camera_title": "把条码对准画面中间",
     "work_camera_wait": "正在打开相机…看到条码会自动识别。",
-    "work_camera_refused": "相机打不开：请在浏览器里允许使用相机，或直接输入代码。",
+    "work_camera_refused": "这里打不开实时画面：请拍一张条码的照片，或直接输入号码。",
+    "work_camera_photo": "拍照识别",
+    "work_camera_unread": "照片里没有读出条码：拍近一些，避开反光和褶皱，再拍一张；或直接输入号码。",
+    "work_camera_away": "识别程序没有下载成功：有网络时再试一次，现在可以直接输入号码。",
     "work_camera_close": "关闭相机",
     # Roles and scope
     "work_role_grower": "种植户",
