@@ -26,9 +26,9 @@ from trace_api.words import LANGUAGES, Language, Words
 LANGUAGE_COOKIE = "suyuan_language"
 _YEAR_S = 365 * 24 * 3600
 # The camera's decoder is WebAssembly, which a browser compiles only where the policy says so; it allows no eval of script.
-CONTENT_SECURITY_POLICY = pages.CONTENT_SECURITY_POLICY.replace("form-action 'none'", "form-action 'self'").replace(
-    "script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'"
-)
+CONTENT_SECURITY_POLICY = pages.CONTENT_SECURITY_POLICY.replace(
+    "form-action 'none'", "form-action 'self'"
+).replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     # Not no-referrer: a browser would then send a form with `Origin: null`, and we could not tell it from another site's.
