@@ -1,4 +1,4 @@
-"""Who asks, and what the database shows them. The only place that sets `suyuan.org` and `suyuan.account`.
+"""Who asks, and what the database shows them. The only place that sets `suyuan.org` and `suyuan.session`.
 
 Contract: an answer for everybody is read as `suyuan_public`, which sees the published views and no table; an answer for
 somebody as `suyuan_api` with both settings set for that one transaction. A forgotten WHERE leaks nothing.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import psycopg
@@ -31,7 +31,8 @@ class Databases:
 @dataclass(frozen=True, slots=True)
 class Person:
     """Who is signed in, or the organisation of a token. `account`: None for a token, which speaks for its organisation.
-    `organisation`: None for who oversees or administers. `regions`: GB/T 2260 prefixes."""
+    `organisation`: None for who oversees or administers. `regions`: GB/T 2260 prefixes. `session`: SHA-256 of the session's
+    token, by which the database knows the account."""
 
     account: UUID | None
     login: str
@@ -41,6 +42,7 @@ class Person:
     department: str | None = None
     regions: tuple[str, ...] = ()
     organisation_name: Name | None = None
+    session: bytes | None = field(default=None, repr=False)
 
 
 @contextmanager
@@ -87,8 +89,8 @@ def organisation(databases: Databases, authorization: str | None) -> Iterator[tu
 
 def _speak_for(conn: psycopg.Connection, person: Person) -> None:
     conn.execute(
-        "SELECT set_config('suyuan.org', %s, true), set_config('suyuan.account', %s, true)",
-        [person.organisation or "", "" if person.account is None else str(person.account)],
+        "SELECT set_config('suyuan.org', %s, true), set_config('suyuan.session', %s, true)",
+        [person.organisation or "", (person.session or b"").hex()],
     )
 
 

@@ -17,6 +17,9 @@ from trace_api.words import CATALOGUES, Words
 
 logger = logging.getLogger(__name__)
 
+RETRY_S = 10
+"""When to ask again what cannot be answered at this moment."""
+
 
 class Problem(Exception):
     """An answer that is not what was asked for. `detail` says what to do next. `key`: of the sentences that say it in both
@@ -67,8 +70,12 @@ Show = Callable[[Request, Problem], Response]
 def install(app: FastAPI, show: Show) -> None:
     def answered(request: Request, problem: Problem) -> Response:
         if wants_page(request):
-            return show(request, problem)
-        return answer(problem.status, problem.title, problem.detail, request.url.path, **problem.more)
+            said = show(request, problem)
+        else:
+            said = answer(problem.status, problem.title, problem.detail, request.url.path, **problem.more)
+        if problem.status == 503:
+            said.headers["Retry-After"] = str(RETRY_S)
+        return said
 
     def handled(
         translate: Callable[[Request, Exception], Problem],

@@ -1,8 +1,7 @@
 -- Who may sign in. (`account` is the account of messages, 0003; a person's is `user_account`.)
 -- No service may read or write these tables: what a service may do with them is a function below, one login or session at
--- a time. Accounts are administered by the database's owner (`suyuan account`) and by administrators.
-CREATE FUNCTION current_account() RETURNS uuid LANGUAGE sql STABLE
-  AS $$ SELECT nullif(current_setting('suyuan.account', true), '')::uuid $$;
+-- a time. No hash of a password leaves the database, and only a session's own token, as its SHA-256, opens what an account
+-- may do. Accounts are administered by the database's owner (`suyuan account`) and by administrators.
 
 -- GB/T 2260 prefixes, and GB/T 10114 below them; none of them empty.
 CREATE FUNCTION are_regions(regions text[]) RETURNS boolean LANGUAGE sql IMMUTABLE
@@ -40,10 +39,17 @@ CREATE TABLE user_session (
 );
 CREATE INDEX user_session_account ON user_session (account);
 
+-- Whose session it is that `suyuan.session` names: the SHA-256 of its token, in hexadecimal.
+CREATE FUNCTION current_account() RETURNS uuid LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+  AS $$ SELECT account FROM user_session WHERE sha256 = decode(current_setting('suyuan.session', true), 'hex') $$;
+
 CREATE TABLE sign_in_attempt (
   id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   login     text NOT NULL,                                    -- as typed: unknown ones are slowed down too
-  at        timestamptz NOT NULL,
+  at        timestamptz NOT NULL DEFAULT clock_timestamp(),   -- by this clock: no caller says that the wait is over
+  made_in   xid8 NOT NULL DEFAULT pg_current_xact_id(),
+  handle    uuid NOT NULL UNIQUE DEFAULT gen_random_uuid(),   -- who began it is told, and nobody guesses
+  is_right  boolean NOT NULL,
   succeeded boolean NOT NULL DEFAULT false
 );
 CREATE INDEX sign_in_attempt_login ON sign_in_attempt (login, id);
@@ -77,54 +83,72 @@ GRANT SELECT, INSERT, DELETE ON idempotency TO suyuan_api;
 
 -- Signing in -------------------------------------------------------------------------------------------------------------
 
+-- Five wrong passwords within a quarter of an hour, and the login waits: until the oldest of them is a quarter of an hour old.
+CREATE FUNCTION sign_in_wait(wanted text) RETURNS interval
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT failed.at + INTERVAL '15 minutes' - clock_timestamp()
+  FROM sign_in_attempt AS failed
+  WHERE failed.login = wanted AND NOT failed.succeeded AND failed.at > clock_timestamp() - INTERVAL '15 minutes'
+    AND failed.id > coalesce((SELECT max(good.id) FROM sign_in_attempt AS good WHERE good.login = wanted AND good.succeeded), 0)
+  ORDER BY failed.id DESC OFFSET 4 LIMIT 1
+$$;
+
+-- How that login's password is hashed: the stored hash with nothing in its last part. Null: there is no such account.
+CREATE FUNCTION sign_in_salt(wanted text) RETURNS text
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT part[1] || repeat('A', length(part[2]))
+  FROM user_account CROSS JOIN regexp_match(password_hash, '^(.*\$)(.*)$') AS part WHERE login = wanted
+$$;
+
 -- An attempt counts as failed until `finish_sign_in` says otherwise, and the lock makes attempts at one login queue, so that
--- many at once are no way around the limit. While somebody must wait, nothing is counted and no hash leaves.
-CREATE FUNCTION begin_sign_in(wanted text, at timestamptz, most integer, period interval)
-  RETURNS TABLE (attempt bigint, wait_until timestamptz, account uuid, password_hash text, is_disabled boolean)
+-- many at once are no way around the limit. Null: the login must wait, and nothing is counted.
+CREATE FUNCTION begin_sign_in(wanted text, tried_hash text) RETURNS uuid
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
-  failures timestamptz[];
+  attempt uuid;
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtextextended('sign_in ' || wanted, 0));
-  DELETE FROM sign_in_attempt AS old WHERE old.at < begin_sign_in.at - period - INTERVAL '1 day';
-  SELECT array_agg(failed.at ORDER BY failed.id DESC) INTO failures
-  FROM (SELECT try.id, try.at FROM sign_in_attempt AS try
-        WHERE try.login = wanted AND NOT try.succeeded AND try.at > begin_sign_in.at - period
-          AND try.id > coalesce((SELECT max(good.id) FROM sign_in_attempt AS good WHERE good.login = wanted AND good.succeeded), 0)
-        ORDER BY try.id DESC LIMIT most) AS failed;
-  IF cardinality(failures) >= most THEN
-    RETURN QUERY SELECT NULL::bigint, failures[most] + period, NULL::uuid, NULL::text, false;
-    RETURN;
+  DELETE FROM sign_in_attempt AS old WHERE old.at < clock_timestamp() - INTERVAL '1 day';
+  IF sign_in_wait(wanted) IS NULL THEN
+    INSERT INTO sign_in_attempt (login, is_right)
+    VALUES (wanted, EXISTS (SELECT FROM user_account WHERE login = wanted AND password_hash = tried_hash))
+    RETURNING handle INTO attempt;
   END IF;
-  RETURN QUERY
-    WITH counted AS (INSERT INTO sign_in_attempt (login, at) VALUES (wanted, begin_sign_in.at) RETURNING id)
-    SELECT counted.id, NULL::timestamptz, found.id, found.password_hash, found.disabled_at IS NOT NULL
-    FROM counted LEFT JOIN user_account AS found ON found.login = wanted;
+  RETURN attempt;
 END
 $$;
 
--- The password was right: the attempt is no failure, and a session begins. `better_hash`: null, or the same password under
--- parameters that have grown.
-CREATE FUNCTION finish_sign_in(attempt bigint, token bytea, better_hash text, at timestamptz, lasts interval) RETURNS uuid
-  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+-- Whose password was right in that attempt, its account locked until the transaction ends; null where it was not. Only what
+-- was counted and committed before is told: nobody takes the count back who has seen the answer.
+CREATE FUNCTION take_attempt(attempt uuid) RETURNS uuid LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
   who uuid;
 BEGIN
-  -- Locked first: who is disabled at this moment gets no session that outlives it.
   SELECT found.id INTO who FROM user_account AS found
-  WHERE found.login = (SELECT try.login FROM sign_in_attempt AS try WHERE try.id = attempt AND NOT try.succeeded)
-    AND found.disabled_at IS NULL FOR UPDATE;
-  IF who IS NOT NULL THEN
-    -- A password that was reset while we waited for the account has taken the attempt back.
-    UPDATE sign_in_attempt SET succeeded = true WHERE id = attempt AND NOT succeeded;
-    IF NOT FOUND THEN
-      RETURN NULL;
-    END IF;
-    UPDATE user_account SET password_hash = coalesce(better_hash, password_hash) WHERE id = who;
-    DELETE FROM user_session WHERE account = who AND expires_at <= at;
-    INSERT INTO user_session (sha256, account, created_at, last_seen, expires_at) VALUES (token, who, at, at, at + lasts);
+  WHERE found.login = (SELECT login FROM sign_in_attempt WHERE handle = attempt AND made_in <> pg_current_xact_id()) FOR UPDATE;
+  -- A password that was reset while we waited for the account has taken the attempt back.
+  UPDATE sign_in_attempt AS tried SET succeeded = found.disabled_at IS NULL FROM user_account AS found
+  WHERE tried.handle = attempt AND found.id = who AND tried.is_right AND NOT tried.succeeded;
+  RETURN CASE WHEN FOUND THEN who END;
+END
+$$;
+
+-- 'signed in', and a session begins; 'wrong' or 'disabled'. `better_hash`: null, or the same password under parameters that
+-- have grown.
+CREATE FUNCTION finish_sign_in(attempt uuid, token bytea, better_hash text, at timestamptz, lasts interval) RETURNS text
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+  who uuid := take_attempt(attempt);
+BEGIN
+  IF who IS NULL THEN
+    RETURN 'wrong';
+  ELSIF EXISTS (SELECT FROM user_account WHERE id = who AND disabled_at IS NOT NULL) THEN
+    RETURN 'disabled';
   END IF;
-  RETURN who;
+  UPDATE user_account SET password_hash = coalesce(better_hash, password_hash) WHERE id = who;
+  DELETE FROM user_session WHERE account = who AND expires_at <= at;
+  INSERT INTO user_session (sha256, account, created_at, last_seen, expires_at) VALUES (token, who, at, at, at + lasts);
+  RETURN 'signed in';
 END
 $$;
 
@@ -148,23 +172,26 @@ CREATE FUNCTION end_session(token bytea) RETURNS void
   LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
   AS $$ DELETE FROM user_session WHERE sha256 = token $$;
 
--- One's own password. Every other session of the account ends.
-CREATE FUNCTION change_own_password(token bytea, new_hash text, at timestamptz) RETURNS void
+-- One's own password, after an attempt with the one that was; false where that was wrong. Every other session of the account ends.
+CREATE FUNCTION change_own_password(attempt uuid, new_hash text, at timestamptz) RETURNS boolean
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+  who uuid := current_account();
 BEGIN
-  IF NOT EXISTS (SELECT FROM user_session WHERE sha256 = token AND account = current_account()) THEN
-    RAISE EXCEPTION 'a password is changed by who is signed in' USING ERRCODE = 'insufficient_privilege';
+  IF who IS NULL OR take_attempt(attempt) IS DISTINCT FROM who THEN
+    RETURN false;
   END IF;
-  UPDATE user_account SET password_hash = new_hash, password_changed_at = at WHERE id = current_account();
-  DELETE FROM user_session WHERE account = current_account() AND sha256 <> token;
-  DELETE FROM sign_in_attempt WHERE login = (SELECT login FROM user_account WHERE id = current_account());
-  INSERT INTO account_change (account, changed_by, what, at) VALUES (current_account(), current_account(), 'password', at);
+  UPDATE user_account SET password_hash = new_hash, password_changed_at = at WHERE id = who;
+  DELETE FROM user_session WHERE account = who AND sha256 <> decode(current_setting('suyuan.session'), 'hex');
+  DELETE FROM sign_in_attempt WHERE login = (SELECT login FROM user_account WHERE id = who);
+  INSERT INTO account_change (account, changed_by, what, at) VALUES (who, who, 'password', at);
+  RETURN true;
 END
 $$;
 
 -- Administering ----------------------------------------------------------------------------------------------------------
 
--- The database's owner, or an administrator whose account stands. Returns who: null for the owner.
+-- The database's owner, or an administrator by their own session. Returns who: null for the owner.
 CREATE FUNCTION require_administrator() RETURNS uuid
   LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
@@ -263,7 +290,7 @@ BEGIN
 END
 $$;
 
-REVOKE EXECUTE ON FUNCTION begin_sign_in, finish_sign_in, session_account, end_session, change_own_password, require_administrator,
-  account_list, account_add, account_disable, account_password, account_roles FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION begin_sign_in, finish_sign_in, session_account, end_session, change_own_password,
-  account_list, account_add, account_disable, account_password, account_roles TO suyuan_api;
+REVOKE EXECUTE ON FUNCTION current_account, sign_in_wait, sign_in_salt, begin_sign_in, take_attempt, finish_sign_in, session_account, end_session,
+  change_own_password, require_administrator, account_list, account_add, account_disable, account_password, account_roles FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION current_account, sign_in_wait, sign_in_salt, begin_sign_in, finish_sign_in, session_account, end_session,
+  change_own_password, account_list, account_add, account_disable, account_password, account_roles TO suyuan_api;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -31,6 +32,19 @@ def add_person(
         login, f"{login} 演示", organisation, list(roles), department, list(regions), CHEAP.hash(password), NOW,
     )  # fmt: skip
     return account
+
+
+def open_session(instance: Instance, account: UUID | str) -> None:
+    """A session of that account without a sign-in: `session_of` it in `suyuan.session` asks as that account."""
+    values = f"sha256('{account}'), '{account}', now(), now(), 'infinity'"
+    instance.alter(
+        f"INSERT INTO user_session (sha256, account, created_at, last_seen, expires_at) VALUES ({values})"
+    )
+
+
+def session_of(account: UUID | str | None) -> str:
+    """SHA-256 in hexadecimal; of nobody: as it is set where nobody has signed in."""
+    return "" if not account else hashlib.sha256(str(account).encode()).hexdigest()
 
 
 def as_browser(client: httpx.Client) -> dict[str, str]:

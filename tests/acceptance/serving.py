@@ -24,16 +24,14 @@ CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 @contextmanager
-def served(
-    instance: Instance, now: datetime, passwords: PasswordHasher | None = CHEAP
-) -> Iterator[httpx.Client]:
+def served(instance: Instance, now: datetime, passwords: Passwords | None = None) -> Iterator[httpx.Client]:
     """A client of the instance's API, as suyuan_api and suyuan_public. Its `base_url` is the PUBLIC_URL. `passwords`: how they
-    are hashed; None: as in earnest."""
+    are hashed; None: as cheaply as can be."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with _pool(instance, "api") as api, _pool(instance, "public") as public:
         configuration = Configuration(
-            url, instance.folder / "log", instance.keys.organisation_key, Passwords(passwords)
+            url, instance.folder / "log", instance.keys.organisation_key, passwords or Passwords(CHEAP)
         )
         app = create_app(Databases(api, public), configuration, lambda: now)
         server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, log_level="error", access_log=False))

@@ -18,6 +18,7 @@ from ledger.epcis.events import parse_event
 from ledger.epcis.identifiers import check_digit, sscc_uri
 from ledger.recording import record
 from tests.acceptance.instance import Instance
+from tests.acceptance.people import open_session, session_of
 from tests.integration.lines import NOW
 from tests.integration.said import (
     FRUIT,
@@ -156,8 +157,8 @@ def sent_to_the_stall(instance: Instance) -> None:
 def asking(instance: Instance, organisation: str = "", account: str = "") -> Iterator[psycopg.Connection]:
     with instance.as_role("api") as conn:
         conn.execute(
-            "SELECT set_config('suyuan.org', %s, false), set_config('suyuan.account', %s, false)",
-            [organisation, account],
+            "SELECT set_config('suyuan.org', %s, false), set_config('suyuan.session', %s, false)",
+            [organisation, session_of(account)],
         )
         yield conn
 
@@ -181,7 +182,7 @@ BEHIND = {"coop commissioning", "coop packing", "coop loading", "carrier departi
 
 def official(instance: Instance, department: str | None, *regions: str, role: str = "official") -> str:
     login = f"{role}-{department or 'both'}-{'-'.join(regions)}".replace("_", "-")
-    return str(
+    account = str(
         instance.one(
             "INSERT INTO user_account (login, name, roles, department, regions, password_hash, created_at, password_changed_at)"
             " VALUES (%s, %s, %s, %s, %s, '$argon2id$none', now(), now()) RETURNING id",
@@ -192,3 +193,5 @@ def official(instance: Instance, department: str | None, *regions: str, role: st
             list(regions),
         )
     )
+    open_session(instance, account)
+    return account

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -16,12 +17,14 @@ from argon2 import extract_parameters
 from psycopg import errors
 
 from tests.acceptance.instance import Instance, token
-from tests.acceptance.people import PASSWORD, add_person, as_browser, signed_in
-from tests.acceptance.serving import served
+from tests.acceptance.people import PASSWORD, add_person, as_browser, open_session, session_of, signed_in
+from tests.acceptance.serving import CHEAP, served
 from tests.integration.lines import NOW
 from tests.integration.said import REGISTRY
 from tests.servers.databases import ROLES, Database
+from tests.servers.waiting import wait_until
 from trace_api.accounts.guard import COOKIE
+from trace_api.accounts.passwords import AT_ONCE, IN_LINE, Passwords
 from trace_api.accounts.sessions import FAILURES, IDLE, LASTS, PERIOD
 
 TABLES = ("user_account", "user_session", "sign_in_attempt", "account_change")
@@ -45,8 +48,8 @@ def browser(instance: Instance) -> Iterator[httpx.Client]:
 class browser_at:  # noqa: N801 - reads as what it does
     """A browser of somebody who has not signed in, before a server whose clock says so."""
 
-    def __init__(self, instance: Instance, now: datetime) -> None:
-        self._served = served(instance, now)
+    def __init__(self, instance: Instance, now: datetime, passwords: Passwords | None = None) -> None:
+        self._served = served(instance, now, passwords)
 
     def __enter__(self) -> httpx.Client:
         client = self._served.__enter__()
@@ -127,7 +130,7 @@ def test_capitals_and_spaces_around_a_login_do_not_matter(browser: httpx.Client)
 def test_a_hash_under_weaker_parameters_is_renewed_at_sign_in(instance: Instance) -> None:
     stored = "SELECT password_hash FROM user_account WHERE login = 'lin'"
     before = extract_parameters(instance.one(stored))
-    with served(instance, NOW, passwords=None) as client:
+    with served(instance, NOW, Passwords()) as client:
         client.headers.update(as_browser(client))
         assert sign_in(client).status_code == 303
         after = extract_parameters(instance.one(stored))
@@ -145,12 +148,14 @@ def test_after_five_failures_even_the_right_password_waits(instance: Instance) -
         answer = sign_in(client)
         assert answer.status_code == 429
         assert "20:15" in answer.text and "15" in answer.text, "when to try again, in the country's time"
+        assert 800 < int(answer.headers["retry-after"]) <= PERIOD.seconds
         assert COOKIE not in client.cookies
         assert sign_in(client, "root").status_code == 303, "another's login is no reason to wait"
         sign_in(client, "root")
-    with browser_at(instance, NOW + PERIOD - timedelta(seconds=1)) as client:
+        pass_time = "UPDATE sign_in_attempt SET at = at - %s::interval"
+        instance.alter(pass_time, PERIOD - timedelta(minutes=1))
         assert sign_in(client).status_code == 429
-    with browser_at(instance, NOW + PERIOD) as client:
+        instance.alter(pass_time, timedelta(minutes=1))
         assert sign_in(client).status_code == 303
 
 
@@ -182,6 +187,33 @@ def test_many_at_once_are_no_way_around_it(instance: Instance, browser: httpx.Cl
         thread.join(60)
     assert sorted(codes) == [422] * FAILURES + [429] * (12 - FAILURES)
     assert instance.one("SELECT count(*) FROM sign_in_attempt") == FAILURES
+
+
+@pytest.mark.editions("plain")
+def test_a_crowd_at_the_door_holds_up_nobody_else(instance: Instance) -> None:
+    passwords, answers = Passwords(CHEAP), []
+    with browser_at(instance, NOW, passwords) as client:
+
+        def come(login: str) -> None:
+            with httpx.Client(base_url=client.base_url, headers=client.headers, timeout=60) as each:
+                answers.append(sign_in(each, login))
+
+        crowd = [threading.Thread(target=come, args=(f"nobody-{number}",)) for number in range(40)]
+        with ExitStack() as every_turn:
+            for _ in range(AT_ONCE):
+                every_turn.enter_context(passwords.turn())
+            for each in crowd:
+                each.start()
+            assert wait_until(lambda: len(answers) == 40 - IN_LINE, 20), "the others wait for their turn"
+            for path in ("/healthz", "/readyz", "/sign-in"):
+                assert client.get(path, timeout=3).status_code == 200
+            assert {answer.status_code for answer in answers} == {503}
+            assert all(int(answer.headers["retry-after"]) <= 10 for answer in answers)
+            assert "登录的人太多" in answers[0].text and 'value="nobody-' in answers[0].text
+            assert instance.one("SELECT count(*) FROM sign_in_attempt") == 0, "nothing was counted"
+        for each in crowd:
+            each.join(20)
+        assert sorted(answer.status_code for answer in answers) == [422] * IN_LINE + [503] * (40 - IN_LINE)
 
 
 # A session ends --------------------------------------------------------------------------------------------------------
@@ -553,16 +585,18 @@ def test_no_service_reads_or_writes_accounts_but_through_their_functions(instanc
 
 def test_only_the_api_may_call_them(instance: Instance) -> None:
     calls = (
-        "begin_sign_in('lin', now(), 5, '15 min')",
+        "begin_sign_in('lin', '')",
+        "sign_in_salt('lin')",
         "session_account(''::bytea, now(), '12 h')",
         "account_list()",
         "account_password(gen_random_uuid(), '$argon2id$x', now())",
         "require_administrator()",
+        "take_attempt(gen_random_uuid())",
     )
     for role in ROLES:
         with instance.as_role(role) as conn:
             for call in calls:
-                allowed = role == "api" and call.startswith(("begin", "session"))
+                allowed = role == "api" and call.startswith(("begin", "sign", "session"))
                 try:
                     with conn.transaction():
                         conn.execute(f"SELECT * FROM {call}".encode())
@@ -572,12 +606,78 @@ def test_only_the_api_may_call_them(instance: Instance) -> None:
                     assert allowed, (role, call)
 
 
+def test_the_database_gives_away_no_hash(instance: Instance) -> None:
+    stored = instance.one("SELECT password_hash FROM user_account WHERE login = 'lin'")
+    with instance.as_role("api") as conn:
+        ((salt,),) = conn.execute("SELECT sign_in_salt('lin')").fetchall()
+        assert salt.rpartition("$")[0] == stored.rpartition("$")[0]
+        assert set(salt.rpartition("$")[2]) == {"A"}
+        definers = conn.execute(
+            "SELECT oid::regprocedure::text FROM pg_proc WHERE prosecdef AND prosrc ~ 'password_hash'"
+            " AND has_function_privilege(oid, 'EXECUTE')"
+        ).fetchall()
+        assert {name.partition("(")[0] for (name,) in definers} == {
+            "sign_in_salt", "begin_sign_in", "finish_sign_in", "change_own_password", "account_add", "account_password",
+        }  # fmt: skip
+
+
+def test_who_rolls_back_learns_nothing_and_guesses_no_more_than_five(instance: Instance) -> None:
+    """Raw SQL under the API's role: what is right is told in a later transaction than the one that counted it."""
+    right = instance.one("SELECT password_hash FROM user_account WHERE login = 'lin'")
+    begin, finish = "SELECT begin_sign_in('lin', %s)", "SELECT finish_sign_in(%s, %s, NULL, now(), '1 day')"
+    with instance.as_role("api") as conn:
+        ((handle,),) = conn.execute(begin, [right]).fetchall()
+        assert conn.execute(finish, [handle, bytes(32)]).fetchone() == ("wrong",), "not in one transaction"
+        conn.rollback()
+        for _ in range(FAILURES):
+            ((handle,),) = conn.execute(begin, [right[:-1]]).fetchall()
+            conn.commit()
+            for hopeful in (handle, uuid4()):
+                assert conn.execute(finish, [hopeful, bytes(32)]).fetchone() == ("wrong",)
+                conn.rollback()
+        assert conn.execute(begin, [right]).fetchone() == (None,)
+
+
+@pytest.mark.editions("plain")
+@pytest.mark.parametrize("waits", [False, True], ids=["before", "at-the-same-time"])
+def test_a_new_password_wins_over_a_sign_in_beside_it(instance: Instance, waits: bool) -> None:
+    """The old password was right, and before there is a session an administrator sets another."""
+    right, lin = instance.rows("SELECT password_hash, id FROM user_account WHERE login = 'lin'")[0]
+    outcome: list[object] = []
+
+    def finish() -> None:
+        with instance.as_role("api") as late:
+            query = "SELECT finish_sign_in(%s, %s, NULL, now(), '1 day')"
+            outcome.extend(late.execute(query, [handle, bytes(32)]).fetchone() or ())
+
+    with instance.as_role("api") as conn:
+        ((handle,),) = conn.execute("SELECT begin_sign_in('lin', %s)", [right]).fetchall()
+    late = threading.Thread(target=finish)
+    with psycopg.connect(instance.database.owner) as conn:
+        conn.execute("SELECT account_password(%s, %s, now())", [lin, CHEAP.hash("four-quiet-lorries")])
+        if waits:
+            late.start()
+            locked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            assert wait_until(lambda: instance.one(locked) == 1, 20)
+    if not waits:
+        late.start()
+    late.join(20)
+    assert outcome == ["wrong"]
+    assert instance.one("SELECT count(*) FROM user_session") == 0
+
+
 @pytest.mark.parametrize("who", ["lin", None])
 def test_the_database_itself_asks_who_administers(instance: Instance, who: str | None) -> None:
-    """A route that forgot its guard would still not make an administrator."""
+    """A route that forgot its guard would still not make an administrator, nor would a query that says it is one."""
     account = "" if who is None else str(instance.one("SELECT id FROM user_account WHERE login = %s", who))
+    if account:
+        open_session(instance, account)
+    root = str(instance.one("SELECT id FROM user_account WHERE login = 'root'"))
     with instance.as_role("api") as conn:
-        conn.execute("SELECT set_config('suyuan.account', %s, false)", [account])
+        conn.execute(
+            "SELECT set_config('suyuan.session', %s, false), set_config('suyuan.account', %s, false)",
+            [session_of(account), root],
+        )
         for call in (
             "account_list()",
             "account_add('x1', 'x', NULL, '{administrator}', NULL, '{}', '$argon2id$x', now())",

@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 
 from ingest.coldchain.duties import load_duties
 from tests.acceptance.instance import Instance
-from tests.acceptance.people import add_person
+from tests.acceptance.people import add_person, open_session, session_of
 from tests.integration import said
 from tests.integration.lines import NOW
 from tests.integration.said import (
@@ -73,11 +73,13 @@ def duties(
     instance: Instance, at: datetime = NOW, region: str = "33", **filters: Any
 ) -> list[dict[str, Any]]:
     account = instance.rows("SELECT id FROM user_account WHERE login = %s", f"auditor-{region}")
-    who = (
-        account[0][0] if account else add_person(instance, f"auditor-{region}", "auditor", regions=(region,))
-    )
+    if account:
+        ((who,),) = account
+    else:
+        who = add_person(instance, f"auditor-{region}", "auditor", regions=(region,))
+        open_session(instance, who)
     with psycopg.connect(instance.database.service("api"), row_factory=dict_row) as conn:
-        conn.execute("SELECT set_config('suyuan.account', %s, true)", [str(who)])
+        conn.execute("SELECT set_config('suyuan.session', %s, true)", [session_of(who)])
         return conn.execute("SELECT * FROM official_duties(%s, %s)", [json.dumps(filters), at]).fetchall()
 
 

@@ -13,7 +13,7 @@ from psycopg import errors
 from psycopg_pool import ConnectionPool
 
 from tests.acceptance.instance import Instance
-from tests.acceptance.people import add_person
+from tests.acceptance.people import add_person, open_session, session_of
 from tests.integration.said import REGISTRY
 from tests.servers.databases import Database
 from tests.servers.waiting import wait_until
@@ -45,8 +45,14 @@ def databases(instance: Instance) -> Iterator[Databases]:
 
 @pytest.fixture
 def lin(instance: Instance) -> Person:
-    account: UUID = add_person(instance, "lin", "packer", organisation="coop")
-    return Person(account, "lin", "Lin", "coop", frozenset({"packer"}))
+    return signed_in_as(instance, "lin", "coop", "packer")
+
+
+def signed_in_as(instance: Instance, login: str, organisation: str, role: str) -> Person:
+    account: UUID = add_person(instance, login, role, organisation=organisation)
+    open_session(instance, account)
+    session = bytes.fromhex(session_of(account))
+    return Person(account, login, login, organisation, frozenset({role}), session=session)
 
 
 class Work:
@@ -185,9 +191,8 @@ def test_without_a_proper_key_nothing_is_done(databases: Databases, lin: Person,
 def test_a_key_is_its_askers_own(instance: Instance, databases: Databases, lin: Person) -> None:
     """The same words by somebody else, or by the organisation's program, are another key; and nobody reads another's."""
     work = Work()
-    wu: UUID = add_person(instance, "wu", "carrier", organisation="carrier")
     others = [
-        Person(wu, "wu", "Wu", "carrier", frozenset({"carrier"})),
+        signed_in_as(instance, "wu", "carrier", "carrier"),
         Person(None, "", "Coop", "coop", frozenset({"packer"})),
         Person(None, "", "Carrier", "carrier", frozenset({"carrier"})),
     ]

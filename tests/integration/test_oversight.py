@@ -21,7 +21,7 @@ from psycopg.rows import dict_row
 from simulators.registration import LAPSED, NEVER_CALIBRATED
 from simulators.world import World
 from tests.acceptance.instance import Instance, handed_over
-from tests.acceptance.people import add_person
+from tests.acceptance.people import add_person, open_session, session_of
 from tests.servers.session import EDITIONS, Servers
 
 START = datetime(2026, 6, 18, tzinfo=UTC)
@@ -56,7 +56,7 @@ class Area:
         """As the API asks: its role, the account in the setting, nothing of the owner's."""
         account = self.accounts.get(str(who), who)
         with psycopg.connect(self.instance.database.service("api"), row_factory=dict_row) as conn:
-            conn.execute("SELECT set_config('suyuan.account', %s, true)", [str(account or "")])
+            conn.execute("SELECT set_config('suyuan.session', %s, true)", [session_of(account)])
             return conn.execute(query.encode(), values or None).fetchall()
 
     def breaches(self, who: UUID | str | None, **filters: Any) -> list[dict[str, Any]]:
@@ -83,6 +83,8 @@ def area(
             login: add_person(instance, login.replace("_", "."), role, department=department, regions=regions)
             for login, (role, department, regions) in PEOPLE.items()
         }
+        for account in accounts.values():
+            open_session(instance, account)
         yield Area(instance, accounts)
 
 
@@ -161,9 +163,9 @@ def test_market_regulation_sees_nothing_of_goods_that_are_not_in_the_market_yet(
     later = "UPDATE whereabouts SET stage = 'loaded' WHERE stage IN ('arrived', 'stall', 'shelf')"
     with psycopg.connect(area.instance.database.owner) as conn:
         conn.execute(later.encode())
-        conn.execute("SELECT set_config('suyuan.account', %s, true)", [str(area.accounts["hangzhou"])])
+        conn.execute("SELECT set_config('suyuan.session', %s, true)", [session_of(area.accounts["hangzhou"])])
         assert conn.execute("SELECT count(*) FROM official_excursions('{}', %s)", [AT]).fetchone() == (0,)
-        conn.execute("SELECT set_config('suyuan.account', %s, true)", [str(area.accounts["xianju"])])
+        conn.execute("SELECT set_config('suyuan.session', %s, true)", [session_of(area.accounts["xianju"])])
         assert conn.execute("SELECT count(*) > 2 FROM official_excursions('{}', %s)", [AT]).fetchone() == (
             True,
         )
@@ -181,11 +183,12 @@ def test_a_code_that_was_abolished_is_asked_about_as_what_it_became(area: Area) 
         )
         asked = "SELECT * FROM official_excursions('{}', %s)"
         conn.execute(
-            "SELECT set_config('suyuan.account', %s, true)", [str(area.accounts["hangzhou_agriculture"])]
+            "SELECT set_config('suyuan.session', %s, true)",
+            [session_of(area.accounts["hangzhou_agriculture"])],
         )
         found = conn.execute(asked.encode(), [AT]).fetchall()
         assert found and {each["region"] for row in found for each in row["concerns"]} == {"330102"}
-        conn.execute("SELECT set_config('suyuan.account', %s, true)", [str(area.accounts["jianggan"])])
+        conn.execute("SELECT set_config('suyuan.session', %s, true)", [session_of(area.accounts["jianggan"])])
         assert conn.execute(asked.encode(), [AT]).fetchall() == []
         conn.rollback()
 
@@ -233,6 +236,8 @@ def test_a_raw_call_shows_an_account_its_own_area_and_nobody_else_anything(area:
 def test_an_account_that_was_disabled_or_handles_goods_sees_nothing(area: Area) -> None:
     packer = add_person(area.instance, f"packer-{uuid4().hex[:6]}", "packer", organisation="xj-coop")
     gone = add_person(area.instance, f"gone-{uuid4().hex[:6]}", "auditor", regions=("33",))
+    for account in (packer, gone):
+        open_session(area.instance, account)
     assert area.breaches(gone)
     area.instance.alter("UPDATE user_account SET disabled_at = now() WHERE id = %s", gone)
     assert area.breaches(gone) == area.breaches(packer) == area.duties(packer) == []
@@ -255,7 +260,9 @@ def test_without_the_officials_functions_there_is_no_way_in(area: Area) -> None:
     )
     for role in ("api", "public"):
         with area.instance.as_role(role) as conn:
-            conn.execute("SELECT set_config('suyuan.account', %s, false)", [str(area.accounts["auditor"])])
+            conn.execute(
+                "SELECT set_config('suyuan.session', %s, false)", [session_of(area.accounts["auditor"])]
+            )
             conn.commit()
             for what in (*inner, *views):
                 with pytest.raises(errors.InsufficientPrivilege):

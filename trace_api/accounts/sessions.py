@@ -1,8 +1,8 @@
 """Signing in and out, and who a request's session is of.
 
-Contract: the token lies in the person's cookie alone, the database holds its SHA-256; an attempt is counted before the
-password is looked at, in a transaction of its own, so that neither a crash nor many at once is a way around the limit;
-no connection is held while a password is verified.
+Contract: the token lies in the person's cookie alone, the database holds its SHA-256; the stored hash stays in the database,
+which compares; an attempt is counted and committed before it is told whether it was right, so that neither a crash nor many
+at once is a way around the limit; no connection is held while a password is hashed.
 """
 
 from __future__ import annotations
@@ -11,25 +11,27 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal, LiteralString
+from uuid import UUID
 
 import psycopg
 
 from trace_api import access
 from trace_api.access import Databases, Person
-from trace_api.accounts.passwords import Passwords
+from trace_api.accounts.passwords import Busy, Passwords
+from trace_api.problems import RETRY_S
 from trace_api.story import Name
 
 IDLE = timedelta(hours=12)
 LASTS = timedelta(days=7)
-FAILURES, PERIOD = 5, timedelta(minutes=15)
+FAILURES, PERIOD = 5, timedelta(minutes=15)  # as `sign_in_wait` in the database has them
 LONGEST_LOGIN = 100
 
-Refusal = Literal["wrong", "wait", "disabled"]
+Refusal = Literal["wrong", "wait", "disabled", "crowd"]
 
 
 class SignInRefused(Exception):
-    """Nobody was signed in. `until`: for "wait", when to try again."""
+    """Nobody was signed in. `until`: for "wait" and "crowd", when to try again."""
 
     def __init__(self, why: Refusal, until: datetime | None = None) -> None:
         super().__init__(why)
@@ -38,50 +40,66 @@ class SignInRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A counted attempt: it is a failure until `_finish` says otherwise."""
+    """A counted attempt: it is a failure until it is finished. `salt`: how the login's password is hashed, None for an unknown
+    login."""
 
-    id: int
-    password_hash: str | None
-    is_disabled: bool
+    handle: UUID
+    salt: str | None
 
 
 def sign_in(databases: Databases, passwords: Passwords, login: str, password: str, now: datetime) -> str:
     """The token of a new session. Raises SignInRefused."""
-    attempt = _begin(databases, plain_login(login), now)
-    if not passwords.verify(password, attempt.password_hash):
-        raise SignInRefused("wrong")
-    assert attempt.password_hash is not None
-    if attempt.is_disabled:
-        raise SignInRefused("disabled")
-    better = passwords.hash(password) if passwords.outgrown(attempt.password_hash) else None
-    token = secrets.token_urlsafe(32)
+    attempt = _begin(databases, passwords, plain_login(login), password, now)
+    better, token = _better(passwords, password, attempt.salt), secrets.token_urlsafe(32)
     with access.nobody(databases) as conn:
-        row = conn.execute(
-            "SELECT finish_sign_in(%s, %s, %s, %s, %s)", [attempt.id, sha256(token), better, now, LASTS]
-        ).fetchone()
-    if row is None or row[0] is None:  # disabled between the two transactions
-        raise SignInRefused("disabled")
+        (outcome,) = _one(
+            conn, "SELECT finish_sign_in(%s, %s, %s, %s, %s)", attempt.handle, sha256(token), better, now, LASTS
+        )  # fmt: skip
+    if outcome != "signed in":
+        raise SignInRefused(outcome)
     return token
 
 
-def knows_password(
-    databases: Databases, passwords: Passwords, login: str, password: str, now: datetime
-) -> bool:
-    """Whether it is the password of that login, counted as an attempt. Raises SignInRefused for "wait"."""
-    return passwords.verify(password, _begin(databases, login, now).password_hash)
-
-
-def _begin(databases: Databases, login: str, now: datetime) -> Attempt:
+def _begin(databases: Databases, passwords: Passwords, login: str, password: str, now: datetime) -> Attempt:
+    """Count an attempt with that password. Raises SignInRefused for "wait" and "crowd", where nothing is counted."""
     with access.nobody(databases) as conn:
-        row = conn.execute(
-            "SELECT attempt, wait_until, password_hash, is_disabled FROM begin_sign_in(%s, %s, %s, %s)",
-            [login, now, FAILURES, PERIOD],
-        ).fetchone()
+        wait, salt = _one(conn, "SELECT sign_in_wait(%s), sign_in_salt(%s)", login, login)
+    if wait is not None:
+        raise SignInRefused("wait", now + wait)
+    try:
+        tried = passwords.hash_like(password, salt)
+    except Busy as busy:
+        raise SignInRefused("crowd", now + timedelta(seconds=RETRY_S)) from busy
+    with access.nobody(databases) as conn:
+        (handle,) = _one(conn, "SELECT begin_sign_in(%s, %s)", login, tried)
+        if handle is None:
+            raise SignInRefused("wait", now + (_one(conn, "SELECT sign_in_wait(%s)", login)[0] or PERIOD))
+    return Attempt(handle, salt)
+
+
+def change_password(
+    databases: Databases, passwords: Passwords, person: Person, current: str, new: str, now: datetime
+) -> bool:
+    """One's own. False: `current` is not the password, which counts as an attempt to sign in. Raises SignInRefused for "wait"
+    and "crowd"."""
+    attempt = _begin(databases, passwords, person.login, current, now)
+    values = [attempt.handle, passwords.hash(new), now]
+    with access.acting(databases, person) as conn:
+        return bool(_one(conn, "SELECT change_own_password(%s, %s, %s)", *values)[0])
+
+
+def _better(passwords: Passwords, password: str, salt: str | None) -> str | None:
+    """The same password under parameters that have grown; another time where there are too many at the door."""
+    try:
+        return passwords.hash(password) if salt is not None and passwords.outgrown(salt) else None
+    except Busy:
+        return None
+
+
+def _one(conn: psycopg.Connection, query: LiteralString, *values: object) -> tuple[Any, ...]:
+    row = conn.execute(query, values).fetchone()
     assert row is not None
-    attempt, until, password_hash, is_disabled = row
-    if attempt is None:
-        raise SignInRefused("wait", until)
-    return Attempt(attempt, password_hash, is_disabled)
+    return row
 
 
 def person_of(conn: psycopg.Connection, token: str, now: datetime) -> Person | None:
@@ -95,7 +113,8 @@ def person_of(conn: psycopg.Connection, token: str, now: datetime) -> Person | N
         return None
     identity, login, name, organisation, roles, department, regions, zh, en = row
     called = None if organisation is None else Name(zh, en)
-    return Person(identity, login, name, organisation, frozenset(roles), department, tuple(regions), called)
+    return Person(identity, login, name, organisation, frozenset(roles), department, tuple(regions), called,
+                  sha256(token))  # fmt: skip
 
 
 def sign_out(conn: psycopg.Connection, token: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import ceil
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -20,7 +20,7 @@ from trace_api.roles import landing
 from trace_api.words import Words
 from trace_api.work import Frame, Sent, page, sent
 
-_STATUS = {"wrong": 422, "wait": 429, "disabled": 422}
+_STATUS = {"wrong": 422, "wait": 429, "disabled": 422, "crowd": 503}
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -57,7 +57,8 @@ def _add_signing_in(
         except SignInRefused as refused:
             refusal = _refusal(refused, Frame.of(request, None).words, now())
             status = _STATUS[refused.why]
-            return _sign_in_page(request, None, assets, login=login, refusal=refusal, status=status)
+            page = _sign_in_page(request, None, assets, login=login, refusal=refusal, status=status)
+            return _with_retry(page, refused, now())
         with access.nobody(databases) as conn:
             if COOKIE in request.cookies:
                 sessions.sign_out(conn, request.cookies[COOKIE])
@@ -104,20 +105,16 @@ def _add_own_account(
         errors = _new_password_errors(form, person)
         try:
             # Counted as an attempt to sign in: an unlocked phone gives no more guesses than the sign-in page.
-            if not errors and not sessions.knows_password(
-                databases, passwords, person.login, form.as_typed("current"), now()
+            if not errors and not sessions.change_password(
+                databases, passwords, person, form.as_typed("current"), form.as_typed("new"), now()
             ):
                 errors = {"current": "work_password_not_current"}
         except SignInRefused as refused:
             refusal = _refusal(refused, Frame.of(request, person).words, now())
-            return _account_page(request, person, assets, {}, refusal=refusal, status=_STATUS[refused.why])
+            answer = _account_page(request, person, assets, {}, refusal=refusal, status=_STATUS[refused.why])
+            return _with_retry(answer, refused, now())
         if errors:
             return _account_page(request, person, assets, errors, status=422)
-        with access.acting(databases, person) as conn:
-            conn.execute(
-                "SELECT change_own_password(%s, %s, %s)",
-                [sessions.sha256(request.cookies[COOKIE]), passwords.hash(form.as_typed("new")), now()],
-            )
         return RedirectResponse("/account?done=1", 303, headers=_NO_STORE)
 
 
@@ -147,9 +144,16 @@ def _refusal(refused: SignInRefused, words: Words, now: datetime) -> tuple[str, 
     facts: dict[str, object] = {"failures": FAILURES, "minutes": PERIOD.seconds // 60}
     if refused.until is not None:
         left = max(ceil((refused.until - now).total_seconds() / 60), 1)
-        facts |= {"clock": words.clock(refused.until, DEFAULT_ZONE), "left": words.minutes(left)}
+        minute = refused.until + timedelta(seconds=-refused.until.timestamp() % 60)  # it is over by then
+        facts |= {"clock": words.clock(minute, DEFAULT_ZONE), "left": words.minutes(left)}
     key = f"work_{refused.why}"
     return words(f"{key}_title"), words(key, **facts), words(f"{key}_next", **facts)
+
+
+def _with_retry(answer: Response, refused: SignInRefused, now: datetime) -> Response:
+    if refused.until is not None:
+        answer.headers["Retry-After"] = str(max(ceil((refused.until - now).total_seconds()), 1))
+    return answer
 
 
 def _new_password_errors(form: Sent, person: Person) -> dict[str, str]:

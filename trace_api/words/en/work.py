@@ -62,6 +62,9 @@ EN: dict[str, str] = {
     "work_wait_next": (
         "Try again after {clock} (in about {left}). If it cannot wait, ask an administrator for a new password: it works at once."
     ),
+    "work_crowd_title": "Too many people are signing in",
+    "work_crowd": "As many passwords are looked at as can be; yours was not, and the attempt does not count.",
+    "work_crowd_next": "Try again in 10 seconds.",
     "work_disabled_title": "This account is disabled",
     "work_disabled": "The password is right, but an administrator has disabled this account.",
     "work_disabled_next": "Ask the administrator of your organisation if you need it back.",
