@@ -20,7 +20,7 @@ from tests.acceptance.instance import Instance
 from trace_api import access
 from trace_api.access import Databases, Person
 from trace_api.acts import Certificate, Done, Undone, certifying, perform, read_act, read_form, undo
-from trace_api.acts.models import Promise
+from trace_api.acts.shapes import Promise
 
 START = datetime(2026, 6, 18, 0, 0, tzinfo=UTC)
 PUBLIC_URL = "https://trace.example"

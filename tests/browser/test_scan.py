@@ -551,8 +551,11 @@ def test_somebody_elses_goods_are_not_ours_to_act_on(
             page.click("form.fields > button.main")
             page.wait_for_selector(".notice-bad")
             assert "不能由本单位登记" in page.inner_text("main")
-            page.goto(f"/scan/find?code={unit}")
-            assert Words("zh")("scan_not_held_title") in page.inner_text("main")
+            for code, kind in ((unit, "receive"), (packed, "receive"), (TRUCK, "unload")):
+                page.goto(f"/scan/find?code={code}")
+                assert Words("zh")("scan_not_held_title") in page.inner_text("main")
+                links = [str(link.get_attribute("href")) for link in page.locator(".scan-acts a").all()]
+                assert [link.partition("?")[0] for link in links] == [f"/scan/do/{kind}"], code
         made = instance.one("SELECT id FROM act ORDER BY at DESC LIMIT 1")
         for answer in (
             shop.get(f"/scan/done/{made}"),
@@ -607,5 +610,19 @@ def test_received_on_the_other_side(
         page.goto(f"/scan/find?code={unit}")  # some boxes of the pallet are sold, and it stays
         page.click('a[href^="/scan/do/sell"]')
         assert page.input_value('[name="goods.0.quantity"]') == "12"
-        page.goto(f"/scan/find?code={packed}1")
-        assert page.locator('a[href^="/scan/do/receive"]').count() == 0, "a lot is no load unit"
+
+        foreign = f"{packed}1"  # of boxes on no pallet, of which nobody recorded anything
+        page.goto(f"/scan/find?code={foreign}")
+        page.click('a[href^="/scan/do/receive?lot="]')
+        fill(page, goods__0__quantity="5")
+        page.check("[name=outside]")
+        page.check("[name=bought][value=yes]")
+        assert_well_made(page, 390)
+        record(page)
+        page.goto("/scan/do/receive")
+        fill(page, kg="50", called="老王家的")
+        page.check("[name=bought][value=yes]")
+        record(page)
+        assert lots_of(page) == [f"{NOW:%y%m%d}-W"] and page.locator(".scan-sizes").count() == 1
+        page.goto("/scan/do/sell")
+        assert "老王家的" in page.inner_text("[name='goods.pick']") and "剩 50" in page.content()

@@ -57,8 +57,8 @@ from trace_api.acts import (
     undoable,
 )
 from trace_api.acts import certifying as papers
-from trace_api.acts.models import Promise
 from trace_api.acts.refusals import read_form
+from trace_api.acts.shapes import Promise
 from trace_api.acts.stock import Stock
 
 PATH = "https://id.gs1.org/"
@@ -381,11 +381,29 @@ def test_goods_from_outside_the_record_come_in_with_what_is_said_of_them(doing: 
         "missing",
     )
     doing.do("shop", "receive", goods=goods, outside=True, for_sale=True, **receive)
+    assert refused(doing, "shop", "receive", goods=goods, outside=True, **receive) == (
+        "goods.0.lot",
+        "outside_known",
+    ), "a second delivery would be taken for the first, seen again"
     doing.do("shop", "sell", goods=[{"lot": foreign, "quantity": 5}])
     assert refused(doing, "shop", "sell", goods=[{"lot": foreign, "quantity": 8}]) == (
         "goods.0.quantity",
         "not_enough",
     )
+
+
+def test_goods_without_a_label_are_given_a_lot_of_one_s_own(doing: Doing) -> None:
+    """Bought of a farmer who is not here: of no product of ours, or of one, and of nobody else's."""
+    receive = {"place": STALL_ROOM, "bought": True}
+    taken = [doing.do("stall", "receive", kg=kg, called="老王家的", **receive).lots for kg in (100, 50)]
+    ((first,), (second,)) = taken
+    assert first.endswith(f"/{STALL}/class/outside.260618-W") and second == f"{first}-B"
+    assert rows_of(stock_of(doing, "stall", first), first) == [(100, None, STALL_ROOM, STALL, True)]
+    made = doing.certify("stall", lot=first, kg=100, contact="x", origin="仙居县")
+    assert made.kind == "buyer", "what was bought is nobody's own harvest"
+    (own,) = doing.do("coop", "receive", kg=20, product=GTIN, place=STATION, bought=True).lots
+    assert own.endswith("yangmei-dongkui.260618-W")
+    assert refused(doing, "stall", "receive", kg=1, product=GTIN, **receive) == ("product", "unknown_product")
 
 
 def test_where_goods_from_outside_grew_is_not_the_stall_that_took_them_in(doing: Doing) -> None:

@@ -1,6 +1,7 @@
 """Acts: what a person does at the field, packhouse, store, truck, market and shop becomes EPCIS events.
 
-models.py        what a person says, one model an act       refusals.py    why it was not taken, in both languages
+models.py        what a person says, one model an act       shapes.py      what the models are made of
+refusals.py      why it was not taken, in both languages    fields.py      values as people write them
 roles.py         who does what                              codes.py       which thing a scanned code names
 registered.py    who and what is registered                 numbers.py     lots, serials, units, papers
 stock.py         what there is, where, whose                forms.py       the events, by EVENTS.md (pure)
@@ -18,11 +19,12 @@ from trace_api.acts.acting import UNDO_WITHIN, Done, perform, said
 from trace_api.acts.certificates import Certificate, certifiable_kg, own_certificates, read_certificate
 from trace_api.acts.certifying import issue_certificate, replace_certificate, void_certificate
 from trace_api.acts.codes import label, resolve
-from trace_api.acts.models import ACTS, Act, Certify, Promise
+from trace_api.acts.models import ACTS
 from trace_api.acts.numbers import SerialRange
 from trace_api.acts.refusals import Fault, Refused, read_act, read_form, refuse
 from trace_api.acts.registered import Registered
 from trace_api.acts.roles import ACTS_BY_ROLE, kinds_for, may_certify
+from trace_api.acts.shapes import Act, Certify, Promise
 from trace_api.acts.stock import Row, Stock, read_own_stock, read_stock
 from trace_api.acts.undo import PastAct, Undone, corrected_by, own_acts, read_past, undo, undoable
 

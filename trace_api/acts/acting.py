@@ -25,11 +25,12 @@ from trace_api.access import Person
 from trace_api.acts import certificates, farm, market, results, road, shop
 from trace_api.acts.codes import label, resolve
 from trace_api.acts.desk import Desk, lay_out
-from trace_api.acts.models import Accept, Act, Receive
+from trace_api.acts.models import Accept, Receive
 from trace_api.acts.numbers import SerialRange
 from trace_api.acts.parts import Event
 from trace_api.acts.refusals import refuse
 from trace_api.acts.roles import kinds_for
+from trace_api.acts.shapes import Act
 
 UNDO_WITHIN: Final = timedelta(minutes=10)
 

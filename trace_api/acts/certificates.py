@@ -21,11 +21,11 @@ from ledger.epcis.identifiers import canonical
 from ledger.genealogy import Portion
 from trace_api.acts.codes import label
 from trace_api.acts.desk import Desk, amount
-from trace_api.acts.models import Certify, Promise
 from trace_api.acts.parts import Event, Quantity, certificate_record, ilmd
 from trace_api.acts.refusals import refuse
 from trace_api.acts.registered import PLOTS, Product
 from trace_api.acts.roles import may_certify
+from trace_api.acts.shapes import Certify, Promise
 from trace_api.acts.stock import NOTHING, Stock
 from trace_api.story import Name
 from trace_api.words import decimal

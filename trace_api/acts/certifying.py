@@ -16,9 +16,9 @@ from trace_api.acts.acting import lock, mint, write
 from trace_api.acts.certificates import Certificate, read_certificate
 from trace_api.acts.codes import label
 from trace_api.acts.desk import Desk, lay_out
-from trace_api.acts.models import Act, Promise
 from trace_api.acts.refusals import refuse
 from trace_api.acts.roles import may_certify
+from trace_api.acts.shapes import Act, Promise
 
 KINDS: Final = frozenset({"certificate_issue", "certificate_void", "certificate_replace"})
 

@@ -19,12 +19,13 @@ from ledger.epcis.identifiers import canonical
 from ledger.genealogy.names import identify, site
 from trace_api.access import Person
 from trace_api.acts.codes import label, lot_named, resolve
+from trace_api.acts.fields import ZONE
 from trace_api.acts.forms import Forms
-from trace_api.acts.models import ZONE, Act, Goods, Moved
 from trace_api.acts.numbers import Numbers, SerialRange
 from trace_api.acts.parts import UNKNOWN_BUYER, Parties, Pulp, Quantity, What
 from trace_api.acts.refusals import refuse
 from trace_api.acts.registered import VEHICLES, Organisation, Place, Product, Registered
+from trace_api.acts.shapes import Act, Goods, Moved
 from trace_api.acts.stock import NOTHING, Row, Stock, read_stock
 from trace_api.story import Name
 

@@ -18,7 +18,6 @@ from trace_api.acts.models import (
     Hold,
     Inspect,
     Laboratory,
-    Part,
     RapidTest,
     Receive,
     RefusePart,
@@ -29,6 +28,7 @@ from trace_api.acts.numbers import SerialRange
 from trace_api.acts.parts import Event, Parties, Quantity, What, extras, handed
 from trace_api.acts.refusals import refuse
 from trace_api.acts.results import NewTest
+from trace_api.acts.shapes import Part
 from trace_api.acts.stock import Row
 
 KILOGRAM = "KGM"
@@ -105,9 +105,11 @@ def accept(desk: Desk, act: Accept) -> list[Event]:
 def receive(desk: Desk, act: Receive) -> list[Event]:
     coming = desk.coming_in(act.bought)
     units, rows = desk.units_taken_in(act.units, coming)
-    if act.outside:
+    loose: list[Row] = []
+    if act.kg is not None:
+        goods = [_without_label(desk, act, act.kg)]
+    elif act.outside:
         goods = [_from_outside(desk, act, n) for n in range(len(act.goods))]
-        loose: list[Row] = []
     else:
         goods, loose = desk.goods(act.goods, coming)
     place = desk.own_place(act.place).id
@@ -121,7 +123,8 @@ def receive(desk: Desk, act: Receive) -> list[Event]:
 
 def _received(desk: Desk, act: Receive, rows: Sequence[Row]) -> Event:
     """From whom to us. Goods from outside the record may come from somebody whom nobody registered."""
-    if act.bought and not (act.outside and act.giver is None):
+    outside = act.outside or act.unlabelled
+    if act.bought and (rows or act.giver is not None or not outside):
         return handed(desk.bought_from(act.giver, rows, "giver"), desk.ourselves)
     giver = None if act.giver is None else desk.party(act.giver, "giver")
     taker = desk.ourselves if act.bought else Parties(None, desk.us.party)
@@ -129,17 +132,29 @@ def _received(desk: Desk, act: Receive, rows: Sequence[Row]) -> Event:
 
 
 def _from_outside(desk: Desk, act: Receive, n: int) -> Quantity:
-    """Goods that nobody recorded here: what we say of them is all that is known."""
+    """Goods that nobody recorded here: what we say of them is all that is known. A second delivery needs a lot of its own: said
+    of the same one it would be taken for the first, seen again."""
     said = act.goods[n]
     lot = desk.lot(said.lot, f"goods.{n}.lot")
     if desk.stock.knows(lot) or desk.standing(lot) != "unknown":
-        desk.rows(lot, desk.arriving, f"goods.{n}.lot")
+        raise refuse("outside_known", f"goods.{n}.lot", code=label(lot))
     if said.quantity is None:
         raise refuse("missing", f"goods.{n}.quantity", status=422)
     desk.lots.append(lot)
     product = desk.registered.product_of_lot(lot)
     boxes = product is not None and lot.startswith(f"{product.packed_class}/")
     return Quantity(lot, said.quantity, None if boxes else KILOGRAM)
+
+
+def _without_label(desk: Desk, act: Receive, kg: float) -> Quantity:
+    """A lot of our own; of nobody else's product, who knows nothing of these goods."""
+    product = None if act.product is None else desk.product(act.product, "product")
+    if product is not None and product.organisation != desk.us.id:
+        raise refuse("unknown_product", "product", status=422, code=act.product)
+    product_class = f"{desk.numbers.root}/class/outside" if product is None else product.picked_class
+    lot = desk.numbers.picked_lot(product_class, desk.day, "W")
+    desk.lots.append(lot)
+    return Quantity(lot, kg, KILOGRAM)
 
 
 # --- tests and holds ------------------------------------------------------------------------------------------------------

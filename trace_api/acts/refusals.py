@@ -14,7 +14,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from trace_api.acts.models import ACTS, Act, Form
+from trace_api.acts.models import ACTS
+from trace_api.acts.shapes import Act, Form
 from trace_api.problems import Problem
 from trace_api.story import Name
 from trace_api.words import Language, Words
@@ -136,7 +137,7 @@ _CODES: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
 }
 _OWN: Final = frozenset(
     {
-        "comma_in_number", "unprintable", "nothing_named", "harvest_backwards", "boxes_or_kg", "range_backwards",
+        "comma_in_number", "unprintable", "nothing_named", "unlabelled_alone", "harvest_backwards", "boxes_or_kg", "range_backwards",
         "not_a_serial_range", "serials_do_not_fit",
     }
 )  # fmt: skip

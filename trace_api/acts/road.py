@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from ledger.genealogy.names import site
 from trace_api.acts.codes import label
 from trace_api.acts.desk import Desk, Reach
-from trace_api.acts.models import Arrive, Carried, Depart, HandOver, Load, Unload
+from trace_api.acts.models import Arrive, Depart, HandOver, Load, Unload
 from trace_api.acts.parts import Event, Parties, Pulp, extras, handed
 from trace_api.acts.refusals import refuse
 from trace_api.acts.registered import Place
+from trace_api.acts.shapes import Carried
 from trace_api.acts.stock import Row
 
 

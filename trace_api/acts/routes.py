@@ -24,9 +24,9 @@ from trace_api.acts.certificates import Certificate, own_certificates
 from trace_api.acts.certifying import issue_certificate, replace_certificate, void_certificate
 from trace_api.acts.codes import resolve
 from trace_api.acts.fields import Remark
-from trace_api.acts.models import Form, Promise
 from trace_api.acts.refusals import Refused, read_act, read_form, refuse
 from trace_api.acts.roles import CERTIFYING
+from trace_api.acts.shapes import Form, Promise
 from trace_api.acts.stock import Row, read_own_stock, read_stock
 from trace_api.acts.undo import own_acts, undo
 from trace_api.roles import GOODS

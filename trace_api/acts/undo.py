@@ -25,9 +25,9 @@ from trace_api.acts import certificates
 from trace_api.acts.acting import UNDO_WITHIN, Done, lock, plan, record_all, refuse_strangers, said, write
 from trace_api.acts.certifying import KINDS as CERTIFYING
 from trace_api.acts.desk import Desk
-from trace_api.acts.models import Act
 from trace_api.acts.parts import declared_wrong
 from trace_api.acts.refusals import Fault, Refused, refuse
+from trace_api.acts.shapes import Act
 from trace_api.acts.stock import NOTHING, read_events, read_stock
 
 TAKING_IN: Final = frozenset({"accept", "receive", "unload"})

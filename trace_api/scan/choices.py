@@ -54,7 +54,8 @@ class Choices:
 
     def of(self, source: Source) -> list[Choice]:
         lists: Mapping[Source, Callable[[], Iterable[Choice]]] = {
-            "products": self._products,
+            "products": lambda: self._named_products(self.products),
+            "own_products": lambda: self._named_products(self._own_products),
             "plots": lambda: self._own("plot", "field"),
             "at_collection": lambda: self._own("collection", *_ROOMS),
             "at_precooling": lambda: self._own("precooling", *_ROOMS),
@@ -99,11 +100,15 @@ class Choices:
     def products(self) -> list[Product]:
         """Our own; a grower picks for the co-operative, and takes those that are published."""
         every = self._standing.stock.registered.products
-        own = [each for each in every if each.organisation == self._person.organisation]
-        return own or list({each.id: each for each in every}.values())
+        return self._own_products or list({each.id: each for each in every}.values())
 
-    def _products(self) -> Iterable[Choice]:
-        return ((each.id, self._words.name(each.name)) for each in self.products)
+    @property
+    def _own_products(self) -> list[Product]:
+        every = self._standing.stock.registered.products
+        return [each for each in every if each.organisation == self._person.organisation]
+
+    def _named_products(self, products: Iterable[Product]) -> Iterable[Choice]:
+        return ((each.id, self._words.name(each.name)) for each in products)
 
     @cached_property
     def _places(self) -> list[tuple[str, str, str, Name]]:

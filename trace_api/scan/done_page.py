@@ -247,7 +247,7 @@ def _facts(past: PastAct, made: Made, words: Words, registered: Registered) -> I
         output = outputs[row] if row < len(outputs) else {}
         grade = output.get("grade")
         caption = words("scan_grade", grade=grade) if grade else words("paper_lot")
-        yield Line(caption, label(lot), code=past.kind in ("register_batch", "mix"))
+        yield Line(caption, label(lot), code=made.makes_lots and past.kind != "weigh_in")
         if "boxes" in output:
             yield Line(words("paper_count"), words("paper_boxes", count=output["boxes"]))
         if made.called.get(lot):

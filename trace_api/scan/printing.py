@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from ledger.epcis.identifiers import RESOLVER
 from trace_api.acts.codes import label
-from trace_api.acts.models import ZONE
+from trace_api.acts.fields import ZONE
 from trace_api.acts.numbers import SerialRange
 from trace_api.acts.registered import Registered
 from trace_api.papers.labels import Label, box_label, lot_label, unit_label
@@ -42,10 +42,15 @@ class Made:
     def counts(self) -> dict[Of, int]:
         """How many labels of each kind; only those there are."""
         boxes = sum(each.count for each in self.serials)
-        lots = len(self.lots) if self.kind in _MAKES_LOTS else 0
+        lots = len(self.lots) if self.makes_lots else 0
         units = len(self.units) if self.kind in _MAKES_UNITS else 0
         found: dict[Of, int] = {"boxes": boxes, "units": units, "lots": lots}
         return {of: count for of, count in found.items() if count}
+
+    @property
+    def makes_lots(self) -> bool:
+        """Also of goods that came without a label."""
+        return self.kind in _MAKES_LOTS or (self.kind == "receive" and bool(self.weights))
 
     @property
     def day(self) -> date:

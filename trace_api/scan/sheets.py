@@ -29,7 +29,7 @@ Input = Literal[
 ]
 # What a list of choices holds; see choices.py.
 Source = Literal[
-    "products", "plots", "at_collection", "at_precooling", "at_packhouse", "at_cold_store", "destinations", "gates",
+    "products", "own_products", "plots", "at_collection", "at_precooling", "at_packhouse", "at_cold_store", "destinations", "gates",
     "yards", "vehicles", "carriers", "growers", "organisations", "buyers", "weighed", "boxed", "kilograms", "loose",
     "everything", "units", "loaded", "shrink_reasons", "where_it_lies",
 ]  # fmt: skip
@@ -155,7 +155,12 @@ SHEETS: Final[Mapping[str, tuple[Ask, ...]]] = MappingProxyType(
             _WHEN,
         ),
         "receive": (
-            need("units", "units"),
+            Ask("units", "units"),
+            Ask("goods", "goods"),
+            Ask("outside", "yes"),
+            Ask("kg", "number", unit="kg"),
+            Ask("called"),
+            Ask("product", "choice", source="own_products"),
             need("place", "choice", "at_cold_store"),
             need("bought", "yes_no"),
             Ask("for_sale", "yes"),

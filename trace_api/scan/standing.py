@@ -100,7 +100,7 @@ def read_standing(conn: psycopg.Connection, person: Person, now: datetime) -> St
 
 _CALLED = """
 SELECT lot, facts -> 'asked' ->> 'called' FROM act, jsonb_array_elements_text(facts -> 'done' -> 'lots') AS lot
-WHERE kind = 'register_batch' AND undone_at IS NULL AND facts -> 'asked' ->> 'called' <> '' ORDER BY at
+WHERE kind IN ('register_batch', 'receive') AND undone_at IS NULL AND facts -> 'asked' ->> 'called' <> '' ORDER BY at
 """
 
 

@@ -12,14 +12,17 @@ from urllib.parse import urlencode
 
 from fastapi import Request, Response
 
+from ledger.genealogy import product_of
+from ledger.genealogy.names import identify
 from trace_api import access
 from trace_api.access import Databases, Person
 from trace_api.acts import Refused, kinds_for, may_certify, own_acts, own_certificates, resolve, undoable
 from trace_api.acts.codes import is_unit, label, lot_named
+from trace_api.acts.registered import VEHICLES
 from trace_api.pages import DEFAULT_ZONE, Assets
 from trace_api.scan.done_page import view
 from trace_api.scan.sheets import SHEETS, Ask, offered
-from trace_api.scan.standing import Holding, Part, read_standing
+from trace_api.scan.standing import Holding, Part, Standing, read_standing
 from trace_api.words import decimal
 from trace_api.work import Frame, page
 
@@ -64,7 +67,6 @@ class StartPages:
             "holdings": (),
             "certificates": (),
             "ways": (),
-            "receivable": False,
             "name": code,
         }
         status = 200
@@ -79,8 +81,11 @@ class StartPages:
                     "certificates": own_certificates(conn, lot_named(uri))
                     if may_certify(person) and uri
                     else [],
-                    "ways": list(_ways(found, kinds_for(person))),
-                    "receivable": "receive" in kinds_for(person) and is_unit(uri),
+                    "ways": list(
+                        _ways(found, kinds_for(person))
+                        if found or not uri
+                        else _ways_in(uri, standing, kinds_for(person))
+                    ),
                 }
             except Refused as refused:
                 facts["fault"], status = refused.faults[0], refused.status
@@ -100,6 +105,19 @@ def _ways(found: Iterable[Holding], kinds: frozenset[str]) -> Iterable[tuple[str
     return told.items()
 
 
+def _ways_in(uri: str, standing: Standing, kinds: frozenset[str]) -> Iterable[tuple[str, str]]:
+    """Acts for what is not ours by the record and may stand in front of us all the same."""
+    place = standing.stock.registered.place(uri)
+    told: dict[str, dict[str, str]] = {}
+    if identify(uri).scheme == "giai" or (place is not None and place.kind in VEHICLES):
+        told = {kind: {"vehicle": uri} for kind in ("hand_over", "arrive", "unload")}
+    elif is_unit(uri):
+        told = {"receive": {"unit": uri}}
+    elif identify(uri).scheme in ("lgtin", "sgtin") or product_of(uri) != uri:
+        told = {kind: {"lot": lot_named(uri)} for kind in ("weigh_in", "receive")}
+    return ((kind, f"/scan/do/{kind}?{urlencode(query)}") for kind, query in told.items() if kind in kinds)
+
+
 def _query(kind: str, holding: Holding) -> dict[str, str]:
     """What an act can be told of it at once; {} if it is not for such goods."""
     asks = {ask.name: ask for ask in SHEETS[kind]}
@@ -113,7 +131,8 @@ def _query(kind: str, holding: Holding) -> dict[str, str]:
         return _opened(holding.parts) if kind in _FROM_UNITS else {}
     part = holding.parts[0]
     for ask in asks.values():
-        if ask.required and ask.input in ("goods", "code") and _takes(ask, part):
+        # A list of lots beside one of load units need not be filled, and may.
+        if (ask.input == "goods" or (ask.required and ask.input == "code")) and _takes(ask, part):
             return {"lot": part.lot}
     return {}
 

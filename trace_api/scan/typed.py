@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from trace_api.acts.models import ZONE
+from trace_api.acts.fields import ZONE
 from trace_api.scan.sheets import Ask
 from trace_api.words import decimal
 from trace_api.work import Sent

@@ -134,6 +134,7 @@ SAID: dict[str, dict[str, object]] = {
             "cull_kg": 0.0, "place": "S", "certify": {"contact": "139", "basis": ["internal_control"]}, "best_before": "2026-06-23"},
     "load": {"units": ["U"], "vehicle": "V", "pulp": [2.0], "agreed_low_c": 0.0, "agreed_high_c": 5.0, "seals": ["A1", "A2"]},
     "unload": {"vehicle": "V", "place": "S", "seal_intact": False},
+    "receive": {"goods": [{"lot": "L", "quantity": 12.0}], "place": "S", "bought": True, "outside": True},
     "split": {"unit": "U", "boxes": 12, "serials": ["00000017", "00000028"]},
     "shrink": {"goods": [{"lot": "L", "quantity": 234567.891}], "reason": "spoiled", "place": "S"},
 }  # fmt: skip
