@@ -564,6 +564,22 @@ def test_somebody_elses_goods_are_not_ours_to_act_on(
         ):
             assert answer.status_code == 404, "another organisation's act is not found"
     assert events(instance) == before
+    with (
+        signed_in(server, "driver") as driver,
+        window(browser, server, session=session_of(driver), refusals=(403,)) as page,
+    ):
+        page.goto(f"/scan/find?code={unit}")
+        page.click('a[href^="/scan/do/load"]')
+        choose(page, "vehicle", TRUCK)
+        fill(page, pulp__0="-1", agreed_low_c="-18", agreed_high_c="5")
+        assert page.locator("[name=place][required]").count() == 1
+        choose(page, "place", places.COLD_STORE.id)
+        page.click("form.fields > button.main")
+        page.wait_for_selector(".field-error, .notice-bad")
+        assert "不在“1 号冷库”" in page.inner_text("main")
+        choose(page, "place", places.PACKHOUSE.id)
+        record(page)
+    assert events(instance) == before + 1
 
 
 def test_each_role_is_offered_its_own_acts(browser: Browser, server: httpx.Client) -> None:

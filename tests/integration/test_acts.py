@@ -278,10 +278,16 @@ def test_somebody_else_s_goods_are_refused_and_nothing_is_written(doing: Doing) 
         ("market", "hold", {"units": [unit], "reason": "?"}),
         ("market", "sample", {"lot": lot, "kg": 0.5}),
         ("grower", "shrink", {"goods": [{"lot": picked}], "reason": "spoiled"}),
-        ("carrier", "load", load_of(unit, place=f"{DOCK}")),
     ):
         field, code = refused(doing, who, kind, **fields)
         assert (code, bool(field)) == ("not_yours", True), (who, kind)
+    assert refused(doing, "carrier", "load", **load_of(unit)) == ("place", "dock_needed")
+    assert refused(doing, "carrier", "load", **load_of(unit, place=DOCK)) == ("units.0", "not_at_dock")
+    doing.do("carrier", "load", **load_of(unit, place=f"{COLD_STORE}/254/DOCK1"))
+    (handed,) = doing.do("coop", "pack", lot=lot, boxes=10).units
+    doing.do("coop", "ship", units=[handed], buyer=CARRIER)
+    doing.settle()
+    doing.do("carrier", "load", **load_of(handed))
     with pytest.raises(Refused) as caught:
         doing.do("stall", "sell", goods=[{"lot": lot, "quantity": 1}])
     assert "仙居步路杨梅专业合作社" in caught.value.faults[0].text.zh

@@ -22,6 +22,7 @@ from trace_api.acts.stock import Row
 def load(desk: Desk, act: Load) -> list[Event]:
     vehicle = desk.vehicle(act.vehicle)
     _refuse_loaded(desk, act.units)
+    _refuse_elsewhere(desk, act)
     units, rows = desk.units_of_ours(act.units, _loadable(desk, act))
     desk.refuse_marked(rows, "units", refused_too=False)
     dock = desk.place_or_now(act.place, rows)
@@ -47,14 +48,31 @@ def _celsius(value: float | None) -> str | None:
 
 
 def _loadable(desk: Desk, act: Load) -> Reach:
-    """Our own; a carrier also takes what stands, by the record, at the dock it loads at."""
+    """Our own, also what was handed to us; a carrier takes besides what stands, by the record, at the dock that it says it
+    loads at: to see a pallet is not to have it."""
     dock = None if act.place is None else site(desk.place(act.place).id)
 
     def loadable(row: Row) -> bool:
-        at_dock = row.place is not None and dock in (None, site(row.place))
+        at_dock = row.place is not None and site(row.place) == dock
         return row.ours or ("carrier" in desk.person.roles and at_dock and not row.custody.moving)
 
     return loadable
+
+
+def _refuse_elsewhere(desk: Desk, act: Load) -> None:
+    """A driver is told what is missing: where the truck stands, or that the pallet stands somewhere else."""
+    if "carrier" not in desk.person.roles:
+        return
+    for place, text in enumerate(act.units):
+        unit = desk.unit(text, f"units.{place}")
+        rows = desk.stock.of_unit(unit)
+        if not rows or any(row.ours or row.custody.moving for row in rows):
+            continue
+        if act.place is None:
+            raise refuse("dock_needed", "place", status=422, code=label(unit))
+        dock = desk.place(act.place)
+        if all(row.place is None or site(row.place) != site(dock.id) for row in rows):
+            raise refuse("not_at_dock", f"units.{place}", status=403, code=label(unit), place=dock.name)
 
 
 def _refuse_loaded(desk: Desk, texts: Sequence[str]) -> None:

@@ -35,6 +35,7 @@ _ARRIVING = (
     "transfer",
     "yard",
 )
+_LOADING = ("cold_store", "packhouse", "collection", "dock", "transfer", "stall")
 SHRINK_REASONS = ("cull_to_compost", "spoiled", "past_best_before", "weighing_difference", "refused", "other")
 
 # One's own first: a place that is registered twice is told once.
@@ -62,6 +63,7 @@ class Choices:
             "at_packhouse": lambda: self._own("packhouse", *_ROOMS),
             "at_cold_store": lambda: self._own("cold_store", *_ROOMS),
             "destinations": lambda: self._anywhere(*_ARRIVING),
+            "docks": self._docks,
             "gates": lambda: self._anywhere("gate"),
             "yards": lambda: self._anywhere("yard", "dock"),
             "vehicles": lambda: self._anywhere(*sorted(VEHICLES)),
@@ -128,6 +130,10 @@ class Choices:
             for place, _organisation, kind, name in self._places
             if kind in kinds
         )
+
+    def _docks(self) -> Iterable[Choice]:
+        """One's own rooms; a carrier has none, and loads where others' goods stand."""
+        return list(self._own("cold_store", *_ROOMS)) or self._anywhere(*_LOADING)
 
     def _parties(self, *kinds: str) -> Iterable[Choice]:
         us = self._person.organisation

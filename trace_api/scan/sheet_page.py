@@ -211,7 +211,10 @@ def asks_of(kind: str, person: Person) -> tuple[Ask, ...]:
         raise Problem.said(404, "scan_no_act")
     if kind not in kinds_for(person):
         raise Problem.said(403, "scan_not_your_act", act=lambda words: words(f"scan_act_{kind}"))
-    return SHEETS[kind]
+    asks = SHEETS[kind]
+    if kind == "load" and person.roles == {"carrier"}:  # whose goods stand with others: at which dock?
+        return tuple(replace(ask, required=ask.required or ask.name == "place") for ask in asks)
+    return asks
 
 
 def _begun(asks: Sequence[Ask], typed: Typed) -> str:

@@ -29,7 +29,7 @@ Input = Literal[
 ]
 # What a list of choices holds; see choices.py.
 Source = Literal[
-    "products", "own_products", "plots", "at_collection", "at_precooling", "at_packhouse", "at_cold_store", "destinations", "gates",
+    "products", "own_products", "plots", "at_collection", "at_precooling", "at_packhouse", "at_cold_store", "destinations", "docks", "gates",
     "yards", "vehicles", "carriers", "growers", "organisations", "buyers", "weighed", "boxed", "kilograms", "loose",
     "everything", "units", "loaded", "shrink_reasons", "where_it_lies",
 ]  # fmt: skip
@@ -123,6 +123,7 @@ SHEETS: Final[Mapping[str, tuple[Ask, ...]]] = MappingProxyType(
         "store": (need("units", "units", "units"), need("place", "choice", "at_cold_store"), may("goods", "goods", "loose"), _WHEN),
         "load": (
             need("units", "units", "units"),
+            Ask("place", "choice", source="docks"),
             need("vehicle", "code", "vehicles"),
             _PULP,
             Ask("seals"),
@@ -133,7 +134,6 @@ SHEETS: Final[Mapping[str, tuple[Ask, ...]]] = MappingProxyType(
             Ask("carrier", "choice", source="carriers"),
             may("buyer", "choice", "organisations"),
             may("waybill"),
-            may("place", "choice", "at_cold_store"),
             may("remark"),
             may("packaging"),
             _WHEN,

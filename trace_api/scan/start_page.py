@@ -113,6 +113,8 @@ def _ways_in(uri: str, standing: Standing, kinds: frozenset[str]) -> Iterable[tu
         told = {kind: {"vehicle": uri} for kind in ("hand_over", "arrive", "unload")}
     elif is_unit(uri):
         told = {"receive": {"unit": uri}}
+        if "hand_over" in kinds:  # a carrier's: it takes goods in by loading them
+            told["load"] = {"unit": uri}
     elif identify(uri).scheme in ("lgtin", "sgtin") or product_of(uri) != uri:
         told = {kind: {"lot": lot_named(uri)} for kind in ("weigh_in", "receive")}
     return ((kind, f"/scan/do/{kind}?{urlencode(query)}") for kind, query in told.items() if kind in kinds)
