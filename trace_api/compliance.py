@@ -26,7 +26,7 @@ from ledger.genealogy import Portion, Span, Stay
 from trace_api.chain import Chain, Hidden, Sensor, read_curve, read_hidden, read_told
 
 # Who records these has the goods; an inspector or a laboratory that records something about them has not.
-_HOLDING = frozenset(
+HAVING = frozenset(
     {
         "commissioning",
         "creating_class_instance",
@@ -287,7 +287,7 @@ def _capturing(portion: Portion) -> tuple[Span, ...]:
     events = [
         (round(item.event.event_time.timestamp() * 1000), item.organisation)
         for item in portion.journey
-        if item.event.biz_step and vocabulary.biz_step(item.event.biz_step) in _HOLDING
+        if item.event.biz_step and vocabulary.biz_step(item.event.biz_step) in HAVING
     ]
     ends = [start for start, _ in events[1:]] + [None]
     return tuple(

@@ -17,7 +17,8 @@ import psycopg
 from ledger.genealogy import Portion
 from trace_api.chain import ASKER_NOW, Chain, identify, read_chain
 from trace_api.check.checks import WORST_FIRST, Answer
-from trace_api.check.evidence import Asked, Case, cases
+from trace_api.check.evidence import Case, cases
+from trace_api.check.facts import Asked
 from trace_api.check.finding import Document, Found, Goods, Unknown, Vehicle
 from trace_api.problems import Problem
 

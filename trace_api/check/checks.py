@@ -134,6 +134,7 @@ def check_certificate(facts: Facts) -> Finding:
 
 
 def _certificate(facts: Facts) -> Finding:
+    """What is declared is of the lot, wherever it lies: pallet by pallet one certificate would cover them all."""
     counting = [paper for paper in facts.papers if paper.status in ("valid", "named")]
     if not counting:
         return _without_paper(facts)
@@ -148,9 +149,10 @@ def _certificate(facts: Facts) -> Finding:
         return Finding(
             "certificate", "accept", Said("certificate_valid", told), notes=(*notes, Said("weigh"))
         )
-    amounts = {"covered": covered, "arriving": facts.kilograms}
-    if covered + ENOUGH_KG < facts.kilograms:
-        missing = {"missing": facts.kilograms - covered}
+    of_lot = max(facts.kilograms, facts.lot_kilograms or 0.0)
+    amounts = {"covered": covered, "arriving": facts.kilograms, "of_lot": of_lot}
+    if covered + ENOUGH_KG < of_lot:
+        missing = {"missing": of_lot - covered}
         return Finding(
             "certificate", "hold", Said("certificate_short", amounts), Said("ask_rest", missing), tuple(notes)
         )

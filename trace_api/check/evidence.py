@@ -8,31 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import psycopg
 
-from ingest.coldchain.limits import Limit
 from ledger.epcis import vocabulary
 from ledger.epcis.events import Event, extensions
 from ledger.genealogy import Portion, RecordedEvent
 from ledger.genealogy.facts import milliseconds
 from ledger.genealogy.names import site
-from trace_api.access import Person
 from trace_api.acts.results import says_a_test
 from trace_api.chain import Chain
 from trace_api.check import residues
 from trace_api.check.checks import Decision, decide
-from trace_api.check.facts import Cold, Facts, Mark, Pulp, TestResult
+from trace_api.check.facts import Asked, Facts, Mark, TestResult
 from trace_api.check.papers import Papers, number
-from trace_api.check.rules import Rules
-from trace_api.compliance import Judge, Judged
+from trace_api.check.said import is_screen, reports, step
+from trace_api.check.warmth import cold_of, gates_of
+from trace_api.compliance import HAVING, Judge
 from trace_api.story import Name, Site
-
-INHIBITION: Final = "CholinesteraseInhibition"
-_CAME: Final = frozenset({"arriving", "unloading", "receiving"})
-_LOOKED: Final = frozenset({"inspecting", "receiving", "accepting", "unloading"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,29 +53,37 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Who asks, when, and by which numbers."""
+class _Around:
+    """What is read once for all portions. `gates`: the market that keeps a place, by the place. `shared`: events of a test that
+    speak of several lots. `on_market`: by lot, the kilograms of it that left who made it."""
 
-    person: Person
-    rules: Rules
-    now: datetime
+    judge: Judge
+    papers: Papers
+    parties: Mapping[str, Name]
+    own_places: frozenset[str]
+    gates: Mapping[str, str]
+    seen: Sequence[residues.Seen]
+    shared: frozenset[str]
+    on_market: Mapping[str, float]
+    asked: Asked
 
 
 def cases(conn: psycopg.Connection, chain: Chain, portions: Sequence[Portion], asked: Asked) -> list[Case]:
     """One for each portion, in the given order."""
-    judge = Judge(conn, chain, milliseconds(asked.now))
-    papers = Papers(conn, portions)
-    parties = _parties(conn, {portion.holder for portion in portions if portion.holder})
-    own = frozenset(
-        str(row[0]) for row in conn.execute("SELECT id FROM place")
-    )  # by row-level security, the asker's
-    markets = _markets(conn, portions)
-    seen = residues.tests_of(conn, sorted({portion.lot for portion in portions}), dict(chain.organisations))
-    shared = _of_several_lots(chain, portions)
-    return [
-        _case(chain, judge.judge(portion), papers, parties, own, markets, seen, shared, asked)
-        for portion in portions
-    ]
+    lots = sorted({portion.lot for portion in portions})
+    own = conn.execute("SELECT id FROM place")  # by row-level security, the asker's
+    around = _Around(
+        Judge(conn, chain, milliseconds(asked.now)),
+        Papers(conn, portions),
+        _parties(conn, {portion.holder for portion in portions if portion.holder}),
+        frozenset(str(row[0]) for row in own),
+        gates_of(conn, portions),
+        residues.tests_of(conn, lots, dict(chain.organisations)),
+        _of_several_lots(chain, portions),
+        {lot: _on_market(chain, lot) for lot in lots},
+        asked,
+    )
+    return [_case(chain, portion, around) for portion in portions]
 
 
 def _parties(conn: psycopg.Connection, parties: Iterable[str]) -> dict[str, Name]:
@@ -91,30 +93,19 @@ def _parties(conn: psycopg.Connection, parties: Iterable[str]) -> dict[str, Name
     return {row[0]: Name(row[1], row[2]) for row in rows}
 
 
-def _case(
-    chain: Chain,
-    judged: Judged,
-    papers: Papers,
-    parties: Mapping[str, Name],
-    own_places: frozenset[str],
-    markets: Mapping[str, str],
-    seen: Sequence[residues.Seen],
-    shared: frozenset[str],
-    asked: Asked,
-) -> Case:
-    portion = judged.portion
+def _case(chain: Chain, portion: Portion, around: _Around) -> Case:
+    asked, judged = around.asked, around.judge.judge(portion)
     product = chain.product_of(portion.lot)
-    kilograms = None
-    if portion.quantity is not None:
-        kilograms = chain.genealogy.stock.books.kilograms(portion.lot, portion.quantity, portion.uom)
+    kilograms = _kilograms(chain, portion)
     facts = Facts(
         now=asked.now,
         marks=tuple(_marks(portion, chain.organisations)),
-        papers=papers.of(portion, chain.organisations),
-        tests=tuple(_tests(portion, seen, shared, chain, asked)),
-        cold=_cold(chain, judged, markets, asked),
+        papers=around.papers.of(portion, chain.organisations),
+        tests=tuple(_tests(portion, around.seen, around.shared, chain, asked)),
+        cold=cold_of(chain, judged, around.gates, asked),
         kilograms=kilograms,
-        others=papers.of_others(portion),
+        lot_kilograms=None if kilograms is None else max(kilograms, around.on_market[portion.lot]),
+        others=around.papers.of_others(portion),
     )
     place = None if judged.hidden else portion.place
     first = portion.journey[0] if portion.journey else None
@@ -123,13 +114,34 @@ def _case(
         product=product.name if product else None,
         kilograms=kilograms,
         site=_site(chain, portion, place),
-        holder=_holder(portion, parties, chain),
+        holder=_holder(portion, around.parties, chain),
         maker_id=first.organisation if first else None,
-        elsewhere=_elsewhere(portion, own_places),
+        elsewhere=_elsewhere(portion, around.own_places),
         taken=_taken(portion, asked.person.organisation),
         facts=facts,
         decision=decide(facts, asked.rules),
     )
+
+
+def _kilograms(chain: Chain, portion: Portion) -> float | None:
+    if portion.quantity is None:
+        return None
+    return chain.genealogy.stock.books.kilograms(portion.lot, portion.quantity, portion.uom)
+
+
+def _on_market(chain: Chain, lot: str) -> float:
+    """Of what is left of a lot, the kilograms that are not with who made it any more: at least, where some were not weighed."""
+    weights = (
+        _kilograms(chain, portion)
+        for portion in chain.genealogy.portions(lot)
+        if portion.end_ms is None and _left_its_maker(portion)
+    )
+    return sum(weight for weight in weights if weight is not None)
+
+
+def _left_its_maker(portion: Portion) -> bool:
+    having = [item.organisation for item in portion.journey if step(item) in HAVING]
+    return portion.stage in ("loaded", "arrived") or len(set(having)) > 1
 
 
 def _site(chain: Chain, portion: Portion, place: str | None) -> Site | None:
@@ -151,7 +163,7 @@ def _elsewhere(portion: Portion, own_places: frozenset[str]) -> bool:
 
 def _taken(portion: Portion, us: str | None) -> bool:
     ours = [item for item in portion.journey if item.organisation == us]
-    said = [(_step(item), vocabulary.disposition(item.event.disposition or "")) for item in ours]
+    said = [(step(item), vocabulary.disposition(item.event.disposition or "")) for item in ours]
     owned = [
         step == "accepting"
         for step, state in said
@@ -160,26 +172,11 @@ def _taken(portion: Portion, us: str | None) -> bool:
     return bool(owned) and owned[-1]
 
 
-# Who records these has the goods; who inspects or tests them has not.
-_HAVING: Final = frozenset(
-    {
-        "commissioning",
-        "creating_class_instance",
-        "receiving",
-        "storing",
-        "packing",
-        "loading",
-        "departing",
-        "accepting",
-    }
-)
-
-
 def _holder(portion: Portion, parties: Mapping[str, Name], chain: Chain) -> Name | None:
     """Who took it over last; where nobody says so, or it is not shared with the asker, who last did something with it."""
     if portion.holder is not None and portion.holder in parties:
         return parties[portion.holder]
-    last = next((item for item in reversed(portion.journey) if _step(item) in _HAVING), None)
+    last = next((item for item in reversed(portion.journey) if step(item) in HAVING), None)
     return chain.organisations.get(last.organisation) if last else None
 
 
@@ -252,7 +249,7 @@ def _of_several_lots(chain: Chain, portions: Iterable[Portion]) -> frozenset[str
 
 
 def _has_test(event: Event) -> bool:
-    return any(_is_test(report) for report in _reports(event))
+    return any(is_screen(report) for report in reports(event))
 
 
 def _tests(
@@ -276,14 +273,13 @@ def _tests(
 
 def _told_by(item: RecordedEvent, chain: Chain) -> Iterator[TestResult]:
     event = item.event
-    step = vocabulary.biz_step(event.biz_step) if event.biz_step else ""
     bad = vocabulary.disposition(event.disposition or "") in ("non_conformant", "non_sellable_other")
     more = {name.rpartition(":")[2]: value for name, value in extensions(event).items()}
-    for report in _reports(event):
-        if not _is_test(report):
+    for report in reports(event):
+        if not is_screen(report):
             continue
         alarmed = str(report.exception or "").endswith("ALARM_CONDITION")
-        positive = alarmed or bad or step == "holding"
+        positive = alarmed or bad or step(item) == "holding"
         yield TestResult(
             kind="rapid",
             outcome="positive" if positive else "negative",
@@ -303,113 +299,3 @@ def _told_by(item: RecordedEvent, chain: Chain) -> Iterator[TestResult]:
 
 def _list(value: object) -> list[object]:
     return list(value) if isinstance(value, list | tuple) else []
-
-
-def _reports(event: Event) -> Iterator[Any]:
-    for element in event.sensor_element_list:
-        yield from element.sensor_report
-
-
-def _is_test(report: Any) -> bool:
-    return INHIBITION in str(report.type or "")
-
-
-# --- temperature -------------------------------------------------------------------------------------------------------------
-
-
-def _cold(chain: Chain, judged: Judged, markets: Mapping[str, str], asked: Asked) -> Cold:
-    verdict = judged.verdict
-    limit = verdict.limit or _limit_now(chain, judged.portion)
-    way = verdict.way_out.code if verdict.way_out else None
-    return Cold(
-        state=verdict.state,
-        headline=verdict.headline,
-        reasons=tuple(reason.text for reason in verdict.reasons if reason.code != "no_limit"),
-        way_out=way if way in ("upload_now", "measure_boxes") else None,
-        limit_c=limit.limit_c if limit and limit.side == "above" else None,
-        wording=limit.wording if limit else None,
-        force=limit.force if limit else None,
-        verified=bool(limit and limit.verified),
-        pulp=_pulp(chain, judged.portion, markets, asked),
-        hidden=judged.hidden.events if judged.hidden else 0,
-    )
-
-
-def _limit_now(chain: Chain, portion: Portion) -> Limit | None:
-    product = chain.product_of(portion.lot)
-    stage = portion.stage or "unknown"
-    upper = [
-        limit
-        for limit in chain.limits
-        if product and limit.side == "above" and limit.applies(product.rule_product, stage)
-    ]
-    return min(upper, key=lambda limit: limit.limit_c, default=None)
-
-
-def _markets(conn: psycopg.Connection, portions: Sequence[Portion]) -> dict[str, str]:
-    """The market that keeps a place, by the place."""
-    stands = {portion.place for portion in portions if portion.place}
-    places = stands | {found for name in stands if (found := site(name))}
-    rows = conn.execute(
-        "SELECT place.id, place.organisation FROM asker_place AS place"
-        " JOIN asker_organisation AS keeper ON keeper.id = place.organisation AND keeper.kind = 'market'"
-        " WHERE place.id = ANY (%s)",
-        [sorted(places)],
-    )
-    return {row[0]: row[1] for row in rows}
-
-
-def _pulp(chain: Chain, portion: Portion, markets: Mapping[str, str], asked: Asked) -> Pulp | None:
-    """What was measured in boxes of this portion since it came and since the warm ones were taken out, lately enough to say
-    how warm it is: all of it together. By the asker, or the market at whose place it stands: nobody settles a question of
-    their own goods from the road."""
-    came = max((item.event.event_time for item in portion.journey if _step(item) in _CAME), default=None)
-    since = asked.now - timedelta(minutes=asked.rules.pulp_counts_minutes)
-    if came is not None:
-        since = max(since, came - timedelta(minutes=5))  # measured on the open truck, said with the unloading
-    taken_out = [
-        fact.event.event_time
-        for fact in chain.genealogy.facts
-        if fact.step == "unpacking" and fact.parent is not None and fact.parent == portion.unit
-    ]
-    since = max([since, *taken_out])
-    place = portion.place or ""
-    trusted = {asked.person.organisation, markets.get(place) or markets.get(site(place) or "")}
-    found = [
-        (item.event.event_time, measured)
-        for item in portion.journey
-        if item.organisation in trusted and _step(item) in _LOOKED and item.event.event_time >= since
-        for measured in _measured(item.event)
-    ]
-    if not found:
-        return None
-    return Pulp(
-        boxes=sum(boxes for _, (boxes, _, _) in found),
-        coldest_c=min(low for _, (_, low, _) in found),
-        warmest_c=max(high for _, (_, _, high) in found),
-        at=max(at for at, _ in found),
-    )
-
-
-def _measured(event: Event) -> Iterator[tuple[int, float, float]]:
-    """Boxes, coldest, warmest of each report of pulp temperature in °C."""
-    for report in _reports(event):
-        more = {name.rpartition(":")[2]: value for name, value in (report.model_extra or {}).items()}
-        if (
-            more.get("probePosition") != "pulp"
-            or not str(report.type or "").endswith("Temperature")
-            or report.uom != "CEL"
-        ):
-            continue
-        values = [
-            float(each)
-            for each in (report.min_value, report.value, report.mean_value, report.max_value)
-            if each is not None
-        ]
-        if values:
-            boxes = number(more.get("sampleCount")) or 1
-            yield max(int(boxes), 1), min(values), max(values)
-
-
-def _step(item: RecordedEvent) -> str:
-    return vocabulary.biz_step(item.event.biz_step) if item.event.biz_step else ""

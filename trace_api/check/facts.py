@@ -11,7 +11,18 @@ from datetime import datetime
 from typing import Literal
 
 from ingest.coldchain.limits import Force, Text
+from trace_api.access import Person
+from trace_api.check.rules import Rules
 from trace_api.story import Name, VerdictState
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks, when, and by which numbers."""
+
+    person: Person
+    rules: Rules
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +104,9 @@ class Cold:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that the checks look at, of one portion. `kilograms`: how much of it there is, None where nobody said.
-    `others`: numbers of certificates that came with it and are for another lot."""
+    """All that the checks look at, of one portion. `kilograms`: how much of it there is, None where nobody said;
+    `lot_kilograms`: how much of its lot, this included, is out of its maker's hands and still there, as far as is recorded and
+    shared. `others`: numbers of certificates that came with it and are for another lot."""
 
     now: datetime
     marks: tuple[Mark, ...]
@@ -102,4 +114,5 @@ class Facts:
     tests: tuple[TestResult, ...]
     cold: Cold
     kilograms: float | None
+    lot_kilograms: float | None = None
     others: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ import psycopg
 
 from trace_api.access import Databases, Person
 from trace_api.check import aliases
-from trace_api.check.evidence import Asked
+from trace_api.check.facts import Asked
 from trace_api.check.finding import Goods, Vehicle, find, is_seen
 from trace_api.check.reading import Code, read
 from trace_api.check.rules import Rules

@@ -23,7 +23,7 @@ from trace_api.words import CATALOGUES, Words
 
 ZONE: Final = "Asia/Shanghai"
 REASONS: Final = ("pulp_temperature", "appearance", "damaged", "papers", "other")
-_KILOGRAMS: Final = ("covered", "arriving", "missing")
+_KILOGRAMS: Final = ("covered", "arriving", "missing", "of_lot")
 _CELSIUS: Final = ("coldest", "warmest", "most")
 
 

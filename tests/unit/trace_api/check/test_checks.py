@@ -86,6 +86,8 @@ TABLE: dict[str, tuple[Facts, str, str, str, str | None]] = {
         with_(papers=(replace(PAPER, status="replaced", replaced_by="HGZ-2"),)), "hold", "certificate", "certificate_void", "ask_replacement"),
     "a void one and a valid one": (with_(papers=(PAPER, replace(PAPER, status="void"))), "accept", "temperature", "cold_kept", None),
     "it covers less than comes": (with_(kilograms=620.0), "hold", "certificate", "certificate_short", "ask_rest"),
+    "it covers this pallet and not its lot": (
+        with_(kilograms=500.0, lot_kilograms=2000.0), "hold", "certificate", "certificate_short", "ask_rest"),
     "two together cover it": (with_(kilograms=620.0, papers=(PAPER, PAPER)), "accept", "temperature", "cold_kept", None),
     "a small grower's card": (with_(papers=(replace(PAPER, kind="producer_card", quantity_kg=None),)), "accept", "temperature", "cold_kept", None),
     "named, its text not shared": (
@@ -250,8 +252,11 @@ def test_a_certificate_of_another_lot_is_said_and_counts_for_nothing() -> None:
 
 def test_what_is_missing_of_a_certificate_is_said_in_kilograms() -> None:
     finding = decide(with_(kilograms=620.0), RULES).findings[1]
-    assert finding.why == Said("certificate_short", {"covered": 500.0, "arriving": 620.0})
+    assert finding.why == Said("certificate_short", {"covered": 500.0, "arriving": 620.0, "of_lot": 620.0})
     assert finding.way_out == Said("ask_rest", {"missing": 120.0})
+    of_lot = decide(with_(kilograms=500.0, lot_kilograms=2000.0), RULES).findings[1]
+    assert of_lot.why.facts == {"covered": 500.0, "arriving": 500.0, "of_lot": 2000.0}
+    assert of_lot.way_out == Said("ask_rest", {"missing": 1500.0})
 
 
 def test_what_the_asker_may_not_see_is_said_even_where_all_is_well() -> None:
