@@ -129,9 +129,14 @@ def identify(text: str) -> Identifier:
         ) from error
 
 
-def read_chain(conn: psycopg.Connection, identifier: Identifier, eye: Eye = PUBLIC) -> Chain:
-    """Raises Problem 404 where nothing that the eye sees is known of it, 413 where too much hangs together."""
-    seeds = {identifier.uri} | ({identifier.lot} if identifier.lot else set())
+def read_chain(
+    conn: psycopg.Connection, identifier: Identifier, eye: Eye = PUBLIC, beside: Iterable[str] = ()
+) -> Chain:
+    """`beside`: canonical codes that are read along, whether they hang together with it or not. Raises Problem 404 where nothing
+    that the eye sees is known of any of them, 413 where too much hangs together."""
+    others = [identify(code) for code in beside]
+    named = [identifier, *others]
+    seeds = {each.uri for each in named} | {each.lot for each in named if each.lot}
     try:
         connected = recorded.connected(conn, seeds, eye.shelf)
     except recorded.TooMuch as error:
@@ -139,7 +144,7 @@ def read_chain(conn: psycopg.Connection, identifier: Identifier, eye: Eye = PUBL
     products = _products(conn, eye)
     genealogy = replay(connected.events, _net_content(conn, eye))
     portions = tuple(genealogy.portions_answering(identifier.uri))
-    if not connected.events or not portions:
+    if not any(genealogy.portions_answering(each.uri) for each in named):
         raise Problem(
             404,
             "Nothing is recorded under this code",
@@ -151,7 +156,7 @@ def read_chain(conn: psycopg.Connection, identifier: Identifier, eye: Eye = PUBL
         for portion in genealogy.portions(lot)
         for stay in portion.stays
     }
-    named = parents | {
+    places = parents | {
         place for fact in genealogy.facts for place in (fact.read_point, fact.biz_location) if place
     }
     return Chain(
@@ -159,7 +164,7 @@ def read_chain(conn: psycopg.Connection, identifier: Identifier, eye: Eye = PUBL
         genealogy,
         portions,
         products,
-        _sites(conn, named, eye),
+        _sites(conn, places, eye),
         _organisations(conn, eye),
         _sensors(conn, parents, eye),
         _limits(conn, eye),

@@ -21,12 +21,12 @@ from tests.acceptance.instance import Instance, token
 from tests.acceptance.people import add_person, signed_in
 from tests.acceptance.serving import served
 from tests.integration import lines
+from tests.integration.gate import DOCK, MARKET_REGISTRY, ROOM, by_market, certified, unloaded
 from tests.integration.lines import NOW, message
 from tests.integration.said import (
     GTIN,
     LOT,
     PALLET,
-    REGISTRY,
     TRUCK,
     at,
     by_carrier,
@@ -41,80 +41,14 @@ from tests.integration.said import (
     truck,
 )
 from tests.servers.databases import Database
+from trace_api.check import answering
 from trace_api.check.rules import load_rules
 
-DOCK = "https://id.gs1.org/414/9521234003021"
-ROOM = "https://id.gs1.org/414/9521234003106"
 PLATE = "浙J1207挂"
 BOX = f"{LOT}/21/0005"
 OTHER = f"{LOT}B"
 RULES = load_rules()
 EXPECTED = {"accept", "hold", "reject", "cannot_tell"}
-
-
-def organisation(name: str, kind: str, party: int) -> dict[str, Any]:
-    return {
-        "id": name,
-        "name": {"zh": name, "en": name},
-        "party": f"https://id.gs1.org/417/{party}",
-        "kind": kind,
-    }
-
-
-def place(identifier: str, owner: str, kind: str) -> dict[str, Any]:
-    return {
-        "id": identifier,
-        "organisation": owner,
-        "kind": kind,
-        "name": {"zh": kind, "en": kind},
-        "region": "330110",
-    }
-
-
-def terminal(name: str, owner: str) -> dict[str, Any]:
-    giai = f"https://id.gs1.org/8004/95212340{name.upper().replace('-', '')}"
-    return {
-        "id": name,
-        "organisation": owner,
-        "giai": giai,
-        "model": "terminal",
-        "interval_s": 3600,
-        "channels": [],
-    }
-
-
-MARKET_REGISTRY: dict[str, Any] = REGISTRY | {
-    "organisations": [
-        *REGISTRY["organisations"],
-        organisation("market", "market", 9521234003007),
-        organisation("other-market", "market", 9521234007005),
-        organisation("stall", "stall", 9521234003106),
-    ],
-    "places": [*REGISTRY["places"], place(DOCK, "market", "dock"), place(ROOM, "stall", "stall")],
-    "devices": [
-        *REGISTRY["devices"],
-        terminal("gate-1", "market"),
-        terminal("gate-2", "other-market"),
-        terminal("stall-1", "stall"),
-    ],
-}
-
-
-def by_market(*events: dict[str, Any]) -> list[Any]:
-    return [message(json.dumps(event).encode(), "gate-1", "market", "events") for event in events]
-
-
-def certified(event: dict[str, Any]) -> dict[str, Any]:
-    paper = "https://suyuan.example/coop/bt/HGZ-1"
-    return event | {
-        "certificationInfo": [paper],
-        "bizTransactionList": [{"type": "cert", "bizTransaction": paper}],
-    }
-
-
-def unloaded(hours_ago: float) -> dict[str, Any]:
-    return said("AggregationEvent", hours_ago, action="DELETE", bizStep="unloading", disposition="container_open",
-                parentID=TRUCK, childEPCs=[PALLET], **at(DOCK))  # fmt: skip
 
 
 @pytest.fixture
@@ -222,6 +156,45 @@ def test_a_code_whose_goods_lie_elsewhere_says_so(instance: Instance, server: ht
         assert ask(gate, PALLET)["portions"][0]["elsewhere"], "taken in once, it does not come again"
         page = gate.get("/check/answer", params={"code": PALLET, "lang": "en"}).text
         assert "its label may be a copy" in page and 'value="accept"' not in page
+
+
+def test_the_worst_is_never_cut_off(
+    instance: Instance, server: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lot's loose rest comes first, its pallet on hold after it."""
+    with signed_in(server, "gate") as gate:
+        assert act(gate, "hold", units=PALLET, reason="papers").status_code == 303
+        monkeypatch.setattr(answering, "MOST_SHOWN", 1)
+        found = ask(gate, LOT)
+        assert (found["answer"], len(found["portions"]), found["more"], found["unjudged"]) == (
+            "hold",
+            1,
+            1,
+            0,
+        )
+        monkeypatch.setattr(answering, "MOST_JUDGED", 1)
+        assert (found := ask(gate, LOT))["answer"] == "hold" and found["unjudged"] == 1, "marks come first"
+        assert act(gate, "release", units=PALLET, reason="they came").status_code == 303
+        found = ask(gate, LOT)
+        assert (found["answer"], found["unjudged"]) == ("cannot_tell", 1), "not all of it was looked at"
+        page = gate.get("/check/answer", params={"code": LOT, "lang": "en"}).text
+        assert "1 portions were not looked at" in page and 'value="accept"' not in page
+
+
+def test_a_paper_says_first_whether_it_counts(instance: Instance, server: httpx.Client) -> None:
+    instance.alter(
+        "INSERT INTO certificate (id, number, organisation, kind, lot, lot_kg, product_zh, product_en, quantity_kg, origin,"
+        " declared_by, contact, basis, evidence, issued_at, event_id, status, voided_at, void_reason)"
+        " VALUES ('https://suyuan.example/coop/bt/HGZ-7', 'HGZ-7', 'coop', 'producer', %s, 100, '杨梅', 'Bayberry', 80, 'x',"
+        " 'x', 'x', '{self_declaration}', '{}', now(), 'x', 'void', now(), 'mistake')",
+        LOT,
+    )
+    with signed_in(server, "gate") as gate:
+        found = ask(gate, "HGZ-7")
+        assert found["paper"]["status"] == "void" and found["paper"]["kilograms"] == 80
+        page = gate.get("/check/answer", params={"code": "HGZ-7", "lang": "en"}).text
+        assert page.index("The paper in your hand, HGZ-7, is void") < page.index("gate-answer-why")
+        assert "Bayberry, 80" in page.replace("\u00a0", " ")
 
 
 @pytest.mark.parametrize("inside", [True, False])

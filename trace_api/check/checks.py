@@ -73,10 +73,12 @@ _WEIGHT: Final[Mapping[str, int]] = {
     "held_for_test": 65,
     "over_mandatory": 60,
     "pulp_over": 60,
+    "pulp_under": 60,
     "certificate_void": 50,
     "certificate_short": 50,
     "no_certificate": 50,
     "pulp_warm": 40,
+    "pulp_cold": 40,
     "over_agreed": 40,
     "sample_pending": 30,
     "positive_elsewhere": 30,
@@ -284,6 +286,8 @@ def _latest(tests: Sequence[TestResult], outcome: str) -> TestResult | None:
 
 def check_temperature(facts: Facts, rules: Rules) -> Finding:
     cold = facts.cold
+    if cold.pulp is not None and cold.lower_c is not None and cold.pulp.coldest_c < cold.lower_c:
+        return _too_cold(cold, cold.pulp, cold.lower_c, rules)
     if cold.limit_c is not None and cold.pulp is not None and cold.pulp.boxes >= rules.gate_boxes:
         return _with_pulp(cold, cold.pulp, rules)
     notes = _cold_notes(cold)
@@ -340,6 +344,18 @@ def _with_pulp(cold: Cold, pulp: Pulp, rules: Rules) -> Finding:
         )
     code = "pulp_fine" if cold.state == "compliant" else "pulp_settles"
     return Finding("temperature", "accept", Said(code, told), None, notes)
+
+
+def _too_cold(cold: Cold, pulp: Pulp, least: float, rules: Rules) -> Finding:
+    """Chilled or frozen fruit is lost as warm fruit is, and one box shows it: below the limit one looks; what is further below
+    a binding one than the margin is refused."""
+    told = {"boxes": pulp.boxes, "coldest": pulp.coldest_c, "least": least, "at": pulp.at}
+    binding = cold.lower_force in ("mandatory", "local", "agreed")
+    if binding and pulp.coldest_c < least - rules.pulp_margin_c:
+        return Finding(
+            "temperature", "reject", Said("pulp_under", told), Said("refuse_cold"), _cold_notes(cold)
+        )
+    return Finding("temperature", "hold", Said("pulp_cold", told), Said("refuse_cold"), _cold_notes(cold))
 
 
 def _cold_notes(cold: Cold) -> tuple[Said, ...]:

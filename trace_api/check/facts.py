@@ -100,6 +100,8 @@ class Cold:
     verified: bool
     pulp: Pulp | None = None
     hidden: int = 0
+    lower_c: float | None = None
+    lower_force: Force | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 import psycopg
 
 from trace_api.check.aliases import Bound, meanings
 from trace_api.check.reading import Code, Trouble, kind_of, read
+from trace_api.story import Name
 
 RECENT: Final = timedelta(days=30)  # a trip is over in days; a truck's loads of last year are not looked for
 MOST_UNITS: Final = 200
@@ -31,19 +32,34 @@ class Goods:
 
 @dataclass(frozen=True, slots=True)
 class Vehicle:
-    """`loaded`: units and lots that went onto it lately, whether or not they still are."""
+    """`loaded`: units and lots that went onto it lately, whether or not they still are, the newest first; `left_off`: how many
+    more went before them."""
 
     uri: str
     loaded: tuple[str, ...]
     bound: Bound | None = None
+    left_off: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """A certificate as its issuer keeps it. `replaced_by`: the number of the one in its place."""
+
+    number: str
+    status: Literal["valid", "void", "replaced"]
+    replaced_by: str | None
+    product: Name
+    kilograms: float
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A certificate or another paper, and the goods it was named beside."""
+    """A certificate or another paper, and the goods it was named beside. `paper`: what it says itself, None where that is not
+    shared with the asker."""
 
     uri: str
     goods: tuple[str, ...]
+    paper: Scanned | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +110,8 @@ def _named(conn: psycopg.Connection, uri: str, bound: Bound | None, now: datetim
         if lot == uri or not is_seen(conn, lot):
             return None
     elif kind_of(uri) not in GOODS and _is_vehicle(conn, uri):
-        return Vehicle(uri, _loaded(conn, uri, now), bound)
+        loaded = _loaded(conn, uri, now)
+        return Vehicle(uri, loaded[:MOST_UNITS], bound, len(loaded[MOST_UNITS:]))
     return Goods(uri, bound)
 
 
@@ -127,7 +144,7 @@ def _loaded(conn: psycopg.Connection, vehicle: str, now: datetime) -> tuple[str,
     """The newest first."""
     rows = conn.execute(_LOADED, {"uri": vehicle, "since": now - RECENT}).fetchall()
     rows.sort(key=lambda row: row[1], reverse=True)
-    return tuple(str(identifier) for identifier, _ in rows[:MOST_UNITS])
+    return tuple(str(identifier) for identifier, _ in rows)
 
 
 _GOODS_OF_EVENTS = """
@@ -139,19 +156,34 @@ LIMIT 50
 
 
 def _document(conn: psycopg.Connection, uri: str) -> Document | None:
-    lots = conn.execute(
-        "SELECT lot FROM published_certificate WHERE id = %(uri)s UNION SELECT lot FROM certificate WHERE id = %(uri)s",
-        {"uri": uri},
-    ).fetchall()
-    rows = lots or conn.execute(_GOODS_OF_EVENTS, [uri]).fetchall()
+    found = _papers(conn, "id", uri)
+    if found is not None:
+        return found
+    rows = conn.execute(_GOODS_OF_EVENTS, [uri]).fetchall()
     return Document(uri, tuple(sorted(str(goods) for (goods,) in rows))) if rows else None
 
 
 def _by_number(conn: psycopg.Connection, value: str) -> Document | None:
     """A certificate by the number printed on it."""
-    rows = conn.execute(
-        "SELECT id, lot FROM published_certificate WHERE number = %(number)s"
-        " UNION SELECT id, lot FROM certificate WHERE number = %(number)s ORDER BY id LIMIT 20",
-        {"number": value},
-    ).fetchall()
-    return Document(str(rows[0][0]), tuple(sorted({str(lot) for _, lot in rows}))) if rows else None
+    return _papers(conn, "number", value)
+
+
+_PAPERS = """
+WITH seen AS (
+  SELECT id, lot, number, status, replaced_by, product_zh, product_en, quantity_kg FROM published_certificate
+  UNION SELECT id, lot, number, status, replaced_by, product_zh, product_en, quantity_kg FROM certificate)
+SELECT paper.id, paper.lot, paper.number, paper.status, other.number, paper.product_zh, paper.product_en, paper.quantity_kg
+FROM seen AS paper LEFT JOIN seen AS other ON other.id = paper.replaced_by
+WHERE paper.{} = %s ORDER BY paper.id LIMIT 20
+"""
+
+
+def _papers(conn: psycopg.Connection, by: Literal["id", "number"], value: str) -> Document | None:
+    """What several issuers gave one number is none of theirs alone: then only the goods are told."""
+    rows = conn.execute(_PAPERS.format(by).encode(), [value]).fetchall()
+    if not rows:
+        return None
+    uri, _, number, status, by_number, zh, en, kilograms = rows[0]
+    alone = len({row[0] for row in rows}) == 1
+    paper = Scanned(number, status, by_number, Name(zh, en), kilograms) if alone else None
+    return Document(str(uri), tuple(sorted({str(row[1]) for row in rows})), paper)

@@ -136,6 +136,7 @@ def _first(case: Case, kinds: Sequence[str]) -> str | None:
         "sample_here": "sample",
         "wait_result": "rapid_test",
         "refuse_warm": "refuse_part",
+        "refuse_cold": "refuse_part",
         "see_test": "release",
     }.get(way or "", "")
     if not way and case.decision.answer == "accept":

@@ -13,8 +13,8 @@ from importlib import resources
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """`gate_boxes`: of how many boxes the pulp is measured. `pulp_margin_c`: °C that a pulp may be above the product's
-    upper limit at the gate. `retest`: how long after being told of a positive result a retest may be asked for; fixed by
+    """`gate_boxes`: of how many boxes the pulp is measured. `pulp_margin_c`: °C that a pulp may be beyond a limit of
+    the product at the gate. `retest`: how long after being told of a positive result a retest may be asked for; fixed by
     law. `rapid_threshold_percent`: inhibition from which on a rapid test is positive."""
 
     gate_boxes: int

@@ -24,7 +24,7 @@ from trace_api.words import CATALOGUES, Words
 ZONE: Final = "Asia/Shanghai"
 REASONS: Final = ("pulp_temperature", "appearance", "damaged", "papers", "other")
 _KILOGRAMS: Final = ("covered", "arriving", "missing", "of_lot")
-_CELSIUS: Final = ("coldest", "warmest", "most")
+_CELSIUS: Final = ("coldest", "warmest", "most", "least")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +129,12 @@ class CaseView:
 
 @dataclass(frozen=True, slots=True)
 class AnswerView:
-    """`answer`: None where goods are gone or nothing was found in a vehicle."""
+    """`answer`: None where goods are gone or nothing was found in a vehicle. `paper`: that the paper in one's hand is none."""
 
     answer: str | None
     word: str
     do: str
+    paper: str
     why: str
     more: str
     way: str
@@ -148,15 +149,21 @@ def view(answered: Answered, words: Words) -> AnswerView:
     name = answered.answer
     worst = cases[0] if cases else None
     share = ""
-    if name is not None and len(cases) > 1 and name != "accept":
-        share = words("check_of_units", count=len(cases), worst=answered.worst)
+    if name is not None and len(cases) > 1 and worst and name == worst.answer != "accept":
+        share = words("check_of_units", count=answered.total, worst=answered.worst)
+    unjudged = bool(worst and name and name != worst.answer)
     return AnswerView(
         answer=name,
         word=words(f"check_answer_{name}") if name else "",
         do=words(f"check_do_{name}") if name else "",
-        why=worst.why if worst and name else "",
-        more=worst.more if worst and name else "",
-        way=worst.way if worst and name else "",
+        paper=_paper_is_gone(answered, words),
+        why=words("check_not_all", count=answered.unjudged)
+        if unjudged
+        else worst.why
+        if worst and name
+        else "",
+        more=worst.more if worst and name and not unjudged else "",
+        way=words("check_not_all_next") if unjudged else worst.way if worst and name else "",
         share=share,
         caution=_caution(answered, words),
         about=_about(answered, words),
@@ -177,6 +184,16 @@ def _caution(answered: Answered, words: Words) -> str:
     )
 
 
+def _paper_is_gone(answered: Answered, words: Words) -> str:
+    """It does not count, whatever else covers the goods."""
+    paper = answered.found.paper if isinstance(answered.found, Document) else None
+    if paper is None or paper.status == "valid":
+        return ""
+    if paper.replaced_by:
+        return words("check_paper_replaced", number=paper.number, by=paper.replaced_by)
+    return words("check_paper_gone", number=paper.number, status=words(f"check_status_{paper.status}"))
+
+
 def _about(answered: Answered, words: Words) -> str:
     """What kind of thing was asked for, where that changes how the answer is read."""
     if isinstance(answered.found, Vehicle):
@@ -186,8 +203,14 @@ def _about(answered: Answered, words: Words) -> str:
             )
         if answered.last_trip:
             return words("check_vehicle_last")
-        return words("check_vehicle", count=len(answered.cases))
-    return words("check_document") if isinstance(answered.found, Document) else ""
+        return words("check_vehicle", count=answered.total)
+    if not isinstance(answered.found, Document):
+        return ""
+    paper = answered.found.paper
+    if paper is None:
+        return words("check_document")
+    amount = words.quantity(round(paper.kilograms, 1), "KGM")
+    return words("check_document_says", number=paper.number, product=words.name(paper.product), amount=amount)
 
 
 def case_view(case: Case, words: Words) -> CaseView:
@@ -257,7 +280,18 @@ def document(answered: Answered, asked: str) -> dict[str, Any]:
         "gone": answered.gone,
         "portions": [_case_document(case) for case in answered.cases],
         "more": answered.more,
+        "unjudged": answered.unjudged,
+        "paper": _paper_document(answered),
     }
+
+
+def _paper_document(answered: Answered) -> dict[str, Any] | None:
+    """The certificate that was asked for, as its issuer keeps it."""
+    paper = answered.found.paper if isinstance(answered.found, Document) else None
+    if paper is None:
+        return None
+    said = {"number": paper.number, "status": paper.status, "replaced_by": paper.replaced_by}
+    return said | {"product": {"zh": paper.product.zh, "en": paper.product.en}, "kilograms": paper.kilograms}
 
 
 def _case_document(case: Case) -> dict[str, Any]:

@@ -28,7 +28,8 @@ _LOOKED: Final = frozenset({"inspecting", "receiving", "accepting", "unloading"}
 
 def cold_of(chain: Chain, judged: Judged, markets: Mapping[str, str], asked: Asked) -> Cold:
     verdict = judged.verdict
-    limit = verdict.limit or _limit_now(chain, judged.portion)
+    upper, lower = _limits_now(chain, judged.portion)
+    limit = verdict.limit if verdict.limit and verdict.limit.side == "above" else upper or verdict.limit
     way = verdict.way_out.code if verdict.way_out else None
     return Cold(
         state=verdict.state,
@@ -41,18 +42,20 @@ def cold_of(chain: Chain, judged: Judged, markets: Mapping[str, str], asked: Ask
         verified=bool(limit and limit.verified),
         pulp=_pulp(chain, judged.portion, markets, asked),
         hidden=judged.hidden.events if judged.hidden else 0,
+        lower_c=lower.limit_c if lower else None,
+        lower_force=lower.force if lower else None,
     )
 
 
-def _limit_now(chain: Chain, portion: Portion) -> Limit | None:
+def _limits_now(chain: Chain, portion: Portion) -> tuple[Limit | None, Limit | None]:
+    """The strictest upper and the strictest lower limit in force on the goods now."""
     product = chain.product_of(portion.lot)
     stage = portion.stage or "unknown"
-    upper = [
-        limit
-        for limit in chain.limits
-        if product and limit.side == "above" and limit.applies(product.rule_product, stage)
-    ]
-    return min(upper, key=lambda limit: limit.limit_c, default=None)
+    known = [limit for limit in chain.limits if product and limit.applies(product.rule_product, stage)]
+    return (
+        min((limit for limit in known if limit.side == "above"), key=lambda each: each.limit_c, default=None),
+        max((limit for limit in known if limit.side == "below"), key=lambda each: each.limit_c, default=None),
+    )
 
 
 def gates_of(conn: psycopg.Connection, portions: Sequence[Portion]) -> dict[str, str]:

@@ -134,6 +134,18 @@ TABLE: dict[str, tuple[Facts, str, str, str, str | None]] = {
     "above, the pulp is warm": (with_(cold=replace(BROKEN, pulp=WARM)), "reject", "temperature", "pulp_over", "refuse_warm"),
     "kept, yet the pulp is warm": (with_(cold=replace(KEPT, pulp=WARM)), "reject", "temperature", "pulp_over", "refuse_warm"),
     "kept, and the pulp is cool": (with_(cold=replace(KEPT, pulp=COOL)), "accept", "temperature", "pulp_fine", None),
+    "frozen under an agreed limit": (
+        with_(cold=replace(KEPT, pulp=replace(COOL, boxes=1, coldest_c=-2.5), lower_c=0.0, lower_force="agreed")),
+        "reject", "temperature", "pulp_under", "refuse_cold"),
+    "a little below an agreed limit": (
+        with_(cold=replace(KEPT, pulp=replace(COOL, coldest_c=-1.0), lower_c=0.0, lower_force="agreed")),
+        "hold", "temperature", "pulp_cold", "refuse_cold"),
+    "chilled under a recommendation": (
+        with_(cold=replace(KEPT, pulp=replace(COOL, coldest_c=-1.0), lower_c=0.0, lower_force="recommended")),
+        "hold", "temperature", "pulp_cold", "refuse_cold"),
+    "not below the lower limit": (
+        with_(cold=replace(KEPT, pulp=replace(COOL, coldest_c=0.0), lower_c=0.0, lower_force="agreed")),
+        "accept", "temperature", "pulp_fine", None),
     "at the margin": (with_(cold=replace(KEPT, pulp=replace(WARM, warmest_c=7.0))), "accept", "temperature", "pulp_fine", None),
     "warm against a recommendation": (
         with_(cold=replace(BROKEN, force="recommended", pulp=WARM)), "hold", "temperature", "pulp_warm", "refuse_warm"),
