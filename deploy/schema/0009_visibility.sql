@@ -78,10 +78,45 @@ CREATE TRIGGER changed AFTER UPDATE ON place FOR EACH ROW WHEN (OLD.organisation
 
 -- Officials --------------------------------------------------------------------------------------------------------------
 
--- Of the account that asks; no row for who is no official and no auditor.
+-- GB/T 2260 by validity: a code can name another area than it did. What is verified was compared with the standard.
+CREATE TABLE region (
+  code       text NOT NULL CHECK (code ~ '^([0-9]{2}|[0-9]{4}|[0-9]{6}|[0-9]{9}|[0-9]{12})$'),
+  name_zh    text NOT NULL,
+  name_en    text NOT NULL,
+  level      text NOT NULL CHECK (level IN ('province', 'prefecture', 'county', 'town', 'village')),
+  valid      daterange NOT NULL CHECK (NOT isempty(valid)),
+  valid_from date NOT NULL GENERATED ALWAYS AS (coalesce(lower(valid), '-infinity')) STORED,
+  successor  text,                          -- the code that took its place, where most of it went
+  source     text NOT NULL,
+  verified   boolean NOT NULL,
+  PRIMARY KEY (code, valid_from)
+);
+CREATE INDEX region_gone ON region (code) WHERE successor IS NOT NULL;
+GRANT SELECT ON region TO suyuan_api;
+GRANT SELECT, INSERT, DELETE ON region TO suyuan_ingest;
+
+-- Where a code went whose area has another code now: prefixes are compared as they stand today. No service reads this view.
+CREATE VIEW region_moved AS
+  WITH RECURSIVE moved AS (
+    SELECT region.code, region.successor AS now_code, 1 AS steps FROM region
+    WHERE region.successor IS NOT NULL
+      AND NOT EXISTS (SELECT FROM region AS standing WHERE standing.code = region.code AND upper_inf(standing.valid))
+    UNION ALL
+    SELECT moved.code, region.successor, moved.steps + 1
+    FROM moved JOIN region ON region.code = moved.now_code AND region.successor IS NOT NULL
+    WHERE moved.steps < 8
+      AND NOT EXISTS (SELECT FROM region AS standing WHERE standing.code = region.code AND upper_inf(standing.valid))
+  )
+  SELECT DISTINCT ON (code) code, now_code FROM moved ORDER BY code, steps DESC;
+
+-- Of the account that asks; no row for who is no official and no auditor. A code that was abolished, of theirs or of a place,
+-- counts as the one that took its place: `regions` are theirs as they stand today, and what went into them.
 CREATE FUNCTION asker_scope() RETURNS TABLE (agriculture boolean, market boolean, regions text[])
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-  SELECT 'auditor' = ANY (roles) OR department = 'agriculture', 'auditor' = ANY (roles) OR department = 'market_regulation', regions
+  SELECT 'auditor' = ANY (roles) OR department = 'agriculture', 'auditor' = ANY (roles) OR department = 'market_regulation',
+         ARRAY(WITH today AS (SELECT coalesce(moved.now_code || substr(own.code, 7), own.code) AS code
+                              FROM unnest(regions) AS own (code) LEFT JOIN region_moved AS moved ON moved.code = left(own.code, 6))
+               SELECT today.code FROM today UNION SELECT moved.code FROM region_moved AS moved JOIN today ON moved.now_code ^@ today.code)
   FROM user_account
   WHERE id = current_account() AND disabled_at IS NULL AND roles && ARRAY['official', 'auditor']
 $$;

@@ -1,20 +1,6 @@
--- Oversight: regions, calibrations, record duties, and what an official may see of whose readings.
+-- Oversight: calibrations, record duties, and what an official may see of whose readings.
 ALTER TABLE organisation ADD COLUMN region text   -- of its seat
   CHECK (region ~ '^([0-9]{2}|[0-9]{4}|[0-9]{6}|[0-9]{9}|[0-9]{12})$');
-
--- GB/T 2260 by validity: a code can name another area than it did. What is verified was compared with the standard.
-CREATE TABLE region (
-  code       text NOT NULL CHECK (code ~ '^([0-9]{2}|[0-9]{4}|[0-9]{6}|[0-9]{9}|[0-9]{12})$'),
-  name_zh    text NOT NULL,
-  name_en    text NOT NULL,
-  level      text NOT NULL CHECK (level IN ('province', 'prefecture', 'county', 'town', 'village')),
-  valid      daterange NOT NULL CHECK (NOT isempty(valid)),
-  valid_from date NOT NULL GENERATED ALWAYS AS (coalesce(lower(valid), '-infinity')) STORED,
-  successor  text,                          -- the code that took its place, where most of it went
-  source     text NOT NULL,
-  verified   boolean NOT NULL,
-  PRIMARY KEY (code, valid_from)
-);
 
 CREATE TABLE calibration (
   device_id     integer NOT NULL REFERENCES device,
@@ -42,9 +28,8 @@ CREATE TABLE duty_rule (
 ALTER TABLE calibration ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON calibration TO suyuan_api USING (EXISTS (SELECT FROM device WHERE device.id = calibration.device_id));
 CREATE POLICY work ON calibration TO suyuan_ingest USING (true) WITH CHECK (true);
-GRANT SELECT ON calibration, region, duty_rule TO suyuan_api;
+GRANT SELECT ON calibration, duty_rule TO suyuan_api;
 GRANT SELECT, INSERT, UPDATE ON calibration TO suyuan_ingest;
-GRANT SELECT, INSERT, DELETE ON region TO suyuan_ingest;
 GRANT SELECT, INSERT ON duty_rule TO suyuan_ingest;
 
 -- Where the goods of each lot were, each kilogram once (presence has them once for each thing around them). A projection.
@@ -69,25 +54,12 @@ GRANT SELECT, INSERT, DELETE ON whereabouts TO suyuan_jobs;
 
 -- What officials see ---------------------------------------------------------------------------------------------------------------
 
--- Where a code went whose area has another code now: prefixes are compared as they stand today. No service reads these views.
-CREATE VIEW region_moved AS
-  WITH RECURSIVE moved AS (
-    SELECT region.code, region.successor AS now_code, 1 AS steps FROM region
-    WHERE region.successor IS NOT NULL
-      AND NOT EXISTS (SELECT FROM region AS standing WHERE standing.code = region.code AND upper_inf(standing.valid))
-    UNION ALL
-    SELECT moved.code, region.successor, moved.steps + 1
-    FROM moved JOIN region ON region.code = moved.now_code AND region.successor IS NOT NULL
-    WHERE moved.steps < 8
-      AND NOT EXISTS (SELECT FROM region AS standing WHERE standing.code = region.code AND upper_inf(standing.valid))
-  )
-  SELECT DISTINCT ON (code) code, now_code FROM moved ORDER BY code, steps DESC;
-
 CREATE FUNCTION is_vehicle(kind text, id text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
   SELECT kind IN ('trailer', 'compartment', 'vehicle', 'truck', 'van', 'container') OR id LIKE 'https://id.gs1.org/8004/%'
 $$;
 
--- Places as officials know them, with the code their region has today; and every door and stall of a place lies where it does.
+-- Places as officials know them, with the code their region has today; and every door and stall of a place lies where it
+-- does. No service reads these views.
 CREATE VIEW ground AS
   SELECT place.id, place.organisation, place.kind, place.name_zh, place.name_en, place.latitude, place.longitude, place.time_zone,
          is_vehicle(place.kind, place.id) AS vehicle,

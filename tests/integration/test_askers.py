@@ -222,6 +222,11 @@ def test_an_official_sees_what_concerns_their_area_and_department(instance: Inst
     assert field_to_truck | {"stall accepting"} <= both
     elsewhere = official(instance, "market_regulation", "3201"), official(instance, "agriculture", "3201")
     assert [steps(seen(instance, account=account)) for account in elsewhere] == [set(), set()]
+    instance.alter("UPDATE place SET region = '330104' WHERE region LIKE '3301%'")
+    for code in ("330104", "330102"):
+        assert {"carrier arriving", "stall accepting"} <= steps(
+            seen(instance, account=official(instance, "market_regulation", code))
+        ), "a place and an official under a code that was abolished lie in what it became"
 
 
 def test_an_official_reads_the_same_from_the_views_as_in_a_walk(instance: Instance) -> None:
