@@ -52,8 +52,20 @@ CREATE FUNCTION resolve_alias(asked text, at timestamptz DEFAULT NULL)
     AND CASE WHEN at IS NULL THEN upper_inf(bound.valid) ELSE bound.valid @> at END
   ORDER BY bound.id
 $$;
-REVOKE EXECUTE ON FUNCTION resolve_alias FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION resolve_alias TO suyuan_api;
+
+-- The number by which a lot is asked for: what follows /10/, of a class of ours what follows its last dot.
+CREATE FUNCTION lot_number(lot text) RETURNS text LANGUAGE sql IMMUTABLE
+  AS $$ SELECT coalesce(substring(lot FROM '/10/([^/]+)'), substring(lot FROM '\.([^./]+)$')) $$;
+CREATE INDEX presence_lot_number ON presence (lot_number(lot));
+
+-- Whether a code is the number of a lot or a certificate, of anybody, other than what it is to be bound to: such a one is not bound.
+CREATE FUNCTION is_number_of_another(asked text, entity text) RETURNS boolean
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT EXISTS (SELECT FROM presence WHERE lot_number(presence.lot) = alias_key('other', asked) AND presence.lot <> entity)
+      OR EXISTS (SELECT FROM certificate WHERE certificate.number = alias_key('other', asked) AND entity NOT IN (certificate.id, certificate.lot))
+$$;
+REVOKE EXECUTE ON FUNCTION resolve_alias, is_number_of_another FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION resolve_alias, is_number_of_another TO suyuan_api;
 
 -- Which of these units somebody else took in a moment ago, in an event that has no position yet and that nobody else sees: so
 -- that one pallet is not owed for twice. A name and nothing else, and only of units that one names.

@@ -57,6 +57,7 @@ from trace_api.acts import (
     undoable,
 )
 from trace_api.acts import certifying as papers
+from trace_api.acts.codes import label
 from trace_api.acts.refusals import read_form
 from trace_api.acts.shapes import Promise
 from trace_api.acts.stock import Stock
@@ -296,8 +297,14 @@ def test_somebody_else_s_goods_are_refused_and_nothing_is_written(doing: Doing) 
 def test_what_the_record_does_not_bear_out_is_refused(doing: Doing) -> None:
     lot, unit = doing.packed(boxes=40)
     picked = doing.picked(100)
+    number = label(lot)
+    doing.instance.alter(  # before there was such a lot: a binding of anybody's
+        "INSERT INTO identifier_alias (scheme, value, entity, organisation, valid)"
+        " VALUES ('label', %s, %s, 'hz-market', tstzrange(now(), NULL))", number, UNKNOWN_UNIT,
+    )  # fmt: skip
     wrong: list[tuple[str, str, dict[str, Any], tuple[str, str]]] = [
         ("coop", "pack", {"lot": lot, "boxes": 161}, ("boxes", "not_enough")),
+        ("coop", "pack", {"lot": number, "boxes": 161}, ("boxes", "not_enough")),
         ("coop", "pack", {"lot": picked, "boxes": 1}, ("lot", "kg_lot")),
         ("coop", "pack", {"lot": lot, "boxes": 1, "unit": unit}, ("unit", "unit_in_use")),
         ("coop", "pack", {"lot": lot, "boxes": 1, "unit": UNKNOWN_UNIT}, ("unit", "foreign_unit")),

@@ -323,6 +323,11 @@ def test_a_foreign_code_is_bound_once_and_means_it_for_ever(instance: Instance, 
         unseen = stall.post("/api/v1/aliases", json={"scheme": "label", "value": "X-1", "entity": "https://id.gs1.org/00/095212340000000112"},
                             headers={"Idempotency-Key": str(uuid4()), "Accept": "application/json"})  # fmt: skip
         assert (unseen.status_code, unseen.json()["code"]) == (422, "check_alias_target")
+        number = {"scheme": "label", "value": LOT.rpartition("/")[2]}
+        for entity, status in ((TRUCK, 409), (LOT, 201)):
+            answer = stall.post("/api/v1/aliases", json=number | {"entity": entity},
+                                headers={"Idempotency-Key": str(uuid4()), "Accept": "application/json"})  # fmt: skip
+            assert answer.status_code == status, "a lot's number means that lot"
         # Only who bound it ends it, and what it meant until then stays.
         ending = {"scheme": "plate", "value": PLATE}
         assert (

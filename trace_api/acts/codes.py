@@ -1,7 +1,8 @@
 """Which thing a scanned or typed code names, for whoever acts on it.
 
 Contract: gives a canonical identifier, or raises Refused with what is wrong with the code and what to do. A lot's number
-alone is looked for among what we named ourselves: others may use the same number for other goods.
+alone is looked for among what we named ourselves: others may use the same number for other goods. It comes before what
+anybody bound the code to.
 """
 
 from __future__ import annotations
@@ -30,15 +31,13 @@ def resolve(conn: psycopg.Connection, text: str, field: str | None = None) -> st
     found = read(text)
     if isinstance(found, Code) and found.uri is not None:
         return found.uri
-    bound = _bound(conn, found.value)
-    if bound is not None:
-        return bound
     own = _numbered(conn, found.value)
-    if len(own) == 1:
-        return own[0]
-    if own:
+    if len(own) > 1:
         raise refuse("ambiguous_number", field, status=422, code=found.value, count=len(own))
-    raise _unreadable(found, field)
+    named = own[0] if own else _bound(conn, found.value)
+    if named is None:
+        raise _unreadable(found, field)
+    return named
 
 
 def _unreadable(found: Code | Trouble, field: str | None) -> Refused:
@@ -52,7 +51,7 @@ def _unreadable(found: Code | Trouble, field: str | None) -> Refused:
 
 
 def _bound(conn: psycopg.Connection, value: str) -> str | None:
-    """A plate, an old label, anybody's code that was bound to one of ours."""
+    """A plate, an old label, a code that somebody bound to what they saw."""
     row = conn.execute("SELECT entity FROM resolve_alias(%s) LIMIT 1", [value]).fetchone() if value else None
     return None if row is None else canonical(row[0])
 

@@ -51,11 +51,13 @@ VALUES (%s, %s, %s, %s, %s, tstzrange(%s, NULL))
 def bind(
     conn: psycopg.Connection, person: Person, scheme: str, value: str, entity: str, now: datetime
 ) -> None:
-    """Raises Problem 409 where the code means something already, 422 where it is none."""
+    """Raises Problem 409 where the code means something already, also by itself, 422 where it is none."""
     if scheme not in SCHEMES:
         raise Problem.said(422, "check_alias_scheme")
     if not value.strip() or len(value) > LONGEST or "\x00" in value:
         raise Problem.said(422, "check_alias_value", most=LONGEST)
+    if conn.execute("SELECT is_number_of_another(%s, %s)", [value, entity]).fetchone() == (True,):
+        raise Problem.said(409, "check_alias_number", value=value)
     try:
         with conn.transaction():
             conn.execute(_ALONE, [scheme, scheme, value])

@@ -2,7 +2,8 @@
 
 In the line: reading.py's `Code` or `Trouble` -> `find` -> evidence.py. Contract: everything is looked up as the asker may see
 it; what they may not see and what does not exist are the same answer, in the same words. A well-made code that is recorded
-means itself; else, and also where it is not well made, a binding decides (a label was misprinted, a plate names a trailer).
+means itself, and so does a certificate's number; else, and also where it is not well made, a binding decides (a label was
+misprinted, a plate names a trailer).
 """
 
 from __future__ import annotations
@@ -81,12 +82,14 @@ def find(conn: psycopg.Connection, text: str, now: datetime) -> Found:
             return found
     if isinstance(code, Trouble) and not code.value:
         return Unknown("", code)
+    paper = _by_number(conn, code.value)
+    if paper is not None:
+        return paper
     for bound in meanings(conn, code.value):
         found = _named(conn, bound.entity, bound, now)
         if found is not None:
             return found
-    paper = _by_number(conn, code.value)
-    return paper or Unknown(code.value, code if isinstance(code, Trouble) else None)
+    return Unknown(code.value, code if isinstance(code, Trouble) else None)
 
 
 def is_seen(conn: psycopg.Connection, uri: str) -> bool:
