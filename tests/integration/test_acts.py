@@ -338,6 +338,11 @@ def test_what_the_record_does_not_bear_out_is_refused(doing: Doing) -> None:
     for who, kind, fields, want in wrong:
         assert refused(doing, who, kind, **fields) == want, (kind, fields)
     assert refused(doing, "carrier", "pack", lot=lot, boxes=1) == (None, "not_your_act")
+    outputs = [{"product": GTIN, "boxes": 1, "lot": "MINE1"}] * 2
+    assert refused(doing, "coop", "mix", **mix_of(picked, boxes=1) | {"outputs": outputs}) == (
+        "outputs.1.lot",
+        "repeated",
+    )
     doing.do("coop", "register_batch", product=GTIN, plot=PLOT, kg=1, lot="MINE1")
     assert refused(doing, "coop", "register_batch", product=GTIN, plot=PLOT, kg=1, lot="MINE1") == (
         "lot",

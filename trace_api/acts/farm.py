@@ -56,13 +56,13 @@ def _picking(desk: Desk, act: RegisterBatch) -> tuple[datetime, datetime]:
 def _new_picked_lot(desk: Desk, act: RegisterBatch, product: Product, plot: str) -> str:
     if act.lot is not None:
         return _own_number(desk, lot_of(product.picked_class, act.lot), act.lot, "lot")
-    stem = short_name(plot)
-    if product.organisation != desk.us.id:  # its owner counts lots under the same class
-        stem = f"{stem}-{short_name(desk.us.id)}"
-    return desk.numbers.picked_lot(product.picked_class, desk.day, stem)
+    foreign = product.organisation != desk.us.id
+    return desk.numbers.picked_lot(product.picked_class, desk.day, short_name(plot), foreign=foreign)
 
 
 def _own_number(desk: Desk, lot: str, number: str, where: str) -> str:
+    if lot in desk.lots:
+        raise refuse("repeated", where, status=422, code=number)
     if desk.numbers.is_said(lot) or desk.standing(lot) != "unknown":
         raise refuse("lot_exists", where, code=number)
     return lot
@@ -143,11 +143,10 @@ def mix(desk: Desk, act: Mix) -> list[Event]:
     ]
     _refuse_surplus(desk, act, inputs, products)
     run = desk.paper("run")
-    outputs = [
-        _made(desk, each, product, place)
-        for place, (each, product) in enumerate(zip(act.outputs, products, strict=True))
-    ]
-    desk.lots += [each.lot for each in outputs]
+    outputs = []
+    for place, (each, product) in enumerate(zip(act.outputs, products, strict=True)):
+        outputs.append(_made(desk, each, product, place))
+        desk.lots.append(outputs[-1].lot)
     issued = []
     if act.certify is not None:
         issued = certificates.of_run(desk, act.certify, inputs, list(zip(outputs, products, strict=True)))
@@ -168,9 +167,8 @@ def _packed_lot(desk: Desk, output: Output, product_class: str, place: int) -> s
         return _own_number(desk, lot_of(product_class, output.lot), output.lot, f"outputs.{place}.lot")
     product = desk.registered.product(output.product)
     assert product is not None
-    return desk.numbers.packed_lot(
-        product_class, product_code(product.picked_class.rpartition("/")[2]), desk.day
-    )
+    code, foreign = product_code(product.picked_class.rpartition("/")[2]), product.organisation != desk.us.id
+    return desk.numbers.packed_lot(product_class, code, desk.day, foreign=foreign)
 
 
 def weight_of(output: Output, product: Product, place: int) -> float:
@@ -238,7 +236,9 @@ def pack(desk: Desk, act: Pack) -> list[Event]:
     unit = new_unit(desk, act.unit)
     place = desk.place_or_now(act.place, rows)
     desk.after(rows)
-    serials = desk.numbers.serials(lot, act.boxes)
+    product = desk.registered.product_of_lot(lot)
+    foreign = product is not None and product.organisation != desk.us.id
+    serials = desk.numbers.serials(lot, act.boxes, foreign=foreign)
     desk.serials.append(serials)
     desk.lots.append(lot)
     desk.units.append(unit)

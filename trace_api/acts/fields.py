@@ -21,10 +21,11 @@ _RANGE = re.compile(r"([0-9]{1,20})\s*[-–—~至到]\s*([0-9]{1,20})")
 
 
 def _typed_number(value: object) -> object:
-    """`１２．５` is 12.5. A comma is refused: it divides thousands for one reader and tenths for another."""
+    """`１２．５` is 12.5, and the minus that our own pages print (U+2212) is one. A comma is refused: it divides thousands for one
+    reader and tenths for another."""
     if not isinstance(value, str):
         return value
-    text = unicodedata.normalize("NFKC", value).strip()
+    text = unicodedata.normalize("NFKC", value).strip().replace("\u2212", "-")
     if "," in text:
         raise PydanticCustomError("comma_in_number", "want a number without commas")
     return text

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
+from zlib import crc32
 
 import psycopg
 
@@ -21,6 +22,8 @@ from ledger.genealogy import product_of
 
 MOST_SERIALS: Final = 99_999_999
 SERIAL_WIDTH: Final = 8
+LONGEST_LOT: Final = 20
+_ROOM_TO_COUNT: Final = 3  # `-AB`: the seven hundredth lot of a day
 CERTIFICATE_TYPE: Final = 800  # the document type within the company prefix, as in EVENTS.md
 _SYLLABLE = re.compile(
     r"(?:[zcs]h|[bpmfdtnlgkhjqxrzcsyw])?[aeiouv]+(?:ng(?![aeiouv])|n(?![aeiouv])|r(?![aeiouv]))?"
@@ -62,6 +65,8 @@ RETURNING next
 # RLS shows one's own events: what a terminal of ours said by MQTT counts as well as what was tapped here.
 _IS_SAID = "SELECT EXISTS (SELECT FROM event_mention WHERE identifier = %s)"
 
+_IS_KNOWN = f"{_IS_SAID} OR goods_standing(%s) <> 'unknown'"
+
 
 class Numbers:
     """The numbers of one organisation. `root`: `{PUBLIC_URL}/{organisation}`, under which what has no GS1 key is named.
@@ -84,10 +89,12 @@ class Numbers:
         return first
 
     def _fresh(self, kind: str, prefix: str, name: Callable[[int], str]) -> str:
-        """The next name that no event of ours mentions: the record may know some that were not given here."""
+        """The next name that no event mentions: the record may know some that were not given here, and others may count
+        under the same class."""
         while True:
             found = name(self.take(kind, prefix))
-            if not self.is_said(found):
+            row = self._conn.execute(_IS_KNOWN, [found, found]).fetchone()
+            if row is None or not row[0]:
                 return found
 
     def is_said(self, uri: str) -> bool:
@@ -95,21 +102,31 @@ class Numbers:
         row = self._conn.execute(_IS_SAID, [uri]).fetchone()
         return row is not None and bool(row[0])
 
-    def packed_lot(self, product_class: str, code: str, day: str) -> str:
-        """`DK260618A`, and B for the next of that day."""
+    def packed_lot(self, product_class: str, code: str, day: str, *, foreign: bool = False) -> str:
+        """`DK260618A`, and B for the next of that day. `foreign`: of another's product, who counts lots under the same class:
+        `DK260618A-b12`."""
         stem = f"{code}{day}"
+        behind = f"-{self._short(LONGEST_LOT - len(stem) - 1 - _ROOM_TO_COUNT)}" if foreign else ""
         return self._fresh(
-            "lot", f"{product_class} {stem}", lambda n: lot_of(product_class, stem + letters(n))
+            "lot",
+            f"{product_class} {stem}{behind}",
+            lambda n: lot_of(product_class, stem + letters(n) + behind),
         )
 
-    def picked_lot(self, product_class: str, day: str, plot: str) -> str:
-        """`260618-P01`, and `260618-P01-B` for the next of that day and plot."""
-        stem = f"{day}-{plot}"
+    def picked_lot(self, product_class: str, day: str, plot: str, *, foreign: bool = False) -> str:
+        """`260618-P01`, and `260618-P01-B` for the next of that day and plot. `foreign`: as above, `260618-P01-b12`."""
+        room = LONGEST_LOT - len(day) - 1 - _ROOM_TO_COUNT
+        stem = f"{day}-{_end_of(plot, room // 2 if foreign else room)}"
+        if foreign:
+            stem += f"-{self._short(LONGEST_LOT - len(stem) - 1 - _ROOM_TO_COUNT)}"
 
         def name(n: int) -> str:
             return lot_of(product_class, stem if n == 1 else f"{stem}-{letters(n)}")
 
         return self._fresh("lot", f"{product_class} {stem}", name)
+
+    def _short(self, room: int) -> str:
+        return _end_of(short_name(self._organisation), room)
 
     def unit(self) -> str:
         """An SSCC where the organisation has a prefix, else an address of ours."""
@@ -124,13 +141,19 @@ class Numbers:
 
         return self._fresh("sscc", prefix, name)
 
-    def serials(self, lot: str, count: int) -> SerialRange:
-        """Unique over all lots of the product, since the canonical name of a box drops the lot."""
+    def serials(self, lot: str, count: int, *, foreign: bool = False) -> SerialRange:
+        """Unique over all lots of the product, since the canonical name of a box drops the lot. `foreign`: of another's product,
+        who numbers its boxes as well: digits of our own stand before the number."""
         first = self.take("serial", product_of(lot), count)
         last = first + count - 1
         if last > MOST_SERIALS:
             raise OverflowError(f"serials of {product_of(lot)} are used up at {MOST_SERIALS}")
-        return SerialRange(lot, f"{first:0{SERIAL_WIDTH}d}", f"{last:0{SERIAL_WIDTH}d}")
+        own = self._own_digits() if foreign else ""
+        return SerialRange(lot, f"{own}{first:0{SERIAL_WIDTH}d}", f"{own}{last:0{SERIAL_WIDTH}d}")
+
+    def _own_digits(self) -> str:
+        """The company prefix, which nobody shares; else seven digits of the organisation's name, which hardly anybody does."""
+        return self._gs1_prefix or str(1_000_000 + crc32(self._organisation.encode()) % 9_000_000)
 
     def certificate(self, day: str) -> tuple[str, str]:
         """Identifier and number of a 承诺达标合格证: a GDTI where there is a prefix, else an address of ours."""
@@ -145,6 +168,11 @@ class Numbers:
         """A slip, waybill or receipt: by the number on the paper, else by one of ours."""
         name = said if said is not None else f"{day}-{self.take(kind, day)}"
         return f"{self.root}/bt/{kind}/{quote(name, safe='-._~')}"
+
+
+def _end_of(name: str, room: int) -> str:
+    """Its end, where names differ, with no hyphen before it."""
+    return name[-room:].lstrip("-")
 
 
 def letters(n: int) -> str:

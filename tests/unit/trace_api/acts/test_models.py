@@ -108,8 +108,9 @@ def test_a_form_is_read_as_people_write() -> None:
     assert (act.lot, act.kg, act.bought, act.slip, act.pulp) == ("a", 12.5, True, None, (24.5, 25.0, 26.0))
     mix = read_act("mix", MIX | {"best_before": "2026-06-23"})
     assert isinstance(mix, Mix) and mix.best_before is not None
-    load = read_act("load", LOAD | {"seals": "A1；A2", "units": "u1\nu2"})
+    load = read_act("load", LOAD | {"seals": "A1；A2", "units": "u1\nu2", "pulp": "\u22120.5 －1"})
     assert isinstance(load, Load) and (load.seals, load.units) == (("A1", "A2"), ("u1", "u2"))
+    assert load.pulp == (-0.5, -1.0), "as a page writes them, and as a full-width keyboard does"
 
 
 def test_a_time_without_a_zone_is_the_wall_clock_s() -> None:

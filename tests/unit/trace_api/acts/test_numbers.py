@@ -66,6 +66,30 @@ def test_a_number_that_the_record_knows_is_passed_over() -> None:
     assert given_out.picked_lot(OWN_CLASS, "260618", "P01") == f"{OWN_CLASS}.260618-P01-B"
 
 
+def test_two_who_pack_one_product_never_give_the_same_number() -> None:
+    """Its owner counts under the same class, and each in a range of its own."""
+    owner, others = (
+        numbers(),
+        [Numbers(Ranges(), name, None, ROOT) for name in ("coop-2", "stall-b12", "g-0137", "g-0138")],  # type: ignore[arg-type]
+    )
+    others.append(Numbers(Ranges(), "hz-shop-1", "6901234", ROOT))  # type: ignore[arg-type]
+    plots = ("P01", "101-P0001"[-8:])
+    lots = [owner.packed_lot(GTIN_CLASS, "DKBY", "260618")]
+    lots += [owner.picked_lot(GTIN_CLASS, "260618", plot) for plot in plots]
+    for each in others:
+        lots.append(each.packed_lot(GTIN_CLASS, "DKBY", "260618", foreign=True))
+        lots += [each.picked_lot(GTIN_CLASS, "260618", plot, foreign=True) for plot in plots]
+    assert len(set(lots)) == len(lots) == 18, lots
+    assert f"{GTIN_CLASS}/10/260618-P01-g-0137" in lots
+    crowd = [others[1].picked_lot(GTIN_CLASS, "260618", plots[1], foreign=True) for _ in range(60)]
+    assert all(len(parse(lot).parts["10"]) <= 20 for lot in [*lots, *crowd])
+    boxes = [owner.serials(lots[0], 40), *(each.serials(lots[0], 40, foreign=True) for each in others)]
+    assert len({each.first for each in boxes}) == len(boxes)
+    assert all(each.count == 40 and len(each.first) == len(each.last) <= 20 for each in boxes)
+    elsewhere = numbers("9521234", lots[0]).packed_lot(GTIN_CLASS, "DKBY", "260618")
+    assert elsewhere.endswith("DKBY260618B"), "what others said already is not given once more"
+
+
 @given(st.integers(4, 12).flatmap(lambda n: st.text("0123456789", min_size=n, max_size=n)), st.integers(1, 9))
 def test_units_and_certificates_are_well_made_under_any_prefix(prefix: str, count: int) -> None:
     given_out = numbers(prefix)
