@@ -56,13 +56,26 @@ def instance(database: Database, tmp_path: Path) -> Instance:
     places = [REGISTRY["places"][0] | {"name": {"zh": EVIL, "en": EVIL}}]
     instance.register(REGISTRY | {"organisations": organisations, "places": places})
     warm = [2.0] * 30 + [8.0] * 45 + [2.0] * 60
-    instance.take([*by_carrier(on_truck(9)), *by_terminal(made(10), placed(11), packed(8), loaded(6)), room([2.0] * 60, 10.9, 1),
+    instance.take([*by_carrier(on_truck(9)), *by_terminal(made(10), placed(11), packed(8), carelessly(loaded(6))), room([2.0] * 60, 10.9, 1),
                    room(warm, 9.5, 2), truck([-1.5] * 20 + [9.0] * 60 + [2.0] * 60, 5, 1)], NOW)  # fmt: skip
     instance.settle(AT)
     add_person(instance, "wu", "official", department="agriculture", regions=("331024",))
     add_person(instance, "au", "auditor", regions=("33",))
     add_person(instance, "sh", "official", department="market_regulation", regions=("31",))
     return instance
+
+
+def carelessly(event: dict[str, Any]) -> dict[str, Any]:
+    """As a foreign terminal may say it: a seal that is a number, half a box."""
+    report = {
+        "type": "Temperature",
+        "minValue": 3,
+        "maxValue": 4,
+        "uom": "CEL",
+        "suyuan:probePosition": "pulp",
+        "suyuan:sampleCount": 3.5,
+    }
+    return event | {"suyuan:seal": 4711, "sensorElementList": [{"sensorReport": [report]}]}
 
 
 @contextmanager
@@ -97,6 +110,7 @@ def test_the_lists_and_a_breach_in_both_languages(instance: Instance) -> None:
             assert duties.status_code == 200 and "GB 31605-2020" in duties.text
             case = wu.get(f"/audit/excursions/{reefer}", params={"lang": lang})
             assert case.status_code == 200 and "<svg" in case.text and agreed in case.text
+            assert "4711" in case.text and "4, 7, 1, 1" not in case.text
             for page in (listed, duties, case):
                 assert not re.search("违法|违规|非法|unlawful|illegal|offence|violation", page.text), (
                     "facts, no findings"
@@ -142,6 +156,16 @@ def test_what_does_not_concern_one_is_not_found(instance: Instance) -> None:
 def test_filters_stand_in_the_address_and_a_bad_one_is_said(instance: Instance) -> None:
     store = number(instance, "ambient")
     with at_work(instance) as wu:
+        assert "there are 2 in all" in wu.get("/audit?page=9&lang=en").text
+        assert wu.get("/api/v1/audit/excursions?page=9").json()["total"] == 2
+        for wrong in (
+            "duties?state=open",
+            "duties.csv?over_c=5",
+            "excursions?kind=calibration",
+            "excursions?regoin=3301",
+        ):
+            assert wu.get(f"/api/v1/audit/{wrong}", headers=JSON).status_code == 422
+        assert "regoin" in wu.get("/audit?regoin=3301").text
         assert f"/audit/excursions/{store}" not in wu.get("/audit?text=reefer-nobody-has").text
         assert f"/audit/excursions/{store}" not in wu.get("/audit?from=&to=2026-06-01").text, (
             "before it happened"

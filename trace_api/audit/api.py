@@ -6,7 +6,7 @@ answer is not filtered. A file holds all that match, up to a bound that it names
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from trace_api import access
 from trace_api.access import Databases, Person
 from trace_api.accounts.guard import Guard
 from trace_api.audit import reading, sheets
-from trace_api.audit.asking import MOST, PAGE, Asked, ask, today_of
+from trace_api.audit.asking import BREACHES, DUTIES, MOST, PAGE, Asked, ask, filter_name, today_of
 from trace_api.audit.filing import breach_sheet, chosen_names, duty_sheet, notes
 from trace_api.audit.pages import area_of, number_of
 from trace_api.audit.sealing import Logs, evidence_of
@@ -42,24 +42,27 @@ def router(
     @routes.get("/excursions", summary="Breaches of one's area and department, with what they touched")
     def excursions(request: Request, response: Response, person: Person = overseeing) -> dict[str, Any]:
         at = now()
-        asked = _asked(request, at)
+        asked = _asked(request, at, BREACHES)
         response.headers.update(FRESH)
         with access.looking(databases, person) as conn:
             found = reading.breaches(conn, asked, at)
+            total = _total(found or reading.breaches(conn, asked, at, limit=1, offset=0))
             overall = reading.summary(conn, asked, at)
-        return _document("excursions", found, asked, at) | {"summary": asdict(overall)}
+        return _document("excursions", found, total, asked, at) | {"summary": asdict(overall)}
 
     @routes.get("/duties", summary="Record duties not kept in one's area and department")
     def duties(request: Request, response: Response, person: Person = overseeing) -> dict[str, Any]:
         at = now()
-        asked = _asked(request, at)
+        asked = _asked(request, at, DUTIES)
         response.headers.update(FRESH)
         with access.looking(databases, person) as conn:
-            return _document("duties", reading.duties(conn, asked, at), asked, at)
+            found = reading.duties(conn, asked, at)
+            total = _total(found or reading.duties(conn, asked, at, limit=1, offset=0))
+            return _document("duties", found, total, asked, at)
 
     def breaches_file(request: Request, person: Person, form: Form) -> Response:
         at = now()
-        asked = _asked(request, at)
+        asked = _asked(request, at, BREACHES)
         with access.looking(databases, person) as conn:
             found = reading.breaches(conn, asked, at, MOST, 0)
             about, regions, words = _about(conn, request, person, asked, at, found)
@@ -67,7 +70,7 @@ def router(
 
     def duties_file(request: Request, person: Person, form: Form) -> Response:
         at = now()
-        asked = _asked(request, at)
+        asked = _asked(request, at, DUTIES)
         with access.looking(databases, person) as conn:
             found = reading.duties(conn, asked, at, MOST, 0)
             about, regions, words = _about(conn, request, person, asked, at, found)
@@ -107,20 +110,24 @@ def _add_files(
         return make(request, person, "xlsx")
 
 
-def _asked(request: Request, at: datetime) -> Asked:
+def _asked(request: Request, at: datetime, names: Collection[str]) -> Asked:
     """Raises Problem 422 for filters that cannot be used."""
-    asked = ask(request.query_params, today_of(at))
+    asked = ask(request.query_params, today_of(at), names)
     if asked.wrong:
         raise Problem.said(
             422,
             "audit_wrong_filter",
-            fields=lambda words: words("work_comma").join(words(f"audit_{name}") for name in asked.wrong),
+            fields=lambda words: words("work_comma").join(filter_name(name, words) for name in asked.wrong),
         )
     return asked
 
 
-def _document(what: str, found: list[Any], asked: Asked, at: datetime) -> dict[str, Any]:
-    total = found[0].total if found else 0
+def _total(found: list[Any]) -> int:
+    """Each row knows of how many it is one."""
+    return int(found[0].total) if found else 0
+
+
+def _document(what: str, found: list[Any], total: int, asked: Asked, at: datetime) -> dict[str, Any]:
     more = (asked.page - 1) * PAGE + len(found) < total
     rows = [{name: value for name, value in asdict(item).items() if name != "total"} for item in found]
     kept: Mapping[str, Any] = {name: value for name, value in asked.filters().items() if value is not None}

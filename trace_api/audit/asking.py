@@ -7,12 +7,15 @@ is not.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any, Literal, get_args
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
+
+from trace_api.digits import whole
+from trace_api.words import Words
 
 Order = Literal["newest", "worst"]
 State = Literal["open", "closed", "merged", "void"]
@@ -94,14 +97,20 @@ class Asked:
 
 _PLAIN = ("region", "product", "place", "holder", "state", "over_c", "kind", "text", "order")
 NAMES = ("from", "to", *_PLAIN, "page", "lang")
+BREACHES = tuple(name for name in NAMES if name != "kind")
+DUTIES = tuple(name for name in NAMES if name not in ("state", "over_c", "order"))
+"""The filters that each list has."""
 
 
-def ask(given: Mapping[str, str], today: date) -> Asked:
-    """Without any period: the last days."""
+def ask(given: Mapping[str, str], today: date, names: Collection[str] = NAMES) -> Asked:
+    """Without any period: the last days. `names`: the filters that the list has; another one is wrong, whatever it says, and so
+    is a name that is none: a misspelt filter filters nothing."""
     found: dict[str, Any] = {}
     wrong = []
     for name, value in given.items():
         try:
+            if name not in NAMES or (name not in names and value.strip()):
+                raise ValueError(name)
             found |= _one(name, value.strip())
         except ValueError:
             wrong.append(name)
@@ -114,7 +123,7 @@ def ask(given: Mapping[str, str], today: date) -> Asked:
 
 
 def _one(name: str, value: str) -> dict[str, Any]:
-    if not value or name not in NAMES or name == "lang":
+    if not value or name == "lang":
         return {}
     if "\x00" in value or len(value) > _LONGEST:
         raise ValueError(name)
@@ -129,11 +138,16 @@ def _one(name: str, value: str) -> dict[str, Any]:
             raise ValueError(name)
         return {{"from": "since", "to": "until"}[name]: day}
     if name == "page":
-        page = int(value)
-        if not 1 <= page <= 10_000:
+        page = whole(value, 10_000)
+        if not page:
             raise ValueError(name)
         return {"page": page}
     return {name: value}
+
+
+def filter_name(name: str, words: Words) -> str:
+    """As the page calls it; a name that is none of ours as it was written."""
+    return words(f"audit_{name}") if name in NAMES and name != "lang" else name[:40]
 
 
 def today_of(now: datetime) -> date:

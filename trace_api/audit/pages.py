@@ -19,10 +19,22 @@ from trace_api import access
 from trace_api.access import Databases, Person
 from trace_api.accounts.guard import Guard
 from trace_api.audit import reading
-from trace_api.audit.asking import KINDS, OVER_C, PAGE, STATES, Asked, ask, today_of
+from trace_api.audit.asking import (
+    BREACHES,
+    DUTIES,
+    KINDS,
+    OVER_C,
+    PAGE,
+    STATES,
+    Asked,
+    ask,
+    filter_name,
+    today_of,
+)
 from trace_api.audit.case import case
 from trace_api.audit.reading import Choice, Region
 from trace_api.audit.telling import breach_row, duty_row, named, stamp, summary_view
+from trace_api.digits import whole
 from trace_api.pages import Assets
 from trace_api.problems import Problem
 from trace_api.roles import OVERSEEING
@@ -39,7 +51,7 @@ def router(databases: Databases, guard: Guard, assets: Assets, now: Callable[[],
     @routes.get("", summary="Temperature breaches of one's area and department, newest or worst first")
     def breaches(request: Request, person: Person = overseeing) -> Response:
         at, frame = now(), Frame.of(request, person)
-        asked = ask(request.query_params, today_of(at))
+        asked = ask(request.query_params, today_of(at), BREACHES)
         with access.looking(databases, person) as conn:
             around = Around.read(conn, person, asked, at, frame)
             found = reading.breaches(conn, asked, at)
@@ -53,7 +65,7 @@ def router(databases: Databases, guard: Guard, assets: Assets, now: Callable[[],
     @routes.get("/duties", summary="Record duties that were not kept: missing record, interval, calibration")
     def duties(request: Request, person: Person = overseeing) -> Response:
         at, frame = now(), Frame.of(request, person)
-        asked = ask(request.query_params, today_of(at))
+        asked = ask(request.query_params, today_of(at), DUTIES)
         with access.looking(databases, person) as conn:
             around = Around.read(conn, person, asked, at, frame)
             found = reading.duties(conn, asked, at)
@@ -118,7 +130,7 @@ class Around:
             "counts": counts,
             "options": self._options(),
             "unverified": any(not region.verified for region in self.regions),
-            "wrong": words("work_comma").join(words(f"audit_{name}") for name in asked.wrong),
+            "wrong": words("work_comma").join(filter_name(name, words) for name in asked.wrong),
         }
 
     def _options(self) -> dict[str, list[tuple[str, str]]]:
@@ -165,9 +177,10 @@ def area_of(person: Person, regions: list[Region], words: Words) -> str:
 
 def number_of(text: str) -> int:
     """Raises Problem 404 for what is no number of ours: nothing lies there."""
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 2**63:
+    number = whole(text, 2**63 - 1)
+    if not number:
         raise Problem.said(404, "audit_missing")
-    return int(text)
+    return number
 
 
 def _total(rows: list[Any]) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from math import inf
 from uuid import UUID
 
 import psycopg
@@ -18,6 +19,7 @@ from trace_api import access
 from trace_api.access import Databases, Person
 from trace_api.accounts.idempotency import Answer, once
 from trace_api.acts import Refused, kinds_for, perform, read_act, resolve, undo
+from trace_api.digits import whole
 from trace_api.pages import Assets
 from trace_api.problems import Problem
 from trace_api.scan import typed as typing_in
@@ -108,8 +110,8 @@ class SheetPages:
     ) -> tuple[Typed, Wrong]:
         name, _, row = what.partition(":")
         ask = next((each for each in asks if each.list and each.name == name), None)
-        if verb == "drop" and ask is not None and row.isdigit():
-            return typing_in.without(typed, ask, int(row)), Wrong()
+        if verb == "drop" and ask is not None and (place := whole(row, 999)) is not None:
+            return typing_in.without(typed, ask, place), Wrong()
         if verb == "add" and ask is not None:
             return self._added(request, person, asks, typed, ask)
         return typed, Wrong()  # the sum, or nothing that we know
@@ -294,6 +296,7 @@ def _sums(typed: Typed, standing: Standing, choices: Choices) -> Sums | None:
 def _number(text: str) -> float:
     """For a sum that is only shown: what is no number counts for nothing here, and is refused when the form is sent."""
     try:
-        return max(float(text or 0), 0.0)
+        number = float(text or 0)
     except ValueError:
         return 0.0
+    return number if 0 <= number < inf else 0.0

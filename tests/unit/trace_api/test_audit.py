@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from datetime import date, datetime, timedelta, timezone
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import parse_qsl
 
 import pytest
@@ -14,10 +15,13 @@ from hypothesis import strategies as st
 from openpyxl import load_workbook
 
 from ingest.coldchain.limits import FORCES
-from trace_api.audit.asking import NAMES, Asked, ask
-from trace_api.audit.reading import Summary
+from trace_api.audit.answers import calibration
+from trace_api.audit.asking import BREACHES, DUTIES, NAMES, Asked, ask, filter_name
+from trace_api.audit.picture import silences
+from trace_api.audit.reading import Calibration, Dossier, Reading, Summary
 from trace_api.audit.sheets import Column, Sheet, to_csv, to_xlsx
 from trace_api.audit.telling import share, summary_view
+from trace_api.digits import whole
 from trace_api.words import CATALOGUES, LANGUAGES, Words
 
 TODAY = date(2026, 6, 20)
@@ -41,6 +45,47 @@ def test_what_is_no_filter_is_named_and_filters_nothing(query: dict[str, str]) -
     asked = ask(query, TODAY)
     assert set(asked.wrong) == set(query)
     assert asked.filters() | {"from": None, "to": None} == Asked().filters()
+
+
+def test_a_filter_of_the_other_list_and_one_that_is_none_are_named() -> None:
+    assert ask({"state": "open", "over_c": "5", "regoin": "3301"}, TODAY, DUTIES).wrong == (
+        "state",
+        "over_c",
+        "regoin",
+    )
+    assert ask({"kind": "calibration", "state": "open"}, TODAY, BREACHES).wrong == ("kind",)
+    assert ask({"state": "", "lang": "en"}, TODAY, DUTIES).wrong == (), "a form sends what was left empty"
+    assert filter_name("regoin", Words("en")) == "regoin" and filter_name("state", Words("en")) == Words(
+        "en"
+    )("audit_state")
+
+
+def test_a_logger_that_died_is_silent_until_now() -> None:
+    start = datetime(2026, 6, 19, tzinfo=SHANGHAI)
+    readings = [cast(Reading, SimpleNamespace(time=start + timedelta(minutes=each))) for each in (0, 1, 2, 9)]
+    gaps = [(start + timedelta(minutes=2), start + timedelta(minutes=9))]
+    assert silences(readings, 60, start + timedelta(minutes=10)) == gaps
+    end = start + timedelta(hours=5)
+    assert silences(readings, 60, end) == [*gaps, (start + timedelta(minutes=9), end)]
+    assert silences([], 60, end) == []
+
+
+def test_a_calibration_without_an_end_counts_as_long_as_the_duty_says() -> None:
+    breach = SimpleNamespace(trigger_time=datetime(2026, 6, 19, tzinfo=SHANGHAI), time_zone="Asia/Shanghai")
+
+    def standing(on: date, until: date | None) -> str:
+        found = SimpleNamespace(breach=breach, calibrations=[Calibration("JZ-1", "lab", on, None, until)])
+        return calibration(cast(Dossier, found), Words("en"))[0]
+
+    assert standing(date(2026, 1, 5), date(2027, 1, 5)) == "held"
+    assert standing(date(2024, 1, 5), date(2025, 1, 5)) == "not_held"
+    assert standing(date(2026, 1, 5), None) == "not_recorded", "no rule says how long: it cannot be told"
+
+
+@pytest.mark.parametrize(("text", "number"), [("0", 0), ("007", 7), ("999", 999), ("1000", None), ("9" * 5000, None), ("²", None),
+                                              ("９", None), ("-1", None), ("1e3", None), ("", None)])  # fmt: skip
+def test_a_whole_number_is_one_in_ascii_digits(text: str, number: int | None) -> None:
+    assert whole(text, 999) == number
 
 
 def test_an_address_says_the_same_when_it_is_asked_again() -> None:
