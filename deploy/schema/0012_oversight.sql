@@ -151,14 +151,16 @@ $$;
 
 -- Of the asker's area and department, and why. Agriculture: before the market. Market regulation: in it, and what befell goods
 -- before once they, or what was made of them, are there. Carriers' seats: of the vehicle's owner, and of who had the goods on it.
--- `wanted` null: all triggered in the period.
+-- `wanted` null: all triggered in the period, or that lasted into it.
 CREATE FUNCTION excursions_of_asker(wanted bigint, since timestamptz, until timestamptz)
   RETURNS TABLE (excursion bigint, concerns jsonb, stages text[])
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   WITH scope AS MATERIALIZED (SELECT * FROM asker_scope()),
   asked AS MATERIALIZED (
     SELECT excursion.id, excursion.trigger_time FROM scope CROSS JOIN excursion
-    WHERE (wanted IS NULL OR excursion.id = wanted) AND (since IS NULL OR excursion.trigger_time >= since)
+    WHERE (wanted IS NULL OR excursion.id = wanted)
+      -- What still lasted when the period began is of it too: nothing falls out of the list while it goes on.
+      AND (since IS NULL OR excursion.trigger_time >= since OR (excursion.state IN ('open', 'closed') AND coalesce(excursion.end_time, 'infinity') >= since))
       AND (until IS NULL OR excursion.trigger_time < until)),
   -- Each by its number (OFFSET 0), or the goods of all breaches there ever were would be looked up for one.
   goods AS MATERIALIZED (SELECT touched.* FROM asked CROSS JOIN LATERAL (SELECT * FROM excursion_goods AS each WHERE each.id = asked.id OFFSET 0) AS touched),
@@ -236,11 +238,12 @@ CREATE TYPE excursion_row AS (
   unit text, site text, site_zh text, site_en text, site_kind text, vehicle boolean, time_zone text, holder text, holder_zh
   text, holder_en text, limit_id text, limit_version integer, rule jsonb, start_time timestamptz, trigger_time timestamptz,
   end_time timestamptz, closed_by text, extreme float8, minutes_at_least float8, minutes_at_most float8, degree_minutes float8,
-  kilograms float8, lots text[], stages text[], severity float8, tonne_hours float8, unobserved float8, concerns jsonb,
+  kilograms float8, weight_at_least boolean, lots text[], stages text[], severity float8, tonne_hours float8, unobserved float8, concerns jsonb,
   opened_at timestamptz, computed_at timestamptz, total bigint);
 
 -- The list. `filters`: from, to, region, product, place, holder, state, over_c, text, order (newest, worst), limit, offset;
--- what is absent or null does not filter. `at`: what time it is. Worst: °C beyond the limit x minutes x kg.
+-- what is absent or null does not filter. `at`: what time it is. Worst: °C beyond the limit x minutes x kg, of those kg that are
+-- known: one box without a weight does not take a truck out of the list's head.
 CREATE FUNCTION excursion_rows(wanted bigint, filters jsonb, at timestamptz)
   RETURNS SETOF excursion_row
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
@@ -252,7 +255,7 @@ CREATE FUNCTION excursion_rows(wanted bigint, filters jsonb, at timestamptz)
     FROM seen CROSS JOIN LATERAL (SELECT * FROM excursion_goods AS each WHERE each.id = seen.excursion OFFSET 0) AS goods),
   weight AS (
     SELECT leg.id, array_agg(DISTINCT leg.lot) AS lots,
-           CASE WHEN count(*) = count(leg.kilograms) THEN sum(leg.kilograms * leg.seconds) END AS kilogram_seconds,
+           sum(leg.kilograms * leg.seconds) AS kilogram_seconds, count(*) <> count(leg.kilograms) AS weight_at_least,
            extract(epoch FROM max(least(coalesce(upper(leg.touched), at), at)) - min(lower(leg.touched))) AS seconds
     FROM leg GROUP BY leg.id),
   main AS (   -- where and with whom it was when the alarm was due
@@ -261,7 +264,7 @@ CREATE FUNCTION excursion_rows(wanted bigint, filters jsonb, at timestamptz)
     ORDER BY leg.id, leg.touched @> excursion.trigger_time DESC, leg.seconds DESC, leg.site),
   found AS (
     SELECT excursion.*, seen.concerns, seen.stages, probe.parent, probe.probe_position AS probe_at, main.site AS at_site, main.holder AS with_party,
-           weight.lots, weight.kilogram_seconds / nullif(weight.seconds, 0) AS kilograms,
+           weight.lots, coalesce(weight.weight_at_least, false) AS weight_at_least, weight.kilogram_seconds / nullif(weight.seconds, 0) AS kilograms,
            excursion.degree_minutes * weight.kilogram_seconds / nullif(weight.seconds, 0) AS severity
     FROM seen JOIN excursion ON excursion.id = seen.excursion
     LEFT JOIN excursion_probe AS probe ON probe.id = excursion.id
@@ -300,7 +303,7 @@ CREATE FUNCTION excursion_rows(wanted bigint, filters jsonb, at timestamptz)
          coalesce(page.at_site, page.parent), page.site_zh, page.site_en, page.site_kind, page.vehicle, coalesce(page.time_zone, 'Asia/Shanghai'),
          page.holder_id, page.holder_zh, page.holder_en, page.limit_id, page.limit_version, page.rule, page.start_time, page.trigger_time,
          page.end_time, page.closed_by, page.extreme, page.minutes_at_least, page.minutes_at_most, page.degree_minutes, page.kilograms,
-         coalesce(page.lots, '{}'), page.stages, page.severity, gone.tonne_hours, gone.unobserved, page.concerns, page.opened_at, page.computed_at, page.total
+         page.weight_at_least, coalesce(page.lots, '{}'), page.stages, page.severity, gone.tonne_hours, gone.unobserved, page.concerns, page.opened_at, page.computed_at, page.total
   FROM page LEFT JOIN goods_unobserved(ARRAY(SELECT page.id FROM page), at) AS gone ON gone.excursion = page.id
   ORDER BY page.place_in_list
 $$;
@@ -366,9 +369,12 @@ CREATE FUNCTION official_placements(wanted bigint)
 $$;
 
 CREATE FUNCTION official_calibrations(wanted bigint)
-  RETURNS TABLE (certificate text, laboratory text, calibrated_on date, due_on date)
+  RETURNS TABLE (certificate text, laboratory text, calibrated_on date, due_on date, counts_until date)
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-  SELECT calibration.certificate, calibration.laboratory, calibration.calibrated_on, calibration.due_on
+  SELECT calibration.certificate, calibration.laboratory, calibration.calibrated_on, calibration.due_on,
+         coalesce(calibration.due_on, (calibration.calibrated_on + (   -- the duty's own months, where it names no end
+           SELECT min((newest.body ->> 'validity_months')::integer) FROM (SELECT DISTINCT ON (id) * FROM duty_rule ORDER BY id, version DESC) AS newest
+           WHERE newest.kind = 'calibration') * INTERVAL '1 month')::date)
   FROM excursions_of_asker(wanted, NULL, NULL) AS seen JOIN excursion ON excursion.id = seen.excursion
   JOIN series ON series.id = excursion.series_id JOIN calibration ON calibration.device_id = series.device_id
   WHERE wanted IS NOT NULL ORDER BY calibration.calibrated_on
@@ -580,26 +586,36 @@ CREATE FUNCTION duties_missing(stays cold_stay[], at timestamptz) RETURNS SETOF 
     AND EXISTS (SELECT FROM seat WHERE seat.party = stay.holder OR seat.id = stay.site_organisation)
 $$;
 
--- A recorder that measures more seldom than its rule asks, where none that measures often enough is beside it; and a device
--- that was used on a day for which no calibration is on record.
+-- A recorder that measures more seldom than its rule asks, for as long as none that measures often enough is beside it and does
+-- measure; and a device that was used on a day for which no calibration is on record.
 CREATE FUNCTION duties_of_devices(stays cold_stay[]) RETURNS SETOF duty_found
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   WITH newest AS MATERIALIZED (SELECT DISTINCT ON (id) * FROM duty_rule ORDER BY id, version DESC),
   stay AS MATERIALIZED (SELECT * FROM unnest(stays)),
   sensor AS MATERIALIZED (
-    SELECT stay.stay, stay.lasts, stay.vehicle, upper(stay.span) AS ends, placement.valid * stay.span AS span, device.id AS device_id, device.interval_s,
-           coalesce(ground.time_zone, 'Asia/Shanghai') AS time_zone
+    SELECT stay.stay, stay.lasts, stay.vehicle, upper(stay.span) AS ends, placement.valid * stay.span AS span, series.id AS series_id, device.id AS device_id,
+           device.interval_s, coalesce(ground.time_zone, 'Asia/Shanghai') AS time_zone
     FROM stay CROSS JOIN LATERAL unnest(stay.around) AS thing (name) JOIN placement ON placement.parent = thing.name AND NOT placement.conflict AND placement.valid && stay.span
       AND placement.probe_position = ANY (stay.positions)
     JOIN series ON series.id = placement.series_id AND series.quantity = 'temperature' JOIN device ON device.id = series.device_id
     LEFT JOIN ground ON ground.id = stay.site),
   spell AS (
-    SELECT sensor.*, min(sensor.interval_s) OVER (PARTITION BY sensor.stay) AS best,
+    SELECT sensor.*,
            CASE WHEN NOT (sensor.lasts AND upper(sensor.span) = sensor.ends) THEN upper(sensor.span) END AS until
     FROM sensor)
-  SELECT newest.kind, newest.id, spell.stay, spell.device_id, tstzmultirange(spell.span), false, lower(spell.span), spell.until
-  FROM spell JOIN newest ON newest.kind = 'interval_too_long' AND spell.best > newest.max_interval_s
+  SELECT newest.kind, newest.id, spell.stay, spell.device_id, alone.spans, false, lower(alone.spans),
+         CASE WHEN upper(alone.spans) < upper(spell.span) THEN upper(alone.spans) ELSE spell.until END
+  FROM spell JOIN newest ON newest.kind = 'interval_too_long' AND spell.interval_s > newest.max_interval_s
     AND CASE WHEN spell.vehicle THEN 'vehicle' ELSE 'place' END = ANY (newest.place_kinds)
+  CROSS JOIN LATERAL (SELECT newest.max_interval_s * INTERVAL '1 second' AS most) AS allowed
+  CROSS JOIN LATERAL (
+    SELECT range_agg(part) AS spans FROM unnest(tstzmultirange(spell.span) - coalesce((
+      SELECT range_agg(tstzrange(lower(fast.span), upper(fast.span)) * tstzrange(hours.first_at, hours.last_at + allowed.most))
+      FROM sensor AS fast JOIN reading_1h AS hours ON hours.series_id = fast.series_id
+        AND hours.hour > lower(fast.span) - INTERVAL '1 hour' AND hours.hour < upper(fast.span)
+      WHERE fast.stay = spell.stay AND fast.interval_s <= newest.max_interval_s), '{}')) AS part
+    WHERE upper(part) - lower(part) >= allowed.most) AS alone   -- what is shorter needs no reading
+  WHERE alone.spans IS NOT NULL
   UNION ALL
   SELECT newest.kind, newest.id, spell.stay, spell.device_id, tstzmultirange(spell.span), false, lower(spell.span), spell.until
   FROM spell JOIN newest ON newest.kind = 'calibration'

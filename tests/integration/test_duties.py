@@ -17,9 +17,10 @@ import pytest
 from psycopg.rows import dict_row
 
 from ingest.coldchain.duties import load_duties
+from ingest.pipeline import Message
 from tests.acceptance.instance import Instance
 from tests.acceptance.people import add_person, open_session, session_of
-from tests.integration import said
+from tests.integration import lines, said
 from tests.integration.lines import NOW
 from tests.integration.said import (
     STORE,
@@ -159,11 +160,23 @@ def test_a_recorder_that_measures_too_seldom_is_found_and_one_beside_it_that_doe
         and found["rule"]["force"] == "mandatory"
     )
     assert not found["rule"]["verified"] and found["rule"]["basis"] == "second_hand"
-    instance.take(by_terminal(placed(6.5, LOGGER["giai"], said.PALLET, "in_box")), NOW)
+    whole = found["minutes"]
+    instance.take([*by_terminal(placed(6.5, LOGGER["giai"], said.PALLET, "in_box")), logger(21, 3, 1)], NOW)
+    instance.settle(NOW)
+    (found,) = [row for row in duties(instance) if row["kind"] == "interval_too_long"]
+    assert found["minutes"] == pytest.approx(whole - 30) and found["until"] is None, (
+        "a logger on the pallet that measured for twenty minutes excuses those, and the ten that the rule allows after them"
+    )
+    instance.take([logger(400, 6.5, 2)], NOW)
     instance.settle(NOW)
     assert [row for row in duties(instance) if row["kind"] == "interval_too_long"] == [], (
-        "a logger on the pallet measures every minute"
+        "it measured every minute all along"
     )
+
+
+def logger(count: int, hours_ago: float, seq: int) -> Message:
+    payload = lines.pack(minutes(count), seq=seq, start_s=lines.NOW_S - hours_ago * 3600)
+    return lines.message(payload, "logger-1")
 
 
 def test_goods_where_nothing_measures_are_found_once_they_stay(instance: Instance) -> None:

@@ -310,6 +310,39 @@ def test_filters_narrow_and_pages_follow(area: Area) -> None:
     assert area.breaches("auditor", text="100%' OR '1'='1") == []
 
 
+def test_what_still_lasts_is_listed_whenever_it_began_and_a_box_without_a_weight_takes_no_rank(
+    area: Area,
+) -> None:
+    worst = area.breaches("auditor", order="worst")
+    first = worst[0]
+    month = {"from": (first["trigger_time"] + timedelta(days=31)).isoformat()}
+    assert first["weight_at_least"] is False and area.breaches("auditor", **month) == []
+    into = {"from": first["end_time"].isoformat(), "to": (first["end_time"] + timedelta(hours=1)).isoformat()}
+    assert first["id"] in {row["id"] for row in area.breaches("auditor", **into)}, (
+        "it ended within the period"
+    )
+    with (
+        psycopg.connect(area.instance.database.owner, row_factory=dict_row, autocommit=True) as conn,
+        conn.transaction(force_rollback=True),
+    ):
+        conn.execute("SELECT set_config('suyuan.session', %s, true)", [session_of(area.accounts["auditor"])])
+        conn.execute("UPDATE excursion SET end_time = NULL, state = 'open' WHERE id = %s", [first["id"]])
+        conn.execute("INSERT INTO whereabouts SELECT lot || 'X', rule_product, stage, inside, place, in_vehicle, holder, NULL, valid"
+                     " FROM whereabouts WHERE lot = ANY (%s)", [first["lots"]])  # fmt: skip
+
+        def asked(**filters: Any) -> list[dict[str, Any]]:
+            return conn.execute(
+                "SELECT * FROM official_excursions(%s, %s)", [json.dumps(filters), AT]
+            ).fetchall()
+
+        (lasting,) = asked(**month)
+        again = asked(order="worst")[0]
+    assert lasting["id"] == again["id"] == first["id"], (
+        "at its head as before: by the kilograms that are known"
+    )
+    assert lasting["weight_at_least"] and lasting["severity"] >= first["severity"]
+
+
 def test_the_weight_is_that_of_what_was_around_the_probe(area: Area) -> None:
     weights = {row["device"]: row["kilograms"] for row in area.breaches("auditor")}
     assert weights["truck-2"] == pytest.approx(720.0), "three pallets of 240 kg, once each"

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 from ingest.admission import FLAG_SERVER_TIME
 from trace_api.audit.picture import Picture
-from trace_api.audit.reading import Calibration, Dossier, HandOver
+from trace_api.audit.reading import Dossier, HandOver
 from trace_api.audit.sealing import covered
 from trace_api.audit.telling import distance, stamp
 from trace_api.words import Words
@@ -37,14 +36,13 @@ def calibration(found: Dossier, words: Words) -> tuple[Standing, str]:
         return "not_recorded", words("audit_calibration_none")
     last = before[-1]
     facts = {"certificate": last.certificate, "laboratory": last.laboratory, "on": last.calibrated_on}
+    if last.counts_until is None:
+        return "not_recorded", words("audit_calibration_undated", **facts)
+    standing: Standing = "held" if last.counts_until >= day else "not_held"
+    over = "" if standing == "held" else "_over"
     if last.due_on is None:
-        return "held", words("audit_calibration_undated", **facts)
-    key = "audit_calibration_held" if _valid(last, day) else "audit_calibration_over"
-    return ("held" if _valid(last, day) else "not_held"), words(key, due=last.due_on, **facts)
-
-
-def _valid(found: Calibration, day: date) -> bool:
-    return found.due_on is None or found.due_on >= day
+        return standing, words(f"audit_calibration_by_rule{over}", until=last.counts_until, **facts)
+    return standing, words(f"audit_calibration{over or '_held'}", due=last.due_on, **facts)
 
 
 def answers(found: Dossier, drawn: Picture, words: Words) -> Iterator[Answer]:
@@ -66,7 +64,8 @@ def answers(found: Dossier, drawn: Picture, words: Words) -> Iterator[Answer]:
     yield answer("identity", "held", giai=breach.giai)
     yield answer("independence", "not_recorded")
     silent = sum((b - a).total_seconds() / 60 for a, b in drawn.gaps)
-    yield answer("interval", "not_held" if drawn.gaps else "held", interval=words.seconds(breach.interval_s),
+    measured: Standing = "not_recorded" if not found.readings else "not_held" if drawn.gaps else "held"
+    yield answer("interval", measured, interval=words.seconds(breach.interval_s),
                  count=len(drawn.gaps), minutes=words.minutes(silent))  # fmt: skip
     yield answer("rule", "held", id=breach.limit_id, version=breach.limit_version)
     agreed = [each.agreed for each in found.hand_overs if each.agreed]

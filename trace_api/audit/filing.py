@@ -85,7 +85,8 @@ def breach_sheet(
 
 
 _BREACH = ("id", "state", "trigger", "start", "end", "where", "unit", "holder", "device", "model", "position", "lots", "stages", "extreme",
-           "limit", "beyond", "least", "most", "degree_minutes", "kilograms", "severity", "unobserved", "tonne_hours", "unobserved_hours",
+           "limit", "beyond", "least", "most", "degree_minutes", "kilograms", "severity", "weight_at_least", "unobserved", "tonne_hours",
+           "unobserved_hours",
            "rule", "force", "source", "clause", "verified", "why", "version")  # fmt: skip
 
 
@@ -97,7 +98,8 @@ def _breach_values(item: Breach, regions: Sequence[Region], words: Words) -> lis
         named(words, item.holder_zh, item.holder_en), item.device, item.model, words.known("position", item.probe_position or "other"),
         " ".join(map(short, item.lots)), words("work_comma").join(words.known("stage", stage) for stage in item.stages), item.extreme,
         float(rule["limit_c"]), round(item.beyond_c, 2), round(item.minutes_at_least, 1), round(item.minutes_at_most, 1),
-        round(item.degree_minutes, 1), _rounded(item.kilograms, 1), _rounded(item.severity, 0), _rounded(item.unobserved_share, 4),
+        round(item.degree_minutes, 1), _rounded(item.kilograms, 1), _rounded(item.severity, 0),
+        words("work_yes") if item.weight_at_least else words("work_no"), _rounded(item.unobserved_share, 4),
         _rounded(item.tonne_hours, 3), _rounded(item.unobserved, 3), rule_of(rule, words), words(f"audit_force_{rule['force']}"),
         rule["source"], rule["clause"], words("work_yes") if rule["verified"] else words("work_no"), _why_text(item.concerns, regions, words),
         item.version,

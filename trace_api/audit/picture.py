@@ -19,6 +19,7 @@ from trace_api.words import Words
 
 _GAP_FACTOR = 2
 _AROUND = timedelta(hours=1)
+Gaps = Sequence[tuple[datetime, datetime]]
 _MOST_POINTS = 1500  # of a breach that lasted for days: the extremes of each stretch are kept
 
 
@@ -35,24 +36,30 @@ class Picture:
 def picture(found: Dossier, at: datetime, words: Words) -> Picture:
     breach = found.breach
     position = breach.probe_position or "other"
-    gaps = tuple(silences(found.readings, breach.interval_s))
+    gaps = tuple(silences(found.readings, breach.interval_s, breach.end_time or at))
     if not found.readings:
         return Picture((), position, gaps, False)
     points, thinned = _thinned(found.readings)
-    legs = _legs(found, points, at, words)
+    legs = _legs(found, points, gaps, at, words)
     drawings = tuple(chart.draw(legs, size, words, breach.time_zone) for size in (chart.WIDE, chart.NARROW))
     return Picture(drawings, position, gaps, thinned)
 
 
-def silences(readings: Sequence[Reading], interval_s: int) -> list[tuple[datetime, datetime]]:
-    """Between two readings that are farther apart than twice the interval as it is configured."""
+def silences(
+    readings: Sequence[Reading], interval_s: int, until: datetime
+) -> list[tuple[datetime, datetime]]:
+    """Between two readings that are farther apart than twice the interval as it is configured, and after the last one: a logger
+    that died while the breach lasted is silent `until` it ended, or until now."""
     reach = timedelta(seconds=_GAP_FACTOR * interval_s)
-    return [
-        (before.time, after.time) for before, after in pairwise(readings) if after.time - before.time > reach
-    ]
+    times = [reading.time for reading in readings]
+    if times and until > times[-1]:
+        times.append(until)
+    return [(before, after) for before, after in pairwise(times) if after - before > reach]
 
 
-def _legs(found: Dossier, points: Sequence[tuple[int, float]], at: datetime, words: Words) -> list[Leg]:
+def _legs(
+    found: Dossier, points: Sequence[tuple[int, float]], gaps: Gaps, at: datetime, words: Words
+) -> list[Leg]:
     """The goods' stays, one after another, between an hour before and an hour after."""
     breach = found.breach
     end = breach.end_time or max(at, found.readings[-1].time)
@@ -62,7 +69,7 @@ def _legs(found: Dossier, points: Sequence[tuple[int, float]], at: datetime, wor
     edges = sorted({first, last, *(moment for moment, _ in marks if first < moment < last)})
     if breach.end_time is not None and first < breach.end_time < last:
         edges = sorted({*edges, breach.end_time})
-    return [_leg(found, points, start, stop, _goods_at(marks, start), breach.start_time <= start < end, words)
+    return [_leg(found, points, gaps, start, stop, _goods_at(marks, start), breach.start_time <= start < end, words)
             for start, stop in pairwise(edges) if stop > start]  # fmt: skip
 
 
@@ -89,6 +96,7 @@ def _goods_at(marks: Sequence[tuple[datetime, Goods | None]], moment: datetime) 
 def _leg(
     found: Dossier,
     points: Sequence[tuple[int, float]],
+    gaps: Gaps,
     start: datetime,
     stop: datetime,
     goods: Goods | None,
@@ -98,7 +106,7 @@ def _leg(
     breach = found.breach
     own = tuple((ms, value) for ms, value in points if _ms(start) <= ms <= _ms(stop))
     silent = sum((min(b, stop) - max(a, start)).total_seconds() / 60
-                 for a, b in silences(found.readings, breach.interval_s) if a < stop and b > start)  # fmt: skip
+                 for a, b in gaps if a < stop and b > start)  # fmt: skip
     minutes = (stop - start).total_seconds() / 60
     unmeasured = minutes if not own else silent
     values = [value for _, value in own]

@@ -25,7 +25,8 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class Breach:
     """A row of the first list. `site`: the vehicle or place when the alarm was due; `unit`: the container the probe lay in.
-    `severity`: °C beyond the limit x minutes x kg, None where the weight is not known. `tonne_hours`, `unobserved`: of the
+    `severity`: °C beyond the limit x minutes x kg, None where no weight is known; `weight_at_least`: that of
+    some of the goods is not, and both are at least so much. `tonne_hours`, `unobserved`: of the
     goods while they were there, about. `concerns`: why the asker sees it."""
 
     id: int
@@ -65,6 +66,7 @@ class Breach:
     minutes_at_most: float
     degree_minutes: float
     kilograms: float | None
+    weight_at_least: bool
     lots: list[str]
     stages: list[str]
     severity: float | None
@@ -255,10 +257,13 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
+    """`due_on`: the last day that it names itself; `counts_until`: that, or what the duty allows one that names none."""
+
     certificate: str
     laboratory: str
     calibrated_on: date
     due_on: date | None
+    counts_until: date | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,12 @@ class BreachRow:
     why: tuple[Why, ...]
 
 
+def _weight(value: float | None, at_least: bool, words: Words) -> str:
+    if value is None:
+        return words("audit_unknown")
+    return words("audit_weight_at_least", value=number(value)) if at_least else number(value)
+
+
 def breach_row(item: Breach, regions: Sequence[Region], words: Words) -> BreachRow:
     lasted = words("audit_at_least", minutes=words.minutes(item.minutes_at_least))
     return BreachRow(
@@ -134,8 +140,8 @@ def breach_row(item: Breach, regions: Sequence[Region], words: Words) -> BreachR
         peak=words.celsius(item.extreme),
         beyond=words.celsius(item.beyond_c),
         lasted=lasted,
-        kilograms=number(item.kilograms) if item.kilograms is not None else words("audit_unknown"),
-        severity=number(item.severity) if item.severity is not None else words("audit_unknown"),
+        kilograms=_weight(item.kilograms, item.weight_at_least, words),
+        severity=_weight(item.severity, item.weight_at_least, words),
         unobserved=share(words, item.unobserved_share),
         why=whys(item.concerns, regions, words),
     )
