@@ -14,6 +14,9 @@ PYTHON ?= $(shell for name in python3.14 python3.13 python3.12 python3.11 python
 # also stands as an ordinary package is a test's to show (tests/integration/test_packaging.py). Compiling every module
 # of every package would take a third of the install's time; Python compiles what it imports when it does.
 PIP := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check -c requirements.lock
+# Several processes, each with servers of its own (tests/conftest.py says how many). A file stays in one process, which its
+# worlds are made in, and the long ones, which the order of the folders puts first, are begun first.
+WORKERS := -n auto --dist loadfile --no-loadscope-reorder
 WEB_SOURCES := $(shell find $(WEB) -type f -not -path '*/dist/*' -not -path '*/node_modules/*' 2>/dev/null)
 INSTALLED_FROM := pyproject.toml requirements.lock $(wildcard hatch_build.py) $(WEB_SOURCES)
 
@@ -29,7 +32,7 @@ demo: $(VENV)/installed ## the whole line on this machine; DEMO_ARGS="--help" sh
 	@exec $(BIN)/suyuan demo $(DEMO_ARGS)
 
 test: $(VENV)/installed-test ## every test, against real servers; PYTEST_ARGS="-k words" runs some
-	@exec $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@exec $(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS)
 
 check: $(VENV)/installed-test ## lint, format and types
 	@$(BIN)/ruff check --quiet --output-format concise .

@@ -15,15 +15,16 @@ import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import vectors
+from tests.servers import named
 from tests.servers.databases import Database
 from tests.servers.mosquitto import Broker, mosquitto_broker
-from tests.servers.session import EDITIONS, Servers
+from tests.servers.session import EDITIONS, Servers, Told, lines
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -36,6 +37,8 @@ settings.register_profile(
 settings.load_profile("suyuan")
 
 SERVERS = pytest.StashKey[Servers]()
+TOLD = pytest.StashKey[list[Told]]()
+MOST_WORKERS = 4
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -102,6 +105,32 @@ def build_service_environment(
     return theirs | {f"SUYUAN_{name.upper()}": value for name, value in ours.items()}
 
 
+# --- several processes --------------------------------------------------------------------------------------------
+# `make test` runs pytest-xdist: workers run the tests, each with its own servers, and tell the one that prints.
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One where servers are named: they would be shared, and so would the passwords of their roles."""
+    if os.environ.get(named.VARIABLE) or os.environ.get("SUYUAN_TEST_MQTT_URL"):
+        return 1
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, MOST_WORKERS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker has ended. One that crashed tells nothing; the test that it was in has failed then."""
+    told = getattr(node, "workeroutput", {}).get("suyuan")
+    if told is not None:
+        node.config.stash.setdefault(TOLD, []).append(Told(*told["servers"]))
+        vectors.add(told["vectors"])
+
+
+def told_by(config: pytest.Config) -> list[Told]:
+    running = config.stash.get(SERVERS, None)
+    return [*config.stash.get(TOLD, []), *([running.told()] if running else [])]
+
+
 def whole_suite(config: pytest.Config) -> bool:
     """False where the caller asked for some of the tests only: then no floor holds."""
     chosen = config.option.keyword or config.option.markexpr or config.option.deselect
@@ -109,8 +138,11 @@ def whole_suite(config: pytest.Config) -> bool:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Fails a run of everything in which fewer vector cases ran than the floor says."""
-    if exitstatus == pytest.ExitCode.OK and whole_suite(session.config) and vectors.shortfalls():
+    """Fails a run of everything in which fewer vector cases ran than the floor says. A worker only tells."""
+    if hasattr(session.config, "workeroutput"):
+        servers = next(iter(told_by(session.config)), Told({}, {}))
+        session.config.workeroutput["suyuan"] = {"servers": tuple(servers), "vectors": vectors.ran()}
+    elif exitstatus == pytest.ExitCode.OK and whole_suite(session.config) and vectors.shortfalls():
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -120,8 +152,7 @@ def pytest_terminal_summary(
 ) -> Generator[None]:
     """Writes the last lines, after pytest's own summary of what failed."""
     yield
-    running = config.stash.get(SERVERS, None)
-    for line in running.lines() if running else []:
+    for line in lines(told_by(config)):
         terminalreporter.write_line(line)
     terminalreporter.write_line(vectors.report())
     for line in vectors.shortfalls() if whole_suite(config) else []:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,16 @@ def count_vectors(n: int = 1) -> None:
     """To be called once for each case that really ran; `n` for a loop over cases. It counts for the folder,
     at most two levels deep, that the calling module asked for last."""
     _ran[_last_asked_by.get(_asker(), "elsewhere")] += n
+
+
+def ran() -> dict[str, int]:
+    """Cases by folder, in this process and those that told it theirs."""
+    return dict(_ran)
+
+
+def add(told: Mapping[str, int]) -> None:
+    """What another process of the run counted."""
+    _ran.update(told)
 
 
 def report() -> str:

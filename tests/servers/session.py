@@ -3,17 +3,17 @@
 Place in the line: the one object that the fixtures in `tests/conftest.py` share.
 Contract: what did not come up is not tried again, and every test that wanted it has the same outcome: skipped
 where this machine cannot have the server, failed where it should. `lines` says at the end what ran and what
-did not.
+did not, in all the processes of the run.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import NamedTuple, NoReturn, TypeVar
 
 import pytest
 
@@ -47,6 +47,25 @@ def server_of(edition: str) -> Callable[[Path], AbstractContextManager[PostgresS
     """How to come by a server of the edition: the named one, or one of ours."""
     server = named.named_server()
     return named.running if server and server.edition == edition else SERVERS[edition]
+
+
+class Told(NamedTuple):
+    """One process's servers: of each that came up how, and for each reason why one did not the number of tests."""
+
+    started: dict[str, str]
+    skipped: dict[str, int]
+
+
+def lines(processes: Sequence[Told]) -> list[str]:
+    """What ran, in one line, and one line for each server that was not to be had, with the tests it cost."""
+    started: dict[str, str] = {}
+    skipped: Counter[str] = Counter()
+    for each in processes:
+        started = {**each.started, **started}
+        skipped.update(each.skipped)
+    of_each = f" in each of {len(processes)} processes" if len(processes) > 1 else ""
+    ran = [f"servers{of_each}: {'; '.join(started.values())}"] if started else []
+    return ran + [f"skipped: {tests} tests without {reason}" for reason, tests in skipped.items()]
 
 
 class Servers:
@@ -93,11 +112,9 @@ class Servers:
             pytest.skip(str(error))
         raise error
 
-    def lines(self) -> list[str]:
-        """What ran, in one line, and one line for each server that was not to be had, with the tests it
-        cost."""
-        ran = [f"servers: {'; '.join(self._started.values())}"] if self._started else []
-        return ran + [f"skipped: {tests} tests without {reason}" for reason, tests in self._skipped.items()]
+    def told(self) -> Told:
+        """What can be said of them at the end."""
+        return Told(dict(self._started), dict(self._skipped))
 
     def stop(self) -> None:
         """Stops every server, the last one started first."""

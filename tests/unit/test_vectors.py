@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from tests.servers.session import Told, lines
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -16,7 +19,7 @@ SUITE = """
 import pytest
 from tests import vectors
 from tests.vectors import count_vectors, vector_path
-from tests.conftest import pytest_sessionfinish, pytest_terminal_summary
+from tests.conftest import pytest_sessionfinish, pytest_terminal_summary, pytest_testnodedown
 
 vectors.FLOORS = {"ledger/merkle": 3}
 
@@ -66,6 +69,41 @@ def test_a_run_of_some_tests_owes_no_floor(suite: Path) -> None:
     outcome = run(suite, "-k", "own")
     assert "vectors: 35 cases ran (own 35)" in outcome.stdout
     assert outcome.returncode == pytest.ExitCode.OK
+
+
+SEVERAL = pytest.mark.skipif(
+    find_spec("xdist") is None, reason="pytest-xdist is not there; `make test` installs it"
+)
+
+
+@SEVERAL
+def test_several_processes_count_together_and_owe_the_floor_together(suite: Path) -> None:
+    short = run(suite, "-n", "2")
+    assert "vectors: 37 cases ran (ledger/merkle 2, own 35)" in short.stdout
+    assert "vectors: ledger/merkle ran 2 cases, want at least 3" in short.stdout
+    assert short.returncode == pytest.ExitCode.TESTS_FAILED
+    more = (suite / "tests_of_it" / "test_it.py").read_text().replace('"2.json"', '"2.json", "./2.json"')
+    (suite / "tests_of_it" / "test_it.py").write_text(more)
+    assert run(suite, "-n", "2").returncode == pytest.ExitCode.OK
+
+
+@SEVERAL
+def test_a_failure_and_a_crash_in_one_process_fail_the_run(suite: Path) -> None:
+    for deed in ("raise ValueError", "__import__('os')._exit(0)"):
+        (suite / "tests_of_it" / "test_other.py").write_text(f"def test_fails():\n    {deed}\n")
+        outcome = run(suite, "-n", "2", "--max-worker-restart", "0")
+        assert outcome.returncode == pytest.ExitCode.TESTS_FAILED, outcome.stdout
+
+
+def test_what_several_processes_lacked_is_said_once() -> None:
+    told = [
+        Told({"plain": "plain up in 1.0 s"}, {"Chromium: none": 2}),
+        Told({"plain": "plain up in 1.1 s"}, {"Chromium: none": 3}),
+    ]
+    assert lines(told) == [
+        "servers in each of 2 processes: plain up in 1.0 s",
+        "skipped: 5 tests without Chromium: none",
+    ]
 
 
 def test_without_test_data_its_tests_are_skipped_and_the_run_says_so(suite: Path) -> None:
