@@ -13,7 +13,7 @@ import click
 from deploy.backup import BackupError
 from deploy.settings import Settings
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False, resolve_path=True)  # "." has a name too
 FILE = click.Path(path_type=Path, dir_okay=False)
 url_option = click.option("--database-url", help="The owner's URL; default SUYUAN_DATABASE_URL.")
 
@@ -45,11 +45,12 @@ def backup() -> None:
 def take(folder: Path, keys: Path | None, without_keys: bool, database_url: str | None) -> None:
     """Copy the instance to DIR, while it runs. This is what `suyuan backup DIR` does."""
     from deploy.backup import taking
+    from deploy.backup.keys import keys_beside
 
     settings = Settings()
-    keys_file = None if without_keys else keys or taking.keys_beside(folder)
     url = database_url or settings.database_url
     with _errors_said():
+        keys_file = None if without_keys else keys or keys_beside(folder)
         manifest = taking.take(url, settings.data_dir, folder, keys_file, datetime.now(UTC), click.echo)
     size = sum(file.bytes for file in manifest.files.values())
     click.echo(f"{folder} is whole: {size / 1e6:,.1f} MB, of {manifest.made_at}")
@@ -67,13 +68,13 @@ def take(folder: Path, keys: Path | None, without_keys: bool, database_url: str 
 def verify(folder: Path, keys: Path | None) -> None:
     """Check that every byte of DIR is as its manifest says. Exit status 1 if not."""
     from deploy.backup import manifest as manifests
-    from deploy.backup.taking import keys_beside
+    from deploy.backup.keys import keys_beside
 
     with _errors_said():
         manifest = manifests.read(folder)
-    beside = keys_beside(folder)
-    given = keys or (beside if beside.exists() else None)
-    found = list(manifests.faults(folder, manifest, given))
+        beside = keys_beside(folder)
+        given = keys or (beside if beside.exists() else None)
+        found = list(manifests.faults(folder, manifest, given))
     for fault in found:
         click.echo(f"FAIL {fault}")
     if found:
@@ -99,12 +100,12 @@ def restore(folder: Path, keys: Path | None, database_url: str | None) -> None:
 
     A head that lies in SUYUAN_DATA_DIR is kept: if it is ahead of the backup, its log stays closed.
     """
+    from deploy.backup.keys import keys_beside
     from deploy.backup.restoring import restore as bring_back
-    from deploy.backup.taking import keys_beside
 
     settings = Settings()
-    beside = keys_beside(folder)
     with _errors_said():
+        beside = keys_beside(folder)
         bring_back(
             folder,
             keys or (beside if beside.exists() else None),
@@ -121,5 +122,5 @@ def restore(folder: Path, keys: Path | None, database_url: str | None) -> None:
 def _errors_said() -> Iterator[None]:
     try:
         yield
-    except BackupError as error:
+    except (BackupError, OSError) as error:
         raise click.ClickException(str(error)) from error

@@ -1,7 +1,7 @@
-"""PostgreSQL's own programs: pg_dump and pg_restore, at least as new as the server.
+"""PostgreSQL's own programs: pg_dump and pg_restore, of the server's major version.
 
-On the PATH, where Debian puts each version, or in the embedded wheel. The oldest that is new enough is taken: a newer
-one's archive may hold words that the server's own version does not know.
+On the PATH, where Debian puts each version, or in the embedded wheel. An older one cannot read the server, and a newer
+one's archive holds words that the server's own version does not know: it would be found out when it is needed.
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ class Program:
     version: str
 
 
-def find(name: str, at_least: int) -> Program:
+def find(name: str, major: int) -> Program:
     """Raises BackupError, naming what was found."""
     found = [program for path in _candidates(name) if (program := _asked(path)) is not None]
-    fitting = sorted((each for each in found if each.major >= at_least), key=lambda each: each.major)
-    if not fitting:
+    fitting = next((each for each in found if each.major == major), None)
+    if fitting is None:
         there = ", ".join(f"{each.path} ({each.version})" for each in found) or "none"
         raise BackupError(
-            f"{name} {at_least} or newer is needed, as new as the server; found: {there}. Install PostgreSQL's client"
-            f" programs (Debian: postgresql-client-{at_least}), or run this where they are"
+            f"{name} {major} is needed, of the server's own version: what another one makes may not be restorable there."
+            f" Found: {there}. Install PostgreSQL {major}'s client programs (Debian: postgresql-client-{major}; elsewhere put"
+            " them first on the PATH), or run this on the server's machine"
         )
-    return fitting[0]
+    return fitting
 
 
 def _candidates(name: str) -> Iterator[Path]:
@@ -62,11 +63,12 @@ def _asked(path: Path) -> Program | None:
 
 def run(program: Program, url: str, arguments: Sequence[str]) -> None:
     """Runs it on the database. Raises BackupError with what it said last. The password is not among the arguments, which
-    every user of the machine may read."""
+    every user of the machine may read; what else libpq reads of the environment (PGSSLMODE, PGPASSFILE ...) is as for us."""
     parts = conninfo_to_dict(url)
     password = parts.pop("password", None)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    environment |= {"LC_ALL": "C"} | ({"PGPASSWORD": str(password)} if password is not None else {})
+    environment = {**os.environ, "LC_ALL": "C"} | (
+        {"PGPASSWORD": str(password)} if password is not None else {}
+    )
     command = [str(program.path), "--no-password", f"--dbname={make_conninfo('', **parts)}", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode:

@@ -8,6 +8,7 @@ is the truth, while an older one in its place would let it sign a second history
 from __future__ import annotations
 
 import os
+import re
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,10 +19,11 @@ import psycopg
 from psycopg import sql
 
 from deploy.backup import BackupError, programs
+from deploy.backup.keys import is_key, of_other_logs
 from deploy.backup.manifest import DUMP, LOGS, Manifest, faults, read
-from deploy.migrate import migrate, schema_in_code
+from deploy.migrate import edition, migrate, schema_in_code
 from ledger.head_store import HeadStore
-from ledger.log_files import CHECKPOINT
+from ledger.log_files import CHECKPOINT, VKEY
 
 Say = Callable[[str], None]
 
@@ -59,13 +61,23 @@ def restore(folder: Path, keys: Path | None, url: str, data_dir: Path, say: Say)
 def _files_of(archives: Sequence[Path]) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """Each file's name, and its bytes if they are asked for: a log can be larger than memory."""
     for archive in archives:
-        with tarfile.open(archive) as tar:
+        with _opened(archive) as tar:
             for member in tar:
                 path = Path(member.name)
                 inside = path.parts[:1] in (("heads",), ("log",), ("keys",)) and ".." not in path.parts
                 if not member.isfile() or not inside or (data := tar.extractfile(member)) is None:
                     raise BackupError(f"{archive} holds {member.name}, which no backup has")
-                yield member.name, data.read
+                if path.parts[0] != "keys" or is_key(path.name):
+                    yield member.name, data.read
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
+    try:
+        with tarfile.open(archive) as tar:
+            yield tar
+    except tarfile.TarError as error:
+        raise BackupError(f"{archive} cannot be read as an archive: {error}") from error
 
 
 def _want_no_other_history(archives: Sequence[Path], data_dir: Path) -> None:
@@ -94,6 +106,20 @@ def _want_keys(manifest: Manifest, archives: Sequence[Path], data_dir: Path) -> 
         raise BackupError(
             f"{', '.join(missing[:4])}: neither in {data_dir} nor given. Name the file with the keys with --keys; without"
             " them no log goes on and no window can be proven"
+        )
+    keys, published = dict[str, bytes](), dict[str, bytes]()
+    for name, data in _files_of(archives):
+        folder, *inner = name.split("/")
+        if folder == "log" and inner[1:] == [VKEY]:
+            published[inner[0]] = data()
+        elif folder == "keys" and inner[0].endswith(".key"):
+            keys[inner[0].removesuffix(".key")] = data()
+    for log in published.keys() - keys.keys():
+        keys[log] = (data_dir / f"keys/{log}.key").read_bytes()
+    if wrong := sorted(of_other_logs(keys, published)):
+        raise BackupError(
+            f"the keys are of other logs: that of {', '.join(wrong[:4])} does not fit the log's published verifier key, so what"
+            " it signed nobody could check. Name the file with the keys of this instance with --keys"
         )
 
 
@@ -150,12 +176,18 @@ def _restore_database(manifest: Manifest, dump: Path, url: str, say: Say) -> Non
         _want_empty(conn)
         row = conn.execute("SELECT current_setting('server_version_num')::integer / 10000").fetchone()
         assert row is not None
-        program = programs.find("pg_restore", max(int(row[0]), int(manifest.pg_dump.split(".")[0])))
+        server, dumped = int(row[0]), int(manifest.pg_dump.split(".")[0])
+        if server < dumped:
+            raise BackupError(
+                f"the backup is of PostgreSQL {dumped}, this server is {server}: restore on the same version or a newer one"
+            )
+        program = programs.find("pg_restore", server)
         say(f"database: with {program.path} {program.version}")
         conn.execute(_ROLES)
         with _timescaledb(conn, manifest.timescaledb):
             together = [] if manifest.timescaledb else ["--single-transaction"]
             programs.run(program, url, ["--no-owner", "--exit-on-error", *together, str(dump)])
+        set_edition_of_roles(conn)
         conn.execute("ANALYZE")
 
 
@@ -171,9 +203,20 @@ def _want_empty(conn: psycopg.Connection) -> None:
 
 
 # The roles are the server's, not the database's: no dump holds them. The first migration makes them, and alone that part.
-_ROLES = (files("deploy") / "schema/0001_roles.sql").read_text(encoding="utf-8").partition("\n$roles$;")[
-    0
-] + "\n$roles$"
+_SCHEMA = files("deploy") / "schema"
+_ROLES = (_SCHEMA / "0001_roles.sql").read_text(encoding="utf-8").partition("\n$roles$;")[0] + "\n$roles$"
+_OF_COMMUNITY = re.findall(
+    r"^\s*(ALTER ROLE suyuan_\w+ SET .+);",
+    (_SCHEMA / "0013_community.sql").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+
+
+def set_edition_of_roles(conn: psycopg.Connection) -> None:
+    """What a later migration sets on the roles; it counts as applied, so that `migrate` does not set it again."""
+    if edition(conn) == "timescale-community":
+        for statement in _OF_COMMUNITY:
+            conn.execute(statement.encode())
 
 
 @contextmanager

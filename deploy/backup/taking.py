@@ -14,6 +14,7 @@ The order, and what would break in another:
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -30,6 +31,7 @@ from pathlib import Path
 import psycopg
 
 from deploy.backup import BackupError, programs
+from deploy.backup.keys import is_key, keys_beside
 from deploy.backup.manifest import DUMP, LOGS, LogState, Manifest, describe, write
 from deploy.migrate import SchemaMismatch, check_schema, edition, schema_in_code
 from ledger.errors import LedgerError
@@ -53,11 +55,6 @@ class Moment:
     server: str
     edition: str
     timescaledb: str | None
-
-
-def keys_beside(target: Path) -> Path:
-    """Beside the folder and not in it, so that a copy of the folder does not carry the keys along."""
-    return target.with_name(f"{target.name}-keys.tar")
 
 
 def take(url: str, data_dir: Path, target: Path, keys_file: Path | None, now: datetime, say: Say) -> Manifest:
@@ -198,7 +195,7 @@ def _write_keys(path: Path, folder: Path) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w") as tar:
         for key in sorted(folder.iterdir()) if folder.is_dir() else []:
-            if key.is_file() and not key.name.startswith("."):  # a hidden one is a draft that a crash left
+            if is_key(key.name) and key.is_file():
                 tar.add(key, f"keys/{key.name}", recursive=False)
 
 
@@ -217,7 +214,7 @@ def _manifest(
         logs={
             name: LogState(
                 origin=head.origin, size=head.size, root=to_base64(head.root_hash), epoch=head.epoch,
-                tree_size=moment.tree_sizes[name],
+                tree_size=moment.tree_sizes.get(name, 0),  # a head is there a moment before its log
             )
             for name, head in moment.heads.items()
         },
@@ -231,17 +228,29 @@ def _keep(draft: Path, target: Path, keys_draft: Path, keys_file: Path | None) -
     for path in (*draft.iterdir(), draft, *([keys_draft] if keys_file else [])):
         _sync(path)
     if keys_file is not None:
-        os.link(
-            keys_draft, keys_file
-        )  # unlike a rename, it does not replace what somebody put there meanwhile
+        _name(keys_draft, keys_file)
         _sync(keys_file.parent)
     draft.rename(target)
     _sync(target.parent)
+
+
+def _name(draft: Path, name: Path) -> None:
+    """Unlike a rename, it does not replace what somebody put there meanwhile. Raises FileExistsError."""
+    try:
+        os.link(draft, name)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links, such as exFAT
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        draft.replace(name)
 
 
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if not path.is_dir() or error.errno != errno.EINVAL:  # not every file system syncs a folder
+            raise
     finally:
         os.close(descriptor)

@@ -8,6 +8,7 @@ answers the same, evidence from before verifies, and the log goes on from what i
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -24,14 +25,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from deploy.backup import BackupError, manifest, programs
+from deploy.backup import manifest
+from deploy.backup.restoring import set_edition_of_roles
 from deploy.backup.taking import leaves_up_to, take
 from ledger.evidence import verify_evidence
-from ledger.head_store import HeadStore
+from ledger.head_store import Head, HeadStore
 from ledger.publication import LogBehindHead
 from ledger.sequencer import Sequencer, take_lock
 from ledger.translog.checkpoint import open_checkpoint
-from ledger.translog.note import parse_vkey
+from ledger.translog.note import SignerKey, parse_vkey
 from ledger.translog.verify import verify_consistency
 from simulators.world import World
 from tests.acceptance.instance import Instance, handed_over
@@ -40,6 +42,7 @@ from tests.documents import REPOSITORY
 from tests.integration.running import for_real_people, played, suyuan
 from tests.servers.databases import Database
 from tests.servers.session import EDITIONS, Servers
+from tests.servers.timescale import client_programs
 from tests.servers.waiting import wait_until
 
 HOURS = 10
@@ -89,8 +92,10 @@ def told(instance: Instance, world: World, now: datetime) -> tuple[dict[str, Any
 def original(
     request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Original]:
-    with servers.template(request.param).clone() as database:
+    with servers.template(request.param).clone() as database, pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("original")
+        if request.param == "timescale":
+            patch.setenv("PATH", f"{client_programs(folder)}{os.pathsep}{os.environ['PATH']}")
         instance = Instance(database, folder / "data")
         world = played(instance, HOURS)
         for_real_people(instance)
@@ -229,7 +234,7 @@ def test_a_killed_backup_has_no_name(original: Original, tmp_path: Path) -> None
     with psycopg.connect(original.instance.database.owner) as conn:
         conn.execute("LOCK TABLE quarantine IN ACCESS EXCLUSIVE MODE")
         process = subprocess.Popen(
-            command, cwd=REPOSITORY, env={**environment(original.instance), "PATH": "/usr/bin:/bin"}
+            command, cwd=REPOSITORY, env={**environment(original.instance), "PATH": os.environ["PATH"]}
         )
         assert wait_until(lambda: pending_dump(original), 30)
         process.send_signal(signal.SIGKILL)
@@ -256,9 +261,13 @@ def test_what_stands_is_never_written_over(original: Original) -> None:
     assert again.returncode == 1 and "is there already" in again.stderr
 
 
-def test_a_program_older_than_the_server_is_not_used() -> None:
-    with pytest.raises(BackupError, match="pg_dump 99 or newer is needed, as new as the server"):
-        programs.find("pg_dump", 99)
+def test_a_log_that_has_only_just_a_head_is_no_fault(original: Original, tmp_path: Path) -> None:
+    """Its head is there a moment before the database knows the log."""
+    data = tmp_path / "data"
+    shutil.copytree(original.instance.folder, data)
+    HeadStore(data / "heads").swap("new-coop", None, Head.inception("log.example/new-coop"))
+    taken = take(original.server, data, tmp_path / "backup", None, NOON, lambda _text: None)
+    assert (taken.logs["new-coop"].size, taken.logs["new-coop"].tree_size) == (0, 0)
 
 
 def test_another_data_dir_is_noticed(original: Original, tmp_path: Path) -> None:
@@ -413,6 +422,37 @@ def test_without_keys_nothing_is_restored(original: Original, tmp_path: Path) ->
     with empty_database(original) as database:
         done = suyuan(environment(Instance(database, tmp_path / "data")), "backup", "restore", str(folder))
     assert done.returncode == 1 and "Name the file with the keys with --keys" in done.stderr
+
+
+def test_the_keys_must_be_those_of_the_logs(original: Original, tmp_path: Path) -> None:
+    """The manifest of a backup without keys cannot tell; the logs' published verifier keys can."""
+    folder, keys = copied(original, tmp_path)
+    manifest.write(folder, manifest.read(folder).model_copy(update={"keys": None}))
+    with tarfile.open(keys) as tar:
+        tar.extractall(tmp_path, filter="data")
+    another = SignerKey.from_seed(original.instance.log(OWN).origin, bytes(32))
+    (tmp_path / f"keys/{OWN}.key").write_text(another.export())
+    with tarfile.open(keys, "w") as tar:
+        for key in sorted((tmp_path / "keys").iterdir()):
+            tar.add(key, f"keys/{key.name}")
+    with empty_database(original) as database:
+        there = Instance(database, tmp_path / "data")
+        refused = suyuan(environment(there), "backup", "restore", str(folder), "--keys", str(keys))
+        assert refused.returncode == 1 and f"are of other logs: that of {OWN}" in refused.stderr
+        assert there.one("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace") == 0
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.editions("community")
+def test_what_the_community_edition_sets_on_a_role_comes_back(database: Database) -> None:
+    """No dump holds a role, and the migration that sets it counts as applied."""
+    asked = "SELECT setconfig::text FROM pg_db_role_setting WHERE setrole = 'suyuan_ingest'::regrole AND setdatabase = 0"
+    with psycopg.connect(database.owner, autocommit=True) as conn:
+        before = conn.execute(asked).fetchone()
+        conn.execute("ALTER ROLE suyuan_ingest RESET timescaledb.max_tuples_decompressed_per_dml_transaction")
+        assert conn.execute(asked).fetchone() != before
+        set_edition_of_roles(conn)
+        assert conn.execute(asked).fetchone() == before
 
 
 # --- its parts ----------------------------------------------------------------------------------------------------------------
