@@ -52,6 +52,8 @@ GUESSES = (
     "changeme",
     "secret",
     "PASSWORD",
+    "…",
+    "...",
 )
 
 
@@ -143,14 +145,7 @@ def of_roles(patient: Patient) -> Iterator[Finding]:
         return
     opened: list[str] = []
     for role in ROLES:
-        for guess in (
-            f"no-{role}-would-have-this",
-            role,
-            role.removeprefix("suyuan_"),
-            "suyuan",
-            "password",
-            "postgres",
-        ):
+        for guess in (f"no-{role}-would-have-this", role, role.removeprefix("suyuan_"), *GUESSES):
             if _opens(patient, role, guess):
                 opened.append(f"{role} with {'any password' if guess.startswith('no-') else repr(guess)}")
                 break

@@ -251,9 +251,9 @@ IN_THE_DATABASE = {
     ),
     "a role's password that anybody guesses": Breach(
         "roles' passwords",
-        "ALTER ROLE suyuan_ingest PASSWORD 'suyuan_ingest'",
+        "ALTER ROLE suyuan_ingest PASSWORD '…'",
         "ALTER ROLE suyuan_ingest PASSWORD '{ingest}'",
-        "suyuan_ingest with 'suyuan_ingest'",
+        "suyuan_ingest with '…'",
         "warn",
     ),
     "a token that anybody guesses": Breach(
