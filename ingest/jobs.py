@@ -11,17 +11,27 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 
 import psycopg
 
+from ingest import detection, projection, rollups, sealing
+
 logger = logging.getLogger(__name__)
 
-LEASE_LOCK = 0x5359_0200  # "SY", consumers; the consumer's place in the list is the second key
+LEASE_LOCK = 0x5359_0200  # "SY", consumers; the consumer's place in CONSUMERS is the second key
+CONSUMERS = ("projection", "detection", "sealing", "rollup")
 IDLE_S = 0.1
 RETRY_S = 1.0
 
 Step = Callable[[psycopg.Connection, datetime], bool]
 """One transaction's work; True if there was any."""
+
+
+def steps(organisation_key: Callable[[str], bytes]) -> dict[str, Step]:
+    """What each consumer does, in the order of their leases. `organisation_key`: 32 bytes, for the salts of sealed windows."""
+    each = (projection.step, detection.step, partial(sealing.step, key=organisation_key), rollups.step)
+    return dict(zip(CONSUMERS, each, strict=True))
 
 
 def serve(
@@ -30,10 +40,12 @@ def serve(
     now: Callable[[], datetime],
     stop: threading.Event,
 ) -> None:
-    """Run all consumers until `stop`."""
+    """Run `consumers`, named as in CONSUMERS, until `stop`."""
     threads = [
-        threading.Thread(target=_run, args=(number, name, step, connect, now, stop), name=name, daemon=True)
-        for number, (name, step) in enumerate(consumers.items())
+        threading.Thread(
+            target=_run, args=(CONSUMERS.index(name), name, step, connect, now, stop), name=name, daemon=True
+        )
+        for name, step in consumers.items()
     ]
     for thread in threads:
         thread.start()

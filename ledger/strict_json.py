@@ -58,7 +58,7 @@ def read_json(data: bytes | str) -> Json:
     try:
         text = data.decode() if isinstance(data, bytes) else data
         value: Json = json.loads(
-            text, object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_finite
+            text, object_pairs_hook=unique_keys, parse_constant=_refuse_constant, parse_float=_finite
         )
         canonical(value)
     except (ValueError, RecursionError) as cause:
@@ -138,7 +138,9 @@ def _check_profile(value: Any, depth: int) -> None:
             _check_profile(item, depth - 1)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object of its pairs, for `object_pairs_hook`. EntryError where a key stands twice: two readers would read two
+    things."""
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]

@@ -12,11 +12,10 @@ import psycopg
 from deploy.doctor.examination import Patient
 from deploy.doctor.findings import Finding, fail, grave, listed, ok, warn
 from deploy.doctor.logs import LATE, TOO_LATE, minutes
-from ingest.jobs import LEASE_LOCK
+from ingest.jobs import CONSUMERS, LEASE_LOCK
 from ingest.subscriber import SLOT_LOCK
 from ledger.sequencer import ADVISORY_LOCK
 
-CONSUMERS = ("projection", "detection", "sealing", "rollup")  # in the order of their leases
 HTTP_S = 10
 
 # A lock with two keys has them in classid and objid, and objsubid 2; one with a single key has its halves there, and 1.

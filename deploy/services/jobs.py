@@ -7,17 +7,11 @@ from functools import partial
 
 from deploy.services.process import connect, now, require_schema
 from deploy.settings import Settings
-from ingest import detection, jobs, projection, rollups, sealing
+from ingest import jobs
 from ledger.keys import KeyStore
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
     require_schema(settings.database_url, "jobs")
-    keys = KeyStore(settings.keys_dir)
-    consumers: dict[str, jobs.Step] = {
-        "projection": projection.step,
-        "detection": detection.step,
-        "sealing": partial(sealing.step, key=keys.organisation_key),
-        "rollup": rollups.step,
-    }
+    consumers = jobs.steps(KeyStore(settings.keys_dir).organisation_key)
     jobs.serve(consumers, partial(connect, settings.database_url, "jobs"), now, stop)

@@ -12,12 +12,9 @@ from typing import Any
 
 from ingest.wire.errors import WireError
 from ledger.epcis.events import Event, EventError, parse_document, parse_event
+from ledger.strict_json import unique_keys
 
 MAX_BYTES = 1_048_576
-
-
-class _DuplicateKey(ValueError):
-    """A JSON object names a key twice."""
 
 
 def parse_json(payload: bytes, limit: int = MAX_BYTES) -> Any:
@@ -27,7 +24,9 @@ def parse_json(payload: bytes, limit: int = MAX_BYTES) -> Any:
             "too_large", f"got {len(payload)} bytes, at most {limit} are taken; send fewer events a message"
         )
     try:
-        return json.loads(payload.decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        return json.loads(
+            payload.decode("utf-8-sig"), object_pairs_hook=unique_keys, parse_constant=_no_constant
+        )
     except WireError:
         raise
     except RecursionError as error:
@@ -36,8 +35,6 @@ def parse_json(payload: bytes, limit: int = MAX_BYTES) -> Any:
         raise WireError(
             "malformed_json", f"not UTF-8: byte {error.start} begins no character; send JSON as UTF-8"
         ) from error
-    except _DuplicateKey as error:
-        raise WireError("malformed_json", str(error)) from error
     except json.JSONDecodeError as error:
         reason = "truncated" if error.pos >= len(error.doc.rstrip()) else "malformed_json"
         raise WireError(reason, f"not JSON: {error.msg} at character {error.pos}") from error
@@ -90,15 +87,6 @@ def _event(item: Any) -> Event | WireError:
 
 def _in_words(error: EventError) -> str:
     return "; ".join(f"{problem.pointer}: {problem.message}" for problem in error.problems)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _DuplicateKey(f"the key {twice!r} stands twice in one object")
-    return found
 
 
 def _no_constant(text: str) -> Any:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from random import Random
 from threading import Event
@@ -19,7 +18,7 @@ from typing import Any
 
 import psycopg
 
-from ingest import detection, jobs, projection, rollups, sealing
+from ingest import jobs
 from ingest.pipeline import Line, Message, run
 from ingest.quarantine import MonthlyKeys
 from ingest.registry import Registry, load, load_shipped, load_token, parse_registry
@@ -38,12 +37,7 @@ class Instance:
     def __init__(self, database: Database, folder: Path) -> None:
         self.database, self.folder = database, folder
         self.keys = KeyStore(folder / "keys")
-        self.consumers: dict[str, jobs.Step] = {
-            "projection": projection.step,
-            "detection": detection.step,
-            "sealing": partial(sealing.step, key=self.keys.organisation_key),
-            "rollup": rollups.step,
-        }
+        self.consumers = jobs.steps(self.keys.organisation_key)
 
     @contextmanager
     def as_role(self, role: str) -> Iterator[psycopg.Connection]:
