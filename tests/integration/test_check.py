@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from ledger.epcis.identifiers import lot_uri
+from ledger.epcis.identifiers import check_digit, lot_uri, sscc_uri
 from tests.acceptance.instance import Instance, token
 from tests.acceptance.people import add_person, signed_in
 from tests.acceptance.serving import served
@@ -27,6 +27,7 @@ from tests.integration.said import (
     GTIN,
     LOT,
     PALLET,
+    STORE,
     TRUCK,
     at,
     by_carrier,
@@ -755,6 +756,51 @@ def test_the_stall_takes_in_what_the_gate_let_pass(instance: Instance, server: h
         assert not_its_own.status_code == 403
 
 
+SECOND = sscc_uri("09521234000000002" + check_digit("09521234000000002"))
+
+
+def test_each_maker_of_a_truck_has_a_receipt_and_each_pallet_one_buyer(
+    database: Database, tmp_path: Path
+) -> None:
+    instance = play(database, tmp_path, truck_c=3.0)
+    second = [
+        said("ObjectEvent", 4.8, action="ADD", bizStep="commissioning", disposition="active",
+             quantityList=[{"epcClass": OTHER_LOT, "quantity": 9}], **at(STORE)),
+        said("AggregationEvent", 4.4, action="ADD", bizStep="packing", parentID=SECOND,
+             childQuantityList=[{"epcClass": OTHER_LOT, "quantity": 9}], **at(STORE)),
+        said("AggregationEvent", 3.9, action="ADD", bizStep="loading", parentID=TRUCK, childEPCs=[SECOND], readPoint={"id": STORE}),
+    ]  # fmt: skip
+    instance.take([*by_carrier(*second), *by_market(unloaded(0.06) | {"childEPCs": [SECOND]})], NOW)
+    instance.settle(NOW)
+    with (
+        served(instance, NOW) as client,
+        signed_in(client, "gate") as gate,
+        signed_in(client, "stall") as stall,
+    ):
+        for unit in (PALLET, SECOND):
+            tested = act(gate, "rapid_test", units=unit, sample="S-1", method="GB/T 5009.199", value="3")
+            assert tested.status_code == 303, tested.text
+            measured = act(gate, "inspect", units=unit, pulp="3.1 3.2 3.3", conformant="true")
+            assert measured.status_code == 303, measured.text
+        page = gate.get("/check/answer", params={"code": TRUCK, "lang": "en"}).text
+        accepting = page.partition('class="act act-accept"')[2]
+        assert [accepting.count(f'name="units" value="{unit}"') for unit in (PALLET, SECOND)] == [1, 1]
+        assert len(set(re.findall("<summary>(Accept 1 from [^<]+)</summary>", page))) == 2
+        mixed = act(gate, "accept", code=TRUCK, units=f"{PALLET} {SECOND}", seller="coop", place=DOCK)
+        assert mixed.status_code == 409 and "seller by seller" in mixed.text
+        answers: list[int] = []
+
+        def take(who: httpx.Client, place: str) -> None:
+            answers.append(act(who, "accept", units=SECOND, seller="carrier", place=place).status_code)
+
+        threads = [threading.Thread(target=take, args=each) for each in ((gate, DOCK), (stall, ROOM))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(answers) == [303, 409], "before the sequencer has seen either"
+
+
 def test_what_is_not_taken_leaves_nothing(instance: Instance, server: httpx.Client) -> None:
     with signed_in(server, "gate") as gate:
         before = recorded(instance), instance.one("SELECT count(*) FROM test_record")
@@ -822,5 +868,10 @@ def test_the_board_shows_what_came_since_the_day_began(database: Database, tmp_p
             return gate.get("/check?lang=en").text.partition("Arrived today")[2]
 
     assert PALLET.rpartition("/")[2] in board(NOW)
-    assert PALLET.rpartition("/")[2] not in board(NOW + timedelta(days=1)), "another business day"
+    assert PALLET.rpartition("/")[2] in board(NOW + timedelta(days=1)), "another day, and nobody took it in"
+    with served(instance, NOW) as client, signed_in(client, "gate") as gate:
+        assert act(gate, "accept", units=PALLET, seller="coop", place=DOCK).status_code == 303
+    instance.settle(NOW)
+    assert PALLET.rpartition("/")[2] in board(NOW), "today's stays"
+    assert PALLET.rpartition("/")[2] not in board(NOW + timedelta(days=1))
     assert lines.NOW == NOW

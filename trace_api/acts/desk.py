@@ -182,13 +182,14 @@ class Desk:
             party = self.party(said, where)
             giver = Parties(party, party)
         else:
-            sellers = {self._seller(row) for row in rows}
+            sellers = {self.seller_of(row) for row in rows}
             giver = Parties(sellers.pop() if len(sellers) == 1 else None)
         if giver.owning in (None, self.us.party):
             raise refuse("giver_needed", where, status=422)
         return giver
 
-    def _seller(self, row: Row) -> str | None:
+    def seller_of(self, row: Row) -> str | None:
+        """Whose it was by the record before it is ours."""
         others = (row.custody.owner, row.custody.before, self.stock.made_by(row.lot))
         known = (self.registered.organisations.get(each or "") for each in others if each != self.us.id)
         return next((each.party for each in known if each is not None), None)

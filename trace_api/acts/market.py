@@ -92,6 +92,10 @@ def accept(desk: Desk, act: Accept) -> list[Event]:
     seen = next(iter(places)) if len(places) == 1 else None
     seller = desk.party(act.seller, "seller")
     giver = seller if act.giver is None else desk.party(act.giver, "giver")
+    owners = {owner for row in rows if (owner := desk.seller_of(row)) is not None}
+    known = desk.registered.by_party(seller)
+    if known is not None and len(owners) > 1 and seller in owners:
+        raise refuse("several_sellers", "seller", seller=known.name, count=len(owners))
     desk.after(rows)
     desk.tell_of(rows, units)
     hands = handed(Parties(seller, giver), desk.ourselves)

@@ -1,12 +1,14 @@
-"""What the gate has before it: which retest clocks run, what is on hold, what arrived today.
+"""What the gate has before it: which retest clocks run, what is on hold, what arrived.
 
-Contract: read as the asker; the newest first, and never more than a page. A business day begins when the market's does
-(`rules.json`), not at midnight, when half of the trucks have come.
+Contract: read as the asker; the newest first, never more than a page, and how many more there are is said. An arrival stands
+here for its business day, which begins when the market's does (`rules.json`) and not at midnight, when half of the trucks have
+come; and longer, for some days, as long as nobody took the goods in or sent them on: what came at nine in the morning is not
+gone at noon.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -14,13 +16,16 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
+from trace_api.acts.results import settled
+from trace_api.check import residues
 from trace_api.check.checks import deadline
 from trace_api.check.facts import TestResult
 from trace_api.check.rules import Rules
 from trace_api.story import Name
 
 LOOKS_BACK: Final = timedelta(days=30)
-MOST: Final = 40
+WAITS: Final = timedelta(days=3)  # so long an arrival that nobody dealt with stays on the board
+MOST_READ: Final = 1000  # of the newest events at one place
 
 ClockState = Literal["running", "over", "untold", "waiting", "laboratory"]
 
@@ -46,26 +51,36 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """`codes`: load units, goods or the vehicle that came. `by`: who recorded it."""
+    """`codes`: load units, goods or the vehicle that came. `by`: who recorded it. `earlier`: on another business day."""
 
     at: datetime
     by: Name | None
     place: Name | None
     codes: tuple[str, ...]
+    earlier: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
+    """All of it; a page shows the first of each. `cut`: so much happened at a place that earlier arrivals were not looked for."""
+
     day: datetime
     clocks: tuple[Clock, ...]
     holds: tuple[Held, ...]
     arrivals: tuple[Arrival, ...]
+    cut: bool = False
 
 
 def read_board(conn: psycopg.Connection, rules: Rules, now: datetime, zone: str) -> Board:
     day = business_day(now, rules, zone)
+    asked = {"day": day, "since": day - WAITS, "now": now, "read": MOST_READ}
+    (cut,) = conn.execute(_CUT, asked).fetchone() or (False,)
     return Board(
-        day, tuple(_clocks(conn, rules, now)), tuple(_holds(conn, now)), tuple(_arrivals(conn, day, now))
+        day,
+        tuple(_clocks(conn, rules, now)),
+        tuple(_holds(conn, now)),
+        tuple(_arrival(row, day) for row in conn.execute(_ARRIVALS, asked)),
+        bool(cut),
     )
 
 
@@ -76,45 +91,43 @@ def business_day(now: datetime, rules: Rules, zone: str) -> datetime:
     return begun if begun <= local else begun - timedelta(days=1)
 
 
-# Of each sample what is not settled: at the laboratory, else positive, else waiting. A result replaces its sample and no other
-# result; a laboratory's final one settles what came before it.
-_OPEN = """
-WITH said AS (
-  SELECT test.* FROM test_record AS test LEFT JOIN event ON event.id = test.event
-  WHERE test.recorded_at > %(since)s
-    AND NOT EXISTS (SELECT FROM event AS declared WHERE declared.organisation = test.organisation
-                    AND declared.event_id = event.event_id AND declared.is_error))
-SELECT DISTINCT ON (test.sample, test.lot) test.id, test.lot, test.unit, test.sample, test.kind, test.outcome, test.method,
-       test.sampled_at, test.result_at, test.notified_at, test.retest_deadline
-FROM said AS test
-WHERE test.outcome <> 'negative'
-  AND (test.outcome <> 'pending' OR NOT EXISTS (SELECT FROM said AS newer WHERE newer.sample = test.sample AND newer.lot = test.lot
-                                                AND newer.kind = test.kind AND newer.number > test.number))
-  AND NOT EXISTS (SELECT FROM test_record AS settled WHERE settled.lot = test.lot AND settled.final
-                  AND settled.result_at >= coalesce(test.result_at, test.sampled_at)
-                  AND (settled.unit IS NULL OR settled.unit = test.unit))
-ORDER BY test.sample, test.lot, test.kind, test.outcome = 'positive' DESC, test.number DESC
+# Lots with something positive, or with a sample whose newest row waits: a quick look; what stands is decided in one place.
+_LOTS = """
+SELECT DISTINCT lot FROM (
+  SELECT lot FROM test_record WHERE recorded_at > %(since)s GROUP BY lot, sample, kind
+  HAVING bool_or(outcome = 'positive') OR (array_agg(outcome ORDER BY number DESC))[1] = 'pending') AS open
 """
 
 
 def _clocks(conn: psycopg.Connection, rules: Rules, now: datetime) -> list[Clock]:
-    found = []
-    for row in conn.execute(_OPEN, {"since": now - LOOKS_BACK}):
-        identity, lot, unit, sample, kind, outcome, method, sampled_at, result_at, notified_at, until = row
-        test = TestResult(
-            kind,
-            outcome,
-            method,
-            result_at or sampled_at,
-            True,
-            None,
-            notified_at=notified_at,
-            deadline=until,
-        )
-        ends = deadline(test, rules) if outcome == "positive" else None
-        found.append(Clock(unit or lot, lot, sample, _state(test, ends, now), test.at, ends, str(identity)))
+    """By row-level security of the asker's own samples: of each what is not settled, at the laboratory, else positive, else
+    waiting."""
+    lots = [str(row[0]) for row in conn.execute(_LOTS, {"since": now - LOOKS_BACK})]
+    ours = [each for each in residues.tests_of(conn, lots, {}) if each.sample is not None] if lots else []
+    found: dict[tuple[str, str], Clock] = {}
+    for each in sorted(ours, key=lambda seen: (seen.result.kind, seen.result.outcome != "positive")):
+        assert each.sample is not None
+        if _is_open(each, ours) and (each.sample, each.lot) not in found:
+            found[each.sample, each.lot] = _clock(each, each.sample, rules, now)
     order: Mapping[ClockState, int] = {"running": 0, "untold": 1, "over": 2, "laboratory": 3, "waiting": 4}
-    return sorted(found, key=lambda clock: (order[clock.state], clock.ends or clock.at))[:MOST]
+    return sorted(found.values(), key=lambda clock: (order[clock.state], clock.ends or clock.at))
+
+
+def _is_open(seen: residues.Seen, ours: Sequence[residues.Seen]) -> bool:
+    """What waits, and a positive screen, that no laboratory had its word on since."""
+    test = seen.result
+    if test.outcome == "negative" or (test.kind == "laboratory" and test.outcome != "pending"):
+        return False
+    same = (each.result for each in ours if each.lot == seen.lot and each.unit in (None, seen.unit))
+    return not settled(test, same)
+
+
+def _clock(seen: residues.Seen, sample: str, rules: Rules, now: datetime) -> Clock:
+    test = seen.result
+    ends = deadline(test, rules) if test.outcome == "positive" else None
+    return Clock(
+        seen.unit or seen.lot, seen.lot, sample, _state(test, ends, now), test.at, ends, str(test.id)
+    )
 
 
 def _state(test: TestResult, ends: datetime | None, now: datetime) -> ClockState:
@@ -125,47 +138,57 @@ def _state(test: TestResult, ends: datetime | None, now: datetime) -> ClockState
     return "running" if now < ends else "over"
 
 
-# What we put on hold and nobody of us released since.
+# What we put on hold and nobody of us released since. Only events that set or take away a mark are opened.
 _HOLDS = """
-WITH said AS (
-  SELECT event.id, event.event_time, convert_from(event_bytes.bytes, 'UTF8')::jsonb -> 'persistentDisposition' AS marks
-  FROM event JOIN event_bytes ON event_bytes.event = event.id
+WITH said AS MATERIALIZED (
+  SELECT event.id, event.event_time, event_bytes.bytes FROM event JOIN event_bytes ON event_bytes.event = event.id
   WHERE NOT event.is_error AND event.event_time > %(since)s AND event.biz_step ~ '(^|[:/-])(holding|inspecting)$'
+    AND 'persistentDisposition' = ANY (event_bytes.field_names)
     AND NOT EXISTS (SELECT FROM event AS declared WHERE declared.organisation = event.organisation
                     AND declared.event_id = event.event_id AND declared.is_error)),
 marked AS (
   SELECT mention.identifier, max(said.event_time) FILTER (WHERE said.marks -> 'set' ? 'unavailable') AS held,
          max(said.event_time) FILTER (WHERE said.marks -> 'unset' ? 'unavailable') AS released
-  FROM said JOIN event_mention AS mention ON mention.event = said.id AND mention.role IN ('epc', 'class')
-  WHERE said.marks IS NOT NULL
+  FROM (SELECT id, event_time, convert_from(bytes, 'UTF8')::jsonb -> 'persistentDisposition' AS marks FROM said) AS said
+  JOIN event_mention AS mention ON mention.event = said.id AND mention.role IN ('epc', 'class')
   GROUP BY mention.identifier)
 SELECT identifier, held FROM marked WHERE held IS NOT NULL AND (released IS NULL OR released < held)
-ORDER BY held DESC LIMIT %(most)s
+ORDER BY held DESC
 """
 
 
 def _holds(conn: psycopg.Connection, now: datetime) -> list[Held]:
-    return [Held(*row) for row in conn.execute(_HOLDS, {"since": now - LOOKS_BACK, "most": MOST})]
+    return [Held(*row) for row in conn.execute(_HOLDS, {"since": now - LOOKS_BACK})]
 
 
-# At our own places: the newest events that name each of them, and of these the arrivals.
+# At our own places: arrivals of the business day, and earlier ones of which something was not dealt with.
 _ARRIVALS = """
 SELECT said.id, said.event_time, party.name_zh, party.name_en, own.name_zh, own.name_en, array_agg(DISTINCT mention.identifier)
 FROM place AS own
-CROSS JOIN LATERAL (SELECT event FROM asker_mention WHERE identifier = own.id AND role = 'read_point' ORDER BY event DESC LIMIT 100) AS here
+CROSS JOIN LATERAL (SELECT event FROM asker_mention WHERE identifier = own.id AND role = 'read_point'
+                    ORDER BY event DESC LIMIT %(read)s) AS here
 JOIN asker_event AS said ON said.id = here.event
 LEFT JOIN asker_organisation AS party ON party.id = said.organisation
 JOIN asker_mention AS mention ON mention.event = said.id AND mention.role IN ('epc', 'class')
-WHERE said.event_time BETWEEN %(day)s AND %(now)s AND NOT said.is_error AND said.biz_step ~ '(^|[:/-])(arriving|receiving)$'
+LEFT JOIN LATERAL (
+  SELECT min(later.event_time) AS since FROM asker_mention AS again JOIN asker_event AS later ON later.id = again.event
+  WHERE again.identifier = mention.identifier AND again.role IN ('epc', 'class', 'parent', 'child')
+    AND NOT later.is_error AND later.event_time > said.event_time
+    AND later.biz_step ~ '(^|[:/-])(accepting|receiving|shipping|loading|departing|retail_selling|destroying)$') AS dealt ON true
+WHERE said.event_time BETWEEN %(since)s AND %(now)s AND NOT said.is_error AND said.biz_step ~ '(^|[:/-])(arriving|receiving)$'
 GROUP BY said.id, said.event_time, party.name_zh, party.name_en, own.name_zh, own.name_en
-ORDER BY said.event_time DESC, said.id LIMIT %(most)s
+HAVING said.event_time >= %(day)s OR bool_or(dealt.since IS NULL)
+ORDER BY said.event_time DESC, said.id
+"""
+_CUT = """
+SELECT EXISTS (
+  SELECT FROM place AS own
+  CROSS JOIN LATERAL (SELECT event FROM asker_mention WHERE identifier = own.id AND role = 'read_point'
+                      ORDER BY event DESC OFFSET %(read)s LIMIT 1) AS far
+  JOIN asker_event AS said ON said.id = far.event WHERE said.event_time > %(since)s)
 """
 
 
-def _arrivals(conn: psycopg.Connection, day: datetime, now: datetime) -> list[Arrival]:
-    return [_arrival(row) for row in conn.execute(_ARRIVALS, {"day": day, "now": now, "most": MOST})]
-
-
-def _arrival(row: tuple[Any, ...]) -> Arrival:
+def _arrival(row: tuple[Any, ...], day: datetime) -> Arrival:
     _, at, zh, en, place_zh, place_en, codes = row
-    return Arrival(at, Name(zh, en) if zh else None, Name(place_zh, place_en), tuple(sorted(codes)))
+    return Arrival(at, Name(zh, en) if zh else None, Name(place_zh, place_en), tuple(sorted(codes)), at < day)

@@ -6,7 +6,7 @@ record itself has the last word (`trace_api.acts`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,10 +38,19 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What is taken in with one receipt: of one seller, who is as a rule who made it. `units` empty: what is loose of the lot."""
+
+    seller: str
+    name: Name | None
+    units: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Offer:
     """`units`, or else `lot`: what an act is about. `boxes`: how many there are in the one unit. `first`: the act whose form
-    stands open, because the way out asks for it. `several_sellers`: the goods are of more than one maker, and no one form can
-    take them in. `laboratory`: its result can be entered, of one unit at a time."""
+    stands open, because the way out asks for it. `parts`: what can be taken in, by maker. `laboratory`: its result can be
+    entered, of one unit at a time."""
 
     kinds: tuple[str, ...]
     first: str | None
@@ -50,13 +59,12 @@ class Offer:
     lots: tuple[str, ...]
     boxes: int | None
     sellers: tuple[Choice, ...]
-    seller: str
+    parts: tuple[Part, ...]
     places: tuple[Choice, ...]
     place: str
     sample: str
     threshold: float
     measure: int
-    several_sellers: bool
     laboratory: bool
 
 
@@ -69,6 +77,7 @@ def offer(conn: psycopg.Connection, answered: Answered, person: Person, rules: R
     cases = answered.cases
     kinds = _kinds(answered.answer, cases, units, person)
     lots = tuple(dict.fromkeys(case.portion.lot for case in cases))
+    sellers = _sellers(conn, person) if "accept" in kinds else ()
     places = _places(conn) if "accept" in kinds else ()
     return Offer(
         kinds=kinds,
@@ -77,14 +86,13 @@ def offer(conn: psycopg.Connection, answered: Answered, person: Person, rules: R
         lot=lot,
         lots=lots,
         boxes=_boxes(cases) if len(units) == 1 else None,
-        sellers=_sellers(conn, person) if "accept" in kinds else (),
-        seller=cases[0].maker_id or "",
+        sellers=sellers,
+        parts=tuple(_parts(cases, units, sellers)) if "accept" in kinds else (),
         places=places,
         place=_likely_place(places, cases[0]),
         sample=_sample(conn, lots),
         threshold=rules.rapid_threshold_percent,
         measure=rules.gate_boxes,
-        several_sellers="accept" in offered(person) and len({case.maker_id for case in cases}) > 1,
         laboratory="laboratory" in offered(person) and len(units) <= 1,
     )
 
@@ -104,7 +112,6 @@ def _subject(answered: Answered) -> tuple[tuple[str, ...], str | None] | None:
 
 def _kinds(answer: Answer, cases: Sequence[Case], units: Sequence[str], person: Person) -> tuple[str, ...]:
     marks = {mark for case in cases for mark in case.portion.marks}
-    makers = {case.maker_id for case in cases}
     allowed = offered(person)
 
     def fits(kind: str) -> bool:
@@ -113,12 +120,25 @@ def _kinds(answer: Answer, cases: Sequence[Case], units: Sequence[str], person: 
         if kind == "refuse_part" and not units:
             return False
         if kind == "accept":
-            return not any(case.elsewhere or case.taken for case in cases) and len(makers) == 1
+            return bool(list(_parts(cases, units, ())))
         if kind == "release":
             return "unavailable" in marks and all(_may_lift(case, person) for case in cases)
         return kind != "hold" or not marks
 
     return tuple(kind for kind in _BY_ANSWER[answer] if kind in allowed and fits(kind))
+
+
+def _parts(cases: Sequence[Case], units: Sequence[str], sellers: Sequence[Choice]) -> Iterator[Part]:
+    """A unit with goods of several makers is taken in with those of the first; what was taken in, or lies elsewhere, with none."""
+    names = {choice.value: choice.name for choice in sellers}
+    gone = {case.portion.unit for case in cases if case.elsewhere or case.taken}
+    makers: dict[str, list[str | None]] = {}
+    for unit in units or (None,):
+        of_unit = [case for case in cases if case.portion.unit == unit]
+        if of_unit and unit not in gone:
+            makers.setdefault(of_unit[0].maker_id or "", []).append(unit)
+    for maker, theirs in makers.items():
+        yield Part(maker, names.get(maker), tuple(unit for unit in theirs if unit))
 
 
 def _may_lift(case: Case, person: Person) -> bool:

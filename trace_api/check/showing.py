@@ -5,7 +5,7 @@ Contract: no I/O; every choice and moment is in the words of the page.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -14,12 +14,13 @@ from trace_api.acts.results import against
 from trace_api.check.answering import Answered
 from trace_api.check.board import Arrival, Board, Clock
 from trace_api.check.finding import Found, Goods, Unknown, Vehicle
-from trace_api.check.offering import Choice, Offer
+from trace_api.check.offering import Choice, Offer, Part
 from trace_api.check.reading import short
 from trace_api.check.telling import ZONE
 from trace_api.story import Name
 from trace_api.words import Words
 
+MOST: Final = 40
 REASONS: Final = ("pulp_temperature", "appearance", "damaged", "papers", "other")
 
 
@@ -88,6 +89,13 @@ Options = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
+class PartView:
+    seller: str
+    units: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class OfferView:
     """The forms of what may be done next, with their choices in words."""
 
@@ -98,7 +106,7 @@ class OfferView:
     lots: tuple[str, ...]
     of_boxes: str
     sellers: Options
-    seller: str
+    parts: tuple[PartView, ...]
     places: Options
     place: str
     sample: str
@@ -106,8 +114,15 @@ class OfferView:
     lot_choices: Options
     reasons: Options
     authorities: Options
-    several_sellers: bool
     laboratory: bool
+
+
+def _part(part: Part, parts: int, words: Words) -> PartView:
+    title = words("check_act_accept")
+    if parts > 1:
+        name = words.name(part.name) if part.name else words("check_nobody")
+        title = words("check_act_accept_of", seller=name, count=len(part.units))
+    return PartView(part.seller, " ".join(part.units), title)
 
 
 def offer_view(offer: Offer, words: Words) -> OfferView:
@@ -122,7 +137,7 @@ def offer_view(offer: Offer, words: Words) -> OfferView:
         lots=offer.lots,
         of_boxes=f"/ {words.quantity(offer.boxes, None)}" if offer.boxes is not None else "",
         sellers=choices(offer.sellers),
-        seller=offer.seller,
+        parts=tuple(_part(part, len(offer.parts), words) for part in offer.parts),
         places=choices(offer.places),
         place=offer.place,
         sample=offer.sample,
@@ -132,7 +147,6 @@ def offer_view(offer: Offer, words: Words) -> OfferView:
         authorities=[
             (who, words(f"check_authority_{who}")) for who in ("market", "agriculture", "market_regulation")
         ],
-        several_sellers=offer.several_sellers,
         laboratory=offer.laboratory,
     )
 
@@ -166,24 +180,34 @@ class ArrivalView:
 
 @dataclass(frozen=True, slots=True)
 class BoardView:
+    """`more`: how many clocks, holds and arrivals are not shown, in words; empty where all are."""
+
     since: str
     clocks: tuple[ClockView, ...]
     holds: tuple[HeldView, ...]
     arrivals: tuple[ArrivalView, ...]
+    more: tuple[str, str, str]
+    cut: str
 
 
 def board_view(board: Board, words: Words, now: datetime) -> BoardView:
     return BoardView(
         since=words.moment(board.day, ZONE),
-        clocks=tuple(_clock(clock, words, now) for clock in board.clocks),
+        clocks=tuple(_clock(clock, words, now) for clock in board.clocks[:MOST]),
         holds=tuple(
             HeldView(
                 held.code, short(held.code), words("check_hold_since", since=words.moment(held.since, ZONE))
             )
-            for held in board.holds
+            for held in board.holds[:MOST]
         ),
-        arrivals=tuple(_arrival(arrival, words) for arrival in board.arrivals),
+        arrivals=tuple(_arrival(arrival, words) for arrival in board.arrivals[:MOST]),
+        more=(_more(board.clocks, words), _more(board.holds, words), _more(board.arrivals, words)),
+        cut=words("check_arrivals_cut") if board.cut else "",
     )
+
+
+def _more(items: Sequence[object], words: Words) -> str:
+    return words("check_and_more", count=len(items) - MOST) if len(items) > MOST else ""
 
 
 def _clock(clock: Clock, words: Words, now: datetime) -> ClockView:
@@ -205,8 +229,9 @@ def _clock(clock: Clock, words: Words, now: datetime) -> ClockView:
 
 def _arrival(arrival: Arrival, words: Words) -> ArrivalView:
     by = words.name(arrival.by) if arrival.by else words("check_nobody")
+    at = words.moment(arrival.at, ZONE) if arrival.earlier else words.clock(arrival.at, ZONE)
     return ArrivalView(
-        text=words("check_arrival", at=words.clock(arrival.at, ZONE), by=by),
+        text=words("check_arrival", at=at, by=by),
         place=words.name(arrival.place) if arrival.place else "",
         codes=tuple((code, short(code)) for code in arrival.codes),
     )

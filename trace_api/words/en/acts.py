@@ -146,6 +146,8 @@ EN: dict[str, str] = {
     "acts_fault_refused_goods_next": "It can only be sent back, loaded or destroyed.",
     "acts_fault_sample_elsewhere": "Sample {sample} was taken of {unit}.",
     "acts_fault_sample_elsewhere_next": "Check that unit and enter the result there, or compare the number of the sample.",
+    "acts_fault_several_sellers": "These goods belong to {count} sellers, and not all of them to {seller}.",
+    "acts_fault_several_sellers_next": "Take them in seller by seller: name only {seller}'s pallets, and the others in a receipt of their own.",
     "acts_fault_taken_just_now": "{code} was taken in by somebody else a moment ago.",
     "acts_fault_taken_just_now_next": "Ask them, and check it again in a minute.",
     "acts_fault_not_held": "{code} is not on hold.",

@@ -146,6 +146,8 @@ ZH: dict[str, str] = {
     "acts_fault_refused_goods_next": "只能退回、装车运走或销毁。",
     "acts_fault_sample_elsewhere": "抽样单 {sample} 抽的是 {unit}。",
     "acts_fault_sample_elsewhere_next": "请查验那一托，再填结果；或核对抽样单号。",
+    "acts_fault_several_sellers": "这些货是 {count} 家的，不能都记在{seller}名下。",
+    "acts_fault_several_sellers_next": "请一家一家地收：这一次只收{seller}的托盘，别家的另收一次。",
     "acts_fault_taken_just_now": "{code} 刚刚被别的单位收下。",
     "acts_fault_taken_just_now_next": "请与对方核对，一分钟后再查一次。",
     "acts_fault_not_held": "{code} 没有在暂存。",
