@@ -56,11 +56,11 @@ def words_of(words: Words, key: str, facts: Mapping[str, Any]) -> tuple[str, str
 
 
 class Elsewhere(Exception):
-    """The asker is sent to another page first. `location`: from the root."""
+    """The asker is sent to another page first, with what they sent if `status` is 307. `location`: from the root."""
 
-    def __init__(self, location: str) -> None:
+    def __init__(self, location: str, status: int = 303) -> None:
         super().__init__(location)
-        self.location = location
+        self.location, self.status = location, status
 
 
 Show = Callable[[Request, Problem], Response]
@@ -109,7 +109,7 @@ def answer(status: int, title: str, detail: str, instance: str, **more: Any) -> 
 
 def _elsewhere(request: Request, error: Exception) -> Response:
     assert isinstance(error, Elsewhere)
-    return RedirectResponse(error.location, 303, headers={"Cache-Control": "no-store"})
+    return RedirectResponse(error.location, error.status, headers={"Cache-Control": "no-store"})
 
 
 def _problem(request: Request, error: Exception) -> Problem:

@@ -149,6 +149,9 @@ class Sent:
         """The field's last value without the spaces around it; "" where it was not sent."""
         return next((value.strip() for key, value in reversed(self.fields) if key == name), "")
 
+    def has(self, name: str) -> bool:
+        return any(key == name for key, _ in self.fields)
+
     def all(self, name: str) -> list[str]:
         """Every value of a field that may be sent more than once, empty ones left out."""
         return [value.strip() for key, value in self.fields if key == name and value.strip()]

@@ -159,7 +159,7 @@ def test_a_lost_session_says_what_became_of_the_form_and_leads_back(
         page.fill("input[name=again]", "another-long-one")
         instance.alter("DELETE FROM user_session")
         page.click("form.fields button[type=submit]")
-        page.wait_for_url("**/sign-in?next=/account&lost=1")
+        page.wait_for_url("**/sign-in?next=/account&lost=1**")
         assert "what you typed was not saved" in page.inner_text(".notice-doubt")
         fill_in(page, "lin")
         page.wait_for_url("**/account")

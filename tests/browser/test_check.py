@@ -236,6 +236,7 @@ def test_a_lost_session_comes_back_to_the_goods(browser: Browser, night: Night) 
         page.fill("input[name=login]", "gate")
         page.fill("input[name=password]", PASSWORD)
         page.click("form.fields button[type=submit]")
+        page.click("a.button.plain")
         page.wait_for_url("**/check/answer**")
         assert night.cool[1].rpartition("/")[2] in page.inner_text("main")
         assert page.locator(".act-release").count() == 0, "nothing was put on hold"

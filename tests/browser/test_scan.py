@@ -17,7 +17,7 @@ import zxingcpp
 
 from simulators import places, registration
 from tests.acceptance.instance import Instance
-from tests.acceptance.people import add_person, signed_in
+from tests.acceptance.people import PASSWORD, add_person, signed_in
 from tests.acceptance.serving import served
 from tests.browser.working import LOOKS, Scheme, assert_well_made, session_of, window
 from tests.integration.lines import NOW
@@ -470,7 +470,7 @@ def test_a_double_tap_is_one_event(
     assert events(instance) == 2
 
 
-def test_a_lost_session_records_nothing_and_says_so(
+def test_a_lost_session_says_so_and_loses_nothing_that_was_typed(
     browser: Browser, instance: Instance, server: httpx.Client, lin: httpx.Client
 ) -> None:
     words = Words("zh")
@@ -481,8 +481,17 @@ def test_a_lost_session_records_nothing_and_says_so(
         assert lin.post("/sign-out").status_code == 303
         page.click("form.fields > button.main")
         page.wait_for_url(lambda url: "/sign-in?" in url)
-        assert words("work_lost_title") in page.inner_text("main")
-    assert events(instance) == 0
+        assert words("work_kept_title") in page.inner_text("main")
+        assert_well_made(page, 390)
+        page.fill("input[name=login]", "lin")
+        page.fill("input[name=password]", PASSWORD)
+        page.click("form.fields button[type=submit]")
+        page.wait_for_selector(f"h1:text-is('{words('work_kept_send_title')}')")
+        assert_well_made(page, 390)
+        assert events(instance) == 0
+        page.click("form.fields button[type=submit]")
+        page.wait_for_url("**/scan/done/*")
+    assert events(instance) == 1
 
 
 WRONG = {

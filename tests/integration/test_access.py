@@ -162,7 +162,7 @@ def client_of(server: httpx.Client, asker: str) -> Iterator[httpx.Client]:
 def outcome(client: httpx.Client, method: str, path: str, samples: Mapping[str, str]) -> str:
     address = re.sub(r"\{(\w+)(?::path)?\}", lambda name: samples.get(name[1], "1"), path)
     answer = client.request(method, address, headers={"Idempotency-Key": str(uuid4())})
-    if answer.status_code == 303 and answer.headers["location"].startswith("/sign-in?next="):
+    if answer.status_code in (303, 307) and answer.headers["location"].startswith("/sign-in?next="):
         return "sign in"
     if answer.status_code in (401, 403):
         return {401: "sign in", 403: "no"}[answer.status_code]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -169,7 +170,8 @@ def test_a_password_that_was_changed_is_not_said_and_one_that_was_lost_is_made_a
     first = kept(instance, keys)
     password = (keys / "sign-in-market.password").read_text()
     with served(instance, NOW.replace(year=2027)) as client, signed_in(client, "market", password) as market:
-        form = {"current": password, "new": "another-long-one", "again": "another-long-one"}
+        form = {"current": password, "new": "another-long-one", "again": "another-long-one",
+                "idempotency_key": str(uuid4())}  # fmt: skip
         assert market.post("/account/password", data=form).status_code == 303
     (market_line,) = [line for line in kept(instance, keys) if " market " in line]
     assert "(changed since)" in market_line

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta
+from html import unescape
 from pathlib import Path
 from uuid import uuid4
 
@@ -257,17 +258,56 @@ def test_a_form_of_a_lost_session_is_not_lost_silently(instance: Instance) -> No
         cookie = client.cookies[COOKIE]
     with browser_at(instance, NOW + IDLE) as client:
         client.cookies.set(COOKIE, cookie)
-        form = {"current": PASSWORD, "new": "another-long-one", "again": "another-long-one"}
+        form = own_password(current=PASSWORD)
         page = f"{str(client.base_url).rstrip('/')}/account?lang=en"
         answer = client.post("/account/password", data=form, headers={"Referer": page})
-        assert answer.headers["location"] == "/sign-in?next=/account%3Flang%3Den&lost=1", (
+        assert answer.headers["location"].startswith("/sign-in?next=/account%3Flang%3Den&lost=1"), (
             "back to the form's page"
         )
-        said = client.get(answer.headers["location"]).text
-        assert "没有保存" in said and "重新填写" in said
+        said = client.post(answer.headers["location"], data=form).text
+        assert "没有保存" in said and "重新填写" in said and "another-long" not in said, (
+            "passwords go no further"
+        )
         without = client.post("/account/password", data=form)
-        assert without.headers["location"] == "/sign-in?next=/start&lost=1", "its own address is no page"
+        assert "next=/start&lost=1" in without.headers["location"], "its own address is no page"
         assert sign_in(client).status_code == 303, "the old password: nothing was done"
+
+
+def test_what_was_typed_goes_along_through_signing_in(instance: Instance, browser: httpx.Client) -> None:
+    path = account_path(instance, "lin")
+    form = {"name": '林 "师傅" & 女儿', "roles": ["packer", "grower"], "organisation": "coop", "department": "",
+            "regions": "", "idempotency_key": str(uuid4())}  # fmt: skip
+    asked = {"Referer": f"{str(browser.base_url).rstrip('/')}{path}"}
+    lost = browser.post(f"{path}/roles", data=form, headers=asked, follow_redirects=True)
+    assert lost.status_code == 200 and "内容还在" in lost.text
+    wrong = send_again(browser, lost.text, login="root", password="wrong")
+    assert wrong.status_code == 422
+    back = send_again(browser, wrong.text, login="root", password=PASSWORD)
+    assert back.status_code == 200 and "root 演示" in back.text and f'href="{path}"' in back.text
+    assert instance.one("SELECT roles FROM user_account WHERE login = 'lin'") == ["packer", "warehouse"]
+    done = send_again(browser, back.text)
+    assert done.headers["location"] == f"{path}?done=saved"
+    assert instance.rows("SELECT name, roles FROM user_account WHERE login = 'lin'") == [
+        (form["name"], ["grower", "packer"])
+    ]
+    browser.cookies.clear()
+    strange = browser.post(
+        f"{path}/roles", data=form, headers={"Origin": "https://evil.example"}, follow_redirects=True
+    )
+    assert strange.status_code == 403, "another site's form goes nowhere"
+    foreign = browser.post("/sign-in?next=/start&form=//evil.example/", data=form)
+    assert 'name="kept"' not in foreign.text and "form=//" not in foreign.text
+
+
+def send_again(browser: httpx.Client, page: str, **typed: str) -> httpx.Response:
+    """The form of that page, with what lies in it and what is typed."""
+    whole = re.search(r'<form class="fields" method="post" action="([^"]+)">(.+?)</form>', page, re.DOTALL)
+    assert whole is not None
+    hidden = re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', whole[2])
+    fields: dict[str, list[str]] = {}
+    for name, value in hidden:
+        fields.setdefault(name, []).append(unescape(value))
+    return browser.post(unescape(whole[1]), data={**fields, **typed})
 
 
 def test_a_disabled_account_is_out_at_once(instance: Instance, browser: httpx.Client) -> None:
@@ -332,9 +372,18 @@ def test_another_site_signs_nobody_in_or_out(browser: httpx.Client) -> None:
 # Passwords -------------------------------------------------------------------------------------------------------------
 
 
-def test_one_changes_ones_own_password(browser: httpx.Client) -> None:
+def own_password(**current: str) -> dict[str, str]:
+    return {
+        "idempotency_key": str(uuid4()),
+        "new": "another-long-one",
+        "again": "another-long-one",
+        **current,
+    }
+
+
+def test_one_changes_ones_own_password(instance: Instance, browser: httpx.Client) -> None:
     with signed_in(browser, "lin") as here, signed_in(browser, "lin") as elsewhere:
-        form = {"current": PASSWORD, "new": "another-long-one", "again": "another-long-one"}
+        form = own_password(current=PASSWORD)
         for field, value, said in (
             ("current", "not-mine-at-all", "现在的密码不对"),
             ("new", "short", "密码太短"),
@@ -343,7 +392,14 @@ def test_one_changes_ones_own_password(browser: httpx.Client) -> None:
             answer = here.post("/account/password", data=form | {field: value})
             assert answer.status_code == 422 and said in answer.text, field
             assert "another-long-one" not in answer.text
-        assert here.post("/account/password", data=form).headers["location"] == "/account?done=1"
+        for _ in range(2):  # a second tap, after which the first one's password is the current one no more
+            assert here.post("/account/password", data=form).headers["location"] == "/account?done=1"
+        other = here.post(
+            "/account/password", data=form | {"new": "a-third-long-one", "again": "a-third-long-one"}
+        )
+        assert other.status_code == 422 and "another-long-one" not in str(
+            instance.rows("SELECT * FROM idempotency")
+        )
         assert here.get("/account?done=1").status_code == 200
         assert elsewhere.get("/account").status_code == 303, "sessions elsewhere end"
     assert sign_in(browser).status_code == 422
@@ -352,7 +408,7 @@ def test_one_changes_ones_own_password(browser: httpx.Client) -> None:
 
 def test_the_current_password_cannot_be_guessed_through_an_open_session(browser: httpx.Client) -> None:
     with signed_in(browser, "lin") as lin:
-        form = {"new": "another-long-one", "again": "another-long-one"}
+        form = own_password()
         for number in range(FAILURES):
             lin.post("/account/password", data=form | {"current": f"guess-number-{number}"})
         answer = lin.post("/account/password", data=form | {"current": PASSWORD})

@@ -6,7 +6,6 @@ is in what is kept for repeated requests.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from uuid import UUID
@@ -20,7 +19,7 @@ from trace_api.access import Databases, Person
 from trace_api.accounts import administration
 from trace_api.accounts.administration import Account, LoginTaken, Wish
 from trace_api.accounts.guard import COOKIE, Guard
-from trace_api.accounts.idempotency import Answer, fingerprint_of, once
+from trace_api.accounts.idempotency import Answer, once, secret_fingerprint
 from trace_api.accounts.passwords import PasswordRefused, Passwords, check_new, generate
 from trace_api.accounts.sessions import plain_login
 from trace_api.pages import DEFAULT_ZONE, Assets
@@ -251,11 +250,8 @@ def _done(request: Request) -> str:
 
 
 def _fingerprint(request: Request, form: Sent) -> bytes:
-    """Of the whole form: another password under the same key is another request. The password counts under the session's own
-    token, which no database has, so that nothing is kept by which it could be guessed."""
-    token = request.cookies.get(COOKIE, "").encode()
-    told = hmac.digest(token, form.as_typed("password").encode(), "sha256")
-    return fingerprint_of(form.fingerprint("password").hex(), told.hex())
+    token = request.cookies.get(COOKIE, "")
+    return secret_fingerprint(form.fingerprint("password"), [form.as_typed("password")], token)
 
 
 def _names(found: Mapping[str, tuple[str, str]]) -> Mapping[str, Name]:

@@ -1,7 +1,7 @@
 """The guard at every working address: who is it, may they, and did our own page send them.
 
 Contract: `allowed(...)` gives a Person or an answer that says what to do. On a page somebody who is not signed in is sent
-to sign in and comes back; where a form was sent, they are told that nothing of it was taken.
+to sign in and comes back; where a form was sent, it goes along, so that nothing need be typed twice.
 """
 
 from __future__ import annotations
@@ -92,11 +92,10 @@ class Guard:
     def _sign_in_first(self, request: Request) -> Exception:
         if _is_api(request):
             return Problem.said(401, "work_sign_in_first")
-        lost = request.method not in _SAFE
-        query = {"next": _page_before(request) if lost else _own_address(request)} | (
-            {"lost": "1"} if lost else {}
-        )
-        return Elsewhere(f"/sign-in?{urlencode(query, quote_via=quote, safe='/')}")
+        if request.method in _SAFE:
+            return Elsewhere(_sign_in(next=_own_address(request)))
+        lost = _sign_in(next=_page_before(request), lost="1", form=_own_address(request))
+        return Elsewhere(lost, 307)
 
 
 def _listed(roles: tuple[str, ...], words: Words) -> str:
@@ -105,6 +104,10 @@ def _listed(roles: tuple[str, ...], words: Words) -> str:
 
 def _is_api(request: Request) -> bool:
     return request.url.path.startswith(("/api/", "/epcis/"))
+
+
+def _sign_in(**query: str) -> str:
+    return f"/sign-in?{urlencode(query, quote_via=quote, safe='/')}"
 
 
 def _own_address(request: Request) -> str:

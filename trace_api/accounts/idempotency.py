@@ -7,8 +7,9 @@ work the second waits for its end. A refusal is not kept: nothing was done, so t
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -52,14 +53,9 @@ def once(
     key, scope = _checked(request_key), _scope(person)
     # Held until the transaction ends, in either way: who comes second finds the answer, or that nothing was done.
     conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"idempotency {scope} {key}"])
-    row = conn.execute(
-        "SELECT fingerprint, status, body, location FROM idempotency WHERE scope = %s AND key = %s",
-        [scope, key],
-    ).fetchone()
-    if row is not None:
-        if bytes(row[0]) != fingerprint:
-            raise Problem.said(422, "work_key_reused")
-        return Answer(row[1], row[2], row[3], replayed=True)
+    before = answered(conn, person, key, fingerprint)
+    if before is not None:
+        return before
     conn.execute(
         "DELETE FROM idempotency WHERE scope = %s AND created_at < now() - %s::interval", [scope, KEPT]
     )
@@ -71,10 +67,32 @@ def once(
     return replace(answer, replayed=False)
 
 
+def answered(
+    conn: psycopg.Connection, person: Person, request_key: str | None, fingerprint: bytes
+) -> Answer | None:
+    """What the request was answered with before. Raises as `once` does."""
+    row = conn.execute(
+        "SELECT fingerprint, status, body, location FROM idempotency WHERE scope = %s AND key = %s",
+        [_scope(person), _checked(request_key)],
+    ).fetchone()
+    if row is None:
+        return None
+    if bytes(row[0]) != fingerprint:
+        raise Problem.said(422, "work_key_reused")
+    return Answer(row[1], row[2], row[3], replayed=True)
+
+
 def fingerprint_of(*parts: object) -> bytes:
     """SHA-256 over what a request asks for: its method and path, and its fields or its parsed body."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str, separators=(",", ":"))
     return hashlib.sha256(text.encode()).digest()
+
+
+def secret_fingerprint(form: bytes, secrets: Sequence[str], token: str) -> bytes:
+    """Of a form with secrets in it, so that another password under the same key is another request. `form`: of all else.
+    `token`: the session's own, which no database has, so that nothing is kept by which the secrets could be guessed."""
+    told = hmac.digest(token.encode(), "\0".join(secrets).encode(), "sha256")
+    return fingerprint_of(form.hex(), told.hex())
 
 
 def _checked(key: str | None) -> str:

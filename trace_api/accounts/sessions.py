@@ -77,15 +77,27 @@ def _begin(databases: Databases, passwords: Passwords, login: str, password: str
     return Attempt(handle, salt)
 
 
-def change_password(
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Of one's own password, begun: counted as an attempt with the one that was."""
+
+    attempt: UUID
+    new_hash: str
+    at: datetime
+
+    def make(self, conn: psycopg.Connection) -> None:
+        """In the transaction of who asks. Raises SignInRefused for "wrong"."""
+        row = _one(conn, "SELECT change_own_password(%s, %s, %s)", self.attempt, self.new_hash, self.at)
+        if not row[0]:
+            raise SignInRefused("wrong")
+
+
+def begin_change(
     databases: Databases, passwords: Passwords, person: Person, current: str, new: str, now: datetime
-) -> bool:
-    """One's own. False: `current` is not the password, which counts as an attempt to sign in. Raises SignInRefused for "wait"
-    and "crowd"."""
-    attempt = _begin(databases, passwords, person.login, current, now)
-    values = [attempt.handle, passwords.hash(new), now]
-    with access.acting(databases, person) as conn:
-        return bool(_one(conn, "SELECT change_own_password(%s, %s, %s)", *values)[0])
+) -> Change:
+    """Raises SignInRefused for "wait" and "crowd"."""
+    new_hash = passwords.hash(new)
+    return Change(_begin(databases, passwords, person.login, current, now).handle, new_hash, now)
 
 
 def _better(passwords: Passwords, password: str, salt: str | None) -> str | None:

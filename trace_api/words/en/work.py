@@ -74,6 +74,17 @@ EN: dict[str, str] = {
         "What you sent was not recorded, not even in part."
     ),
     "work_lost_next": "After signing in you come back to the page; please fill it in and send it again.",
+    "work_kept_title": "Your session had ended; what you typed is still here",
+    "work_kept": (
+        "It ended because nothing was done for long, because the account was changed, or because you signed out elsewhere. "
+        "What you sent is not recorded yet."
+    ),
+    "work_kept_next": "After signing in you can send it; nothing need be typed again.",
+    "work_kept_send_title": "Send what you typed",
+    "work_kept_send_notice": "What you typed is still here, and not recorded yet",
+    "work_kept_send": "Sent now, it is recorded in the name of {name}.",
+    "work_kept_send_now": "Send it now",
+    "work_kept_back": "Do not send it, back to the page",
     "work_signed_out_title": "Signed out",
     "work_signed_out": "Your session on this device has ended.",
     "work_sign_in_first_title": "Sign-in needed",
