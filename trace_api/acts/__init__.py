@@ -8,7 +8,8 @@ stock.py         what there is, where, whose                forms.py       the e
 desk.py          what a planner has in front of it, and the rules all acts share
   farm.py   road.py   market.py   shop.py                   the planners: checked against the record, said as events
 results.py       residue tests beside their events, and the holds that stand on them
-certificates.py  the 承诺达标合格证                          certifying.py  issued, voided, replaced
+certificates.py  the rules of the 承诺达标合格证             certifying.py  issued, voided, replaced
+promises.py      one of them, as it is kept
 acting.py        perform(): lock, plan, record, remember    undo.py        taken back within minutes
 routes.py        /api/v1/acts, /certificates, /stock
 """
@@ -16,11 +17,12 @@ routes.py        /api/v1/acts, /certificates, /stock
 from __future__ import annotations
 
 from trace_api.acts.acting import UNDO_WITHIN, Done, perform, said
-from trace_api.acts.certificates import Certificate, certifiable_kg, own_certificates, read_certificate
+from trace_api.acts.certificates import certifiable_kg, own_certificates, read_certificate
 from trace_api.acts.certifying import issue_certificate, replace_certificate, void_certificate
 from trace_api.acts.codes import label, resolve
 from trace_api.acts.models import ACTS
 from trace_api.acts.numbers import SerialRange
+from trace_api.acts.promises import Certificate
 from trace_api.acts.refusals import Fault, Refused, read_act, read_form, refuse
 from trace_api.acts.registered import Registered
 from trace_api.acts.roles import ACTS_BY_ROLE, kinds_for, may_certify

@@ -9,10 +9,9 @@ issuer's own declaration and no third party's award.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Literal, cast
-from uuid import UUID
+from typing import Any, cast
 
 import psycopg
 from psycopg.rows import dict_row
@@ -21,66 +20,16 @@ from ledger.epcis.identifiers import canonical
 from ledger.genealogy import Portion
 from trace_api.acts.codes import label
 from trace_api.acts.desk import Desk, amount
-from trace_api.acts.parts import Event, Quantity, certificate_record, ilmd
+from trace_api.acts.parts import Event, Quantity, ilmd
+from trace_api.acts.promises import Certificate, Kind, Status
 from trace_api.acts.refusals import refuse
 from trace_api.acts.registered import PLOTS, Product
 from trace_api.acts.roles import may_certify
 from trace_api.acts.shapes import Certify, Promise
 from trace_api.acts.stock import NOTHING, Stock
 from trace_api.story import Name
-from trace_api.words import decimal
 
-Kind = Literal["producer", "buyer", "producer_card"]
-Status = Literal["valid", "void", "replaced"]
 KILOGRAM = "KGM"
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """`lot_kg`: of the lot by the record, when this was issued."""
-
-    id: str
-    number: str
-    organisation: str
-    kind: Kind
-    lot: str
-    lot_kg: float
-    product: Name
-    kg: float
-    origin: str
-    declared_by: str
-    contact: str
-    basis: tuple[str, ...]
-    evidence: tuple[str, ...]
-    issued_at: datetime
-    issued_by: UUID | None
-    event_id: str
-    status: Status = "valid"
-    replaced_by: str | None = None
-    voided_at: datetime | None = None
-    void_reason: str | None = None
-
-    def record(self) -> Event:
-        """As the event has it, for ever: what it promised, and how it stood when this was said."""
-        return certificate_record(
-            {
-                "certificateId": self.id,
-                "certificateNumber": self.number,
-                "certificateKind": self.kind,
-                "product": self.product.zh,
-                "quantityKg": decimal(self.kg),
-                "origin": self.origin,
-                "declaredBy": self.declared_by,
-                "contact": self.contact,
-                "issuedAt": self.issued_at.isoformat(timespec="milliseconds"),
-                "basis": list(self.basis),
-                "evidence": list(self.evidence) or None,
-                "status": self.status,
-                "replacedBy": self.replaced_by,
-                "voidReason": self.void_reason,
-            }
-        )
-
 
 # --- issuing ---------------------------------------------------------------------------------------------------------
 

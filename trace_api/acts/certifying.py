@@ -13,9 +13,10 @@ import psycopg
 from trace_api.access import Person
 from trace_api.acts import certificates
 from trace_api.acts.acting import lock, mint, write
-from trace_api.acts.certificates import Certificate, read_certificate
+from trace_api.acts.certificates import read_certificate
 from trace_api.acts.codes import label
 from trace_api.acts.desk import Desk, lay_out
+from trace_api.acts.promises import Certificate
 from trace_api.acts.refusals import refuse
 from trace_api.acts.roles import may_certify
 from trace_api.acts.shapes import Act, Promise

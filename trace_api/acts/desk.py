@@ -18,11 +18,12 @@ import psycopg
 from ledger.epcis.identifiers import canonical
 from ledger.genealogy.names import identify, site
 from trace_api.access import Person
-from trace_api.acts.codes import label, lot_named, resolve
+from trace_api.acts.codes import is_unit, label, lot_named, resolve
 from trace_api.acts.fields import ZONE
 from trace_api.acts.forms import Forms
 from trace_api.acts.numbers import Numbers, SerialRange
 from trace_api.acts.parts import UNKNOWN_BUYER, Parties, Pulp, Quantity, What
+from trace_api.acts.promises import Certificate
 from trace_api.acts.refusals import refuse
 from trace_api.acts.registered import VEHICLES, Organisation, Place, Product, Registered
 from trace_api.acts.shapes import Act, Goods, Moved
@@ -30,7 +31,6 @@ from trace_api.acts.stock import NOTHING, Row, Stock, read_stock
 from trace_api.story import Name
 
 if TYPE_CHECKING:
-    from trace_api.acts.certificates import Certificate
     from trace_api.acts.results import NewTest
 
 TOLERANCE: Final = 0.02
@@ -38,7 +38,6 @@ TOLERANCE: Final = 0.02
 AHEAD: Final = timedelta(minutes=5)
 SAME_MINUTE: Final = timedelta(seconds=60)
 EARLIEST: Final = datetime(2015, 1, 1, tzinfo=UTC)
-UNIT_SCHEMES: Final = frozenset({"sscc", "grai", "uri"})
 
 Reach = Callable[[Row], bool]
 
@@ -117,7 +116,7 @@ class Desk:
 
     def unit(self, text: str, where: str) -> str:
         unit = self.uri(text, where)
-        if identify(unit).scheme not in UNIT_SCHEMES:
+        if not is_unit(unit):
             raise refuse("not_a_unit", where, status=422, code=label(unit))
         return unit
 

@@ -20,10 +20,11 @@ from trace_api.access import Databases, Person
 from trace_api.accounts.guard import Guard
 from trace_api.accounts.idempotency import Answer, fingerprint_of, once
 from trace_api.acts.acting import perform
-from trace_api.acts.certificates import Certificate, own_certificates
+from trace_api.acts.certificates import own_certificates
 from trace_api.acts.certifying import issue_certificate, replace_certificate, void_certificate
 from trace_api.acts.codes import resolve
 from trace_api.acts.fields import Remark
+from trace_api.acts.promises import Certificate
 from trace_api.acts.refusals import Refused, read_act, read_form, refuse
 from trace_api.acts.roles import CERTIFYING
 from trace_api.acts.shapes import Form, Promise
