@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+import psycopg
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
-from trace_api import pages
-from trace_api.access import Person
-from trace_api.accounts.idempotency import fingerprint_of
+from trace_api import access, pages
+from trace_api.access import Databases, Person
+from trace_api.accounts.idempotency import Answer, fingerprint_of, once
 from trace_api.pages import Assets
 from trace_api.problems import Problem, words_of
 from trace_api.roles import areas_of
@@ -170,6 +171,15 @@ class Sent:
         return fingerprint_of(
             self.path, sorted((key, value) for key, value in self.fields if key not in left_out)
         )
+
+
+def done_once(
+    databases: Databases, person: Person, form: Sent, work: Callable[[psycopg.Connection], Answer]
+) -> Response:
+    """What a form asks for, in one transaction and once, however often it is sent. What `work` raises leaves nothing."""
+    with access.acting(databases, person) as conn:
+        answer = once(conn, person, form.key, form.fingerprint(), lambda: work(conn))
+    return answer.response()
 
 
 async def sent(request: Request) -> Sent:

@@ -582,6 +582,8 @@ def test_somebody_elses_goods_are_not_ours_to_act_on(
         choose(page, "vehicle", TRUCK)
         fill(page, pulp__0="-1", agreed_low_c="-18", agreed_high_c="5")
         assert page.locator("[name=place][required]").count() == 1
+        keys = [page.get_attribute(f'[name="{name}"]', "inputmode") for name in ("pulp.0", "agreed_low_c")]
+        assert keys == ["text", "text"], "an iPhone's decimal keys have no minus"
         choose(page, "place", places.COLD_STORE.id)
         page.click("form.fields > button.main")
         page.wait_for_selector(".field-error, .notice-bad")
@@ -649,5 +651,9 @@ def test_received_on_the_other_side(
         page.check("[name=bought][value=yes]")
         record(page)
         assert lots_of(page) == [f"{NOW:%y%m%d}-W"] and page.locator(".scan-sizes").count() == 1
+        links = [str(link.get_attribute("href")) for link in page.locator(".scan-acts a").all()]
+        assert links and not any("/split" in link for link in links), (
+            "there is no pallet to take boxes out of"
+        )
         page.goto("/scan/do/sell")
         assert "老王家的" in page.inner_text("[name='goods.pick']") and "剩 50" in page.content()

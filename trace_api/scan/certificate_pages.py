@@ -18,7 +18,7 @@ from fastapi.responses import HTMLResponse
 
 from trace_api import access, pages
 from trace_api.access import Databases, Person
-from trace_api.accounts.idempotency import Answer, once
+from trace_api.accounts.idempotency import Answer
 from trace_api.acts import (
     Certificate,
     Promise,
@@ -47,7 +47,7 @@ from trace_api.scan.printing import address
 from trace_api.scan.standing import read_standing
 from trace_api.story import Name
 from trace_api.words import Words, decimal
-from trace_api.work import Frame, Sent, page
+from trace_api.work import Frame, Sent, done_once, page
 
 _FIELDS = ("lot", "lot.code", "kg", "contact", "origin", "replaces")
 
@@ -112,17 +112,11 @@ class CertificatePages:
         typed = {name: form.text(name) for name in _FIELDS}
         basis = tuple(form.all("basis"))
         try:
-            with access.acting(self._databases, person) as conn:
-                answer = once(
-                    conn,
-                    person,
-                    form.key,
-                    form.fingerprint(),
-                    lambda: self._issued(conn, person, typed, basis),
-                )
+            return done_once(
+                self._databases, person, form, lambda conn: self._issued(conn, person, typed, basis)
+            )
         except Refused as refused:
             return self._refused(request, person, typed, basis, refused, form.key or "")
-        return answer.response()
 
     def _issued(
         self, conn: psycopg.Connection, person: Person, typed: Mapping[str, str], basis: tuple[str, ...]
@@ -196,17 +190,11 @@ class CertificatePages:
         if not reason:
             return self.one(request, person, number, Frame.of(request, person).words("work_required"))
         try:
-            with access.acting(self._databases, person) as conn:
-                answer = once(
-                    conn,
-                    person,
-                    form.key,
-                    form.fingerprint(),
-                    lambda: self._voided(conn, person, number, reason),
-                )
+            return done_once(
+                self._databases, person, form, lambda conn: self._voided(conn, person, number, reason)
+            )
         except Refused as refused:
             raise refused.problem() from None
-        return answer.response()
 
     def _voided(self, conn: psycopg.Connection, person: Person, number: str, reason: str) -> Answer:
         found = void_certificate(conn, person, number, reason[:200], self._now(), self._public_url)

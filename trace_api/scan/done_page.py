@@ -19,7 +19,7 @@ from fastapi import Request, Response
 
 from trace_api import access
 from trace_api.access import Databases, Person
-from trace_api.accounts.idempotency import Answer, once
+from trace_api.accounts.idempotency import Answer
 from trace_api.acts import (
     Fault,
     PastAct,
@@ -45,7 +45,7 @@ from trace_api.scan.sheets import NEXT, SHEETS
 from trace_api.scan.standing import digits, read_called
 from trace_api.scan.typed import CORRECTS, fields_of, from_said
 from trace_api.words import Words
-from trace_api.work import HEADERS, Frame, Sent, page
+from trace_api.work import HEADERS, Frame, Sent, done_once, page
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +121,11 @@ class DonePages:
 
     def undo(self, request: Request, person: Person, act: UUID, form: Sent) -> Response:
         try:
-            with access.acting(self._databases, person) as conn:
-                answer = once(
-                    conn, person, form.key, form.fingerprint(), lambda: self._undone(conn, person, act)
-                )
+            return done_once(self._databases, person, form, lambda conn: self._undone(conn, person, act))
         except Refused as refused:
             if refused.status == 404:
                 raise refused.problem() from None
             return self.show(request, person, act, refused.faults[0])
-        return answer.response()
 
     def _undone(self, conn: psycopg.Connection, person: Person, act: UUID) -> Answer:
         undo(conn, person, act, self._now(), self._public_url)
@@ -304,9 +300,11 @@ def _following(past: PastAct, kinds: frozenset[str]) -> Iterable[tuple[str, str]
         if kind not in kinds:
             continue
         asks = {ask.name: ask for ask in SHEETS[kind]}
+        if "unit" in asks and asks["unit"].required and not done["units"]:
+            continue  # nothing to take boxes out of
         query: dict[str, str] = {}
         if kind != past.kind:
-            if done["units"] and "units" in asks:
+            if done["units"] and not asks.keys().isdisjoint({"units", "unit"}):
                 query["unit"] = done["units"][0]
             if len(done["lots"]) and ("goods" in asks or "inputs" in asks or "lot" in asks):
                 query["lot"] = done["lots"][0]

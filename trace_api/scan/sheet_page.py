@@ -17,7 +17,7 @@ from fastapi import Request, Response
 
 from trace_api import access
 from trace_api.access import Databases, Person
-from trace_api.accounts.idempotency import Answer, once
+from trace_api.accounts.idempotency import Answer
 from trace_api.acts import Refused, kinds_for, perform, read_act, resolve, undo
 from trace_api.digits import whole
 from trace_api.pages import Assets
@@ -40,7 +40,7 @@ from trace_api.scan.typed import (
     waiting,
 )
 from trace_api.words import CATALOGUES, Words
-from trace_api.work import Frame, Sent, page
+from trace_api.work import Frame, Sent, done_once, page
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +141,15 @@ class SheetPages:
                 if wrong.count:
                     return self._show(request, person, kind, typed, wrong, form.key or "")
         try:
-            with access.acting(self._databases, person) as conn:
-                answer = once(
-                    conn,
-                    person,
-                    form.key,
-                    form.fingerprint(),
-                    lambda: self._performed(conn, person, kind, asks, typed),
-                )
+            return done_once(
+                self._databases,
+                person,
+                form,
+                lambda conn: self._performed(conn, person, kind, asks, typed),
+            )
         except Refused as refused:
             wrong = _wrong(Frame.of(request, person).words, asks, typed, refused)
             return self._show(request, person, kind, typed, wrong, form.key or "")
-        return answer.response()
 
     def _performed(
         self, conn: psycopg.Connection, person: Person, kind: str, asks: Sequence[Ask], typed: Typed

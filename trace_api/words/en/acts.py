@@ -26,7 +26,7 @@ EN: dict[str, str] = {
     "acts_fault_too_many": "Too many: at most {most} at once.",
     "acts_fault_too_many_next": "Record them in several goes.",
     "acts_fault_not_a_lot_number": "A lot number has only letters, digits and hyphens, at most 20 of them.",
-    "acts_fault_not_a_lot_number_next": "Put other names into variety or remarks, or leave it empty to be given a number.",
+    "acts_fault_not_a_lot_number_next": "Other names go into what you call this lot; or leave it empty to be given a number.",
     "acts_fault_not_a_choice": "There is no such choice; there are: {choices}.",
     "acts_fault_not_a_choice_next": "Take one of them.",
     "acts_fault_not_yes_or_no": "This wants yes or no.",
