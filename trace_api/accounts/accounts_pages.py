@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from uuid import UUID
 
-import psycopg
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
 
@@ -141,28 +140,24 @@ class _Pages:
 
     def add(self, request: Request, person: Person, form: Sent) -> Response:
         wish, password = _wish(form, plain_login(form.text("login"))), form.as_typed("password")
-        with access.acting(self._databases, person) as conn:
-            errors = _with_password(
-                wish.errors(list(administration.organisations(conn))), password, wish.login
-            )
-            if not errors:
-                try:
-                    once(
-                        conn,
-                        person,
-                        form.key,
-                        _fingerprint(request, form),
-                        lambda: self._add(conn, wish, password),
-                    )
-                except LoginTaken:
-                    errors = {"login": ("work_account_login_taken", {})}
+        with access.looking(self._databases, person) as conn:
+            named = list(administration.organisations(conn))
+        errors = _with_password(wish.errors(named), password, wish.login)
+        if not errors:
+            stored = self._passwords.hash(password)  # before a connection is held for it
+            try:
+                with access.acting(self._databases, person) as conn:
+
+                    def work() -> Answer:
+                        made = administration.add(conn, wish, stored, self._now())
+                        return Answer(201, {"id": str(made)}, f"/accounts/{made}")
+
+                    once(conn, person, form.key, _fingerprint(request, form), work)
+            except LoginTaken:
+                errors = {"login": ("work_account_login_taken", {})}
         if errors:
             return self.form(request, person, None, wish, password, errors=errors, key=form.key or "")
         return self._handed_over(request, person, wish.login, password, "work_account_made_title")
-
-    def _add(self, conn: psycopg.Connection, wish: Wish, password: str) -> Answer:
-        made = administration.add(conn, wish, self._passwords.hash(password), self._now())
-        return Answer(201, {"id": str(made)}, f"/accounts/{made}")
 
     def one(self, request: Request, person: Person, wanted: UUID) -> Response:
         with access.looking(self._databases, person) as conn:
@@ -185,19 +180,20 @@ class _Pages:
 
     def set_password(self, request: Request, person: Person, wanted: UUID, form: Sent) -> Response:
         password = form.as_typed("password")
-        with access.acting(self._databases, person) as conn:
+        with access.looking(self._databases, person) as conn:
             account = administration.find(conn, wanted)
-            refused = _with_password({}, password, account.login)
-            if not refused:
-
-                def work() -> Answer:
-                    administration.set_password(conn, wanted, self._passwords.hash(password), self._now())
-                    return Answer(200)
-
-                once(conn, person, form.key, _fingerprint(request, form), work)
+        refused = _with_password({}, password, account.login)
         if refused:
             ((key, _),) = refused.values()
             return self.form(request, person, account, account.wish, password, password_error=key)
+        stored = self._passwords.hash(password)
+        with access.acting(self._databases, person) as conn:
+
+            def work() -> Answer:
+                administration.set_password(conn, wanted, stored, self._now())
+                return Answer(200)
+
+            once(conn, person, form.key, _fingerprint(request, form), work)
         return self._handed_over(request, person, account.login, password, "work_account_password_set_title")
 
     def disable(self, person: Person, wanted: UUID, form: Sent, *, disabled: bool) -> Response:
