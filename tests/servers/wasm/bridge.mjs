@@ -62,10 +62,23 @@ function owned(frame, number) {
     if (stop === start) return frame // unnamed: it lives until the next one, within the turn
     return message(type(frame), frame.subarray(5, start), Buffer.from(`c${number}.`), frame.subarray(start))
   }
+  if (type(frame) === 'Q') return query(onlyOwn(frame.subarray(5, -1).toString(), number))
   if (type(frame) === 'P') return own(5)
   if (type(frame) === 'B') return own(end(frame, 5) + 1)
   if ('DC'.includes(type(frame)) && frame[5] === 0x53 /* S: a statement, no portal */) return own(6)
   return frame
+}
+
+/** DEALLOCATE by the names that the engine knows. A client says ALL after a rollback, and means its own. */
+function onlyOwn(sql, number) {
+  const name = /^\s*DEALLOCATE\s+(?:PREPARE\s+)?"?([^\s";]+)"?\s*;?\s*$/i.exec(sql)?.[1]
+  if (!name) return sql
+  if (name.toUpperCase() !== 'ALL') return `DEALLOCATE "c${number}.${name}"`
+  return `DO $$ DECLARE own text; BEGIN
+    FOR own IN SELECT name FROM pg_prepared_statements WHERE name LIKE 'c${number}.%' LOOP
+      EXECUTE format('DEALLOCATE %I', own);
+    END LOOP;
+  END $$`
 }
 
 // --- databases ----------------------------------------------------------------------------------------------------
