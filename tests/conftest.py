@@ -4,6 +4,7 @@ here.
 - `database`: an empty, migrated database of one's own, once on plain PostgreSQL and once on TimescaleDB's Apache
   edition. A test that is about one of them says `@pytest.mark.editions("plain")`; one that also runs on the
   community edition's WASM build, which takes longer to clone, says `editions("plain", "timescale", "community")`.
+  `SUYUAN_TEST_EDITIONS=community` runs everything there that can run in one session.
 - `mqtt_broker`: Mosquitto, which the test may kill and restart.
 - `browser`: Chromium; a test opens its own context in it.
 - `service_environment(...)`: what a service started as a process of its own gets for an environment.
@@ -24,7 +25,7 @@ from tests import vectors
 from tests.servers import named
 from tests.servers.databases import Database
 from tests.servers.mosquitto import Broker, mosquitto_broker
-from tests.servers.session import EDITIONS, Servers, Told, lines
+from tests.servers.session import EDITIONS, Servers, Told, lines, on_wasm
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -46,6 +47,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "database" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("editions")
         metafunc.parametrize("database", marker.args if marker else EDITIONS, indirect=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    less = pytest.mark.skip(reason="the WASM build has one session, and no passwords of its own")
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if callspec and item.get_closest_marker("whole_server") and on_wasm(callspec.params):
+            item.add_marker(less)
 
 
 @pytest.fixture(scope="session")

@@ -78,6 +78,7 @@ def _refused(conn: psycopg.Connection, statement: str) -> bool:
     return False
 
 
+@pytest.mark.whole_server
 def test_who_is_nobody_sees_what_everybody_sees(instance: Instance) -> None:
     sent_to_the_stall(instance)
     names = [

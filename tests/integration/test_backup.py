@@ -45,6 +45,8 @@ from tests.servers.session import EDITIONS, Servers
 from tests.servers.timescale import client_programs
 from tests.servers.waiting import wait_until
 
+pytestmark = pytest.mark.whole_server  # pg_dump asks while others write
+
 HOURS = 10
 OWN = "xj-coop"
 

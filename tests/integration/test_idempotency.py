@@ -82,6 +82,7 @@ def test_the_second_time_gets_the_first_answer(databases: Databases, lin: Person
     assert first.response().body == second.response().body
 
 
+@pytest.mark.whole_server
 def test_two_at_once_are_one(instance: Instance, databases: Databases, lin: Person) -> None:
     """Both are inside before either is done: the second waits for the first one's commit."""
     work, inside, go = Work(), threading.Barrier(2), threading.Event()

@@ -323,6 +323,7 @@ def test_a_head_moved_by_another_is_not_signed_over(instance: Instance) -> None:
     check_everything(instance)
 
 
+@pytest.mark.whole_server
 def test_only_one_holds_the_lock(instance: Instance) -> None:
     stop = Event()
     with instance.connect() as first, instance.connect() as second:

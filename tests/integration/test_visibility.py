@@ -154,6 +154,7 @@ def test_a_shopper_reads_no_table(instance: Instance) -> None:
             assert _count(conn, f"SELECT count(*) FROM published_{view}") > 0, view
 
 
+@pytest.mark.whole_server
 def test_an_organisation_sees_its_own_rows_and_nobody_sees_any_unnamed(instance: Instance) -> None:
     with _as_organisation(instance, None) as conn:
         assert _refused(conn, "SELECT FROM pending"), "it only writes there"
@@ -180,6 +181,7 @@ def test_an_empty_name_is_no_name(instance: Instance) -> None:
         assert _count(conn, "SELECT count(*) FROM device") == 0
 
 
+@pytest.mark.whole_server
 def test_an_organisation_writes_only_for_itself(instance: Instance) -> None:
     with _as_organisation(instance, "coop") as conn:
         for values in (

@@ -8,9 +8,10 @@ did not, in all the processes of the run.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeVar
@@ -34,8 +35,13 @@ T = TypeVar("T")
 
 
 def editions() -> tuple[str, ...]:
-    """Those that every test runs on. The community edition is one of them where a whole server of it is named; its WASM
-    build runs what says so."""
+    """Those that every test runs on: what `SUYUAN_TEST_EDITIONS` names, else plain PostgreSQL and the Apache edition. The
+    community edition is one of them where a whole server of it is named; its WASM build runs what says so."""
+    wanted = [name.strip() for name in os.environ.get("SUYUAN_TEST_EDITIONS", "").split(",") if name.strip()]
+    if strange := set(wanted) - set(SERVERS):
+        raise ServerError(f"SUYUAN_TEST_EDITIONS: {', '.join(strange)}; there are {', '.join(SERVERS)}")
+    if wanted:
+        return tuple(wanted)
     server = named.named_server()
     return ("plain", "timescale", *(["community"] if server and server.edition == "community" else []))
 
@@ -66,6 +72,11 @@ def lines(processes: Sequence[Told]) -> list[str]:
     of_each = f" in each of {len(processes)} processes" if len(processes) > 1 else ""
     ran = [f"servers{of_each}: {'; '.join(started.values())}"] if started else []
     return ran + [f"skipped: {tests} tests without {reason}" for reason, tests in skipped.items()]
+
+
+def on_wasm(parameters: Mapping[str, object]) -> bool:
+    """Whether a test with those parameters would run on the WASM build."""
+    return "community" in parameters.values() and server_of("community") is community_server
 
 
 class Servers:
