@@ -396,9 +396,11 @@ def test_a_slip_is_corrected_and_taken_back(
     words = Words("zh")
     with window(browser, server, session=session_of(lin), refusals=(409,), script=False) as page:
         packed = sort(page, [harvest(page, PLOTS[0], "100")])
-        pack(page, packed, "40")
+        pack(page, packed, "48")
         page.click(f'a:text-is("{words("scan_correct")}")')
-        assert page.input_value("[name=boxes]") == "40" and page.input_value("[name=lot]") == packed
+        assert page.input_value("[name=boxes]") == "48" and page.input_value("[name=lot]") == packed
+        chosen = page.inner_text("[name=lot] option:checked")
+        assert chosen == packed.rpartition("/")[2], "by its number, though nothing of it is left"
         fill(page, boxes="49")
         page.click("form.fields > button.main")
         page.wait_for_selector(".field-error")  # 48 there were, the wrong ones among them
@@ -560,9 +562,14 @@ def test_somebody_elses_goods_are_not_ours_to_act_on(
             page.click("form.fields > button.main")
             page.wait_for_selector(".notice-bad")
             assert "不能由本单位登记" in page.inner_text("main")
-            for code, kind in ((unit, "receive"), (packed, "receive"), (TRUCK, "unload")):
+            held, on_it = "scan_not_held_title", "scan_not_on_it_title"
+            for code, kind, said in (
+                (unit, "receive", held),
+                (packed, "receive", held),
+                (TRUCK, "unload", on_it),
+            ):
                 page.goto(f"/scan/find?code={code}")
-                assert Words("zh")("scan_not_held_title") in page.inner_text("main")
+                assert Words("zh")(said) in page.inner_text("main")
                 links = [str(link.get_attribute("href")) for link in page.locator(".scan-acts a").all()]
                 assert [link.partition("?")[0] for link in links] == [f"/scan/do/{kind}"], code
         made = instance.one("SELECT id FROM act ORDER BY at DESC LIMIT 1")

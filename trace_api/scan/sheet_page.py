@@ -222,9 +222,10 @@ def _begun(asks: Sequence[Ask], typed: Typed) -> str:
 
 
 def _offered(ask: Ask, typed: Typed, choices: Choices) -> list[Choice]:
-    """With what is chosen, also where it would not be offered any more: a place from which all has gone since."""
+    """With what is chosen, also where it would not be offered any more: a lot of which nothing is left since, a place from
+    which all has gone."""
     found = choices.of(ask.source) if ask.source else []
-    chosen = typed.text(ask.name) if ask.input == "choice" else ""
+    chosen = typed.text(ask.name) if ask.input in ("choice", "code") else ""
     return [*found, (chosen, choices.named(chosen))] if chosen and chosen not in dict(found) else found
 
 

@@ -23,7 +23,7 @@ from trace_api.pages import DEFAULT_ZONE, Assets
 from trace_api.scan.done_page import view
 from trace_api.scan.sheets import SHEETS, Ask, offered
 from trace_api.scan.standing import Holding, Part, Standing, read_standing
-from trace_api.words import decimal
+from trace_api.words import Words, decimal
 from trace_api.work import Frame, page
 
 MOST_SHOWN: Final = 40
@@ -68,6 +68,7 @@ class StartPages:
             "certificates": (),
             "ways": (),
             "name": code,
+            "vehicle": False,
         }
         status = 200
         with access.looking(self._databases, person) as conn:
@@ -76,7 +77,8 @@ class StartPages:
                 standing = read_standing(conn, person, self._now())
                 found = standing.about(uri) or standing.about(lot_named(uri))
                 facts |= {
-                    "name": label(uri) if uri else "",
+                    "name": _named(uri, standing, frame.words) if uri else "",
+                    "vehicle": bool(uri) and _is_vehicle(uri, standing),
                     "holdings": found,
                     "certificates": own_certificates(conn, lot_named(uri))
                     if may_certify(person) and uri
@@ -107,10 +109,11 @@ def _ways(found: Iterable[Holding], kinds: frozenset[str]) -> Iterable[tuple[str
 
 def _ways_in(uri: str, standing: Standing, kinds: frozenset[str]) -> Iterable[tuple[str, str]]:
     """Acts for what is not ours by the record and may stand in front of us all the same."""
-    place = standing.stock.registered.place(uri)
     told: dict[str, dict[str, str]] = {}
-    if identify(uri).scheme == "giai" or (place is not None and place.kind in VEHICLES):
+    if _is_vehicle(uri, standing):
+        ours = any(row.vehicle == uri and row.custody.handled for row in standing.stock.rows)
         told = {kind: {"vehicle": uri} for kind in ("hand_over", "arrive", "unload")}
+        told |= {"depart": {"vehicle": uri}} if ours else {}  # what we put on it for a carrier
     elif is_unit(uri):
         told = {"receive": {"unit": uri}}
         if "hand_over" in kinds:  # a carrier's: it takes goods in by loading them
@@ -118,6 +121,16 @@ def _ways_in(uri: str, standing: Standing, kinds: frozenset[str]) -> Iterable[tu
     elif identify(uri).scheme in ("lgtin", "sgtin") or product_of(uri) != uri:
         told = {kind: {"lot": lot_named(uri)} for kind in ("weigh_in", "receive")}
     return ((kind, f"/scan/do/{kind}?{urlencode(query)}") for kind, query in told.items() if kind in kinds)
+
+
+def _is_vehicle(uri: str, standing: Standing) -> bool:
+    place = standing.stock.registered.place(uri)
+    return identify(uri).scheme == "giai" or (place is not None and place.kind in VEHICLES)
+
+
+def _named(uri: str, standing: Standing, words: Words) -> str:
+    place = standing.stock.registered.place(uri)
+    return words.name(place.name) if place else label(uri)
 
 
 def _query(kind: str, holding: Holding) -> dict[str, str]:

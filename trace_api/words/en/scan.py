@@ -29,6 +29,8 @@ EN = {
     "scan_not_held": "{code} is not in your hands, or is used up or loaded away.",
     "scan_not_held_next": "If it stands in front of you, choose below what to record; if it was the wrong code, scan again.",
     "scan_not_held_other": "Check the number and scan again. To take goods in, whoever receives them scans it.",
+    "scan_not_on_it_title": "Nothing on it is in your hands",
+    "scan_not_on_it": "By the record what is on it is with the carrier or somebody else, or it is empty.",
     "scan_just": "Recorded just now",
     "scan_do": "What do you want to record?",
     "scan_do_with": "You can record",

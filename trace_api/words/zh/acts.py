@@ -197,7 +197,7 @@ ZH: dict[str, str] = {
     "acts_fault_undo_too_late_next": "请登记更正后的下一步（如损耗、退回），并告诉收货方。",
     "acts_fault_built_upon": "后面已有 {count} 条记录用到了这批货，不能撤销。",
     "acts_fault_built_upon_next": "请先撤销后面的登记；如果是别的单位登记的，请与对方联系。",
-    "acts_fault_void_first": "合格证 {number} 写了这批货，不能撤销。",
+    "acts_fault_void_first": "这批货已开合格证 {number}，不能撤销。",
     "acts_fault_void_first_next": "请先到“承诺达标合格证”里作废 {number}，再撤销。",
     "acts_fault_void_instead": "合格证不撤销，只能作废或替换。",
     "acts_fault_void_instead_next": "请到“合格证”里作废，或另开一张替换它。",

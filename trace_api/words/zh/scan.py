@@ -29,6 +29,8 @@ ZH = {
     "scan_not_held": "{code} 不在本单位手里，或者已经用完、装走。",
     "scan_not_held_next": "如果货或车就在面前，请选下面的一项登记；如果扫错了，请再扫一次。",
     "scan_not_held_other": "请核对号码后再扫一次；要收货，请由收货的人来扫。",
+    "scan_not_on_it_title": "车上没有本单位手里的货",
+    "scan_not_on_it": "车上的货按记录在承运人或别的单位手里，或者是空车。",
     "scan_just": "刚才登记的",
     "scan_do": "要登记什么",
     "scan_do_with": "可以登记",
