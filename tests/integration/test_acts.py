@@ -742,11 +742,15 @@ def test_what_others_have_built_on_is_not_undone(doing: Doing) -> None:
     assert fault_of(doing, "coop", by_kind["mix"]) == "built_upon"
     loaded = doing.load(unit)
     doing.settle()
-    doing.do("other_carrier", "hand_over", vehicle=TRUCK, giver=CARRIER)
+    taken_over = doing.do("other_carrier", "hand_over", vehicle=TRUCK, giver=CARRIER)
     assert fault_of(doing, "coop", loaded.act) == "built_upon", (
         "by who named the truck alone; not even sequenced"
     )
     assert fault_of(doing, "stall", loaded.act) == "no_act", "somebody else's"
+    doing.do("other_carrier", "depart", vehicle=TRUCK)
+    assert fault_of(doing, "other_carrier", taken_over.act) == "built_upon", (
+        "which names what is on the truck"
+    )
 
 
 def test_a_pallet_whose_goods_were_sold_or_certified_stays_taken_in(doing: Doing) -> None:

@@ -218,11 +218,13 @@ def _refuse_certified(conn: psycopg.Connection, past: PastAct, lots: Iterable[st
 
 
 def _inside(conn: psycopg.Connection, past: PastAct) -> Iterable[str]:
-    """The lots in the units that an act took in, also those that were not seen then. Who sells, samples or certifies them
-    names the lot and not the unit."""
+    """The lots in the units that an act took in, also those that were not seen then: who sells, samples or certifies them
+    names the lot and not the unit. Of a vehicle that was taken over, the units on it."""
+    done = past.facts["done"]
+    if past.kind == "hand_over":
+        return tuple(done["units"])
     if past.kind not in TAKING_IN:
         return ()
-    done = past.facts["done"]
     if done["lots"] or not done["units"]:
         return tuple(done["lots"])
     genealogy = replay(read_events(conn, done["units"]))
