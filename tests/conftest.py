@@ -123,7 +123,10 @@ def pytest_xdist_auto_num_workers() -> int:
     """One where servers are named: they would be shared, and so would the passwords of their roles."""
     if os.environ.get(named.VARIABLE) or os.environ.get("SUYUAN_TEST_MQTT_URL"):
         return 1
-    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, MOST_WORKERS)
+    return min(
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        MOST_WORKERS,
+    )
 
 
 @pytest.hookimpl(optionalhook=True)

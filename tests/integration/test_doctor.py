@@ -55,12 +55,14 @@ class Clinic:
         """Asked as the owner. `changes`: settings, named as in their model."""
         return self.asked(*arguments, "--database-url", self.instance.database.owner, **changes)[1]
 
-    def look(self, *checks: str, data_dir: Path | None = None) -> Findings:
-        """Some of its checks, as the owner, without the command around them."""
+    def look(self, *checks: str, **changes: str | Path) -> Findings:
+        """Some of its checks, as the owner, without the command around them. `changes`: settings, named as in their model."""
         given = {name.removeprefix("SUYUAN_").lower(): value for name, value in self.environment.items()}
-        settings = Settings.model_validate(given | {"data_dir": data_dir or self.instance.folder})
-        owner = self.instance.database.owner
-        patient = Patient(settings, owner, True, {}, lambda: datetime.now(UTC))
+        settings = Settings.model_validate(given | changes)
+        environment = {f"SUYUAN_{name.upper()}": str(value) for name, value in changes.items()}
+        patient = Patient(
+            settings, self.instance.database.owner, True, environment, lambda: datetime.now(UTC)
+        )
         found = examine(patient, {name: (CHECKS | deep.checks(lambda _text: None))[name] for name in checks})
         return [{name: str(value) for name, value in asdict(each).items()} for each in found]
 
@@ -431,28 +433,35 @@ def test_a_broken_invariant_is_found_by_a_deep_look(clinic: Clinic) -> None:
 
 # --- settings, and what they lead to -----------------------------------------------------------------------------------
 
-IN_THE_SETTINGS: dict[str, tuple[dict[str, str], str]] = {
-    "a misspelt name": ({"databse_url": "x"}, "SUYUAN_DATABSE_URL is no setting"),
-    "no number": ({"listen_port": "http"}, "SUYUAN_LISTEN_PORT cannot be read"),
-    "no connection string": ({"public_database_url": "postgresql://[::1"}, "SUYUAN_PUBLIC_DATABASE_URL is no connection string"),
-    "a broker over TLS": ({"mqtt_url": "mqtts://broker.example:8883"}, "SUYUAN_MQTT_URL is no mqtt:// address but mqtts://"),
-    "no broker there": ({"mqtt_url": "mqtt://127.0.0.1:9"}, "does not answer at 127.0.0.1:9"),
-    "no web address": ({"public_url": "trace.example"}, "no address of a web page"),
-    "a path in the web address": ({"public_url": "https://trace.example/suyuan"}, "has more than a host"),
-    "no https in production": ({"production": "true", "public_url": "http://trace.example"}, "is not https"),
-    "a loopback address in production": ({"production": "true"}, "is no address that a phone reaches"),
-    "a private address in production": ({"production": "true", "public_url": "https://192.168.1.7"}, "is no address that a phone reaches"),
-    "the example's origin in production": ({"production": "true"}, "SUYUAN_LOG_ORIGIN is the example's"),
-    "demo data in production": ({"production": "true"}, "of the demonstration"),
-    "an open broker in production": ({"production": "true"}, "takes a client without a name"),
+# Which check must find it, with which settings, and the words of the failure.
+IN_THE_SETTINGS: dict[str, tuple[str, dict[str, str], str]] = {
+    "a misspelt name": ("settings", {"databse_url": "x"}, "SUYUAN_DATABSE_URL is no setting"),
+    "no connection string": ("settings' values", {"public_database_url": "postgresql://[::1"}, "SUYUAN_PUBLIC_DATABASE_URL is no connection string"),
+    "a broker over TLS": ("settings' values", {"mqtt_url": "mqtts://broker.example:8883"}, "SUYUAN_MQTT_URL is no mqtt:// address but mqtts://"),
+    "no broker there": ("broker", {"mqtt_url": "mqtt://127.0.0.1:9"}, "does not answer at 127.0.0.1:9"),
+    "no web address": ("settings' values", {"public_url": "trace.example"}, "no address of a web page"),
+    "a path in the web address": ("settings' values", {"public_url": "https://trace.example/suyuan"}, "has more than a host"),
+    "no https in production": ("settings' values", {"production": "true", "public_url": "http://trace.example"}, "is not https"),
+    "a loopback address in production": ("settings' values", {"production": "true"}, "is no address that a phone reaches"),
+    "a private address in production": ("settings' values", {"production": "true", "public_url": "https://192.168.1.7"}, "no address that a phone"),
+    "the example's origin in production": ("settings' values", {"production": "true"}, "SUYUAN_LOG_ORIGIN is the example's"),
+    "demo data in production": ("trial data", {"production": "true"}, "of the demonstration"),
+    "an open broker in production": ("broker", {"production": "true"}, "takes a client without a name"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", IN_THE_SETTINGS)
 def test_a_breach_in_the_settings_is_found(clinic: Clinic, name: str) -> None:
-    changes, words = IN_THE_SETTINGS[name]
-    found = marked(clinic.doctor(**changes), "fail", words)
+    check, changes, words = IN_THE_SETTINGS[name]
+    found = marked(clinic.look(check, **changes), "fail", words)
     assert found and found[0]["next"]
+
+
+def test_what_no_service_starts_with_is_found(clinic: Clinic) -> None:
+    """Read by the command itself, before any check; the others go on with the default."""
+    found = clinic.doctor(listen_port="http", production="true")
+    assert marked(found, "fail", "SUYUAN_LISTEN_PORT cannot be read")
+    assert marked(found, "fail", "of the demonstration")
 
 
 def test_each_connection_must_be_its_roles(clinic: Clinic) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from deploy.backup import BackupError, programs, restoring, taking
+from deploy.backup import BackupError, manifest, programs, restoring, taking
 from deploy.backup.command import backup
 from deploy.backup.keys import of_other_logs
 from ledger.translog.note import SignerKey
@@ -108,3 +108,13 @@ def test_a_file_that_is_no_archive_is_said(tmp_path: Path) -> None:
     (tmp_path / "keys.tar").write_text("no archive")
     with pytest.raises(BackupError, match="cannot be read as an archive"):
         list(restoring._files_of([tmp_path / "keys.tar"]))
+
+
+def test_a_backup_without_keys_says_that_a_restore_needs_them(tmp_path: Path) -> None:
+    said = manifest.Manifest(
+        format=1, suyuan="0.1.0", made_at="2026-06-18T00:00:00+00:00", server="18.1", edition="plain", timescaledb=None,
+        pg_dump="18.1", migrations=[], logs={}, files={}, keys=None,
+    )  # fmt: skip
+    manifest.write(tmp_path, said)
+    done = CliRunner().invoke(backup, ["verify", str(tmp_path)])
+    assert done.exit_code == 0 and "made without the keys, and a restore needs them" in done.output
