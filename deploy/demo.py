@@ -262,8 +262,11 @@ class Demo:
         self._console.print(f"  API                {self._url}/openapi.json")
         self._console.print(f"  ledger             {self._url}/log/xj-coop/checkpoint")
         self._console.print(f"  devices speak to   mqtt://{self._host}:{self._options.mqtt_port}")
+        keys = self._options.data_dir / "keys"
+        self._console.print(f"  capture token      {keys / 'capture-xj-coop.token'}")
+        # In a second terminal, before `suyuan doctor` and `suyuan backup`.
         self._console.print(
-            f"  capture token      {self._options.data_dir / 'keys' / 'capture-xj-coop.token'}\n"
+            f"  other commands     set -a; . {shlex.quote(str(keys / 'environment'))}; set +a\n"
         )
         self._console.print(f"  sign in at         {self._url}/sign-in")
         for line in told(self._people):

@@ -15,6 +15,9 @@ from deploy.settings import Settings
 
 FOLDER = click.Path(path_type=Path, file_okay=False, resolve_path=True)  # "." has a name too
 FILE = click.Path(path_type=Path, dir_okay=False)
+WITHOUT_KEYS = (
+    "It was made without the keys, and a restore needs them: keep a copy of SUYUAN_DATA_DIR/keys elsewhere."
+)
 url_option = click.option("--database-url", help="The owner's URL; default SUYUAN_DATABASE_URL.")
 
 
@@ -58,6 +61,8 @@ def take(folder: Path, keys: Path | None, without_keys: bool, database_url: str 
         click.echo(
             f"{keys_file} holds the keys: whoever has it can sign for every log. Keep it apart from {folder}."
         )
+    else:
+        click.echo(WITHOUT_KEYS)
 
 
 @backup.command()
@@ -89,6 +94,8 @@ def verify(folder: Path, keys: Path | None) -> None:
             if given
             else "?    the file with the keys is not here: --keys"
         )
+    else:
+        click.echo(f"?    {WITHOUT_KEYS}")
 
 
 @backup.command()

@@ -77,7 +77,9 @@ def run(
     status = exit_status(found, owed)
     say(as_value(found, status) if as_json else summary(found))
     if not as_json and (missed := unasked(found, owed)):
-        say(f"--deep did not ask all that it is for: {listed((each.text for each in missed), 3)}")
+        say(
+            f"--deep did not ask all that it is for: {listed((f'{each.about}: {each.text}' for each in missed), 3)}"
+        )
     return status
 
 
