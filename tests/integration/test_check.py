@@ -190,6 +190,10 @@ def test_a_paper_says_first_whether_it_counts(instance: Instance, server: httpx.
         " 'x', 'x', '{self_declaration}', '{}', now(), 'x', 'void', now(), 'mistake')",
         LOT,
     )
+    instance.alter(  # by a stall, before there was such a paper
+        "INSERT INTO identifier_alias (scheme, value, entity, organisation, valid)"
+        " VALUES ('label', 'HGZ-7', %s, 'stall', tstzrange(now(), NULL))", PALLET,
+    )  # fmt: skip
     with signed_in(server, "gate") as gate:
         found = ask(gate, "HGZ-7")
         assert found["paper"]["status"] == "void" and found["paper"]["kilograms"] == 80
