@@ -216,7 +216,7 @@ def test_a_plate_is_bound_once_and_answers_with_what_the_truck_brought(
         page.fill("[name=target]", night.truck)
         page.click("form[action='/check/alias'] button[type=submit]")
         assert "已登记" in page.inner_text(".notice-good")
-        assert "最近一次运来" in page.inner_text(".about:not(.note)")
+        assert "最近一次运来" in page.inner_text(".gate-answer-caution")
         assert page.locator(".gate-unit").count() == len(night.warm)
         assert_well_made(page, 1280)
         page.goto("/check")

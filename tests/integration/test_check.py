@@ -156,7 +156,10 @@ def test_a_code_whose_goods_lie_elsewhere_says_so(instance: Instance, server: ht
         instance.settle(NOW)
         assert ask(gate, PALLET)["portions"][0]["elsewhere"], "taken in once, it does not come again"
         page = gate.get("/check/answer", params={"code": PALLET, "lang": "en"}).text
-        assert "its label may be a copy" in page and 'value="accept"' not in page
+        assert page.index("its label may be a copy") < page.index("gate-answer-why"), (
+            "before one reads that all is well"
+        )
+        assert 'value="accept"' not in page
 
 
 def test_the_worst_is_never_cut_off(
@@ -552,6 +555,9 @@ def test_a_positive_screen_holds_and_its_clock_runs_from_being_told(
         }
         assert gate.post("/check/laboratory", data=sending).status_code == 303
         assert why(ask(gate, PALLET), "test") == "retest_pending"
+        assert 'value="L-1"' in gate.get("/check/answer", params={"code": PALLET}).text, (
+            "its form knows the number"
+        )
         clean = act(gate, "laboratory", units=PALLET, sample="L-1", outcome="negative")
         assert clean.status_code == 303, clean.text
         found = ask(gate, PALLET)
@@ -580,6 +586,36 @@ def test_a_result_sent_by_a_program_is_an_event_as_well(instance: Instance, serv
             "/api/v1/tests", json=result(outcome="negative"), headers={"Idempotency-Key": str(uuid4())}
         )
         assert liar.status_code == 422, "71.5 of 50 is not negative"
+
+
+def test_a_result_comes_after_the_goods_are_sold(instance: Instance, server: httpx.Client) -> None:
+    with signed_in(server, "gate") as gate, signed_in(server, "stall") as stall:
+        assert act(gate, "sample", unit=PALLET, kg="0.5", number="S-7").status_code == 303
+        sending = {
+            "idempotency_key": str(uuid4()),
+            "code": PALLET,
+            "lot": LOT,
+            "units": PALLET,
+            "sample": "L-1",
+        }
+        assert gate.post("/check/laboratory", data=sending).status_code == 303
+        instance.settle(NOW)
+        assert act(stall, "accept", units=PALLET, seller="coop", place=ROOM).status_code == 303
+        sold = stall.post(
+            "/api/v1/acts/sell", json={"units": [PALLET]}, headers={"Idempotency-Key": str(uuid4())}
+        )
+        assert sold.status_code < 300, sold.text
+        instance.settle(NOW)
+        gone = gate.get("/check/answer", params={"code": PALLET, "lang": "en"}).text
+        assert 'id="form-laboratory"' in gone and 'value="L-1"' in gone and 'value="accept"' not in gone
+        before = recorded(instance)
+        found = act(gate, "laboratory", lot=LOT, sample="L-1", outcome="positive")
+        assert found.status_code == 303, found.text
+        assert recorded(instance) == before + 1
+        rows = instance.rows(
+            "SELECT outcome, unit, event IS NULL FROM test_record WHERE sample = 'L-1' ORDER BY number"
+        )
+        assert rows == [("pending", PALLET, True), ("positive", PALLET, False)]
 
 
 OTHER_LOT = lot_uri(GTIN, "DK2")

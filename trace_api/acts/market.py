@@ -220,7 +220,8 @@ def rapid_test(desk: Desk, act: RapidTest) -> list[Event]:
 
 def laboratory(desk: Desk, act: Laboratory) -> list[Event]:
     """The last word on a sample. Clean, it lifts the hold that a test of ours set; else the goods stay or go on hold."""
-    what, rows = desk.moved(act, desk.looked_at)
+    sold = _sold_before(desk, act)
+    what, rows = (What((), (Quantity(sold, None, None),)), []) if sold else desk.moved(act, desk.looked_at)
     place = desk.place_or_now(act.place, rows)
     desk.after(rows)
     lot, unit = _judged(desk, act, what, rows)
@@ -243,11 +244,20 @@ def laboratory(desk: Desk, act: Laboratory) -> list[Event]:
     return [desk.forms.laboratory(what, place, report, act.substances, clean, marks, more)]
 
 
+def _sold_before(desk: Desk, act: Laboratory) -> str | None:
+    """The lot whose goods were gone before the result of our sample came: it is said of the lot by its name."""
+    said = act.lot or next((each.lot for each in act.goods), None)
+    lot = None if said is None else desk.lot(said, "lot")
+    if lot is None or any(desk.looked_at(row) for row in desk.stock.of_lot(lot)):
+        return None
+    return lot if results.tested(desk.conn, lot) else None
+
+
 def _judged(desk: Desk, act: RapidTest | Laboratory, what: What, rows: list[Row]) -> tuple[str, str | None]:
     """The lot and the unit that a result judges: those that its sample was taken of; else the only ones it can be of."""
-    lots = list(dict.fromkeys(row.lot for row in rows))
+    lots = list(dict.fromkeys(row.lot for row in rows)) or [each.lot for each in what.goods]
     waits = results.waiting(desk.conn, act.sample, act.kind.removesuffix("_test"), lots)
-    if act.lot is not None:
+    if act.lot is not None and rows:
         lots = [only_lot(desk, (*what.units, lots[0])[0], act.lot, rows)[0]]
         waits = [each for each in waits if each[0] == lots[0]]
     sampled = list(dict.fromkeys(lot for lot, _ in waits)) or lots

@@ -106,6 +106,12 @@ def waiting(
     return [(str(lot), unit) for lot, unit in rows]
 
 
+def tested(conn: psycopg.Connection, lot: str) -> bool:
+    """Whether a sample of the lot was the asker's, by row-level security."""
+    row = conn.execute("SELECT EXISTS (SELECT FROM test_record WHERE lot = %s)", [lot]).fetchone()
+    return row is not None and bool(row[0])
+
+
 class Result(Protocol):
     """What a test found, by whatever name it is kept."""
 

@@ -50,7 +50,7 @@ class Part:
 class Offer:
     """`units`, or else `lot`: what an act is about. `boxes`: how many there are in the one unit. `first`: the act whose form
     stands open, because the way out asks for it. `parts`: what can be taken in, by maker. `laboratory`: its result can be
-    entered, of one unit at a time."""
+    entered, of one unit at a time. `sample`, `report`: numbers of what waits for a rapid and for a laboratory's result."""
 
     kinds: tuple[str, ...]
     first: str | None
@@ -63,6 +63,7 @@ class Offer:
     places: tuple[Choice, ...]
     place: str
     sample: str
+    report: str
     threshold: float
     measure: int
     laboratory: bool
@@ -70,13 +71,15 @@ class Offer:
 
 def offer(conn: psycopg.Connection, answered: Answered, person: Person, rules: Rules) -> Offer | None:
     """None where there is nothing that an act could be about."""
+    cases = answered.cases
+    lots = tuple(dict.fromkeys(case.portion.lot for case in cases))
     subject = _subject(answered)
-    if subject is None or answered.answer is None:
+    if answered.gone:  # nothing can be done with them, but what the laboratory found can still be said
+        subject = ((), lots[0]) if len(lots) == 1 else None
+    if subject is None:
         return None
     units, lot = subject
-    cases = answered.cases
-    kinds = _kinds(answered.answer, cases, units, person)
-    lots = tuple(dict.fromkeys(case.portion.lot for case in cases))
+    kinds = () if answered.answer is None else _kinds(answered.answer, cases, units, person)
     sellers = _sellers(conn, person) if "accept" in kinds else ()
     places = _places(conn) if "accept" in kinds else ()
     return Offer(
@@ -90,7 +93,8 @@ def offer(conn: psycopg.Connection, answered: Answered, person: Person, rules: R
         parts=tuple(_parts(cases, units, sellers)) if "accept" in kinds else (),
         places=places,
         place=_likely_place(places, cases[0]),
-        sample=_sample(conn, lots),
+        sample=_sample(conn, lots, "rapid"),
+        report=_sample(conn, lots, "laboratory"),
         threshold=rules.rapid_threshold_percent,
         measure=rules.gate_boxes,
         laboratory="laboratory" in offered(person) and len(units) <= 1,
@@ -194,12 +198,13 @@ def _likely_place(places: Sequence[Choice], case: Case) -> str:
     )
 
 
-def _sample(conn: psycopg.Connection, lots: Sequence[str]) -> str:
-    """The newest sample of these lots that waits for its result."""
+def _sample(conn: psycopg.Connection, lots: Sequence[str], kind: str) -> str:
+    """The newest sample of these lots that waits for its result of that kind."""
     row = conn.execute(
-        "SELECT sample FROM test_record AS test WHERE lot = ANY (%s) AND outcome = 'pending' AND NOT EXISTS ("
-        "  SELECT FROM test_record AS result WHERE result.sample = test.sample AND result.outcome <> 'pending')"
+        "SELECT sample FROM test_record AS test WHERE lot = ANY (%s) AND kind = %s AND outcome = 'pending' AND NOT EXISTS ("
+        "  SELECT FROM test_record AS result WHERE result.sample = test.sample AND result.lot = test.lot"
+        "  AND result.kind = test.kind AND result.number > test.number)"
         " ORDER BY number DESC LIMIT 1",
-        [list(lots)],
+        [list(lots), kind],
     ).fetchone()
     return "" if row is None else str(row[0])

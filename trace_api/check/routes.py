@@ -123,7 +123,7 @@ def _answer_page(
         found = Unknown(
             code, found.trouble if isinstance(found, Unknown) else None
         )  # named somewhere, and nothing of it shown
-    offers = offer(conn, result, person, gate.rules) if result.answer is not None else None
+    offers = offer(conn, result, person, gate.rules) if result.cases else None
     facts: dict[str, Any] = {
         "code": code,
         "shown": telling.view(result, words),

@@ -110,6 +110,7 @@ class OfferView:
     places: Options
     place: str
     sample: str
+    report: str
     threshold: str
     lot_choices: Options
     reasons: Options
@@ -141,6 +142,7 @@ def offer_view(offer: Offer, words: Words) -> OfferView:
         places=choices(offer.places),
         place=offer.place,
         sample=offer.sample,
+        report=offer.report,
         threshold=f"{offer.threshold:g}",
         lot_choices=[(lot, short(lot)) for lot in offer.lots],
         reasons=[(reason, words(f"check_reason_{reason}")) for reason in REASONS],

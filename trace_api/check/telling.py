@@ -63,6 +63,8 @@ class Teller:
             return w.name(value) if isinstance(value, Name) else w("check_nobody")
         if value is None:
             return w("check_nobody")
+        if name == "method" and not value:
+            return w("check_no_method")
         if isinstance(value, datetime):
             return w.moment(value, self.zone)
         if name in _KILOGRAMS:
@@ -78,7 +80,7 @@ class Teller:
         if name == "status":
             return w(f"check_status_{value}")
         if name == "items":
-            return w("work_comma").join(value)
+            return w("work_comma").join(w.known("check_group", each.replace(" ", "_")) for each in value)
         if name == "rule":
             return self.text(value)
         return value
@@ -129,12 +131,13 @@ class CaseView:
 
 @dataclass(frozen=True, slots=True)
 class AnswerView:
-    """`answer`: None where goods are gone or nothing was found in a vehicle. `paper`: that the paper in one's hand is none."""
+    """`answer`: None where goods are gone or nothing was found in a vehicle. `first`: what is to be known before the reason: that the paper in
+    one's hand does not count, that the vehicle is empty, that the record has the goods somewhere else."""
 
     answer: str | None
     word: str
     do: str
-    paper: str
+    first: str
     why: str
     more: str
     way: str
@@ -155,8 +158,11 @@ def view(answered: Answered, words: Words) -> AnswerView:
     return AnswerView(
         answer=name,
         word=words(f"check_answer_{name}") if name else "",
-        do=words(f"check_do_{name}") if name else "",
-        paper=_paper_is_gone(answered, words),
+        do=words(f"check_do_{name}") if name and not _lies_elsewhere(answered) else "",
+        first=_first(answered, words)
+        if not _is_against(name) or answered.last_trip
+        else _paper_is_gone(answered, words),
+        caution=_caution(answered, words) if _is_against(name) else "",
         why=words("check_not_all", count=answered.unjudged)
         if unjudged
         else worst.why
@@ -165,21 +171,37 @@ def view(answered: Answered, words: Words) -> AnswerView:
         more=worst.more if worst and name and not unjudged else "",
         way=words("check_not_all_next") if unjudged else worst.way if worst and name else "",
         share=share,
-        caution=_caution(answered, words),
         about=_about(answered, words),
         cases=cases,
     )
 
 
+def _is_against(answer: str | None) -> bool:
+    """Then nobody takes the goods in by mistake, and the reason comes first."""
+    return answer in ("hold", "reject")
+
+
+def _first(answered: Answered, words: Words) -> str:
+    if answered.last_trip:
+        return words("check_vehicle_last")
+    return f"{_paper_is_gone(answered, words)} {_caution(answered, words)}".strip()
+
+
+def _lies_elsewhere(answered: Answered) -> Case | None:
+    """None of the goods that a vehicle brought last: they are meant to be gone from it."""
+    if answered.gone or answered.last_trip:
+        return None
+    return next((case for case in answered.cases if case.elsewhere), None)
+
+
 def _caution(answered: Answered, words: Words) -> str:
     """Where the record says that goods are, if that is not here: a copied label answers as well as a true one."""
-    case = next((case for case in answered.cases if case.elsewhere), None)
-    if case is None or answered.gone:
+    case = _lies_elsewhere(answered)
+    if case is None:
         return ""
-    place = words.name(case.site.name) if case.site else words("check_nobody")
     return words(
         "check_elsewhere",
-        place=place,
+        place=words.name(case.site.name) if case.site else words("check_nobody"),
         holder=words.name(case.holder) if case.holder else words("check_nobody"),
     )
 
@@ -202,7 +224,7 @@ def _about(answered: Answered, words: Words) -> str:
                 words("check_vehicle_nothing") if not answered.found.loaded else words("check_vehicle_empty")
             )
         if answered.last_trip:
-            return words("check_vehicle_last")
+            return ""
         return words("check_vehicle", count=answered.total)
     if not isinstance(answered.found, Document):
         return ""
