@@ -340,7 +340,7 @@ def test_a_login_for_a_password_is_found(clinic: Clinic) -> None:
     clinic.instance.alter(statement, weak, ADMINISTRATOR)
     try:
         assert marked(clinic.look("accounts"), "warn", f"the password of {ADMINISTRATOR} is its login")
-        assert marked(clinic.doctor(production="true"), "fail", f"the password of {ADMINISTRATOR}")
+        assert marked(clinic.look("accounts", production="true"), "fail", f"the password of {ADMINISTRATOR}")
     finally:
         clinic.instance.alter(statement, kept, ADMINISTRATOR)
 
@@ -349,7 +349,9 @@ def test_a_demonstrations_people_are_found_in_production(clinic: Clinic) -> None
     person = PEOPLE[0]
     clinic.instance.alter("UPDATE user_account SET login = %s, name = %s", person.login, person.name)
     try:
-        assert marked(clinic.doctor(production="true"), "fail", f"of the demonstration: {person.login}")
+        assert marked(
+            clinic.look("accounts", production="true"), "fail", f"of the demonstration: {person.login}"
+        )
         assert marked(clinic.look("accounts"), "fail") == []
     finally:
         clinic.instance.alter("UPDATE user_account SET login = %s, name = '王玲'", ADMINISTRATOR)
@@ -466,11 +468,13 @@ def test_what_no_service_starts_with_is_found(clinic: Clinic) -> None:
 
 def test_each_connection_must_be_its_roles(clinic: Clinic) -> None:
     database = clinic.instance.database
-    of_owner = clinic.doctor(database_url=database.owner, production="true")
+    of_owner = clinic.look("connections", database_url=database.owner, production="true")
     assert marked(of_owner, "fail", "SUYUAN_DATABASE_URL connects as", "superuser")
-    of_ingest = clinic.doctor(public_database_url=database.service("ingest"))
+    of_ingest = clinic.look("connections", public_database_url=database.service("ingest"))
     assert marked(of_ingest, "fail", "SUYUAN_PUBLIC_DATABASE_URL connects as suyuan_ingest")
-    assert marked(clinic.doctor(public_database_url=""), "warn", "SUYUAN_PUBLIC_DATABASE_URL is empty")
+    assert marked(
+        clinic.look("connections", public_database_url=""), "warn", "SUYUAN_PUBLIC_DATABASE_URL is empty"
+    )
 
 
 def test_without_a_database_one_check_says_so_and_the_others_go_on(clinic: Clinic) -> None:
