@@ -106,26 +106,18 @@ CREATE VIEW cold_goods AS
   JOIN limit_version AS rule ON rule.product = goods.rule_product AND goods.stage = ANY (rule.stages)
     AND goods.valid && tstzrange((rule.body ->> 'valid_from')::timestamptz, (rule.body ->> 'valid_to')::timestamptz);
 
--- Where a vehicle was when the alarm was due, to the nearest place that is registered; nothing older than six hours, and
--- nothing farther than 100 km: that says too little.
-CREATE FUNCTION vehicle_near(vehicle text, at timestamptz)
-  RETURNS TABLE (place text, region text, distance_km float8)
+-- Where a vehicle was last at that time, by its own positions; nothing older than six hours.
+CREATE FUNCTION vehicle_position(vehicle text, at timestamptz) RETURNS TABLE (latitude float8, longitude float8)
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-  WITH seen AS MATERIALIZED (
-    SELECT (observation.body ->> 'latitude')::float8 AS latitude, (observation.body ->> 'longitude')::float8 AS longitude
-    FROM placement JOIN series AS placed ON placed.id = placement.series_id
-    JOIN series ON series.device_id = placed.device_id AND series.quantity = 'position'
-    JOIN observation ON observation.series_id = series.id AND observation.time <= at AND observation.time > at - INTERVAL '6 hours'
-    WHERE placement.valid @> at
-      AND (placement.parent = vehicle OR starts_with(placement.parent, vehicle || '.') OR starts_with(vehicle, placement.parent || '.'))
-    ORDER BY observation.time DESC LIMIT 1),
-  near AS (
-    SELECT ground.id, ground.region,
-           2 * 6371 * asin(sqrt(sin(radians(ground.latitude - seen.latitude) / 2) ^ 2
-             + cos(radians(seen.latitude)) * cos(radians(ground.latitude)) * sin(radians(ground.longitude - seen.longitude) / 2) ^ 2)) AS distance_km
-    FROM seen CROSS JOIN ground WHERE ground.region IS NOT NULL AND ground.latitude IS NOT NULL AND ground.longitude IS NOT NULL
-    ORDER BY (ground.latitude - seen.latitude) ^ 2 + ((ground.longitude - seen.longitude) * cos(radians(seen.latitude))) ^ 2 LIMIT 1)
-  SELECT near.id, near.region, near.distance_km FROM near WHERE near.distance_km <= 100
+  SELECT (observation.body ->> 'latitude')::float8, (observation.body ->> 'longitude')::float8
+  FROM placement JOIN series AS placed ON placed.id = placement.series_id
+  JOIN series ON series.device_id = placed.device_id AND series.quantity = 'position'
+  CROSS JOIN LATERAL (   -- the last of each, by its index
+    SELECT each.time, each.body FROM observation AS each WHERE each.series_id = series.id AND each.time <= at AND each.time > at - INTERVAL '6 hours'
+    ORDER BY each.time DESC LIMIT 1) AS observation
+  WHERE placement.valid @> at
+    AND (placement.parent = vehicle OR starts_with(placement.parent, vehicle || '.') OR starts_with(vehicle, placement.parent || '.'))
+  ORDER BY observation.time DESC LIMIT 1
 $$;
 
 -- Which of these lots concern the asker's area by themselves: where the lot, or what it is made of, was picked or first stood; and
@@ -170,14 +162,24 @@ CREATE FUNCTION excursions_of_asker(wanted bigint, since timestamptz, until time
     SELECT seat.id, seat.party, seat.region FROM scope CROSS JOIN seat WHERE seat.region IS NOT NULL AND lies_in(seat.region, scope.regions)),
   lots AS MATERIALIZED (SELECT own.* FROM lots_of_asker(ARRAY(SELECT DISTINCT goods.lot FROM goods)) AS own),
   ride AS MATERIALIZED (SELECT DISTINCT goods.id, goods.site, asked.trigger_time FROM goods JOIN asked USING (id) WHERE goods.in_vehicle),
+  spot AS MATERIALIZED (SELECT ground.id, ground.region, ground.latitude, ground.longitude FROM ground WHERE ground.region IS NOT NULL AND ground.latitude IS NOT NULL AND ground.longitude IS NOT NULL),
+  -- The nearest place that is registered; what is farther than 100 km says too little.
+  ridden AS MATERIALIZED (
+    SELECT ride.id, ride.site, stood.place, stood.region,
+           2 * 6371 * asin(sqrt(sin(radians(stood.latitude - seen.latitude) / 2) ^ 2
+             + cos(radians(seen.latitude)) * cos(radians(stood.latitude)) * sin(radians(stood.longitude - seen.longitude) / 2) ^ 2)) AS distance_km
+    FROM ride CROSS JOIN LATERAL vehicle_position(ride.site, ride.trigger_time) AS seen
+    CROSS JOIN LATERAL (
+      SELECT spot.id AS place, spot.region, spot.latitude, spot.longitude FROM spot
+      ORDER BY (spot.latitude - seen.latitude) ^ 2 + ((spot.longitude - seen.longitude) * cos(radians(seen.latitude))) ^ 2 LIMIT 1) AS stood),
   concerned AS (
     SELECT goods.id, 'place' AS basis, near.id AS place, near.region, NULL::float8 AS distance_km
     FROM goods CROSS JOIN LATERAL (VALUES (goods.place), (split_part(goods.place, '/254/', 1))) AS at (place) JOIN near ON near.id = at.place
     UNION
     SELECT asked.id, 'place', near.id, near.region, NULL FROM asked JOIN excursion_probe AS probe USING (id) JOIN near ON near.id = probe.parent
     UNION
-    SELECT ride.id, 'vehicle', stood.place, stood.region, round(stood.distance_km::numeric, 1)::float8
-    FROM scope CROSS JOIN ride CROSS JOIN LATERAL vehicle_near(ride.site, ride.trigger_time) AS stood WHERE lies_in(stood.region, scope.regions)
+    SELECT stood.id, 'vehicle', stood.place, stood.region, round(stood.distance_km::numeric, 1)::float8
+    FROM scope CROSS JOIN ridden AS stood WHERE stood.distance_km <= 100 AND lies_in(stood.region, scope.regions)
     UNION
     SELECT ride.id, 'seat', seated.id, seated.region, NULL FROM ride JOIN place ON place.id = ride.site JOIN seated ON seated.id = place.organisation
     UNION
@@ -424,11 +426,11 @@ CREATE FUNCTION cold_stays_of_asker(since timestamptz, until timestamptz, at tim
     WHERE cold.valid && tstzrange(since, least(until, at))
       AND CASE WHEN cold.stage IN ('arrived', 'stall', 'shelf') THEN scope.market ELSE scope.agriculture END),
   merged AS MATERIALIZED (
-    SELECT goods.lot, goods.inside, goods.site, goods.in_vehicle, goods.holder, goods.marketed, goods.limit_id, goods.limit_version, goods.positions,
-           goods.body, goods.around, array_agg(DISTINCT goods.stage) AS stages, range_agg(goods.cut) AS spans, bool_or(upper_inf(goods.valid)) AS lasts,
+    SELECT goods.lot, goods.inside, goods.site, goods.in_vehicle, goods.holder, goods.marketed, goods.limit_id, goods.limit_version,
+           any_value(goods.positions) AS positions, any_value(goods.body) AS body, any_value(goods.around) AS around, array_agg(DISTINCT goods.stage) AS stages, range_agg(goods.cut) AS spans, bool_or(upper_inf(goods.valid)) AS lasts,
            sum(goods.kilograms * extract(epoch FROM upper(goods.cut) - lower(goods.cut)))
              / nullif(sum(extract(epoch FROM upper(goods.cut) - lower(goods.cut))) FILTER (WHERE goods.kilograms IS NOT NULL), 0) AS kilograms
-    FROM goods GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11),
+    FROM goods GROUP BY 1, 2, 3, 4, 5, 6, 7, 8),
   stay AS MATERIALIZED (
     SELECT row_number() OVER () AS stay, merged.*, part.span, ground.organisation AS site_organisation
     FROM merged CROSS JOIN LATERAL unnest(merged.spans) AS part (span) LEFT JOIN ground ON ground.id = merged.site),
@@ -518,10 +520,11 @@ CREATE TYPE duty_found AS (
   kind text, rule_id text, stay bigint, device_id integer, gaps tstzmultirange, bare boolean, since timestamptz, until timestamptz);
 
 -- Minutes without a reading: what lies between two readings of a sensor is known unless they are farther apart than the rule's
--- factor times the interval; any sensor around the goods counts. Only where the hours' counts leave room for a gap are the
--- readings themselves read. What a device may still upload is no gap yet.
+-- factor times the interval; any sensor around the goods counts. Each sensor is heard once, however many goods were around it, and
+-- only where its hours' counts leave room for a gap are the readings themselves read. What a device may still upload is no gap yet.
+-- (The planner takes a list of stays for ten: without the hint it would go through all of them for each of them.)
 CREATE FUNCTION duties_missing(stays cold_stay[], at timestamptz) RETURNS SETOF duty_found
-  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET enable_nestloop = off AS $$
   WITH rule AS MATERIALIZED (
     SELECT DISTINCT ON (id) id, (body ->> 'gap_factor')::float8 AS factor, (body ->> 'upload_grace_minutes')::float8 * INTERVAL '1 minute' AS grace
     FROM duty_rule WHERE kind = 'missing_record' ORDER BY id, version DESC),
@@ -530,60 +533,74 @@ CREATE FUNCTION duties_missing(stays cold_stay[], at timestamptz) RETURNS SETOF 
     FROM (SELECT DISTINCT ON (id) * FROM duty_rule WHERE kind = 'interval_too_long' ORDER BY id, version DESC) AS newest, unnest(newest.place_kinds) AS place_kind
     GROUP BY place_kind),
   stay AS MATERIALIZED (SELECT * FROM unnest(stays)),
-  sat AS MATERIALIZED (
-    SELECT stay.stay, placement.id AS placement, placement.valid AS placed, placement.valid * stay.span AS span, stay.span AS whole,
-           series.id AS series_id, device.interval_s, device.interval_s * rule.factor * INTERVAL '1 second' AS reach, rule.grace
+  sensor AS MATERIALIZED (
+    SELECT stay.stay, placement.id AS placement, placement.valid AS placed, placement.valid * stay.span AS span, series.id AS series_id, device.interval_s,
+           rule.id AS rule_id, device.interval_s * rule.factor * INTERVAL '1 second' AS reach, rule.grace
     FROM rule CROSS JOIN stay CROSS JOIN LATERAL unnest(stay.around) AS thing (name)
     JOIN placement ON placement.parent = thing.name AND NOT placement.conflict AND placement.valid && stay.span
       AND placement.probe_position = ANY (stay.positions)
     JOIN series ON series.id = placement.series_id AND series.quantity = 'temperature' JOIN device ON device.id = series.device_id),
   heard AS MATERIALIZED (
-    SELECT known.series_id, (SELECT max(store.time) FROM reading_store AS store WHERE store.series_id = known.series_id) AS last_ever
-    FROM (SELECT DISTINCT sat.series_id FROM sat) AS known),
-  sensor AS MATERIALIZED (SELECT sat.*, heard.last_ever FROM sat JOIN heard USING (series_id)),
-  counted AS (
-    SELECT best.stay, sum(best.seconds) AS seconds
-    FROM (SELECT sensor.stay, hours.hour, max(
-            greatest(0, extract(epoch FROM least(upper(sensor.span), hours.last_at + sensor.interval_s * INTERVAL '1 second')
-                                         - greatest(lower(sensor.span), hours.first_at)))
-            * least(1, hours.n * sensor.interval_s / (extract(epoch FROM hours.last_at - hours.first_at) + sensor.interval_s))) AS seconds
-          FROM sensor JOIN reading_1h AS hours ON hours.series_id = sensor.series_id
-            AND hours.hour > lower(sensor.span) - INTERVAL '1 hour' AND hours.hour < upper(sensor.span)
-          GROUP BY sensor.stay, hours.hour) AS best GROUP BY best.stay),
-  doubtful AS MATERIALIZED (
-    SELECT sensor.* FROM sensor LEFT JOIN counted USING (stay)
-    WHERE extract(epoch FROM upper(sensor.whole) - lower(sensor.whole)) - coalesce(counted.seconds, 0) >= 60),
+    SELECT series_id, rule_id, interval_s, reach, grace, min(lower(span)) - reach AS since, max(upper(span)) + reach AS until
+    FROM sensor GROUP BY 1, 2, 3, 4, 5),
+  break AS MATERIALIZED (   -- hours with room for a gap, and what lies between two hours too far apart; null: the first and the last
+    SELECT heard.series_id, heard.rule_id, heard.reach, heard.since AS begins, heard.until AS ends, kept.*
+    FROM heard LEFT JOIN LATERAL (
+      SELECT * FROM (
+        SELECT each.first_at, each.last_at, lag(each.last_at) OVER in_turn AS before, lead(each.first_at) OVER in_turn AS next,
+               extract(epoch FROM each.last_at - each.first_at) + heard.interval_s - each.n * heard.interval_s >= 60 AS doubtful
+        FROM reading_1h AS each WHERE each.series_id = heard.series_id AND each.hour > heard.since - INTERVAL '1 hour' AND each.hour < heard.until
+        WINDOW in_turn AS (ORDER BY each.hour)) AS every
+      WHERE doubtful OR before IS NULL OR next IS NULL OR next - last_at > heard.reach) AS kept ON true),
+  unsure AS MATERIALIZED (
+    SELECT series_id, rule_id, reach, first_at AS since, last_at AS until FROM break WHERE doubtful
+    UNION SELECT series_id, rule_id, reach, last_at, next FROM break WHERE next - last_at > reach
+    UNION SELECT series_id, rule_id, reach, begins, coalesce(first_at, ends) FROM break WHERE before IS NULL AND begins < coalesce(first_at, ends)
+    UNION SELECT series_id, rule_id, reach, last_at, ends FROM break WHERE next IS NULL AND last_at < ends),
   reading AS (
-    SELECT doubtful.stay, doubtful.reach, store.time,
-           lead(store.time) OVER (PARTITION BY doubtful.stay, doubtful.placement ORDER BY store.time) AS next
-    FROM doubtful JOIN reading_store AS store ON store.series_id = doubtful.series_id AND store.time <@ doubtful.placed
-      AND store.time >= lower(doubtful.span) - doubtful.reach AND store.time <= upper(doubtful.span) + doubtful.reach),
-  edge AS (
-    SELECT doubtful.stay, doubtful.placed, doubtful.reach, doubtful.last_ever, doubtful.grace,
-           (SELECT min(store.time) FROM reading_store AS store WHERE store.series_id = doubtful.series_id AND store.time <@ doubtful.placed) AS first,
-           (SELECT max(store.time) FROM reading_store AS store WHERE store.series_id = doubtful.series_id AND store.time <@ doubtful.placed) AS last
-    FROM doubtful),
-  known AS (
-    SELECT stay, range_agg(part) AS parts FROM (
-      SELECT stay, tstzrange(time, next) AS part FROM reading WHERE next - time <= reach
-      UNION ALL SELECT stay, tstzrange(lower(placed), first) FROM edge WHERE first - lower(placed) <= reach
-      UNION ALL SELECT stay, tstzrange(last, upper(placed)) FROM edge WHERE upper(placed) - last <= reach
-      UNION ALL SELECT stay, tstzrange(last_ever, NULL) FROM edge WHERE at - last_ever <= greatest(grace, reach)) AS parts
-    GROUP BY stay),
+    SELECT unsure.series_id, unsure.rule_id, unsure.reach, store.time, lead(store.time) OVER (PARTITION BY unsure.series_id, unsure.rule_id, unsure.since, unsure.until ORDER BY store.time) AS next
+    FROM unsure CROSS JOIN LATERAL (
+      SELECT each.time FROM reading_store AS each WHERE each.series_id = unsure.series_id AND each.time >= unsure.since AND each.time <= unsure.until OFFSET 0) AS store),
+  known AS MATERIALIZED (
+    SELECT series_id, rule_id, coalesce(sure.parts, '{}') + coalesce(told.parts, '{}') AS parts
+    FROM (SELECT series_id, rule_id, tstzmultirange(tstzrange(min(first_at), max(last_at), '[]')) - coalesce(unsure.parts, '{}') AS parts
+          FROM break LEFT JOIN (SELECT series_id, rule_id, range_agg(tstzrange(since, until)) AS parts FROM unsure GROUP BY 1, 2) AS unsure USING (series_id, rule_id)
+          WHERE first_at IS NOT NULL GROUP BY series_id, rule_id, unsure.parts) AS sure
+    FULL JOIN (
+      SELECT series_id, rule_id, range_agg(part) AS parts FROM (
+        SELECT series_id, rule_id, tstzrange(time, next) AS part FROM reading WHERE next - time <= reach
+        UNION ALL SELECT series_id, rule_id, tstzrange(last_ever, NULL) FROM heard CROSS JOIN LATERAL (
+          SELECT max(store.time) AS last_ever FROM reading_store AS store WHERE store.series_id = heard.series_id) AS ever
+          WHERE at - last_ever <= greatest(grace, reach)) AS each
+      GROUP BY 1, 2) AS told USING (series_id, rule_id)),
+  -- From where a sensor was put to its first reading, and from the last to where it was taken away, when that is near.
+  edge AS MATERIALIZED (
+    SELECT sat.placement, sat.rule_id, range_agg(part) AS parts
+    FROM (SELECT DISTINCT placement, rule_id, series_id, placed, reach FROM sensor) AS sat JOIN heard USING (series_id, rule_id)
+    CROSS JOIN LATERAL (
+      SELECT tstzrange(lower(placed), min(store.time)) AS part FROM reading_store AS store
+      WHERE lower(placed) >= since AND store.series_id = sat.series_id AND store.time <@ placed AND store.time >= lower(placed) AND store.time <= lower(placed) + sat.reach
+      UNION ALL
+      SELECT tstzrange(max(store.time), upper(placed)) FROM reading_store AS store
+      WHERE upper(placed) <= until AND store.series_id = sat.series_id AND store.time <@ placed AND store.time >= upper(placed) - sat.reach AND store.time <= upper(placed)) AS near
+    WHERE NOT lower_inf(part) AND NOT upper_inf(part)
+    GROUP BY 1, 2),
   silent AS (
-    SELECT stay.stay, false AS bare, tstzmultirange(stay.span) - coalesce(known.parts, '{}') AS gaps
-    FROM stay LEFT JOIN known USING (stay) WHERE stay.stay IN (SELECT doubtful.stay FROM doubtful)
+    SELECT stay.stay, sensed.rule_id, false AS bare, tstzmultirange(stay.span) - sensed.parts AS gaps
+    FROM stay JOIN (
+      SELECT sensor.stay, sensor.rule_id, range_agg((coalesce(known.parts, '{}') + coalesce(edge.parts, '{}')) * tstzmultirange(sensor.span)) AS parts
+      FROM sensor LEFT JOIN known USING (series_id, rule_id) LEFT JOIN edge USING (placement, rule_id) GROUP BY 1, 2) AS sensed USING (stay)
     UNION ALL
-    SELECT stay.stay, true, tstzmultirange(stay.span) FROM stay
+    SELECT stay.stay, rule.id, true, tstzmultirange(stay.span) FROM rule CROSS JOIN stay
     JOIN patience ON patience.place_kind = CASE WHEN stay.vehicle OR stay.site IS NULL THEN 'vehicle' ELSE 'place' END
-    WHERE stay.stay NOT IN (SELECT sensor.stay FROM sensor) AND upper(stay.span) - lower(stay.span) > patience.seconds * INTERVAL '1 second')
-  SELECT 'missing_record', rule.id, silent.stay, NULL::integer, long.gaps, silent.bare, lower(long.gaps),
+    WHERE NOT EXISTS (SELECT FROM sensor WHERE sensor.stay = stay.stay) AND upper(stay.span) - lower(stay.span) > patience.seconds * INTERVAL '1 second')
+  SELECT 'missing_record', silent.rule_id, silent.stay, NULL::integer, long.gaps, silent.bare, lower(long.gaps),
          CASE WHEN NOT (stay.lasts AND upper(long.gaps) = upper(stay.span)) THEN upper(long.gaps) END
-  FROM rule CROSS JOIN silent JOIN stay USING (stay)
+  FROM silent JOIN stay USING (stay)
   CROSS JOIN LATERAL (SELECT range_agg(gap) AS gaps FROM unnest(silent.gaps) AS gap WHERE upper(gap) - lower(gap) >= INTERVAL '1 minute') AS long
   WHERE long.gaps IS NOT NULL
     -- Who holds it must be somebody here: goods sold to a buyer nobody knows are nobody's record.
-    AND EXISTS (SELECT FROM seat WHERE seat.party = stay.holder OR seat.id = stay.site_organisation)
+    AND (stay.holder IN (SELECT seat.party FROM seat) OR stay.site_organisation IN (SELECT seat.id FROM seat))
 $$;
 
 -- A recorder that measures more seldom than its rule asks, for as long as none that measures often enough is beside it and does
@@ -634,7 +651,7 @@ CREATE TYPE duty_row AS (
 
 -- The second list: by rule, place or vehicle, who had the goods, and device. `filters` as in the first, and kind; newest first.
 CREATE FUNCTION official_duties(filters jsonb, at timestamptz) RETURNS SETOF duty_row
-  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET enable_nestloop = off AS $$
   WITH period AS (SELECT (filters ->> 'from')::timestamptz AS since, (filters ->> 'to')::timestamptz AS until),
   listed AS MATERIALIZED (   -- once, for both: a stay's number is this list's
     SELECT coalesce(array_agg(kept), '{}') AS stays FROM period CROSS JOIN LATERAL cold_stays_of_asker(period.since, period.until, at) AS kept),
@@ -645,20 +662,24 @@ CREATE FUNCTION official_duties(filters jsonb, at timestamptz) RETURNS SETOF dut
     UNION ALL
     SELECT device.* FROM listed CROSS JOIN LATERAL duties_of_devices(listed.stays) AS device
     WHERE coalesce(filters ->> 'kind', device.kind) = device.kind),
-  grouped AS (
-    SELECT found.kind, found.rule_id, stay.site, coalesce(stay.holder, '') AS holder, stay.site_organisation, found.device_id, found.bare, stay.vehicle,
+  grouped AS MATERIALIZED (
+    SELECT row_number() OVER () AS number, found.kind, found.rule_id, stay.site, coalesce(stay.holder, '') AS holder, stay.site_organisation, found.device_id, found.bare, stay.vehicle,
            array_agg(DISTINCT stay.lot) AS lots, count(DISTINCT coalesce(stay.inside[1], stay.lot)) AS units, range_agg(gap) AS gaps,
            sum(stay.kilograms * extract(epoch FROM upper(gap) - lower(gap))) / 3.6e6 AS tonne_hours,
            min(found.since) AS since, CASE WHEN count(*) = count(found.until) THEN max(found.until) END AS until,
            array_agg(DISTINCT stay.stay) AS stays, array_agg(DISTINCT stay.limit_id) AS limits
     FROM found JOIN stay USING (stay) CROSS JOIN LATERAL unnest(found.gaps) AS gap
-    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8),
+    GROUP BY found.kind, found.rule_id, stay.site, coalesce(stay.holder, ''), stay.site_organisation, found.device_id, found.bare, stay.vehicle),
+  concerned AS (
+    SELECT grouped.number, jsonb_agg(DISTINCT each) AS concerns
+    FROM grouped CROSS JOIN LATERAL unnest(grouped.stays) AS part (stay) JOIN stay USING (stay) CROSS JOIN LATERAL jsonb_array_elements(stay.concerns) AS each
+    GROUP BY grouped.number),
   named AS (
     SELECT grouped.*, rule.version, rule.body AS rule, ground.name_zh, ground.name_en, ground.kind AS site_kind, coalesce(ground.time_zone, 'Asia/Shanghai') AS time_zone,
            keeper.id AS keeper, keeper.name_zh AS keeper_zh, keeper.name_en AS keeper_en, device.external_id, device.giai, device.model, device.interval_s,
            owner.id AS owner, owner.name_zh AS owner_zh, owner.name_en AS owner_en,
-           (SELECT jsonb_agg(DISTINCT each) FROM stay CROSS JOIN LATERAL jsonb_array_elements(stay.concerns) AS each WHERE stay.stay = ANY (grouped.stays)) AS concerns
-    FROM grouped
+           concerned.concerns
+    FROM grouped LEFT JOIN concerned USING (number)
     JOIN LATERAL (SELECT duty_rule.* FROM duty_rule WHERE duty_rule.id = grouped.rule_id ORDER BY duty_rule.version DESC LIMIT 1) AS rule ON true
     LEFT JOIN ground ON ground.id = grouped.site
     LEFT JOIN LATERAL (SELECT seat.* FROM seat WHERE seat.party = grouped.holder OR seat.id = grouped.site_organisation
@@ -753,7 +774,7 @@ CREATE FUNCTION official_beside(wanted bigint, at timestamptz)
   GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1, 5
 $$;
 
-REVOKE EXECUTE ON FUNCTION vehicle_near, lots_of_asker, excursions_of_asker, goods_unobserved, excursion_rows, cold_stays_of_asker, duties_missing, duties_of_devices,
+REVOKE EXECUTE ON FUNCTION vehicle_position, lots_of_asker, excursions_of_asker, goods_unobserved, excursion_rows, cold_stays_of_asker, duties_missing, duties_of_devices,
   official_excursions, official_excursion, official_readings, official_versions, official_goods, official_placements, official_calibrations,
   official_hand_overs, official_beside,
   official_windows, official_device_hour, official_choices, official_summary, official_duties FROM PUBLIC;

@@ -6,7 +6,7 @@ database decides which, and what lies outside is not found. Nothing is changed h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -55,12 +55,11 @@ def router(databases: Databases, guard: Guard, assets: Assets, now: Callable[[],
         with access.looking(databases, person) as conn:
             around = Around.read(conn, person, asked, at, frame)
             found = reading.breaches(conn, asked, at)
-            others = _total(reading.duties(conn, asked, at, limit=1, offset=0))
             total = _total(found) or _total(reading.breaches(conn, asked, at, limit=1, offset=0))
             overall = summary_view(reading.summary(conn, asked, at), frame.words)
         rows = [breach_row(item, around.regions, frame.words) for item in found]
         return page("audit.html", frame, assets, frame.words("audit_title"), tab="breaches", rows=rows, summary=overall,
-                    **around.facts(total, len(rows), {"breaches": total, "duties": others}))  # fmt: skip
+                    **around.facts(total, len(rows)))  # fmt: skip
 
     @routes.get("/duties", summary="Record duties that were not kept: missing record, interval, calibration")
     def duties(request: Request, person: Person = overseeing) -> Response:
@@ -69,11 +68,10 @@ def router(databases: Databases, guard: Guard, assets: Assets, now: Callable[[],
         with access.looking(databases, person) as conn:
             around = Around.read(conn, person, asked, at, frame)
             found = reading.duties(conn, asked, at)
-            others = _total(reading.breaches(conn, asked, at, limit=1, offset=0))
             total = _total(found) or _total(reading.duties(conn, asked, at, limit=1, offset=0))
         rows = [duty_row(item, around.regions, frame.words) for item in found]
         return page("audit.html", frame, assets, frame.words("audit_title"), tab="duties", rows=rows, summary=None,
-                    **around.facts(total, len(rows), {"breaches": others, "duties": total}))  # fmt: skip
+                    **around.facts(total, len(rows)))  # fmt: skip
 
     @routes.get(
         "/excursions/{number}",
@@ -116,7 +114,7 @@ class Around:
             tuple(reading.choices(conn, asked, at)),
         )
 
-    def facts(self, total: int, shown: int, counts: Mapping[str, int]) -> dict[str, Any]:
+    def facts(self, total: int, shown: int) -> dict[str, Any]:
         words, asked = self.frame.words, self.asked
         first = (asked.page - 1) * PAGE + 1
         return {
@@ -127,7 +125,6 @@ class Around:
             "first": first,
             "last": first + shown - 1,
             "more": first + shown - 1 < total,
-            "counts": counts,
             "options": self._options(),
             "unverified": any(not region.verified for region in self.regions),
             "wrong": words("work_comma").join(filter_name(name, words) for name in asked.wrong),
