@@ -20,6 +20,7 @@ from ingest.coldchain.told import Told, ToldLimit, parse_under
 from ledger import recorded
 from ledger.epcis.identifiers import Identifier, IdentifierError, parse
 from ledger.genealogy import Genealogy, Portion, Span, replay
+from trace_api.beliefs import read_belief
 from trace_api.problems import Problem
 from trace_api.story import Name, Site
 
@@ -142,7 +143,8 @@ def read_chain(
     except recorded.TooMuch as error:
         raise Problem(413, "Too much hangs together", str(error)) from error
     products = _products(conn, eye)
-    genealogy = replay(connected.events, _net_content(conn, eye))
+    belief = read_belief(conn, eye.views, connected.events, _asker(conn, eye))
+    genealogy = replay(connected.events, _net_content(conn, eye), belief)
     portions = tuple(genealogy.portions_answering(identifier.uri))
     if not any(genealogy.portions_answering(each.uri) for each in named):
         raise Problem(
@@ -243,6 +245,11 @@ def read_told(
             plain, weighed = parse_under(judged["plain"]), parse_under(judged["weighed"])
             found[name, version] = ToldLimit(plain, weighed, area)
     return None if whole is None else Told(*whole, found)
+
+
+def _asker(conn: psycopg.Connection, eye: Eye) -> str | None:
+    row = None if eye is PUBLIC else conn.execute("SELECT current_organisation()").fetchone()
+    return None if row is None else row[0]
 
 
 def to_datetime(time_ms: int) -> datetime:

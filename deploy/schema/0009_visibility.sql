@@ -44,6 +44,19 @@ CREATE TABLE lot_origin (
 );
 CREATE INDEX lot_origin_source ON lot_origin (source);
 
+-- What counts of what an event says about recalls and holds, for one portion of a lot (a digest of its name): by who may set a
+-- mark and who may lift it. `speaks`: its plain disposition counts too. What counts for nothing has a row as well.
+CREATE TABLE lot_mark (
+  lot         text NOT NULL,
+  portion     text NOT NULL,
+  event       bigint NOT NULL REFERENCES event,
+  set_marks   text[] NOT NULL,
+  unset_marks text[] NOT NULL,
+  speaks      boolean NOT NULL,
+  PRIMARY KEY (event, lot, portion)
+);
+CREATE INDEX lot_mark_lot ON lot_mark (lot);
+
 CREATE INDEX event_party_organisation ON event_party (organisation, event);
 
 DO $policies$
@@ -57,7 +70,7 @@ BEGIN
   END LOOP;
 END
 $policies$;
-GRANT SELECT, INSERT, DELETE ON lot_grant, lot_grant_event, lot_grant_stay, lot_origin TO suyuan_jobs;
+GRANT SELECT, INSERT, DELETE ON lot_grant, lot_grant_event, lot_grant_stay, lot_origin, lot_mark TO suyuan_jobs;
 GRANT SELECT ON lot_grant TO suyuan_api;
 
 -- Hand-overs rest on whose a party and a place is: registered later, they count as if they had been there.
@@ -289,6 +302,18 @@ CREATE VIEW asker_mention WITH (security_barrier) AS
   SELECT mention.event, mention.identifier, mention.role
   FROM event_mention AS mention JOIN event ON event.id = mention.event JOIN organisation ON organisation.id = event.organisation
   WHERE organisation.publishes OR EXISTS (SELECT FROM covered_event WHERE covered_event.event = mention.event);
+
+-- What counts of the marks that those events set and lift.
+CREATE VIEW asker_mark WITH (security_barrier) AS
+  SELECT leaf.position, mark.lot, mark.portion, mark.set_marks, mark.unset_marks, mark.speaks
+  FROM lot_mark AS mark JOIN leaf ON leaf.event = mark.event JOIN event ON event.id = mark.event
+  JOIN organisation ON organisation.id = event.organisation
+  WHERE organisation.publishes OR EXISTS (SELECT FROM covered_event WHERE covered_event.event = mark.event);
+CREATE VIEW published_mark WITH (security_barrier) AS
+  SELECT leaf.position, mark.lot, mark.portion, mark.set_marks, mark.unset_marks, mark.speaks
+  FROM lot_mark AS mark JOIN leaf ON leaf.event = mark.event JOIN event ON event.id = mark.event
+  JOIN organisation ON organisation.id = event.organisation AND organisation.publishes;
+GRANT SELECT ON published_mark TO suyuan_public, suyuan_api;
 
 -- The walk ---------------------------------------------------------------------------------------------------------------
 
@@ -591,4 +616,4 @@ REVOKE EXECUTE ON FUNCTION asker_scope, official_lots, official_covers, shown_ev
 GRANT EXECUTE ON FUNCTION asker_scope, official_lots, official_covers, walk, asker_hidden, asker_fields, asker_readings, asker_windows, asker_device_hour,
   asker_leg TO suyuan_api;
 GRANT SELECT ON asker_organisation, asker_place, asker_product, asker_limit, asker_series, asker_placement, asker_excursion, asker_log,
-  asker_event, asker_mention TO suyuan_api;
+  asker_event, asker_mention, asker_mark TO suyuan_api;

@@ -1,7 +1,8 @@
-"""Where the goods of connected lots are and were, what they are made of and who took them in: one walk, all its rows.
+"""Where the goods of connected lots are and were, what they are made of, who took them in and stopped
+them: one walk, all its rows.
 
 In the line: the goods of new events -> one walk over all that hangs together with them -> presences, whereabouts,
-origins, grants. Contract: only rows of lots that the walk knows in full are written.
+origins, grants, marks. Contract: only rows of lots that the walk knows in full are written.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import psycopg
 from psycopg.types.range import TimestamptzRange
 
 from ingest import whereabouts
-from ingest.projection import grants
+from ingest.projection import grants, marks
 from ingest.projection.rows import PresenceRow, maybe, moment
 from ledger import recorded
 from ledger.genealogy import Genealogy, replay
@@ -24,7 +25,9 @@ def project_goods(conn: psycopg.Connection, goods: Iterable[str]) -> list[Presen
     products = _products(conn)
     genealogy = replay(concerned.events, _net_content(conn))
     whereabouts.project(conn, genealogy, concerned.lots, lambda lot: _rule_product(lot, products))
-    grants.project(conn, genealogy, concerned.lots)
+    known = grants.registered(conn, genealogy)
+    grants.project(conn, genealogy, known, concerned.lots)
+    marks.project(conn, genealogy, known, concerned.lots)
     return _project_presences(conn, genealogy, concerned.lots, products)
 
 

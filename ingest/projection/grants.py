@@ -27,10 +27,10 @@ _TABLES = {
 }
 
 
-def project(conn: psycopg.Connection, genealogy: Genealogy, lots: Collection[str]) -> None:
+def project(conn: psycopg.Connection, genealogy: Genealogy, known: Registered, lots: Collection[str]) -> None:
     """`lots`: those whose rows the walk knows in full."""
-    found = [taking for taking in takings(genealogy, _registered(conn, genealogy)) if taking.lot in lots]
-    ids = _ids(conn, (event for taking in found for event in (taking.event, *taking.behind)))
+    found = [taking for taking in takings(genealogy, known) if taking.lot in lots]
+    ids = ids_of(conn, (event for taking in found for event in (taking.event, *taking.behind)))
     _replace(conn, "lot_grant", {_grant(taking, ids) for taking in found}, lots)
     behind = {
         (taking.organisation, taking.lot, ids[event.position], event.organisation)
@@ -67,13 +67,13 @@ def _replace(conn: psycopg.Connection, table: str, fresh: set[Row], lots: Collec
         cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({values})".encode(), list(fresh))  # noqa: S608
 
 
-def _ids(conn: psycopg.Connection, events: Iterable[RecordedEvent]) -> dict[int | None, int]:
+def ids_of(conn: psycopg.Connection, events: Iterable[RecordedEvent]) -> dict[int | None, int]:
     positions = {event.position for event in events}
     rows = conn.execute("SELECT position, event FROM leaf WHERE position = ANY (%s)", [list(positions)])
     return {int(position): int(event) for position, event in rows}
 
 
-def _registered(conn: psycopg.Connection, genealogy: Genealogy) -> Registered:
+def registered(conn: psycopg.Connection, genealogy: Genealogy) -> Registered:
     """As far as these events name parties and places: an instance has more of them than any lot meets."""
     parties = {
         canonical(each.destination) for fact in genealogy.facts for each in fact.event.destination_list
@@ -83,4 +83,7 @@ def _registered(conn: psycopg.Connection, genealogy: Genealogy) -> Registered:
     places |= {place.split("/254/", 1)[0] for place in places}
     owners = conn.execute("SELECT party, id FROM organisation WHERE party = ANY (%s)", [list(parties)])
     hosts = conn.execute("SELECT id, organisation FROM place WHERE id = ANY (%s)", [list(places)])
-    return Registered(dict(owners.fetchall()), dict(hosts.fetchall()))
+    markets = conn.execute("SELECT id FROM organisation WHERE kind = 'market'")
+    return Registered(
+        dict(owners.fetchall()), dict(hosts.fetchall()), frozenset(str(each) for (each,) in markets)
+    )

@@ -18,15 +18,17 @@ of them.
       whereabouts.py   the same, each kilogram once, and with whom
       trace.py         links.py                   what it came from and what it became part of
       custody.py       who took it in, and what lies behind       origins.py    what it is made of, and where that grew
+      marks.py         which recalls and holds count
 """
 
 from __future__ import annotations
 
 from ledger.genealogy.books import Discrepancy
-from ledger.genealogy.custody import Registered, Taking, takings
+from ledger.genealogy.custody import Registered, Taking
 from ledger.genealogy.facts import RecordedEvent, effective
 from ledger.genealogy.labels import LabelRange, label_ranges, unit_of
-from ledger.genealogy.lineage import Genealogy, portions, presence, replay, trace
+from ledger.genealogy.lineage import Genealogy, judged, portions, presence, replay, takings, trace
+from ledger.genealogy.marks import Belief, Judged, Word, concerns_marks, digest, spoken
 from ledger.genealogy.mentions import Mention, Role, touches
 from ledger.genealogy.names import product_of
 from ledger.genealogy.origins import Origin, origins
@@ -39,11 +41,13 @@ from ledger.genealogy.whereabouts import Whereabouts
 
 __all__ = [
     "STAGES",
+    "Belief",
     "Direction",
     "Discrepancy",
     "Edge",
     "Genealogy",
     "Input",
+    "Judged",
     "LabelRange",
     "Mention",
     "Origin",
@@ -58,7 +62,11 @@ __all__ = [
     "Taking",
     "Trace",
     "Whereabouts",
+    "Word",
+    "concerns_marks",
+    "digest",
     "effective",
+    "judged",
     "label_ranges",
     "origins",
     "placements",
@@ -66,6 +74,7 @@ __all__ = [
     "presence",
     "product_of",
     "replay",
+    "spoken",
     "takings",
     "touches",
     "trace",

@@ -9,7 +9,7 @@ receiver, whoever takes them in is believed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
@@ -17,9 +17,9 @@ from typing import Final
 from ledger.epcis import vocabulary
 from ledger.epcis.identifiers import canonical
 from ledger.genealogy.facts import Fact, RecordedEvent
-from ledger.genealogy.lineage import Genealogy
 from ledger.genealogy.names import site
 from ledger.genealogy.parcels import Parcel, Step
+from ledger.genealogy.stock import Stock
 from ledger.genealogy.taking import ENTERING, LEAVING
 
 # At somebody's place after one of these, goods are with them, as the one says who brought or made them there.
@@ -34,10 +34,11 @@ ONLY_ITS_MAKING: Final = 0
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """Whose a party and a place is, by canonical identifier."""
+    """Whose a party and a place is, by canonical identifier; which organisations run a market."""
 
     parties: Mapping[str, str]
     places: Mapping[str, str]
+    markets: frozenset[str] = frozenset()
 
     def host(self, place: str | None) -> str | None:
         return None if place is None else self.places.get(place, self.places.get(site(place) or ""))
@@ -65,34 +66,39 @@ class Taking:
     stays: frozenset[Where]
 
 
-def takings(genealogy: Genealogy, registered: Registered) -> list[Taking]:
-    """Every supported taking in, parcel by parcel, in the order of their birth."""
-    return list(_Custodies(genealogy, registered).takings())
-
-
 @dataclass(frozen=True, slots=True)
-class _Custody:
-    """`keepers` have the goods and may speak for them; `line`: all who ever had. `expected`: named as receivers.
-    `open`: on the way with nobody named."""
+class Custody:
+    """`keepers` have the goods and may speak for them; `line`: all who ever had, `makers` those with whom it began.
+    `expected`: named as receivers. `open`: on the way with nobody named. `owners`: named as such by who had them last named one.
+    `hosts`: at whose places they were set down, until they leave."""
 
     keepers: frozenset[str] = frozenset()
     line: frozenset[str] = frozenset()
+    makers: frozenset[str] = frozenset()
     expected: frozenset[str] = frozenset()
     open: bool = False
+    owners: frozenset[str] = frozenset()
+    hosts: frozenset[str] = frozenset()
 
-    def kept_by(self, *more: str) -> _Custody:
+    def begun_by(self, makers: Iterable[str]) -> Custody:
+        return replace(self.kept_by(*makers), makers=frozenset(makers))
+
+    def kept_by(self, *more: str) -> Custody:
         return replace(self, keepers=self.keepers.union(more), line=self.line.union(more))
 
-    def taken_by(self, *takers: str) -> _Custody:
-        return _Custody(frozenset(takers), self.line.union(takers))
+    def taken_by(self, *takers: str) -> Custody:
+        takers_only = self.kept_by(*takers)
+        return replace(takers_only, keepers=frozenset(takers), expected=frozenset(), open=False)
 
 
 @dataclass(frozen=True, slots=True)
 class _Destinations:
-    """Organisations that an event names to possess the goods, or to own or receive them; `elsewhere`: somebody else too."""
+    """Organisations that an event names to possess the goods, or to own or receive them; `owners`: of these, to own them;
+    `elsewhere`: somebody else too."""
 
     holders: frozenset[str]
     receivers: frozenset[str]
+    owners: frozenset[str]
     elsewhere: bool
 
     @property
@@ -104,23 +110,27 @@ _Takers = Mapping[str, int | None]
 _Behind = tuple[frozenset[int], frozenset[Where]]  # ordinals of facts
 
 
-class _Custodies:
+class Custodies:
     """The custody of every parcel after each of its steps. A piece goes on from where it was split off."""
 
-    def __init__(self, genealogy: Genealogy, registered: Registered) -> None:
-        self._facts, self._stock = genealogy.facts, genealogy.stock
+    def __init__(self, facts: Sequence[Fact], stock: Stock, registered: Registered) -> None:
+        self._facts, self._stock = facts, stock
         self._registered = registered
-        self._after: dict[Parcel, list[_Custody]] = {}
+        self._after: dict[Parcel, list[Custody]] = {}
         self._destinations: dict[int, _Destinations] = {}
         self._whole: dict[tuple[Parcel, int], _Behind] = {}
         self._by_name = {
             parcel.name: parcel for parcels in self._stock.parcels.values() for parcel in parcels
         }
 
-    def takings(self) -> Iterator[Taking]:
+    def parcels(self) -> Iterator[Parcel]:
         for parcels in self._stock.parcels.values():
-            for parcel in parcels:
-                yield from self._taken(parcel)
+            yield from parcels
+
+    def takings(self) -> Iterator[Taking]:
+        """Every supported taking in, parcel by parcel, in the order of their birth."""
+        for parcel in self.parcels():
+            yield from self._taken(parcel)
 
     def _taken(self, parcel: Parcel) -> Iterator[Taking]:
         custody = self._before(parcel)
@@ -134,7 +144,14 @@ class _Custodies:
 
     # --- who has it
 
-    def _custody(self, parcel: Parcel) -> list[_Custody]:
+    def told(self, parcel: Parcel) -> Iterator[tuple[Step, Fact, Custody, Custody]]:
+        """The parcel's own steps, with the custody before and after."""
+        before = self._before(parcel)
+        for step, after in zip(parcel.steps, self._custody(parcel), strict=True):
+            yield step, self._facts[step.ordinal], before, after
+            before = after
+
+    def _custody(self, parcel: Parcel) -> list[Custody]:
         """After each of the parcel's own steps."""
         if parcel not in self._after:
             custody, found = self._before(parcel), []
@@ -144,23 +161,47 @@ class _Custodies:
             self._after[parcel] = found
         return self._after[parcel]
 
-    def _before(self, parcel: Parcel) -> _Custody:
+    def _before(self, parcel: Parcel) -> Custody:
         if parcel.origin is None:
-            return _Custody()
+            return self._begun(parcel)
         if parcel.origin_steps == 0:
             return self._before(parcel.origin)
         return self._custody(parcel.origin)[parcel.origin_steps - 1]
 
-    def _step(self, custody: _Custody, fact: Fact) -> tuple[_Custody, _Takers]:
+    def _begun(self, parcel: Parcel) -> Custody:
+        """Named before they were made, goods are their maker's, whoever named them."""
+        making = self._making(parcel)
+        return Custody() if making is None else Custody().begun_by({making.recorded.organisation})
+
+    def _making(self, parcel: Parcel) -> Fact | None:
+        """Of goods that were named before they were made: by which most of them were made."""
+        made = parcel.made_later
+        return self._facts[max(made, key=lambda ordinal: (made[ordinal], -ordinal))] if made else None
+
+    def _step(self, custody: Custody, fact: Fact) -> tuple[Custody, _Takers]:
         """Custody after the event, and who took the goods in by it."""
         who = fact.recorded.organisation
         if not custody.keepers:
-            custody = custody.kept_by(who)
+            custody = custody.begun_by({who})
         if who in custody.keepers:
-            return self._said_by_a_keeper(custody, fact, who)
-        return _claimed(custody, fact, who)
+            custody, takers = self._said_by_a_keeper(custody, fact, who)
+        else:
+            custody, takers = _claimed(custody, fact, who)
+            if who not in custody.keepers:
+                return custody, takers
+        return self._standing(custody, fact), takers
 
-    def _said_by_a_keeper(self, custody: _Custody, fact: Fact, who: str) -> tuple[_Custody, _Takers]:
+    def _standing(self, custody: Custody, fact: Fact) -> Custody:
+        """At whose places they are, and whose they are, as somebody says who has them."""
+        if fact.step in LEAVING or fact.disposition == "in_transit":
+            custody = replace(custody, hosts=frozenset())
+        elif fact.step in _BRINGING:
+            here = {self._registered.host(place) for place in fact.here} - {None}
+            custody = replace(custody, hosts=custody.hosts.union(each for each in here if each))
+        owners = self._named(fact).owners
+        return replace(custody, owners=owners) if owners else custody
+
+    def _said_by_a_keeper(self, custody: Custody, fact: Fact, who: str) -> tuple[Custody, _Takers]:
         named = self._named(fact)
         takers: dict[str, int | None] = {}
         if fact.step in _FINAL and fact.disposition != "in_transit":
@@ -191,7 +232,7 @@ class _Custodies:
 
     def _named(self, fact: Fact) -> _Destinations:
         if fact.ordinal not in self._destinations:
-            holders, receivers, elsewhere = set[str](), set[str](), False
+            holders, receivers, owners, elsewhere = set[str](), set[str](), set[str](), False
             for each in fact.event.destination_list:
                 kind, party = vocabulary.source_destination_type(each.type), canonical(each.destination)
                 known = self._registered.parties.get(party) or self._registered.host(party)
@@ -199,8 +240,9 @@ class _Custodies:
                     elsewhere = True
                 else:
                     (holders if kind == "possessing_party" else receivers).add(known)
+                    owners |= {known} if kind == "owning_party" else set()
             self._destinations[fact.ordinal] = _Destinations(
-                frozenset(holders), frozenset(receivers), elsewhere
+                frozenset(holders), frozenset(receivers), frozenset(owners), elsewhere
             )
         return self._destinations[fact.ordinal]
 
@@ -212,9 +254,13 @@ class _Custodies:
         steps = steps[: len(steps) - len(parcel.steps) + number + 1]
         ordinals = {step.ordinal for step in steps if self._recorder(step) in line}
         stays = set(self._stays(parcel, steps))
-        if parcel.run is not None and depth != 0:
-            maker = self._recorder(steps[0])
-            for used in self._used(parcel.run):
+        making = self._making(parcel) or self._facts[steps[0].ordinal]
+        run = parcel.run or (making.run if making.kind == "TransformationEvent" else None)
+        if parcel.made_later:
+            ordinals.add(making.ordinal)
+        if run is not None and depth != 0:
+            maker = making.recorded.organisation
+            for used in self._used(run):
                 if maker in self._keepers_before(used):  # else it claims as its input what it never had
                     more, where = self._used_up(used, None if depth is None else depth - 1)
                     ordinals |= more
@@ -244,7 +290,7 @@ class _Custodies:
 
     def _stays(self, parcel: Parcel, steps: list[Step]) -> Iterator[Where]:
         """Between the statements of those who had the goods then: what anybody else says cuts no span."""
-        custody, kept = _Custody(), list[Step]()
+        custody, kept = self._begun(parcel), list[Step]()
         for step in steps:
             custody, _ = self._step(custody, self._facts[step.ordinal])
             if self._recorder(step) in custody.keepers:
@@ -259,7 +305,7 @@ class _Custodies:
         return self._facts[step.ordinal].recorded.organisation
 
 
-def _claimed(custody: _Custody, fact: Fact, who: str) -> tuple[_Custody, _Takers]:
+def _claimed(custody: Custody, fact: Fact, who: str) -> tuple[Custody, _Takers]:
     """Of somebody who does not have the goods, as far as the record says."""
     if fact.step not in _TAKING:
         return custody, {}

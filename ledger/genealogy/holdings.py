@@ -8,7 +8,7 @@ more than the books grant; what is asked beyond that is a Discrepancy and moves 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
@@ -32,6 +32,7 @@ class Holdings:
         self.home_of_box: dict[str, Parcel] = {}
         self.discrepancies: list[Discrepancy] = []
         self._containment = containment
+        self._ahead: defaultdict[str, deque[tuple[Parcel, float]]] = defaultdict(deque)
         self._pools: defaultdict[str, Pool] = defaultdict(Pool)
         self._names: Counter[str] = Counter()
 
@@ -45,10 +46,22 @@ class Holdings:
         if quantity is None and amount.quantity is not None:
             return []
         if quantity is not None:
-            quantity = self.books.make(amount.lot, quantity)
+            made, quantity = quantity, self.books.make(amount.lot, quantity)
+            self._settle(fact, amount.lot, made - quantity)
             if quantity <= NOTHING:
                 return []
         return [self._grown(fact, amount, quantity, run) or self._open(fact, amount, quantity, run, stage)]
+
+    def _settle(self, fact: Fact, lot: str, made: float) -> None:
+        """What was named ahead of its making is made now, what was named first before the rest."""
+        ahead = self._ahead[lot]
+        while ahead and made > NOTHING:
+            parcel, left = ahead.popleft()
+            share = min(left, made)
+            parcel.made_later[fact.ordinal] = parcel.made_later.get(fact.ordinal, 0.0) + share
+            made -= share
+            if left - share > NOTHING:
+                ahead.appendleft((parcel, left - share))
 
     def end(self, fact: Fact, parcels: Iterable[Parcel], ending: str) -> None:
         for parcel in parcels:
@@ -143,7 +156,12 @@ class Holdings:
         granted = self.books.find(amount.lot, short) if new else 0.0
         if short - granted > NOTHING:
             self.flag(fact, "more_than_known", amount, wanted - short + granted)
-        return [self._find(fact, amount, granted)] if granted > NOTHING else []
+        if granted <= NOTHING:
+            return []
+        found = self._find(fact, amount, granted)
+        if self.books.is_made(amount.lot):
+            self._ahead[amount.lot].append((found, granted))
+        return [found]
 
     def _draw(
         self, fact: Fact, likely: Iterator[tuple[Reason, Parcel]], wanted: float | None

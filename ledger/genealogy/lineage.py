@@ -10,8 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 from ledger.genealogy.books import Discrepancy
+from ledger.genealogy.custody import Custodies, Registered, Taking
 from ledger.genealogy.facts import Fact, RecordedEvent, read
 from ledger.genealogy.labels import LabelRange, ranges_of, unit_of
+from ledger.genealogy.marks import Belief, Judged, everybody
+from ledger.genealogy.marks import judged as judgements
 from ledger.genealogy.names import identify, lot_of, uri
 from ledger.genealogy.parcels import NOTHING, Parcel
 from ledger.genealogy.portions import Portion, portion, portions_of_lot
@@ -24,9 +27,10 @@ from ledger.genealogy.whereabouts import Whereabouts, whereabouts_of
 class Genealogy:
     """What a set of events adds up to. Make it with replay()."""
 
-    def __init__(self, facts: Sequence[Fact], stock: Stock) -> None:
+    def __init__(self, facts: Sequence[Fact], stock: Stock, belief: Belief) -> None:
         self.facts = facts
         self.stock = stock
+        self._belief = belief
         self.label_ranges: list[LabelRange] = [each for fact in facts for each in ranges_of(fact)]
 
     @property
@@ -40,7 +44,7 @@ class Genealogy:
 
     def portions(self, lot: str) -> list[Portion]:
         """All portions of a lot, ended ones too, in the order of their birth. Empty for an unknown lot."""
-        return portions_of_lot(self.stock, self.facts, uri(lot))
+        return portions_of_lot(self.stock, self.facts, uri(lot), self._belief)
 
     def portions_answering(self, identifier: str) -> list[Portion]:
         """The portions that answer for a lot, a unit, a vehicle or one box.
@@ -48,7 +52,10 @@ class Genealogy:
         A box answers with the portion it is known to be in; known only by its label, with every portion that
         its unit was split into since, because nobody recorded which boxes went where.
         """
-        return [portion(self.stock, self.facts, parcel) for parcel in self.parcels_answering(uri(identifier))]
+        return [
+            portion(self.stock, self.facts, parcel, self._belief)
+            for parcel in self.parcels_answering(uri(identifier))
+        ]
 
     def parcels_answering(self, identifier: str) -> list[Parcel]:
         lot = lot_of(identifier)
@@ -100,10 +107,24 @@ class Genealogy:
             yield from (each for each in parcels if _exists(each))
 
 
-def replay(events: Iterable[RecordedEvent], net_kg: Mapping[str, float] | None = None) -> Genealogy:
-    """Walk the events. `net_kg`: net content by product class URI, for lots whose events do not say it."""
+def replay(
+    events: Iterable[RecordedEvent],
+    net_kg: Mapping[str, float] | None = None,
+    belief: Belief = everybody,
+) -> Genealogy:
+    """Walk the events. `net_kg`: net content by product class URI, for lots whose events do not say it. `belief`: what counts
+    of what was said about marks."""
     facts = read(events)
-    return Genealogy(facts, Stock(facts, net_kg or {}))
+    return Genealogy(facts, Stock(facts, net_kg or {}), belief)
+
+
+def takings(genealogy: Genealogy, registered: Registered) -> list[Taking]:
+    return list(Custodies(genealogy.facts, genealogy.stock, registered).takings())
+
+
+def judged(genealogy: Genealogy, registered: Registered) -> list[Judged]:
+    """What counts of everything that was said about marks."""
+    return list(judgements(Custodies(genealogy.facts, genealogy.stock, registered), registered))
 
 
 def portions(

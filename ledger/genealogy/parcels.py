@@ -37,7 +37,7 @@ class Step:
 @dataclass(slots=True, eq=False)
 class Parcel:
     """So much of a lot that stays together. `quantity` None: nobody said how much. `touched`: ordinal of the
-    last event about it."""
+    last event about it. `made_later`: of goods that were named before they were made, how much of them which event made."""
 
     name: str
     lot: str
@@ -47,6 +47,7 @@ class Parcel:
     touched: int
     run: str | None = None
     found: bool = False
+    made_later: dict[int, float] = field(default_factory=dict)
     origin: Parcel | None = None
     origin_steps: int = 0
     alternatives: tuple[str, ...] = ()
@@ -55,7 +56,6 @@ class Parcel:
     place_kind: PlaceKind | None = None
     stage: str | None = None
     holder: str | None = None
-    marks: frozenset[str] = frozenset()
     documents: frozenset[str] = frozenset()
     labels: tuple[LabelRange, ...] = ()
     boxes: set[str] = field(default_factory=set)
@@ -78,6 +78,7 @@ class Parcel:
             touched=ordinal,
             run=self.run,
             found=self.found,
+            made_later=self.made_later,
             origin=self,
             origin_steps=len(self.steps),
             container=self.container,
@@ -85,7 +86,6 @@ class Parcel:
             place_kind=self.place_kind,
             stage=self.stage,
             holder=self.holder,
-            marks=self.marks,
             documents=self.documents,
             labels=self.labels,
             boxes=set(boxes),

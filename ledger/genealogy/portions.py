@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ledger.genealogy.facts import Fact, RecordedEvent
+from ledger.genealogy.marks import Belief, marks_of
 from ledger.genealogy.parcels import NOTHING, Parcel, Step
 from ledger.genealogy.stock import Run, Stock
 
@@ -59,8 +60,9 @@ class Portion:
     where it was last. `ending` is None while it exists, else the step that ended it (`transformed`,
     `retail_selling`, `destroying`, `sampling`, ...). `came_from`: the portion it was split from at
     `split_ms`; its history before that is included here. `alternatives`: portions of which this might just as
-    well have been a part. `found`: nobody recorded its making. `journey`: the events that concerned it, in
-    time order.
+    well have been a part. `set_by`: of each of the
+    `marks` that stand, the events that set it; `stopped_by`: whose plain disposition stops the goods until the next
+    one. `found`: nobody recorded its making. `journey`: the events that concerned it, in time order.
     """
 
     name: str
@@ -77,6 +79,8 @@ class Portion:
     stage: str | None
     holder: str | None
     marks: frozenset[str]
+    set_by: Mapping[str, tuple[RecordedEvent, ...]]
+    stopped_by: RecordedEvent | None
     start_ms: int
     end_ms: int | None
     ending: str | None
@@ -90,7 +94,7 @@ class Portion:
     journey: tuple[RecordedEvent, ...]
 
 
-def portions_of_lot(stock: Stock, facts: Sequence[Fact], lot: str) -> list[Portion]:
+def portions_of_lot(stock: Stock, facts: Sequence[Fact], lot: str, belief: Belief) -> list[Portion]:
     """All portions the lot ever had, in the order of their birth; those used up to nothing by splits are
     not."""
     kept = [
@@ -98,11 +102,11 @@ def portions_of_lot(stock: Stock, facts: Sequence[Fact], lot: str) -> list[Porti
         for parcel in stock.parcels.get(lot, ())
         if parcel.quantity is None or parcel.quantity > NOTHING
     ]
-    return [portion(stock, facts, parcel) for parcel in kept]
+    return [portion(stock, facts, parcel, belief) for parcel in kept]
 
 
-def portion(stock: Stock, facts: Sequence[Fact], parcel: Parcel) -> Portion:
-    steps = parcel.history()
+def portion(stock: Stock, facts: Sequence[Fact], parcel: Parcel, belief: Belief) -> Portion:
+    steps, marks = parcel.history(), marks_of(parcel, facts, belief)
     end = parcel.ended_ms
     containers = _containers(steps, end)
     holders = _holders(steps, end)
@@ -120,7 +124,9 @@ def portion(stock: Stock, facts: Sequence[Fact], parcel: Parcel) -> Portion:
         place=parcel.place,
         stage=parcel.stage,
         holder=holders[-1].value if holders else None,
-        marks=parcel.marks,
+        marks=frozenset(marks.set_by),
+        set_by=marks.set_by,
+        stopped_by=marks.said,
         start_ms=steps[0].ms if steps else parcel.born_ms,
         end_ms=end,
         ending=parcel.ending,

@@ -88,14 +88,11 @@ class Stock:
             self.holdings.touch(parcel, fact.ordinal)
 
     def _tell(self, fact: Fact, parcels: Iterable[Parcel]) -> None:
-        """The event is about these goods: stage, holder, marks and papers follow from it."""
-        marks = fact.marks
+        """The event is about these goods: stage, holder and papers follow from it."""
         for parcel in parcels:
             parcel.stage = stage_after(fact, parcel.stage)
             parcel.holder = fact.taker or parcel.holder or fact.giver
             parcel.documents |= fact.documents
-            if marks is not None:
-                parcel.marks = (parcel.marks | frozenset(marks.set)) - frozenset(marks.unset)
             self._told[parcel.name] = (parcel, fact.giver)
 
     def _place(self, fact: Fact, node: Node, where: Where) -> None:

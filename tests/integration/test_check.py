@@ -747,6 +747,30 @@ def test_others_hear_the_outcome_and_no_more(instance: Instance, server: httpx.C
 # --- acts -----------------------------------------------------------------------------------------------------------------
 
 
+def marking(hours_ago: float, which: str, mark: str) -> dict[str, Any]:
+    event = said("ObjectEvent", hours_ago, action="OBSERVE", bizStep="holding", epcList=[PALLET])
+    return event | {"persistentDisposition": {which: [mark]}, "eventID": f"{event['eventID']}-{which}-{mark}"}
+
+
+def test_a_recall_is_of_who_may_recall(instance: Instance, server: httpx.Client) -> None:
+    def by_stall(*events: dict[str, Any]) -> list[Any]:
+        return [message(json.dumps(event).encode(), "stall-1", "stall", "events") for event in events]
+
+    def told(*messages: Any) -> str:
+        instance.take(messages, NOW)
+        instance.settle(NOW, consumers=("projection",))
+        found = ask(gate, PALLET)
+        return f"{found['answer']} {why(found, 'recall')}"
+
+    with signed_in(server, "gate") as gate:
+        strangers = by_stall(marking(0.07, "set", "recalled"), marking(0.069, "set", "unavailable"))
+        assert told(*strangers) == "accept no_hold"
+        assert told(*by_terminal(marking(0.06, "set", "recalled"))) == "reject recalled"
+        assert told(*by_stall(marking(0.05, "unset", "recalled"))) == "reject recalled"
+        assert told(*by_terminal(marking(0.04, "unset", "recalled"))) == "accept no_hold"
+        assert len(instance.rows("SELECT FROM lot_mark")) == 5, "what counts for nothing is judged too"
+
+
 def test_two_taps_are_one_act(instance: Instance, server: httpx.Client) -> None:
     with signed_in(server, "gate") as gate:
         before, key = recorded(instance), str(uuid4())

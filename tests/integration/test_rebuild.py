@@ -83,6 +83,7 @@ PROJECTED = {
     "lot_grant": "SELECT organisation, lot, depth, since, event FROM lot_grant ORDER BY organisation, lot, event",
     "lot_grant_event": "SELECT organisation, lot, event, said_by FROM lot_grant_event ORDER BY organisation, lot, event",
     "lot_grant_stay": "SELECT organisation, lot, holder, valid FROM lot_grant_stay ORDER BY organisation, lot, holder, valid",
+    "lot_mark": "SELECT event, lot, portion, set_marks, unset_marks, speaks FROM lot_mark ORDER BY event, lot, portion",
     "lot_origin": "SELECT lot, source, place FROM lot_origin ORDER BY lot, source, place",
 }
 # The same by names that two databases share.
@@ -114,7 +115,7 @@ def test_what_is_projected_can_be_dropped_and_rebuilt(instance: Instance) -> Non
         conn.execute("DELETE FROM placement")
         if rollups.is_ours(conn):
             conn.execute("DELETE FROM reading_1h")
-        for table in ("lot_grant", "lot_grant_event", "lot_grant_stay", "lot_origin"):
+        for table in ("lot_grant", "lot_grant_event", "lot_grant_stay", "lot_origin", "lot_mark"):
             conn.execute(f"DELETE FROM {table}".encode())
         conn.execute("UPDATE projection SET position = 0")
         _mark_everything(conn, "rollup", Random(1))

@@ -70,6 +70,12 @@ CERTIFICATE = (
     " 10, '-', 'https://id.gs1.org/417/9521234005001', '-', '{self_declaration}', '{}', now(), 'carrier-1')"
 )
 
+# What counts of an event of the carrier's, on goods whose portion is named by it.
+MARK = (
+    "lot_mark (lot, portion, event, set_marks, unset_marks, speaks)"
+    " SELECT %s, 'carrier', min(event.id), '{}', '{}', false FROM event JOIN leaf ON leaf.event = event.id WHERE event.organisation = 'carrier'"
+)
+
 TABLES = (
     "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND relname NOT LIKE '%yoyo%'"
     " ORDER BY relname"
@@ -101,7 +107,8 @@ def instance(database: Database, tmp_path: Path) -> Instance:
     for organisation in ("coop", "carrier"):
         with _as_organisation(instance, organisation) as conn:
             conn.execute(f"INSERT INTO {_job(organisation)}".encode())
-    instance.alter(f"INSERT INTO {CERTIFICATE}", LOT)
+    for row in (CERTIFICATE, MARK):
+        instance.alter(f"INSERT INTO {row}", LOT)
     return instance
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from ledger.epcis import vocabulary
 from ledger.genealogy import Portion, RecordedEvent
 from trace_api.acts import results
 from trace_api.acts.codes import label
@@ -56,16 +55,9 @@ def _our_test(desk: Desk, item: RecordedEvent) -> bool:
     return item.organisation == desk.us.id and results.says_a_test(item.event)
 
 
-def _setters(portion: Portion) -> list[RecordedEvent]:
-    """The events that put goods on hold, since the last that released them."""
-    found: list[RecordedEvent] = []
-    for item in portion.journey:
-        marks = getattr(item.event, "persistent_disposition", None)
-        if marks and HELD in map(vocabulary.disposition, marks.unset):
-            found.clear()
-        if marks and HELD in map(vocabulary.disposition, marks.set):
-            found.append(item)
-    return found
+def _setters(portion: Portion) -> tuple[RecordedEvent, ...]:
+    """The events that put goods on hold and count, since the last that released them."""
+    return portion.set_by.get(HELD, ())
 
 
 def _portion(desk: Desk, row: Row) -> Portion:

@@ -22,6 +22,7 @@ from ledger.epcis.identifiers import RESOLVER, canonical
 from ledger.genealogy import Genealogy, Portion, RecordedEvent, replay
 from trace_api.acts.refusals import refuse
 from trace_api.acts.registered import Registered
+from trace_api.beliefs import read_belief
 from trace_api.story import Name
 
 RECENT: Final = timedelta(days=60)
@@ -341,7 +342,8 @@ def read_stock(
         item for item in events if item.organisation != organisation or item.event.event_id not in without
     ]
     known = registered or Registered(conn)
-    return Stock(organisation, known, replay(kept, known.net_content()))
+    belief = read_belief(conn, "asker", kept, organisation)
+    return Stock(organisation, known, replay(kept, known.net_content(), belief))
 
 
 _NAMED_LATELY = """

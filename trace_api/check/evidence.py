@@ -196,31 +196,18 @@ _BY_DISPOSITION: Final[Mapping[str, Literal["recalled", "refused", "held"]]] = {
 
 
 def _marks(portion: Portion, names: Mapping[str, Name]) -> Iterator[Mark]:
-    set_by: dict[str, RecordedEvent] = {}
-    last: RecordedEvent | None = None
-    for item in portion.journey:
-        marks = getattr(item.event, "persistent_disposition", None)
-        for mark in marks.set if marks else ():
-            set_by.setdefault(vocabulary.disposition(mark), item)
-        for mark in marks.unset if marks else ():
-            set_by.pop(vocabulary.disposition(mark), None)
-        if item.event.disposition:
-            last = item
-    found = {mark: set_by.get(mark) for mark in portion.marks}
-    said = vocabulary.disposition(last.event.disposition) if last and last.event.disposition else ""
-    if not found and said in _BY_DISPOSITION:
-        yield _mark(_BY_DISPOSITION[said], last, names)
-    for mark, setter in found.items():
-        kind = _KINDS.get(vocabulary.disposition(mark))
+    stopped = portion.stopped_by
+    if not portion.set_by and stopped is not None and stopped.event.disposition:
+        yield _mark(_BY_DISPOSITION[vocabulary.disposition(stopped.event.disposition)], stopped, names)
+    for mark, setters in portion.set_by.items():
+        kind = _KINDS.get(mark)
         if kind is not None:
-            yield _mark(kind, setter, names)
+            yield from (_mark(kind, setter, names) for setter in setters)
 
 
 def _mark(
-    kind: Literal["recalled", "refused", "held"], item: RecordedEvent | None, names: Mapping[str, Name]
+    kind: Literal["recalled", "refused", "held"], item: RecordedEvent, names: Mapping[str, Name]
 ) -> Mark:
-    if item is None:
-        return Mark(kind, None, None)
     return Mark(
         kind,
         names.get(item.organisation),

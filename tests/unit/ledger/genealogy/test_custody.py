@@ -111,6 +111,41 @@ def test_a_claim_moves_nothing() -> None:
     assert who(*CHAIN, stranger, sold_on, by("stall", seen(38, "receiving", unit(2)))) == who(*CHAIN)
 
 
+def test_who_names_goods_before_they_are_made_is_not_their_keeper() -> None:
+    """Another's word from before the run takes from the true receivers neither the goods nor what lies behind them."""
+    for early in (
+        by("shop", seen(15, "storing", some(A, 48), where=SHOP)),
+        by("shop", seen(15, "storing", some(A, 30), where=SHOP), made(16, A, 1, where=SHOP)),
+        by("shop", put_in(15, unit(1), some(A, 24), where=SHOP)),
+    ):
+        assert who(*CHAIN, early) >= who(*CHAIN)
+        stall = [
+            taking for taking in taken(*CHAIN, early) if (taking.organisation, taking.lot) == ("stall", A)
+        ]
+        assert any(
+            steps(each)[:3] == ["grower commissioning", "coop receiving", "coop commissioning"]
+            for each in stall
+        )
+        sold = by(
+            "shop",
+            seen(17, "shipping", some(A, 48), **to(SHOP_PARTY)),
+            seen(18, "shipping", unit(1), **to(STALL_PARTY)),
+        )
+        assert ("shop", None) not in who(*CHAIN, early, sold)
+
+
+def test_a_packhouse_whose_clock_is_behind_keeps_what_it_packed() -> None:
+    packed = by("coop", put_in(18, unit(1), some(A, 24)))
+    (stall,) = [
+        each
+        for each in taken(GROWN, WEIGHED, RUN, packed, BOARDED, ROAD, OPENED, ACCEPTED)
+        if each.organisation == "stall"
+    ]
+    assert steps(stall)[:2] == ["grower commissioning", "coop receiving"] and "coop commissioning" in steps(
+        stall
+    )
+
+
 def test_a_weighing_that_no_grower_announced_is_a_claim() -> None:
     unannounced = by("grower", made(0, PICKED, 96, "KGM", PLOT))
     assert who(unannounced, WEIGHED) == set()

@@ -154,7 +154,15 @@ def test_any_order_of_arrival_gives_the_same() -> None:
 
 
 def _timeless(portion: Portion) -> Portion:
-    return replace(portion, journey=tuple(replace(each, position=None) for each in portion.journey))
+    def without(item: RecordedEvent) -> RecordedEvent:
+        return replace(item, position=None)
+
+    return replace(
+        portion,
+        journey=tuple(map(without, portion.journey)),
+        set_by={mark: tuple(map(without, items)) for mark, items in portion.set_by.items()},
+        stopped_by=portion.stopped_by and without(portion.stopped_by),
+    )
 
 
 def test_the_refused_boxes_have_the_history_of_the_pallet_before_the_split() -> None:
