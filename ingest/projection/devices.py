@@ -1,15 +1,22 @@
-"""Where devices sat: the placements of their series, from the events that installed and removed them."""
+"""Where devices sat: the placements of their series, from the events that installed and removed them.
+
+In the line: events, and who has what they name -> here -> `placement`. Contract: a device is where its owner says; others are
+heard of parents that they have (`ledger.genealogy.placements`): their own places and vehicles, and units whose goods they took in
+by then. What is projected of hand-overs must stand before: `associated` names the devices to look at again when it changes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import psycopg
 from psycopg.types.range import TimestamptzRange
 
 from ingest.projection.rows import PlacementRow, maybe, moment
 from ledger import recorded
-from ledger.genealogy import Placement, placements
+from ledger.epcis.events import AssociationEvent
+from ledger.epcis.identifiers import canonical
+from ledger.genealogy import Placement, RecordedEvent, Say, Voice, base_vehicle, placements
 
 
 def project_placements(conn: psycopg.Connection, concerned: Iterable[str]) -> list[PlacementRow]:
@@ -24,6 +31,8 @@ def project_placements(conn: psycopg.Connection, concerned: Iterable[str]) -> li
         [devices],
     ):
         series.setdefault(giai, []).append((channel, identity, organisation))
+    events = recorded.naming(conn, devices)
+    owner = {giai: channels[0][2] for giai, channels in series.items()}
     fresh = {
         PlacementRow(
             identity,
@@ -34,7 +43,7 @@ def project_placements(conn: psycopg.Connection, concerned: Iterable[str]) -> li
             maybe(end),
             conflict,
         )
-        for row in placements(recorded.naming(conn, devices))
+        for row in placements(events, _voice(conn, events, owner))
         for channel, identity, organisation in series.get(row.device, ())
         if row.channel in (None, channel)
         for start, end, conflict in _spells(row)
@@ -66,6 +75,79 @@ def project_placements(conn: psycopg.Connection, concerned: Iterable[str]) -> li
             ],
         )
     return list(fresh ^ standing)
+
+
+_ASSOCIATED = """
+SELECT DISTINCT child.identifier
+FROM event_mention AS held JOIN event ON event.id = held.event AND event.type = 'AssociationEvent'
+JOIN event_mention AS child ON child.event = event.id AND child.role = 'device'
+JOIN device ON device.giai = child.identifier AND device.organisation <> event.organisation
+WHERE held.role = 'parent' AND held.identifier = ANY (%s)
+"""
+
+
+def associated(conn: psycopg.Connection, parents: Collection[str]) -> set[str]:
+    """Devices that somebody else than their owner said to be, or to be no more, at one of these."""
+    rows = conn.execute(_ASSOCIATED, [sorted(parents)]) if parents else ()
+    return {str(giai) for (giai,) in rows}
+
+
+# By event: whether its sayer took in goods out of the unit by then, and whether it packed something into it.
+_HAVING = """
+SELECT said.position,
+       EXISTS (SELECT FROM lot_grant_stay AS stay JOIN lot_grant AS given USING (organisation, lot)
+               WHERE stay.organisation = said.organisation AND stay.holder = said.parent AND given.since <= said.at),
+       EXISTS (SELECT FROM event_mention AS mention JOIN event ON event.id = mention.event AND event.type = 'AggregationEvent'
+               WHERE mention.identifier = said.parent AND mention.role = 'parent' AND event.organisation = said.organisation)
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::timestamptz[]) AS said (position, organisation, parent, at)
+"""
+
+
+def _voice(conn: psycopg.Connection, events: Sequence[RecordedEvent], owner: Mapping[str, str]) -> Voice:
+    """What its sayer may say of a device. The database is asked only of what a device's owner did not say."""
+    asked = [(item, parent) for item in events if (parent := _parent_of(item)) and _is_of_others(item, owner)]
+    says: dict[int | None, Say] = {}
+    if asked:
+        columns = zip(
+            *((item.position, item.organisation, parent, item.event.event_time) for item, parent in asked),
+            strict=True,
+        )
+        for position, took_in, packed in conn.execute(_HAVING, list(map(list, columns))):
+            says[position] = "keeper" if took_in else "guest" if packed else "nobody"
+        keepers = _keepers(conn, {name for _, parent in asked for name in _names_of(parent)})
+        for item, parent in asked:
+            if any(keepers.get(name) == item.organisation for name in _names_of(parent)):
+                says[item.position] = "keeper"
+
+    def voice(device: str, item: RecordedEvent) -> Say:
+        return "owner" if owner.get(device) == item.organisation else says.get(item.position, "nobody")
+
+    return voice
+
+
+def _keepers(conn: psycopg.Connection, places: Collection[str]) -> dict[str, str]:
+    rows = conn.execute("SELECT id, organisation FROM place WHERE id = ANY (%s)", [sorted(places)])
+    return {str(place): str(organisation) for place, organisation in rows}
+
+
+def _is_of_others(item: RecordedEvent, owner: Mapping[str, str]) -> bool:
+    return any(
+        owner.get(device, item.organisation) != item.organisation for device in recorded.children(item)
+    )
+
+
+def _parent_of(item: RecordedEvent) -> str | None:
+    event = item.event
+    return canonical(event.parent_id) if isinstance(event, AssociationEvent) and event.parent_id else None
+
+
+def _names_of(parent: str) -> Iterator[str]:
+    """Under which it may be registered: its own name, the location that it is a door of, the trailer it is part of."""
+    yield parent
+    yield parent.split("/254/", 1)[0]
+    base = base_vehicle(parent)
+    if base is not None:
+        yield base
 
 
 def _spells(row: Placement) -> list[tuple[int, int | None, bool]]:

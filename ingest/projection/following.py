@@ -12,13 +12,13 @@ or devices stay as they were.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
 import psycopg
 
-from ingest.projection.devices import project_placements
+from ingest.projection.devices import associated, project_placements
 from ingest.projection.goods import project_goods
 from ingest.projection.touching import mark_concerned, mark_hand_overs, mark_placed
 from ledger import recorded
@@ -146,7 +146,13 @@ def _advance(conn: psycopg.Connection, position: int) -> None:
 
 
 def _presence_of_new(conn: psycopg.Connection, new: Sequence[RecordedEvent], now: datetime) -> None:
-    mark_concerned(conn, project_goods(conn, recorded.goods_of(new)), [], now)
+    _follow_goods(conn, recorded.goods_of(new), now)
+
+
+def _follow_goods(conn: psycopg.Connection, goods: Collection[str], now: datetime) -> None:
+    """With the devices that somebody moves who has the goods in hand: whose word counts hangs on the hand-overs."""
+    moved, handed = project_goods(conn, goods)
+    mark_concerned(conn, moved, project_placements(conn, associated(conn, handed)), now)
 
 
 def _placement_of_new(conn: psycopg.Connection, new: Sequence[RecordedEvent], now: datetime) -> None:
@@ -175,14 +181,15 @@ def _follow_registry(conn: psycopg.Connection, now: datetime) -> bool:
         mark_concerned(conn, [], project_placements(conn, devices), now)
 
     def follow(lots: Sequence[str]) -> None:
-        mark_concerned(conn, project_goods(conn, lots), [], now)
+        _follow_goods(conn, lots, now)
 
     def set_aside(identifier: str, error: Exception) -> None:
         _set_aside(conn, 0, identifier, error, now)
 
     _spread(conn, by_kind.get("product", []), now)
     _spread_hand_overs(conn, by_kind.get("place", []), by_kind.get("organisation", []), now)
-    _apart(conn, by_kind.get("device", []), place, set_aside)
+    devices = {*by_kind.get("device", []), *associated(conn, by_kind.get("place", []))}
+    _apart(conn, sorted(devices), place, set_aside)
     _apart(conn, by_kind.get("lot", []), follow, set_aside)
     if "limit" in by_kind:
         mark_placed(conn, now)
@@ -229,9 +236,9 @@ def _spread_hand_overs(
         conn.execute(_SPREAD_HAND_OVERS, {"places": list(places), "parties": list(parties), "now": now})
 
 
-# Placements first: the others leave marks on the series that sit where goods moved.
+# Hand-overs before placements, which hang on them: a series that is placed anew is marked for all its time there.
 _PARTS: Mapping[str, Part] = {
-    "placement": _placement_of_new,
     "presence": _presence_of_new,
+    "placement": _placement_of_new,
     "hand_over": mark_hand_overs,
 }

@@ -19,16 +19,16 @@ from ledger import recorded
 from ledger.genealogy import Genealogy, replay
 
 
-def project_goods(conn: psycopg.Connection, goods: Iterable[str]) -> list[PresenceRow]:
-    """Returns the presences that came or went."""
+def project_goods(conn: psycopg.Connection, goods: Iterable[str]) -> tuple[list[PresenceRow], set[str]]:
+    """Returns the presences that came or went, and what held goods that were handed over otherwise than it stood."""
     concerned = recorded.connected(conn, goods)
     products = _products(conn)
     genealogy = replay(concerned.events, _net_content(conn))
     whereabouts.project(conn, genealogy, concerned.lots, lambda lot: _rule_product(lot, products))
     known = grants.registered(conn, genealogy)
-    grants.project(conn, genealogy, known, concerned.lots)
+    handed = grants.project(conn, genealogy, known, concerned.lots)
     marks.project(conn, genealogy, known, concerned.lots)
-    return _project_presences(conn, genealogy, concerned.lots, products)
+    return _project_presences(conn, genealogy, concerned.lots, products), handed
 
 
 def _project_presences(

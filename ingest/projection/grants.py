@@ -27,11 +27,13 @@ _TABLES = {
 }
 
 
-def project(conn: psycopg.Connection, genealogy: Genealogy, known: Registered, lots: Collection[str]) -> None:
-    """`lots`: those whose rows the walk knows in full."""
+def project(
+    conn: psycopg.Connection, genealogy: Genealogy, known: Registered, lots: Collection[str]
+) -> set[str]:
+    """`lots`: those whose rows the walk knows in full. Returns what held goods whose hand-overs changed."""
     found = [taking for taking in takings(genealogy, known) if taking.lot in lots]
     ids = ids_of(conn, (event for taking in found for event in (taking.event, *taking.behind)))
-    _replace(conn, "lot_grant", {_grant(taking, ids) for taking in found}, lots)
+    changed = _replace(conn, "lot_grant", {_grant(taking, ids) for taking in found}, lots)
     behind = {
         (taking.organisation, taking.lot, ids[event.position], event.organisation)
         for taking in found
@@ -43,9 +45,11 @@ def project(conn: psycopg.Connection, genealogy: Genealogy, known: Registered, l
         for taking in found
         for stay in taking.stays
     }  # fmt: skip
-    _replace(conn, "lot_grant_stay", stays, lots)
+    moved = _replace(conn, "lot_grant_stay", stays, lots)
+    given_anew = {row[:2] for row in changed}
     made_of = {(each.lot, each.source, each.place) for each in origins(genealogy) if each.lot in lots}
     _replace(conn, "lot_origin", made_of, lots)
+    return {row[2] for row in moved} | {row[2] for row in stays if row[:2] in given_anew}
 
 
 def _grant(taking: Taking, ids: dict[int | None, int]) -> Row:
@@ -53,18 +57,21 @@ def _grant(taking: Taking, ids: dict[int | None, int]) -> Row:
     return taking.organisation, taking.lot, taking.depth, since, ids[taking.event.position]
 
 
-def _replace(conn: psycopg.Connection, table: str, fresh: set[Row], lots: Collection[str]) -> None:
+def _replace(conn: psycopg.Connection, table: str, fresh: set[Row], lots: Collection[str]) -> set[Row]:
+    """Returns the rows that came or went."""
     columns = ", ".join(_TABLES[table])
     standing = conn.execute(
         f"SELECT {columns} FROM {table} WHERE lot = ANY (%s)".encode(),  # noqa: S608
         [list(lots)],
     ).fetchall()
-    if fresh == set(standing):
-        return
+    changed = fresh ^ set(standing)
+    if not changed:
+        return changed
     conn.execute(f"DELETE FROM {table} WHERE lot = ANY (%s)".encode(), [list(lots)])  # noqa: S608
     values = ", ".join(["%s"] * len(_TABLES[table]))
     with conn.cursor() as cursor:
         cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({values})".encode(), list(fresh))  # noqa: S608
+    return changed
 
 
 def ids_of(conn: psycopg.Connection, events: Iterable[RecordedEvent]) -> dict[int | None, int]:

@@ -32,7 +32,8 @@ from ledger.genealogy.marks import Belief, Judged, Word, concerns_marks, digest,
 from ledger.genealogy.mentions import Mention, Role, touches
 from ledger.genealogy.names import product_of
 from ledger.genealogy.origins import Origin, origins
-from ledger.genealogy.placements import Placement, placements
+from ledger.genealogy.parcels import base_vehicle
+from ledger.genealogy.placements import Placement, Say, Voice, placements
 from ledger.genealogy.portions import Input, Portion, Span, Stay
 from ledger.genealogy.presence import Presence
 from ledger.genealogy.stages import STAGES
@@ -57,12 +58,15 @@ __all__ = [
     "RecordedEvent",
     "Registered",
     "Role",
+    "Say",
     "Span",
     "Stay",
     "Taking",
     "Trace",
+    "Voice",
     "Whereabouts",
     "Word",
+    "base_vehicle",
     "concerns_marks",
     "digest",
     "effective",

@@ -7,7 +7,7 @@ Set: a recall by everybody who ever had the goods, their maker first of all; eve
 owner by who has them, and who keeps the place where they stand.
 Lifted: by who set it; by the market where they stand; a recall by the maker besides, and by no later keeper, else one accomplice
 ends it; another mark by a later keeper, but not a market's hold: what is detained there should have come into nobody's hands.
-(docs/decisions/0016-whose-mark-counts.md)
+(docs/decisions/0017-whose-mark-counts.md)
 """
 
 from __future__ import annotations

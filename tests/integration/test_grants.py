@@ -32,12 +32,19 @@ from tests.integration.hand_overs import (
     step,
     to,
 )
+from tests.integration.lines import NOW
 from tests.integration.said import (
     LOT,
     PALLET,
+    ROOM_SENSOR,
     STORE,
+    TRUCK,
+    TRUCK_SENSOR,
     at,
     declared_wrong,
+    on_truck,
+    placed,
+    removed,
     said,
 )
 from tests.servers.databases import Database
@@ -152,6 +159,39 @@ def test_a_party_that_is_registered_late_is_handed_to_as_if_it_had_been_there(in
     settle(instance)
     assert grants(instance) == {("stall", LOT)}
     assert seen(instance, "stall")["coop shipping"] == "party"
+
+
+def test_a_device_is_where_its_owner_says_and_who_has_the_pallet_takes_it_off(instance: Instance) -> None:
+    def sat() -> set[tuple[str, str, float | None, bool]]:
+        return set(
+            instance.rows(
+                "SELECT giai, parent, extract(epoch FROM %s - upper(valid))::float8 / 3600, conflict FROM placement"
+                " JOIN series ON series.id = series_id JOIN device ON device.id = device_id",
+                NOW,
+            )
+        )
+
+    taken_off = removed(3.7, ROOM_SENSOR, PALLET)
+    say(instance, "market", taken_off)  # before anybody said what the market's word rests on
+    say(instance, "coop", placed(7.8, ROOM_SENSOR, PALLET))
+    say(instance, "carrier", on_truck(9))
+    say(instance, "rival", removed(3.8, ROOM_SENSOR, PALLET), removed(5, TRUCK_SENSOR, TRUCK, "return_air"))
+    say(
+        instance,
+        "rival",
+        placed(10, TRUCK_SENSOR, RIVAL_ROOM, "return_air", "return_air"),
+        removed(6, ROOM_SENSOR, PALLET),
+    )
+    settle(instance)
+    on_its_truck, before = (TRUCK_SENSOR, TRUCK, None, False), (TRUCK_SENSOR, RIVAL_ROOM, 9.0, False)
+    assert sat() == {(ROOM_SENSOR, PALLET, None, False), on_its_truck, before}
+    sent_to_the_stall(instance)
+    assert sat() == {(ROOM_SENSOR, PALLET, 3.7, False), on_its_truck, before}
+    say(instance, "carrier", declared_wrong(ARRIVING))
+    settle(instance)
+    assert sat() == {(ROOM_SENSOR, PALLET, None, False), on_its_truck, before}, (
+        "nobody brought it to the market"
+    )
 
 
 # --- claims -------------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def refuse_release(desk: Desk, rows: Iterable[Row], report: str | None) -> None:
         if HELD not in row.marks:
             raise refuse("not_held", "units", code=code)
         setters = _setters(_portion(desk, row))
-        if not setters or setters[0].organisation != desk.us.id:
+        if all(each.organisation != desk.us.id for each in setters):
             raise refuse("held_by_other", "units", code=code)
         told_on_paper = report is not None and "market" not in desk.person.roles
         found = results.against(_found(desk, row))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from itertools import permutations
 
-from ledger.genealogy import Placement, placements
+from ledger.genealogy import Placement, RecordedEvent, Say, placements
 from tests.unit.ledger.genealogy.said import LOGGER, OTHER_TRUCK, STORE, TRUCK, at, installed, unit
 
 
@@ -67,3 +67,51 @@ def test_two_channels_at_two_parents_agree() -> None:
 def test_moved_on_is_no_contradiction() -> None:
     events = [installed(10, TRUCK), installed(30, TRUCK, removed=True), installed(30, OTHER_TRUCK)]
     assert not any(each.conflict for each in placements(events))
+
+
+def said_by(*events: tuple[Say, RecordedEvent]) -> list[Placement]:
+    """Each event by somebody who has that say about the logger."""
+    says = {item.event.event_id: say for say, item in events}
+    return placements([item for _, item in events], lambda device, item: says[item.event.event_id])
+
+
+def test_what_others_claim_is_no_contradiction_of_the_owner() -> None:
+    own = installed(10, TRUCK, channel="probe")
+    for say in ("keeper", "guest", "nobody"):
+        for claim in (installed(5, OTHER_TRUCK, channel="probe"), installed(30, OTHER_TRUCK)):
+            found = said_by(("owner", own), (say, claim))
+            assert [each for each in found if each.by_owner] == [
+                Placement(LOGGER, "probe", TRUCK, None, at(10), None)
+            ]
+            assert all(
+                each.end_ms is not None and each.end_ms <= at(10) for each in found if not each.by_owner
+            )
+
+
+def test_anothers_word_counts_where_the_owner_says_nothing() -> None:
+    events = [
+        ("keeper", installed(1, unit(1), channel="probe")),
+        ("owner", installed(10, TRUCK, channel="probe")),
+        ("owner", installed(20, TRUCK, channel="probe", removed=True)),
+    ]
+    found = said_by(*events)
+    assert [(each.parent, each.start_ms, each.end_ms) for each in found] == [
+        (unit(1), at(1), at(10)),
+        (TRUCK, at(10), at(20)),
+        (unit(1), at(20), None),
+    ]
+
+
+def test_who_has_the_parent_takes_the_owners_device_off_and_others_do_not() -> None:
+    own, off = installed(10, unit(1)), installed(50, unit(1), removed=True)
+    for say, end in (("keeper", at(50)), ("guest", None), ("nobody", None)):
+        assert [each.end_ms for each in said_by(("owner", own), (say, off))] == [end]
+    guests = said_by(("guest", own), ("guest", off))
+    assert [(each.by_owner, each.end_ms) for each in guests] == [(False, at(50))]
+
+
+def test_two_others_contradict_each_other_and_the_owner_ends_it() -> None:
+    claims = ("keeper", installed(10, TRUCK)), ("keeper", installed(20, OTHER_TRUCK))
+    assert all(each.conflicts == ((at(20), None),) for each in said_by(*claims))
+    settled = said_by(*claims, ("owner", installed(30, OTHER_TRUCK)))
+    assert [each.parent for each in settled if each.end_ms is None] == [OTHER_TRUCK]
