@@ -166,7 +166,12 @@ BEGIN
     JOIN event_mention AS mention ON mention.identifier = named.identifier
     JOIN event_party AS party ON party.event = mention.event AND party.part = 'destination'
     JOIN event ON event.id = mention.event AND (named.valid @> event.event_time OR upper(named.valid) = event.event_time)
-    WHERE EXISTS (SELECT FROM place WHERE place.organisation = party.organisation AND lies_in(place.region, scope.regions)))
+    -- The location that the event names, where it names one that is registered; else any place of who is named.
+    WHERE CASE WHEN EXISTS (SELECT FROM event_party AS site JOIN place ON place.id IN (site.organisation, split_part(site.organisation, '/254/', 1))
+                            WHERE site.event = mention.event AND site.part = 'destination')
+               THEN EXISTS (SELECT FROM place WHERE place.id IN (party.organisation, split_part(party.organisation, '/254/', 1))
+                            AND lies_in(place.region, scope.regions))
+               ELSE EXISTS (SELECT FROM place WHERE place.organisation = party.organisation AND lies_in(place.region, scope.regions)) END)
   SELECT stay.lot, scope.agriculture AND bool_or(NOT stay.marketed AND near.marketed IS NOT TRUE),
          scope.market AND bool_or(stay.marketed AND near.marketed IS NOT FALSE)
   FROM scope CROSS JOIN (SELECT DISTINCT lot, marketed FROM stay) AS stay JOIN near USING (lot)
@@ -238,9 +243,12 @@ CREATE VIEW asker_place WITH (security_barrier) AS
   SELECT place.id, place.organisation, place.kind, place.name_zh, place.name_en, place.region, place.latitude, place.longitude, place.time_zone
   FROM place JOIN organisation ON organisation.id = place.organisation
   WHERE organisation.publishes OR place.organisation = current_organisation()
-     OR EXISTS (SELECT FROM lot_grant_stay AS stay WHERE stay.organisation = current_organisation() AND stay.holder = place.id)
+     -- In both, whose place it is has said so: to name a place is no way to see it.
+     OR EXISTS (SELECT FROM lot_grant_stay AS stay JOIN lot_grant_event AS given USING (organisation, lot)
+                WHERE stay.organisation = current_organisation() AND stay.holder = place.id AND given.said_by = place.organisation)
      OR (current_organisation() IS NOT NULL
-         AND EXISTS (SELECT FROM event_mention AS mention WHERE mention.identifier = place.id
+         AND EXISTS (SELECT FROM event_mention AS mention JOIN event ON event.id = mention.event AND event.organisation = place.organisation
+                     WHERE mention.identifier = place.id
                      AND (EXISTS (SELECT FROM lot_grant_event AS given WHERE given.organisation = current_organisation() AND given.event = mention.event)
                        OR EXISTS (SELECT FROM event_party AS party WHERE party.organisation = current_organisation() AND party.event = mention.event
                                   AND party.part <> 'capture'))))
@@ -267,7 +275,8 @@ CREATE VIEW asker_series WITH (security_barrier) AS
   FROM series JOIN device ON device.id = series.device_id JOIN organisation ON organisation.id = series.organisation
   WHERE organisation.publishes OR series.organisation = current_organisation()
      OR EXISTS (SELECT FROM placement JOIN lot_grant_stay AS stay ON stay.holder = placement.parent AND stay.valid && placement.valid
-                WHERE placement.series_id = series.id AND stay.organisation = current_organisation())
+                JOIN lot_grant_event AS given ON given.organisation = stay.organisation AND given.lot = stay.lot
+                WHERE placement.series_id = series.id AND stay.organisation = current_organisation() AND given.said_by = series.organisation)
      OR ((SELECT count(*) FROM asker_scope()) > 0
          AND EXISTS (SELECT FROM official_lots(ARRAY(
                SELECT DISTINCT presence.lot FROM placement JOIN presence ON presence.holder = placement.parent AND presence.valid && placement.valid
@@ -276,8 +285,9 @@ CREATE VIEW asker_placement WITH (security_barrier) AS
   SELECT placement.series_id, placement.parent, placement.probe_position, placement.valid, placement.conflict
   FROM placement JOIN organisation ON organisation.id = placement.organisation
   WHERE organisation.publishes OR placement.organisation = current_organisation()
-     OR EXISTS (SELECT FROM lot_grant_stay AS stay WHERE stay.organisation = current_organisation() AND stay.holder = placement.parent
-                AND stay.valid && placement.valid)
+     OR EXISTS (SELECT FROM lot_grant_stay AS stay JOIN lot_grant_event AS given USING (organisation, lot)
+                WHERE stay.organisation = current_organisation() AND stay.holder = placement.parent AND stay.valid && placement.valid
+                  AND given.said_by = placement.organisation)
      OR ((SELECT count(*) FROM asker_scope()) > 0
          AND EXISTS (SELECT FROM official_lots(ARRAY(
                SELECT DISTINCT presence.lot FROM presence WHERE presence.holder = placement.parent AND presence.valid && placement.valid))));
@@ -434,14 +444,29 @@ CREATE FUNCTION milliseconds(spans tstzmultirange) RETURNS bigint LANGUAGE sql I
   SELECT coalesce(sum(extract(epoch FROM upper(span) - lower(span)) * 1000), 0)::bigint FROM unnest(spans) AS span
 $$;
 
--- Whether minutes and extremes of what sat in `holder` may be told for this span of time: an official's goods were there all
--- the while; or goods that the asker took in were, and the span begins and ends where somebody who had them said something.
--- Spans at will would add up to the series.
-CREATE FUNCTION may_be_told(holder text, span tstzrange) RETURNS boolean
+-- Where goods that the asker took in were, of those stays that `keeper` bears out: while they were there it said something of
+-- them itself. What others say of somebody's room or vehicle shows nothing of it.
+CREATE FUNCTION vouched_stays(holder text, keeper text) RETURNS TABLE (lot text, valid tstzrange)
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-  SELECT coalesce((SELECT bool_or(lower(stay.valid) = lower(span)) AND bool_or(upper(stay.valid) = upper(span)) AND range_agg(stay.valid) @> span
-                   FROM lot_grant_stay AS stay
-                   WHERE stay.organisation = current_organisation() AND stay.holder = may_be_told.holder AND stay.valid && span), false)
+  WITH stay AS (
+    SELECT each.lot, each.valid FROM lot_grant_stay AS each
+    WHERE each.organisation = current_organisation() AND each.holder = vouched_stays.holder),
+  whole AS (SELECT stay.lot, unnest(range_agg(stay.valid)) AS valid FROM stay GROUP BY stay.lot)
+  SELECT stay.lot, stay.valid FROM stay JOIN whole ON whole.lot = stay.lot AND whole.valid @> stay.valid
+  WHERE EXISTS (SELECT FROM lot_grant_event AS given JOIN event ON event.id = given.event
+                WHERE given.organisation = current_organisation() AND given.lot = stay.lot AND given.said_by = keeper
+                  AND event.event_time BETWEEN lower(whole.valid) AND upper(whole.valid))
+$$;
+
+-- Whether minutes and extremes of what `keeper` has in `holder` may be told for this span of time: an official's goods were there
+-- all the while; or goods that the asker took in were, as the keeper bears out, and the span begins and ends where somebody who had
+-- them said something. Spans at will would add up to the series.
+CREATE FUNCTION may_be_told(holder text, span tstzrange, keeper text) RETURNS boolean
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT coalesce((SELECT bool_or(told.whole)
+                   FROM (SELECT bool_or(lower(stay.valid) = lower(span)) AND bool_or(upper(stay.valid) = upper(span))
+                                AND range_agg(stay.valid) @> span AS whole
+                         FROM vouched_stays(may_be_told.holder, may_be_told.keeper) AS stay WHERE stay.valid && span GROUP BY stay.lot) AS told), false)
       OR coalesce((SELECT range_agg(presence.valid) @> span
                    FROM presence
                    WHERE presence.holder = may_be_told.holder AND presence.valid && span
@@ -479,7 +504,7 @@ CREATE FUNCTION asker_leg(wanted integer[], from_time timestamptz, to_time times
     FROM leg CROSS JOIN placement JOIN series ON series.id = placement.series_id AND series.quantity = 'temperature'
     JOIN device ON device.id = series.device_id JOIN organisation ON organisation.id = series.organisation
     WHERE placement.series_id = ANY (wanted) AND NOT placement.conflict AND placement.valid && leg.span
-      AND (organisation.publishes OR series.organisation = current_organisation() OR may_be_told(placement.parent, leg.span))),
+      AND (organisation.publishes OR series.organisation = current_organisation() OR may_be_told(placement.parent, leg.span, organisation.id))),
   knot AS MATERIALIZED (
     SELECT sat.*, store.time, store.value, sat.own @> store.time AS inside,
            lag(store.time) OVER series_order AS before, lag(store.value) OVER series_order AS value_before,
@@ -611,7 +636,7 @@ CREATE FUNCTION asker_device_hour(wanted integer, hour timestamptz)
 $$;
 
 REVOKE EXECUTE ON FUNCTION asker_scope, official_lots, official_covers, shown_events, shared_carriers, walk, asker_hidden,
-  asker_fields, asker_readings, asker_windows, asker_device_hour, may_be_told, asker_leg FROM PUBLIC;
+  asker_fields, asker_readings, asker_windows, asker_device_hour, vouched_stays, may_be_told, asker_leg FROM PUBLIC;
 -- Functions that views call run as who asks: what these two tell is what the views show anyway.
 GRANT EXECUTE ON FUNCTION asker_scope, official_lots, official_covers, walk, asker_hidden, asker_fields, asker_readings, asker_windows, asker_device_hour,
   asker_leg TO suyuan_api;

@@ -14,13 +14,18 @@ from tests.acceptance.serving import served
 from tests.integration.hand_overs import (
     CHAIN_REGISTRY,
     LATER,
+    RIVAL_ROOM,
     SECOND,
+    STALL_ROOM,
     asking,
     grown_and_packed,
     official,
+    say,
     seen,
     sent_to_the_stall,
     settle,
+    step,
+    to,
 )
 from tests.integration.lines import NOW
 from tests.integration.said import (
@@ -56,7 +61,7 @@ def test_only_ones_own_grants_are_readable(instance: Instance) -> None:
             assert _refused(conn, f"DELETE FROM {table}"), table
         for helper in ("covered_event", "user_account"):
             assert _refused(conn, f"SELECT FROM {helper} LIMIT 1"), helper
-        for function in ("shown_events('{1}')", "shared_carriers('{a}')", "may_be_told('a', '[,]')"):
+        for function in ("shown_events('{1}')", "shared_carriers('{a}')", "may_be_told('a', '[,]', 'b')"):
             assert _refused(conn, f"SELECT {function}"), function
     with instance.as_role("public") as conn:
         views = instance.rows("SELECT viewname FROM pg_views WHERE viewname LIKE 'asker%'")
@@ -223,6 +228,16 @@ def test_an_official_sees_what_concerns_their_area_and_department(instance: Inst
     assert field_to_truck | {"stall accepting"} <= both
     elsewhere = official(instance, "market_regulation", "3201"), official(instance, "agriculture", "3201")
     assert [steps(seen(instance, account=account)) for account in elsewhere] == [set(), set()]
+    for hours_ago, place, seen_there in ((1.5, STALL_ROOM, False), (1, RIVAL_ROOM, True)):
+        sent_to = [
+            *to("owning_party", "rival")["destinationList"],
+            {"type": "location", "destination": f"{place}/254/7"},
+        ]
+        say(instance, "coop", step("shipping", hours_ago, SECOND, destinationList=sent_to))
+        settle(instance)
+        assert ("coop shipping" in seen(instance, account=elsewhere[1])) is seen_there, (
+            "where it is sent, and no other place of the receiver's"
+        )
     instance.alter("UPDATE place SET region = '330104' WHERE region LIKE '3301%'")
     for code in ("330104", "330102"):
         assert {"carrier arriving", "stall accepting"} <= steps(

@@ -330,6 +330,54 @@ def test_goods_on_their_way_to_nobody_named_are_believed_to_who_takes_them_in(in
     assert grants(instance) == {("rival", LOT)}
 
 
+def test_naming_anothers_room_or_vehicle_shows_nothing_of_it(instance: Instance) -> None:
+    """Rival says that its own boxes ride on the carrier's truck and lie in the cooperative's store, and sells them to a friend."""
+    say(instance, "carrier", on_truck(9))
+    say(instance, "coop", placed(13))
+    own = {"quantityList": [{"epcClass": LOT.replace("DK1", "RV3"), "quantity": 5}]}
+    boxes = {"childQuantityList": own["quantityList"]}
+    say(
+        instance,
+        "rival",
+        said("ObjectEvent", 12, action="ADD", bizStep="commissioning", **own, **at(RIVAL_ROOM)),
+        said(
+            "AggregationEvent",
+            11,
+            action="ADD",
+            bizStep="packing",
+            parentID=SECOND,
+            **boxes,
+            **at(RIVAL_ROOM),
+        ),
+        step("storing", 10, SECOND, **at(STORE)),
+        loading(6, unit=SECOND, **to("possessing_party", "carrier")),
+        *(step("departing", 5.5 - part / 20, SECOND, disposition="in_transit") for part in range(4)),
+        step("shipping", 5, SECOND, **to("owning_party", "friend", "rival"), **at(STORE)),
+    )
+    say(instance, "friend", step("receiving", 4, SECOND, **at(RIVAL_ROOM)))
+    settle(instance)
+    assert {
+        holder
+        for (holder,) in instance.rows("SELECT holder FROM lot_grant_stay WHERE organisation = 'friend'")
+    } >= {TRUCK, STORE}
+    cuts = "SELECT DISTINCT lower(valid), upper(valid) FROM lot_grant_stay WHERE organisation = 'friend'"
+    legs = instance.rows(cuts)
+    series = [identity for (identity,) in instance.rows("SELECT id FROM series")]
+    for who in ("friend", "rival"):
+        with asking(instance, who) as conn:
+            for view in ("series", "placement"):
+                assert conn.execute(f"SELECT FROM asker_{view}".encode()).fetchall() == [], (who, view)
+            places = conn.execute(
+                "SELECT id FROM asker_place WHERE organisation IN ('coop', 'carrier')"
+            ).fetchall()
+            assert places == [], who
+            for begin, end in legs:
+                told = conn.execute(
+                    "SELECT * FROM asker_leg(%s, %s, %s, '{}', '{}')", [series, begin, end]
+                ).fetchall()
+                assert told == [], who
+
+
 # --- what was said this moment ----------------------------------------------------------------------------------------
 
 
