@@ -9,19 +9,14 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import queue
 import secrets
 import shlex
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -35,8 +30,9 @@ import segno
 from rich.console import Console
 
 from deploy.demo_people import SignIn, keep_people, told
+from deploy.demo_summary import counts, get, one, verified_proof
 from deploy.migrate import SERVICE_ROLES, migrate
-from deploy.simulation import Played, read_played
+from deploy.simulation import read_played
 from deploy.stack import StackError
 from deploy.stack.broker import start_broker
 from deploy.stack.children import Child
@@ -181,7 +177,7 @@ class Demo:
             self._keep(stack, self._child(name, [name], environment))
         ingest = self._children[-1]
         self._wait_for("ingest to subscribe", lambda: ingest.said(SUBSCRIBED), 60)
-        self._wait_for("the API", lambda: _get(f"{self._local()}/readyz")[0] == 200, 60)
+        self._wait_for("the API", lambda: get(f"{self._local()}/readyz")[0] == 200, 60)
 
     def _start_world(self, stack: ExitStack) -> Child:
         world = self._child(
@@ -255,7 +251,7 @@ class Demo:
     def _present(self, urls: dict[str, str]) -> None:
         page = self._page_url()
         self._wait_for(
-            "the page of a box", lambda: _get(page.replace(self._url, self._local()))[0] == 200, SETTLE_S
+            "the page of a box", lambda: get(page.replace(self._url, self._local()))[0] == 200, SETTLE_S
         )
         self._wait_settled(urls, SETTLE_S)
         self._console.print(f"\n  a shopper's page   {page}")
@@ -305,7 +301,7 @@ class Demo:
         try:
             while time.monotonic() - since < QUIET_S:
                 with psycopg.connect(self._urls["jobs"], connect_timeout=5) as conn:
-                    now_taken = _one(conn, "SELECT coalesce(sum(messages), 0) FROM batch")[0]
+                    now_taken = one(conn, "SELECT coalesce(sum(messages), 0) FROM batch")[0]
                 if now_taken != taken:
                     taken, since = now_taken, time.monotonic()
                 time.sleep(0.1)
@@ -326,70 +322,19 @@ class Demo:
     # --- what came of it ----------------------------------------------------------------------------
 
     def _summary(self, urls: dict[str, str]) -> dict[str, Any]:
-        played = read_played(self._options.data_dir)
-        page = self._page_url()
-        status, _ = _get(page.replace(self._url, self._local()))
-        summary = self._counts(urls, played)
-        summary["sample_page_url"] = page
-        summary["sample_page_status"] = status
-        summary |= self._verify_proof()
-        summary["seconds"] = round(time.monotonic() - self._began, 1)
-        return summary
-
-    def _counts(self, urls: dict[str, str], played: Played) -> dict[str, Any]:
-        """Both excursion counts stop at the same measured time, whose marks have been consumed."""
-        until = played.complete_until
-        simulated = played.world.truth_until(until)
-        with psycopg.connect(urls["jobs"]) as conn:
-            received, stored, duplicate, conflict, quarantined = _one(
-                conn,
-                "SELECT sum(received), sum(stored), sum(duplicate), sum(conflict), sum(quarantined) FROM account",
-            )
-            return {
-                "readings": _one(conn, "SELECT count(*) FROM reading_store")[0],
-                "events": _one(conn, "SELECT count(*) FROM event")[0],
-                "leaves": _one(conn, "SELECT count(*) FROM leaf")[0],
-                "quarantined": int(quarantined),
-                "excursions_detected": _one(
-                    conn,
-                    "SELECT count(*) FROM excursion WHERE state IN ('open', 'closed') AND trigger_time <= %s",
-                    [until],
-                )[0],
-                "excursions_simulated": len([each for each in simulated if each.undecidable is None]),
-                "excursions_undecidable": [
-                    each.undecidable for each in simulated if each.undecidable is not None
-                ],
-                "measured_until": until.isoformat(),
-                "received": int(received),
-                "accounted": int(stored + duplicate + conflict + quarantined),
-                "windows": _one(conn, "SELECT count(*) FROM sealed_window")[0],
-                "seed": self._options.seed,
-            }
-
-    def _verify_proof(self) -> dict[str, Any]:
-        """`suyuan verify` on bytes fetched over HTTP, with the keys from our own file and no database at hand; and that
-        the same bytes with one of them changed are refused."""
         gtin, lot, serial = self._sample()
-        status, body = _get(f"{self._local()}/api/v1/lots/01/{gtin}/10/{lot}/21/{serial}/proof")
-        if status != 200:
-            return {"proof_verified": False, "proof_status": status}
-        with tempfile.TemporaryDirectory() as scratch:
-            file = Path(scratch) / "evidence.json"
-            file.write_bytes(body)
-            verified = self._verify(file)
-            file.write_bytes(_flip(body))
-            flipped = self._verify(file)
-        return {"proof_verified": verified, "proof_bytes": len(body), "flipped_byte_verified": flipped}
-
-    def _verify(self, file: Path) -> bool:
-        keys = sorted((self._options.data_dir / "log").glob("*/vkey"))
-        command = [sys.executable, "-m", "deploy", "verify", str(file)]
-        for key in keys:
-            command += ["--key", str(key)]
-        environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(("SUYUAN_", "PG"))
+        page = self._page_url()
+        status, _ = get(page.replace(self._url, self._local()))
+        return {
+            **counts(urls["jobs"], read_played(self._options.data_dir)),
+            "seed": self._options.seed,
+            "sample_page_url": page,
+            "sample_page_status": status,
+            **verified_proof(
+                f"{self._local()}/api/v1/lots/01/{gtin}/10/{lot}/21/{serial}/proof", self._options.data_dir
+            ),
+            "seconds": round(time.monotonic() - self._began, 1),
         }
-        return subprocess.run(command, env=environment, capture_output=True, timeout=120).returncode == 0
 
     # --- small things -------------------------------------------------------------------------------
 
@@ -398,8 +343,8 @@ class Demo:
 
         def settled() -> bool:
             with psycopg.connect(urls["jobs"]) as conn:
-                waiting = _one(conn, "SELECT (SELECT count(*) FROM mark), (SELECT count(*) FROM pending)")
-                behind = _one(
+                waiting = one(conn, "SELECT (SELECT count(*) FROM mark), (SELECT count(*) FROM pending)")
+                behind = one(
                     conn,
                     "SELECT coalesce((SELECT max(position) FROM leaf), 0)"
                     " - coalesce((SELECT position FROM projection WHERE name = 'portions'), 0)",
@@ -459,28 +404,6 @@ def _pump(world: Child, lines: queue.SimpleQueue[bytes]) -> None:
             lines.put(line)
     except ValueError:  # the pipe was closed while stopping
         return
-
-
-def _get(url: str) -> tuple[int, bytes]:
-    try:
-        with urllib.request.urlopen(url, timeout=30) as response:  # noqa: S310 - our own address
-            return response.status, response.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read()
-    except (urllib.error.URLError, OSError):
-        return 0, b""
-
-
-def _flip(body: bytes) -> bytes:
-    """One base64 character of the first entry changed: the file reads as before, what it says is another."""
-    at = body.index(b'"entry":"') + len(b'"entry":"') + 40
-    return body[:at] + (b"A" if body[at : at + 1] != b"A" else b"B") + body[at + 1 :]
-
-
-def _one(conn: psycopg.Connection, query: str, values: list[Any] | None = None) -> tuple[Any, ...]:
-    row = conn.execute(query.encode(), values).fetchone()
-    assert row is not None
-    return tuple(row)
 
 
 def _tail(path: Path) -> str:
