@@ -693,27 +693,29 @@ CREATE FUNCTION official_duties(filters jsonb, at timestamptz) RETURNS SETOF dut
       AND (filters ->> 'region' IS NULL OR EXISTS (SELECT FROM jsonb_array_elements(named.concerns) AS each WHERE starts_with(each ->> 'region', filters ->> 'region')))
       AND (filters ->> 'text' IS NULL OR position(lower(filters ->> 'text') IN lower(concat_ws(' ', named.site, named.name_zh, named.name_en,
            named.keeper_zh, named.keeper_en, named.external_id, array_to_string(named.lots, ' ')))) > 0)),
-  page AS (
+  page AS MATERIALIZED (
     SELECT * FROM kept ORDER BY kept.since DESC, kept.kind, kept.site, kept.external_id
-    LIMIT coalesce((filters ->> 'limit')::integer, 50) OFFSET coalesce((filters ->> 'offset')::integer, 0))
+    LIMIT coalesce((filters ->> 'limit')::integer, 50) OFFSET coalesce((filters ->> 'offset')::integer, 0)),
+  shown AS MATERIALIZED (SELECT page.number, stay.* FROM page CROSS JOIN LATERAL unnest(page.stays) AS part (stay) JOIN stay USING (stay)),
+  placed AS MATERIALIZED (
+    SELECT shown.number, device.id AS device_id, jsonb_build_object('device', device.external_id, 'parent', placement.parent, 'position', placement.probe_position,
+             'since', lower(placement.valid), 'until', upper(placement.valid), 'interval_s', device.interval_s) AS said
+    FROM shown CROSS JOIN LATERAL unnest(shown.around) AS thing (name) JOIN placement ON placement.parent = thing.name AND NOT placement.conflict AND placement.valid && shown.span
+      AND placement.probe_position = ANY (shown.positions)
+    JOIN series ON series.id = placement.series_id AND series.quantity = 'temperature' JOIN device ON device.id = series.device_id)
   SELECT page.kind, page.rule_id, page.version, page.rule, page.site, page.name_zh, page.name_en, page.site_kind, page.vehicle, page.time_zone,
          page.keeper, page.keeper_zh, page.keeper_en, page.bare, page.external_id, page.giai, page.model, page.interval_s,
          page.owner, page.owner_zh, page.owner_en,
          (SELECT jsonb_agg(jsonb_build_object('certificate', calibration.certificate, 'laboratory', calibration.laboratory,
             'calibrated_on', calibration.calibrated_on, 'due_on', calibration.due_on) ORDER BY calibration.calibrated_on)
           FROM calibration WHERE calibration.device_id = page.device_id),
-         page.lots, page.units, (SELECT array_agg(DISTINCT stage) FROM stay, unnest(stay.stages) AS stage WHERE stay.stay = ANY (page.stays)),
+         page.lots, page.units, (SELECT array_agg(DISTINCT stage) FROM shown, unnest(shown.stages) AS stage WHERE shown.number = page.number),
          page.tonne_hours, page.since, page.until,
          (SELECT sum(extract(epoch FROM upper(gap) - lower(gap))) / 60 FROM unnest(page.gaps) AS gap),
          (SELECT max(extract(epoch FROM upper(gap) - lower(gap))) / 60 FROM unnest(page.gaps) AS gap),
          (SELECT jsonb_agg(jsonb_build_object('from', lower(gap), 'to', upper(gap)) ORDER BY gap) FROM (
             SELECT gap FROM unnest(page.gaps) AS gap ORDER BY gap LIMIT 50) AS first),
-         (SELECT jsonb_agg(DISTINCT jsonb_build_object('device', device.external_id, 'parent', placement.parent, 'position', placement.probe_position,
-            'since', lower(placement.valid), 'until', upper(placement.valid), 'interval_s', device.interval_s))
-          FROM stay CROSS JOIN LATERAL unnest(stay.around) AS thing (name) JOIN placement ON placement.parent = thing.name AND NOT placement.conflict AND placement.valid && stay.span
-            AND placement.probe_position = ANY (stay.positions)
-          JOIN series ON series.id = placement.series_id AND series.quantity = 'temperature' JOIN device ON device.id = series.device_id
-          WHERE stay.stay = ANY (page.stays) AND (page.device_id IS NULL OR device.id = page.device_id)),
+         (SELECT jsonb_agg(DISTINCT placed.said) FROM placed WHERE placed.number = page.number AND (page.device_id IS NULL OR placed.device_id = page.device_id)),
          page.concerns, page.total
   FROM page ORDER BY page.since DESC, page.kind, page.site, page.external_id
 $$;
