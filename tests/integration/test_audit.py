@@ -156,7 +156,10 @@ def test_what_does_not_concern_one_is_not_found(instance: Instance) -> None:
 def test_filters_stand_in_the_address_and_a_bad_one_is_said(instance: Instance) -> None:
     store = number(instance, "ambient")
     with at_work(instance) as wu:
-        assert "there are 2 in all" in wu.get("/audit?page=9&lang=en").text
+        past = wu.get("/audit?page=9&lang=en").text
+        assert "there are 2 in all" in past and 'rel="prev"' in past and "page=8" not in past, (
+            "back to where there is something"
+        )
         assert wu.get("/api/v1/audit/excursions?page=9").json()["total"] == 2
         for wrong in (
             "duties?state=open",

@@ -124,6 +124,9 @@ class Around:
             "total": total,
             "first": first,
             "last": first + shown - 1,
+            "before": max(
+                1, min(asked.page - 1, -(-total // PAGE))
+            ),  # from a page past the end to the last one
             "more": first + shown - 1 < total,
             "options": self._options(),
             "unverified": any(not region.verified for region in self.regions),

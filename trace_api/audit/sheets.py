@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
 from openpyxl import Workbook
-from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE, Cell, MergedCell
+from openpyxl.cell.cell import Cell, MergedCell
 from openpyxl.styles import Alignment, Font
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
@@ -25,6 +26,9 @@ Value = str | float | int | datetime | date | bool | None
 
 # What a spreadsheet reads as the beginning of a formula, and the full-width forms that some turn into one.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_UNSEEN = re.compile("^[\\s\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]+")
+# What XML 1.0 cannot say: one of them, and no spreadsheet opens the file.
+_UNWRITABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _WIDEST = 60
 CSV_TYPE = "text/csv; charset=utf-8"
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -73,8 +77,13 @@ def _plain(value: Value) -> str | float | int:
 
 def _harmless(text: str) -> str:
     """An apostrophe in front keeps a spreadsheet from computing what somebody wrote."""
-    clean = text.replace("\x00", "")
-    return f"'{clean}" if clean.startswith(_FORMULA) else clean
+    clean = _UNWRITABLE.sub("", text)
+    return f"'{clean}" if _is_risky(clean) else clean
+
+
+def _is_risky(text: str) -> bool:
+    """It begins as a formula does, also behind what nobody sees."""
+    return text.startswith(_FORMULA) or _UNSEEN.sub("", text).startswith(_FORMULA)
 
 
 def to_xlsx(sheet: Sheet) -> bytes:
@@ -135,9 +144,9 @@ def _write(table: Worksheet, at: int, number: int, column: Column, value: Value)
 def _write_text(cell: Cell | MergedCell, text: str) -> None:
     """As text whatever it begins with, and marked so that it stays text when somebody edits the cell."""
     assert isinstance(cell, Cell)  # a sheet of ours merges none
-    cell.value = ILLEGAL_CHARACTERS_RE.sub("", text)
+    cell.value = _UNWRITABLE.sub("", text)
     cell.data_type = "s"
-    if text.startswith(_FORMULA):
+    if _is_risky(cell.value):
         cell.quotePrefix = True
 
 

@@ -134,7 +134,7 @@ def test_a_csv_is_read_back_and_computes_nothing(text: str, value: float) -> Non
     rows = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline="")))
     assert rows[0] == ["'=title"] and rows[1] == ["filter", "'=1+1"] and rows[2] == []
     cell, number, when = rows[4]
-    clean = text.replace("\x00", "")
+    clean = "".join(char for char in text if char in "\t\n\r" or " " <= char not in "\ufffe\uffff")
     assert cell in (clean, f"'{clean}")
     assert not cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"))
     assert float(number) == value and when == "2026-06-19T01:10:32+08:00"
@@ -152,6 +152,21 @@ def test_an_xlsx_keeps_text_as_text(text: str) -> None:
     assert (number.value, when.value, offset.value) == (3.5, datetime(2026, 6, 19, 1, 10, 32), "+08:00")
     assert about["B1"].value == "=1+1" and about["B1"].data_type == "s"
     assert table.freeze_panes == "A2" and table.auto_filter.ref == "A1:D2"
+
+
+@pytest.mark.parametrize(
+    "text", [" =1+1", "\ufeff=1+1", "\u200b@SUM(A1)", "\x01=1+1", "\u00a0+1", "\ud800=1"]
+)
+def test_what_nobody_sees_hides_no_formula(text: str) -> None:
+    rows = list(csv.reader(io.StringIO(to_csv(sheet((text, 1, None))).decode("utf-8-sig"), newline="")))
+    assert rows[4][0].startswith("'")
+    assert load_workbook(io.BytesIO(to_xlsx(sheet((text, 1, None))))).worksheets[0]["A2"].quotePrefix
+
+
+@pytest.mark.parametrize("text", ["\ufffe", "a\uffffb", "\ud800", "x" * 40_000, "\x0b" * 3])
+def test_a_file_opens_whatever_a_name_holds(text: str) -> None:
+    assert load_workbook(io.BytesIO(to_xlsx(sheet((text, 1, None))))).worksheets[0]["B2"].value == 1
+    assert to_csv(sheet((text, 1, None)))
 
 
 # --- words ---------------------------------------------------------------------------------------------------------------
