@@ -40,6 +40,7 @@ from tests.integration.said import (
     truck,
 )
 from tests.servers.databases import Database
+from trace_api.words import Language, Words
 
 AT = NOW + timedelta(minutes=5)
 EVIL = '=HYPERLINK("http://evil.example","冷库")'
@@ -99,7 +100,8 @@ def number(instance: Instance, channel: str) -> int:
 def test_the_lists_and_a_breach_in_both_languages(instance: Instance) -> None:
     store, reefer = number(instance, "ambient"), number(instance, "return_air")
     with at_work(instance) as wu:
-        for lang, agreed in (("zh", "约定"), ("en", "Agreed")):
+        languages: tuple[tuple[Language, str], ...] = (("zh", "约定"), ("en", "Agreed"))
+        for lang, agreed in languages:
             listed = wu.get("/audit", params={"lang": lang})
             assert listed.status_code == 200 and listed.headers["cache-control"] == "no-store"
             assert (
@@ -111,6 +113,7 @@ def test_the_lists_and_a_breach_in_both_languages(instance: Instance) -> None:
             case = wu.get(f"/audit/excursions/{reefer}", params={"lang": lang})
             assert case.status_code == 200 and "<svg" in case.text and agreed in case.text
             assert "4711" in case.text and "4, 7, 1, 1" not in case.text
+            assert Words(lang)("audit_force_agreed_unseen") in case.text, "no hand-over states the agreement"
             for page in (listed, duties, case):
                 assert not re.search("违法|违规|非法|unlawful|illegal|offence|violation", page.text), (
                     "facts, no findings"

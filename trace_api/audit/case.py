@@ -82,6 +82,7 @@ class ReadingHour:
 class Case:
     row: BreachRow
     summary: str
+    force: str
     picture: Picture
     gaps: tuple[str, ...]
     times: tuple[tuple[str, str], ...]
@@ -103,6 +104,7 @@ def case(found: Dossier, at: datetime, words: Words) -> Case:
     return Case(
         row=breach_row(breach, found.regions, words),
         summary=_summary(found, words),
+        force=binding(found, words),
         picture=drawn,
         gaps=tuple(words("audit_from_to", start=seconds(a, zone), end=seconds(b, zone)) for a, b in drawn.gaps),
         times=tuple(_times(found, words)),
@@ -129,6 +131,14 @@ def _summary(found: Dossier, words: Words) -> str:
     return words(key, peak=words.celsius(breach.extreme), limit=words.celsius(float(breach.rule["limit_c"])),
                  beyond=words.celsius(breach.beyond_c), least=words.minutes(breach.minutes_at_least),
                  most=words.minutes(breach.minutes_at_most))  # fmt: skip
+
+
+def binding(found: Dossier, words: Words) -> str:
+    """What the limit binds. An agreed one binds those who agreed on it: where no hand-over states it, that is said."""
+    force = found.breach.rule["force"]
+    if force == "agreed" and not any(each.agreed for each in found.hand_overs):
+        return words("audit_force_agreed_unseen")
+    return words(f"audit_force_{force}_text")
 
 
 def _times(found: Dossier, words: Words) -> Iterator[tuple[str, str]]:

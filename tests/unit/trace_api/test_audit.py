@@ -17,6 +17,7 @@ from openpyxl import load_workbook
 from ingest.coldchain.limits import FORCES
 from trace_api.audit.answers import calibration
 from trace_api.audit.asking import BREACHES, DUTIES, NAMES, Asked, ask, filter_name
+from trace_api.audit.case import binding
 from trace_api.audit.picture import silences
 from trace_api.audit.reading import Calibration, Dossier, Reading, Summary
 from trace_api.audit.sheets import Column, Sheet, to_csv, to_xlsx
@@ -82,7 +83,16 @@ def test_a_calibration_without_an_end_counts_as_long_as_the_duty_says() -> None:
     assert standing(date(2026, 1, 5), None) == "not_recorded", "no rule says how long: it cannot be told"
 
 
-@pytest.mark.parametrize(("text", "number"), [("0", 0), ("007", 7), ("999", 999), ("1000", None), ("9" * 5000, None), ("²", None),
+@pytest.mark.parametrize(("force", "agreed", "key"), [("agreed", "0-5 °C", "agreed_text"), ("agreed", None, "agreed_unseen"),
+                                                     ("recommended", None, "recommended_text")])  # fmt: skip
+def test_an_agreed_limit_binds_by_what_was_written_down(force: str, agreed: str | None, key: str) -> None:
+    breach = SimpleNamespace(rule={"force": force})
+    found = SimpleNamespace(breach=breach, hand_overs=[SimpleNamespace(agreed=agreed)])
+    assert binding(cast(Dossier, found), Words("zh")) == Words("zh")(f"audit_force_{key}")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("0", 0), ("007", 7), ("999", 999), ("1000", None), ("9" * 5000, None), ("²", None),
                                               ("９", None), ("-1", None), ("1e3", None), ("", None)])  # fmt: skip
 def test_a_whole_number_is_one_in_ascii_digits(text: str, number: int | None) -> None:
     assert whole(text, 999) == number

@@ -156,6 +156,7 @@ EN: dict[str, str] = {
     "audit_force_recommended_text": "The limit is that of a recommended standard: it binds where a contract or label adopts it. Going beyond it is a fact of temperature and no finding against anybody.",
     "audit_force_agreed_title": "An agreed limit",
     "audit_force_agreed_text": "The parties agreed on the limit on the waybill. Going beyond it departs from what was agreed: a fact between the parties, and no finding against anybody.",
+    "audit_force_agreed_unseen": "The rule names an agreement, but no hand-over on record states an agreed temperature: it binds the parties only where the signed waybill has it. Going beyond it is a fact of temperature and no finding against anybody.",
     "audit_force_internal_title": "A limit of the organisation's own",
     "audit_force_internal_text": "The organisation set the limit itself; it binds nobody else.",
     "audit_force_unverified": "The number was not compared with the standard that is named.",

@@ -156,6 +156,7 @@ ZH: dict[str, str] = {
     "audit_force_recommended_text": "限值来自推荐性标准：合同或标签采用时才有约束力。超出是温度事实，不是对谁的认定。",
     "audit_force_agreed_title": "约定限值",
     "audit_force_agreed_text": "限值是当事人在运单上的约定。超出说明与约定不符，是合同上的事实，不是对谁的认定。",
+    "audit_force_agreed_unseen": "规则写明限值来自约定，但交接记录里没有写明约定温度：只有签过字的运单写着它，才约束当事人。超出是温度事实，不是对谁的认定。",
     "audit_force_internal_title": "内部设定的限值",
     "audit_force_internal_text": "限值是单位自己的设定，对别人没有约束力。",
     "audit_force_unverified": "限值数字尚未与所引标准原文核对。",
