@@ -25,7 +25,7 @@ from ledger import recorded
 from ledger.epcis.identifiers import check_digit, lot_uri, sscc_uri
 from ledger.genealogy import RecordedEvent
 from tests.acceptance.instance import Instance
-from tests.integration.lines import NOW
+from tests.integration.lines import NOW, message
 from tests.integration.said import (
     FRUIT,
     GTIN,
@@ -34,7 +34,6 @@ from tests.integration.said import (
     ROOM_SENSOR,
     STORE,
     at,
-    by_carrier,
     by_terminal,
     made,
     placed,
@@ -208,18 +207,23 @@ def test_a_trailer_under_any_name_does_not_join_its_loads(instance: Instance, re
 # --- registered after its events ------------------------------------------------------------------------------------
 
 
+ROOM, CARRIERS = REGISTRY["devices"]
+TERMINAL = ROOM | {"id": "gate-1", "giai": "https://id.gs1.org/8004/95212340GATE1"}
+WHOLE = REGISTRY | {"devices": [ROOM, CARRIERS, TERMINAL]}
+
+
 def without(**removed: Any) -> dict[str, Any]:
-    return deepcopy(REGISTRY) | removed
+    return deepcopy(WHOLE) | removed
 
 
 @pytest.mark.parametrize(
     "early",
     [
-        without(devices=REGISTRY["devices"][1:]),
-        without(devices=[REGISTRY["devices"][0] | {"channels": [{"channel": "door", "quantity": "boolean", "unit": "/"}]}, REGISTRY["devices"][1]]),
+        without(devices=[CARRIERS, TERMINAL]),
+        without(devices=[ROOM | {"channels": [{"channel": "door", "quantity": "boolean", "unit": "/"}]}, CARRIERS, TERMINAL]),
         without(products=[]),
         without(products=[REGISTRY["products"][0] | {"rule_product": "tomato"}]),
-        without(devices=REGISTRY["devices"][1:], products=[]),
+        without(devices=[CARRIERS, TERMINAL], products=[]),
     ],
     ids=["device", "channel", "product", "rule", "both"],
 )  # fmt: skip
@@ -227,9 +231,10 @@ def test_what_is_registered_late_counts_as_if_it_had_been_there(
     instance: Instance, early: dict[str, Any]
 ) -> None:
     instance.register(early)
-    instance.take(by_carrier(*by_lot()), NOW)
+    events = [json.dumps(event).encode() for event in (made(10), placed(9))]
+    instance.take([message(event, TERMINAL["id"], kind="events") for event in events], NOW)
     instance.settle(NOW, consumers=("projection", "detection"))
-    instance.register(REGISTRY)
+    instance.register(WHOLE)
     instance.settle(NOW, consumers=("projection", "detection"))
     late = instance.rows(PRESENCE), instance.rows(PLACEMENT)
     assert {row[2] for row in late[0] if row[1] == LOT} == {"yangmei"}
