@@ -220,6 +220,15 @@ def test_every_endpoint_is_in_openapi_and_answers(api: httpx.Client) -> None:
                 assert api.get(filled).status_code == 200, filled
 
 
+def test_what_is_long_travels_compressed(api: httpx.Client) -> None:
+    manifest = json.loads(pages.built_files().joinpath("manifest.json").read_text())
+    for path in (f"/web/{manifest['script']}", f"/web/{manifest['wasm']}", f"/api/v1/lots/{code(BOX)}/trace"):
+        plain, packed = (api.get(path, headers={"Accept-Encoding": how}) for how in ("identity", "gzip"))
+        assert "content-encoding" not in plain.headers and packed.headers["content-encoding"] == "gzip"
+        assert packed.content == plain.content and "Accept-Encoding" in packed.headers["vary"]
+        assert packed.num_bytes_downloaded < 0.5 * len(plain.content)
+
+
 # --- files of the logs ----------------------------------------------------------------------------------------
 
 
