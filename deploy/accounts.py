@@ -16,6 +16,7 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
+from deploy.database_url import connect
 from trace_api.accounts import administration
 from trace_api.accounts.administration import Account, LoginTaken, Wish
 from trace_api.accounts.passwords import PasswordRefused, Passwords, check_new, generate
@@ -86,7 +87,7 @@ def set_password(url: str, login: str, made: bool, file: TextIO | None) -> None:
 @contextmanager
 def _owner(url: str) -> Iterator[psycopg.Connection]:
     try:
-        with psycopg.connect(url) as conn:
+        with connect(url, "account") as conn:
             yield conn
     except (Problem, psycopg.errors.InsufficientPrivilege) as error:
         raise click.ClickException(

@@ -159,11 +159,12 @@ def register(document: Path, tokens: tuple[str, ...]) -> None:
     """
     import psycopg
 
+    from deploy.database_url import connect
     from ingest.registry import RegistryError, load, load_shipped, load_token, parse_registry
 
     made = {organisation: secrets.token_urlsafe(24) for organisation in tokens}
     try:
-        with psycopg.connect(Settings().database_url) as conn:
+        with connect(Settings().database_url, "register") as conn:
             load(conn, parse_registry(document.read_bytes()))
             load_shipped(conn)
             for organisation, token in made.items():
@@ -207,6 +208,7 @@ def _serve(name: str, follow_parent: bool) -> None:
 
     from deploy.migrate import SchemaMismatch
     from deploy.services import process
+    from ingest.broker_address import AddressError
 
     process.log_to_stderr()
     # Each service's room is loaded only where it runs: a worker needs no web framework.
@@ -215,6 +217,8 @@ def _serve(name: str, follow_parent: bool) -> None:
         service.run(Settings(), process.stop_event(follow_parent))
     except (SchemaMismatch, psycopg.OperationalError) as error:
         raise click.ClickException(str(error)) from error
+    except AddressError as error:
+        raise click.ClickException(f"SUYUAN_MQTT_URL is {error}") from error
 
 
 @main.command()

@@ -1,4 +1,5 @@
-"""What may be said of a database's connection string: libpq's errors can quote a password that it took for something else."""
+"""Connections, and what may be said of a connection string: libpq's errors can quote a password that it took for something
+else."""
 
 from __future__ import annotations
 
@@ -13,6 +14,16 @@ ENCODE = (
 )
 
 _HOST = re.compile(r"(\[[^\]@]*\]|[^\[\]:@]*)(:(?P<port>\d{1,5})?)?")
+
+
+def connect(url: str, name: str, *, autocommit: bool = False) -> psycopg.Connection:
+    """`name`: as the server lists it. Raises psycopg.OperationalError, whose text may be shown."""
+    try:
+        return psycopg.connect(
+            url, application_name=f"suyuan {name}", connect_timeout=10, autocommit=autocommit
+        )
+    except psycopg.Error as error:
+        raise psycopg.OperationalError(said_of(error, url)) from None
 
 
 def is_plain(url: str) -> bool:

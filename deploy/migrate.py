@@ -17,6 +17,8 @@ import psycopg
 import yoyo
 from psycopg.conninfo import conninfo_to_dict
 
+from deploy.database_url import connect
+
 ADVISORY_LOCK = 0x5359_0001  # "SY", migrations
 SERVICE_ROLES = ("ingest", "jobs", "sequencer", "api", "public")
 
@@ -99,7 +101,7 @@ def follow_retention(conn: psycopg.Connection, retention: timedelta) -> None:
 
 @contextmanager
 def _alone(conninfo: str) -> Iterator[None]:
-    with psycopg.connect(conninfo, autocommit=True) as conn:
+    with connect(conninfo, "migrate", autocommit=True) as conn:
         conn.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])
         yield
 

@@ -12,6 +12,10 @@ from urllib.parse import unquote, urlsplit
 PORT = 1883
 
 
+class AddressError(ValueError):
+    """The message may be shown."""
+
+
 @dataclass(frozen=True, slots=True)
 class BrokerAddress:
     host: str
@@ -21,19 +25,19 @@ class BrokerAddress:
 
 
 def broker_address(url: str) -> BrokerAddress:
-    """Raises ValueError, with a sentence that may be shown."""
+    """Raises AddressError."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ValueError(
+        raise AddressError(
             "no address of a broker: in user and password write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23, % as %25"
         ) from None
     if parts.scheme != "mqtt":
         tls = parts.scheme in ("mqtts", "ssl", "tls")
-        raise ValueError(f"no mqtt:// address{f' but {parts.scheme}://' if tls else ''}")
+        raise AddressError(f"no mqtt:// address{f' but {parts.scheme}://' if tls else ''}")
     if not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment:
-        raise ValueError("no address of a broker: it has no host, or something after it")
+        raise AddressError("no address of a broker: it has no host, or something after it")
     return BrokerAddress(
         parts.hostname, port or PORT, _decoded(parts.username) or None, _decoded(parts.password)
     )

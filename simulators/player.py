@@ -135,8 +135,12 @@ class _Line:
     def __init__(
         self, mqtt_url: str, protocol: Protocol, client_id: str, stop_event: threading.Event
     ) -> None:
-        url = urlsplit(mqtt_url)
-        if url.scheme not in ("mqtt", "tcp") or not url.hostname:
+        try:
+            url = urlsplit(mqtt_url)
+            host, port = url.hostname, url.port or 1883
+        except ValueError:  # its text quotes what it took for the port, which may be a password
+            host = None
+        if host is None or url.scheme not in ("mqtt", "tcp"):
             raise PlayerError("the broker's address is none: want mqtt://[user:password@]host[:port]")
         self._stop = stop_event
         self._changed = threading.Condition()
@@ -152,11 +156,9 @@ class _Line:
         self._client.max_inflight_messages_set(IN_FLIGHT)
         self._client.on_publish = self._on_publish
         try:
-            self._client.connect(url.hostname, url.port or 1883)
+            self._client.connect(host, port)
         except OSError as error:
-            raise PlayerError(
-                f"no broker at {url.hostname}: {error}; start it, or set SUYUAN_MQTT_URL"
-            ) from error
+            raise PlayerError(f"no broker at {host}: {error}; start it, or set SUYUAN_MQTT_URL") from error
         self._client.loop_start()
 
     def publish(self, index: int, message: Message) -> bool:

@@ -21,6 +21,7 @@ from psycopg import sql
 from deploy.backup import BackupError, programs
 from deploy.backup.keys import is_key, of_other_logs
 from deploy.backup.manifest import DUMP, LOGS, Manifest, faults, read
+from deploy.database_url import connect
 from deploy.migrate import edition, migrate, schema_in_code
 from ledger.head_store import HeadStore
 from ledger.log_files import CHECKPOINT, VKEY
@@ -172,7 +173,7 @@ def _closed(manifest: Manifest, data_dir: Path) -> Iterator[str]:
 
 
 def _restore_database(manifest: Manifest, dump: Path, url: str, say: Say) -> None:
-    with psycopg.connect(url, autocommit=True, connect_timeout=10) as conn:
+    with connect(url, "restore", autocommit=True) as conn:
         _want_empty(conn)
         row = conn.execute("SELECT current_setting('server_version_num')::integer / 10000").fetchone()
         assert row is not None

@@ -33,6 +33,7 @@ import psycopg
 from deploy.backup import BackupError, programs
 from deploy.backup.keys import is_key, keys_beside
 from deploy.backup.manifest import DUMP, LOGS, LogState, Manifest, describe, write
+from deploy.database_url import connect
 from deploy.migrate import SchemaMismatch, check_schema, edition, schema_in_code
 from ledger.errors import LedgerError
 from ledger.head_store import Head, HeadStore
@@ -100,7 +101,7 @@ def _drafts(target: Path, keys_file: Path | None) -> Iterator[tuple[Path, Path]]
 @contextmanager
 def _moment(url: str, data_dir: Path) -> Iterator[Moment]:
     """The snapshot lasts as long as its transaction, so until the dump is done."""
-    with psycopg.connect(url, application_name="suyuan backup", connect_timeout=10) as conn:
+    with connect(url, "backup") as conn:
         conn.execute("SET idle_in_transaction_session_timeout = 0")
         conn.commit()
         check_schema(conn)

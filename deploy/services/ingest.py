@@ -6,7 +6,8 @@ import threading
 import time
 from functools import partial
 
-from deploy.services.process import connect, now, require_schema
+from deploy.database_url import connect
+from deploy.services.process import now, require_schema
 from deploy.settings import Settings
 from ingest.pipeline import Line
 from ingest.quarantine import MonthlyKeys

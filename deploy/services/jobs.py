@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from functools import partial
 
-from deploy.services.process import connect, now, require_schema
+from deploy.database_url import connect
+from deploy.services.process import now, require_schema
 from deploy.settings import Settings
 from ingest import jobs
 from ledger.keys import KeyStore

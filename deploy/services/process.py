@@ -1,4 +1,4 @@
-"""What every service process has in common: a clock, a stop signal, a connection under its own name, a log."""
+"""What every service process has in common: a clock, a stop signal, the right schema, a log."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import time
 from datetime import UTC, datetime
 from types import FrameType
 
-import psycopg
-
+from deploy.database_url import connect
 from deploy.migrate import check_schema
 
 LAST_RESORT_S = 15.0
@@ -44,10 +43,6 @@ def _follow_parent(stop: threading.Event) -> None:
     stop.set()
     time.sleep(LAST_RESORT_S)  # a service that hangs in a call must not outlive its parent for long
     os._exit(1)
-
-
-def connect(url: str, name: str) -> psycopg.Connection:
-    return psycopg.connect(url, application_name=f"suyuan {name}", connect_timeout=10)
 
 
 def require_schema(url: str, name: str) -> None:

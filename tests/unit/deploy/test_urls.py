@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import threading
+import traceback
 from datetime import UTC, datetime
+from pathlib import Path
 
+import psycopg
 import pytest
+from click.testing import CliRunner
 
-from deploy.database_url import is_plain
+from deploy.command import main
+from deploy.database_url import connect, is_plain
 from deploy.doctor import broker, database, environment, services, trial
 from deploy.doctor.examination import Patient, examine
+from deploy.services import ingest, process
 from deploy.settings import Settings
 from ingest.broker_address import BrokerAddress, broker_address
+from simulators.player import PlayerError, play
+from simulators.world import World
 
 SECRET = "hunter2"
+SAID = "the connection string can be read in two ways"
 CHECKS = {
     "values": environment.values,
     "database": database.reachable,
@@ -60,6 +70,41 @@ def test_nor_of_a_brokers(url: str) -> None:
     ]
     assert SECRET not in "\n".join(found)
     assert any(text.startswith("SUYUAN_MQTT_URL is no") for text in found)
+
+
+@pytest.mark.parametrize("url", MALFORMED)
+def test_nor_does_who_connects(url: str) -> None:
+    with pytest.raises(psycopg.OperationalError) as caught:
+        connect(url, "test")
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("command", ["migrate", "register", "account list", "backup take there"])
+def test_nor_does_a_command(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SUYUAN_DATABASE_URL", MALFORMED[1])
+    (tmp_path / "empty.json").write_text("{}")
+    done = CliRunner().invoke(main, [*command.split(), *(["empty.json"] if command == "register" else [])])
+    assert done.exit_code == 1 and isinstance(done.exception, SystemExit)
+    assert SECRET not in done.output and SAID in done.output
+
+
+def test_a_service_says_what_its_brokers_address_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "log_to_stderr", lambda: None)
+    monkeypatch.setattr(process, "stop_event", lambda _follow: threading.Event())
+    monkeypatch.setattr(ingest, "run", lambda settings, _stop: broker_address(settings.mqtt_url))
+    done = CliRunner().invoke(main, ["ingest"], env={"SUYUAN_MQTT_URL": "mqtt://u:hunter2"})
+    assert (
+        done.exit_code == 1 and "SUYUAN_MQTT_URL is no address" in done.output and SECRET not in done.output
+    )
+
+
+def test_nor_does_the_simulated_world(tmp_path: Path) -> None:
+    world = World(1, datetime(2026, 6, 18, tzinfo=UTC))
+    for url in ("mqtt://u:hunter2", "mqtt://[hunter2"):
+        with pytest.raises(PlayerError) as caught:
+            play(world, url, tmp_path, lambda _: None, threading.Event())
+        assert SECRET not in str(caught.value)
 
 
 def test_nor_of_the_public_address() -> None:
