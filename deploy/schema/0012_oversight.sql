@@ -244,7 +244,7 @@ CREATE TYPE excursion_row AS (
   opened_at timestamptz, computed_at timestamptz, total bigint);
 
 -- The list. `filters`: from, to, region, product, place, holder, state, over_c, text, order (newest, worst), limit, offset;
--- what is absent or null does not filter. `at`: what time it is. Worst: °C beyond the limit x minutes x kg, of those kg that are
+-- what is absent or null does not filter. `at`: what time it is. Newest: what lasts before what is over. Worst: °C beyond the limit x minutes x kg, of those kg that are
 -- known: one box without a weight does not take a truck out of the list's head.
 CREATE FUNCTION excursion_rows(wanted bigint, filters jsonb, at timestamptz)
   RETURNS SETOF excursion_row
@@ -296,7 +296,7 @@ CREATE FUNCTION excursion_rows(wanted bigint, filters jsonb, at timestamptz)
            holder.name_zh, holder.name_en, owner.name_zh, owner.name_en, device.external_id, found.parent, array_to_string(found.lots, ' ')))) > 0)),
   page AS MATERIALIZED (
     SELECT kept.*, count(*) OVER () AS total,
-           row_number() OVER (ORDER BY CASE WHEN filters ->> 'order' = 'worst' THEN kept.severity END DESC NULLS LAST, kept.trigger_time DESC, kept.id DESC) AS place_in_list
+           row_number() OVER (ORDER BY CASE WHEN filters ->> 'order' = 'worst' THEN kept.severity END DESC NULLS LAST, kept.state = 'open' DESC, kept.trigger_time DESC, kept.id DESC) AS place_in_list
     FROM kept
     ORDER BY place_in_list LIMIT coalesce((filters ->> 'limit')::integer, 50) OFFSET coalesce((filters ->> 'offset')::integer, 0))
   SELECT page.id, page.version, page.state, page.merged_into, page.organisation, page.owner_zh, page.owner_en,

@@ -188,6 +188,7 @@ def test_filters_stand_in_the_address_and_a_bad_one_is_said(instance: Instance) 
             "over_c=-3",
             "page=0",
             "from=2026-06-20&to=2026-06-01",
+            "region=3301&region=33",
         ):
             page = wu.get(f"/audit?{query}&lang=zh")
             assert page.status_code == 200 and "无法使用" in page.text, query

@@ -336,11 +336,14 @@ def test_what_still_lasts_is_listed_whenever_it_began_and_a_box_without_a_weight
             ).fetchall()
 
         (lasting,) = asked(**month)
-        again = asked(order="worst")[0]
+        again, newest = asked(order="worst")[0], asked()
     assert lasting["id"] == again["id"] == first["id"], (
         "at its head as before: by the kilograms that are known"
     )
     assert lasting["weight_at_least"] and lasting["severity"] >= first["severity"]
+    assert newest[0]["id"] == first["id"] != area.breaches("auditor")[0]["id"], (
+        "what goes on comes before what is over"
+    )
 
 
 def test_the_weight_is_that_of_what_was_around_the_probe(area: Area) -> None:

@@ -112,7 +112,7 @@ def _add_files(
 
 def _asked(request: Request, at: datetime, names: Collection[str]) -> Asked:
     """Raises Problem 422 for filters that cannot be used."""
-    asked = ask(request.query_params, today_of(at), names)
+    asked = ask(request.query_params.multi_items(), today_of(at), names)
     if asked.wrong:
         raise Problem.said(
             422,

@@ -7,7 +7,7 @@ is not.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any, Literal, get_args
@@ -102,16 +102,21 @@ DUTIES = tuple(name for name in NAMES if name not in ("state", "over_c", "order"
 """The filters that each list has."""
 
 
-def ask(given: Mapping[str, str], today: date, names: Collection[str] = NAMES) -> Asked:
-    """Without any period: the last days. `names`: the filters that the list has; another one is wrong, whatever it says, and so
-    is a name that is none: a misspelt filter filters nothing."""
+def ask(pairs: Iterable[tuple[str, str]], today: date, names: Collection[str] = NAMES) -> Asked:
+    """Without any period: the last days. `pairs`: of an address. `names`: the filters that the list has; another one is wrong,
+    whatever it says, and so is a name that is none: a misspelt filter filters nothing. One with two values is wrong too."""
+    given: dict[str, set[str]] = {}
+    for name, value in pairs:
+        given.setdefault(name, set()).add(value.strip())
     found: dict[str, Any] = {}
     wrong = []
-    for name, value in given.items():
+    for name, values in given.items():
         try:
-            if name not in NAMES or (name not in names and value.strip()):
+            if name not in NAMES or (name not in names and values != {""}):
                 raise ValueError(name)
-            found |= _one(name, value.strip())
+            if name != "lang":
+                (value,) = values
+                found |= _one(name, value)
         except ValueError:
             wrong.append(name)
     if "from" not in given and "to" not in given:
@@ -123,7 +128,7 @@ def ask(given: Mapping[str, str], today: date, names: Collection[str] = NAMES) -
 
 
 def _one(name: str, value: str) -> dict[str, Any]:
-    if not value or name == "lang":
+    if not value:
         return {}
     if "\x00" in value or len(value) > _LONGEST:
         raise ValueError(name)

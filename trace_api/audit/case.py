@@ -16,7 +16,7 @@ from trace_api.audit.answers import Answer, answers, calibration
 from trace_api.audit.picture import Picture, picture
 from trace_api.audit.reading import Dossier, Goods, HandOver, Version, Window
 from trace_api.audit.sealing import covered
-from trace_api.audit.telling import BreachRow, breach_row, named, number, seconds, short, stamp
+from trace_api.audit.telling import BreachRow, breach_row, named, seconds, short, stamp, weight
 from trace_api.words import Words
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -182,7 +182,7 @@ def _legs(goods: Sequence[Goods], zone: str, words: Words) -> Iterator[LegRow]:
             else "",
             holder=named(words, first.holder_zh, first.holder_en, words("audit_holder_unknown")),
             stage=words.known("stage", first.stage or "other"),
-            kilograms=number(_most_at_once(rows)) or words("audit_unknown"),
+            kilograms=weight(_most_at_once(rows), words),
         )
 
 
@@ -213,7 +213,7 @@ def _lots(found: Dossier, words: Words) -> Iterator[LotRow]:
             lot=short(lot),
             product=named(words, rows[0].product_zh, rows[0].product_en, words("audit_unknown")),
             units=words("work_comma").join(sorted({short(row.unit) for row in rows if row.unit})),
-            kilograms=number(_most_at_once(rows)) or words("audit_unknown"),
+            kilograms=weight(_most_at_once(rows), words),
             origins=words("work_comma").join(dict.fromkeys(grown)) or words("audit_unknown"),
         )
 

@@ -51,7 +51,7 @@ def router(databases: Databases, guard: Guard, assets: Assets, now: Callable[[],
     @routes.get("", summary="Temperature breaches of one's area and department, newest or worst first")
     def breaches(request: Request, person: Person = overseeing) -> Response:
         at, frame = now(), Frame.of(request, person)
-        asked = ask(request.query_params, today_of(at), BREACHES)
+        asked = ask(request.query_params.multi_items(), today_of(at), BREACHES)
         with access.looking(databases, person) as conn:
             around = Around.read(conn, person, asked, at, frame)
             found = reading.breaches(conn, asked, at)
@@ -64,7 +64,7 @@ def router(databases: Databases, guard: Guard, assets: Assets, now: Callable[[],
     @routes.get("/duties", summary="Record duties that were not kept: missing record, interval, calibration")
     def duties(request: Request, person: Person = overseeing) -> Response:
         at, frame = now(), Frame.of(request, person)
-        asked = ask(request.query_params, today_of(at), DUTIES)
+        asked = ask(request.query_params.multi_items(), today_of(at), DUTIES)
         with access.looking(databases, person) as conn:
             around = Around.read(conn, person, asked, at, frame)
             found = reading.duties(conn, asked, at)

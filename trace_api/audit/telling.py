@@ -101,6 +101,8 @@ def whys(concerns: Iterable[Mapping[str, Any]], regions: Sequence[Region], words
 
 @dataclass(frozen=True, slots=True)
 class BreachRow:
+    """`severity`: empty where no weight is known."""
+
     id: int
     state: str
     state_word: str
@@ -119,9 +121,23 @@ class BreachRow:
     why: tuple[Why, ...]
 
 
-def _weight(value: float | None, at_least: bool, words: Words) -> str:
-    if value is None:
-        return words("audit_unknown")
+def weight(kilograms: float | None, words: Words, at_least: bool = False) -> str:
+    if kilograms is None:
+        return words("audit_weight_unknown")
+    return words("audit_weight_is", kilograms=_at_least(kilograms, at_least, words))
+
+
+def severity(value: float | None, words: Words, at_least: bool) -> str:
+    return "" if value is None else words("audit_severity_is", severity=_at_least(value, at_least, words))
+
+
+def extent(units: int, tonne_hours: float | None, words: Words) -> str:
+    if tonne_hours is None:
+        return words("audit_extent_unknown", units=units)
+    return words("audit_extent", units=units, tonne_hours=number(tonne_hours, 2))
+
+
+def _at_least(value: float, at_least: bool, words: Words) -> str:
     return words("audit_weight_at_least", value=number(value)) if at_least else number(value)
 
 
@@ -140,8 +156,8 @@ def breach_row(item: Breach, regions: Sequence[Region], words: Words) -> BreachR
         peak=words.celsius(item.extreme),
         beyond=words.celsius(item.beyond_c),
         lasted=lasted,
-        kilograms=_weight(item.kilograms, item.weight_at_least, words),
-        severity=_weight(item.severity, item.weight_at_least, words),
+        kilograms=weight(item.kilograms, words, item.weight_at_least),
+        severity=severity(item.severity, words, item.weight_at_least),
         unobserved=share(words, item.unobserved_share),
         why=whys(item.concerns, regions, words),
     )
@@ -191,7 +207,7 @@ def duty_row(item: DutyFound, regions: Sequence[Region], words: Words) -> DutyRo
         device=device_of(item, words),
         when=span(item.since, item.until, zone, words),
         lasts=item.until is None,
-        extent=words("audit_extent", units=item.units, tonne_hours=number(item.tonne_hours, 2) or words("audit_unknown")),
+        extent=extent(item.units, item.tonne_hours, words),
         rule=rule_of(item.rule, words),
         force=words(f"audit_force_{item.rule['force']}"),
         source=words("audit_source", source=item.rule["source"], clause=item.rule["clause"]),

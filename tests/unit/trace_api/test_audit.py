@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Collection
 from datetime import date, datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,18 +16,23 @@ from hypothesis import strategies as st
 from openpyxl import load_workbook
 
 from ingest.coldchain.limits import FORCES
+from trace_api.audit import asking
 from trace_api.audit.answers import calibration
-from trace_api.audit.asking import BREACHES, DUTIES, NAMES, Asked, ask, filter_name
+from trace_api.audit.asking import BREACHES, DUTIES, NAMES, Asked, filter_name
 from trace_api.audit.case import binding
 from trace_api.audit.picture import silences
 from trace_api.audit.reading import Calibration, Dossier, Reading, Summary
 from trace_api.audit.sheets import Column, Sheet, to_csv, to_xlsx
-from trace_api.audit.telling import share, summary_view
+from trace_api.audit.telling import extent, severity, share, summary_view, weight
 from trace_api.digits import whole
 from trace_api.words import CATALOGUES, LANGUAGES, Words
 
 TODAY = date(2026, 6, 20)
 SHANGHAI = timezone(timedelta(hours=8))
+
+
+def ask(query: dict[str, str], today: date, names: Collection[str] = NAMES) -> Asked:
+    return asking.ask(query.items(), today, names)
 
 
 def test_without_a_period_it_is_the_last_days_and_an_empty_one_is_all_time() -> None:
@@ -59,6 +65,30 @@ def test_a_filter_of_the_other_list_and_one_that_is_none_are_named() -> None:
     assert filter_name("regoin", Words("en")) == "regoin" and filter_name("state", Words("en")) == Words(
         "en"
     )("audit_state")
+
+
+def test_a_filter_with_two_values_is_named_and_filters_nothing() -> None:
+    asked = asking.ask(
+        [("region", "3310"), ("text", "31"), ("region", "33"), ("lang", "zh"), ("lang", "en")], TODAY
+    )
+    assert asked.wrong == ("region",) and asked.region is None and asked.text == "31"
+    assert asking.ask([("region", "33"), ("region", " 33 ")], TODAY).region == "33", (
+        "said twice, it is the same"
+    )
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_has_no_number_has_no_unit(language: Any) -> None:
+    words = Words(language)
+    assert weight(400.4, words) == words("audit_weight_is", kilograms="400")
+    assert "400" in weight(400.0, words, at_least=True) != weight(400.0, words)
+    unknown = (weight(None, words, at_least=True), severity(None, words, True), extent(3, None, words))
+    assert unknown == (words("audit_weight_unknown"), "", words("audit_extent_unknown", units=3))
+    assert (
+        weight(0.0, words) != unknown[0]
+        and severity(0.0, words, False)
+        and extent(3, 0.0, words) != unknown[2]
+    )
 
 
 def test_a_logger_that_died_is_silent_until_now() -> None:
