@@ -106,20 +106,6 @@ CREATE VIEW cold_goods AS
   JOIN limit_version AS rule ON rule.product = goods.rule_product AND goods.stage = ANY (rule.stages)
     AND goods.valid && tstzrange((rule.body ->> 'valid_from')::timestamptz, (rule.body ->> 'valid_to')::timestamptz);
 
--- Where a vehicle was last at that time, by its own positions; nothing older than six hours.
-CREATE FUNCTION vehicle_position(vehicle text, at timestamptz) RETURNS TABLE (latitude float8, longitude float8)
-  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-  SELECT (observation.body ->> 'latitude')::float8, (observation.body ->> 'longitude')::float8
-  FROM placement JOIN series AS placed ON placed.id = placement.series_id
-  JOIN series ON series.device_id = placed.device_id AND series.quantity = 'position'
-  CROSS JOIN LATERAL (   -- the last of each, by its index
-    SELECT each.time, each.body FROM observation AS each WHERE each.series_id = series.id AND each.time <= at AND each.time > at - INTERVAL '6 hours'
-    ORDER BY each.time DESC LIMIT 1) AS observation
-  WHERE placement.valid @> at
-    AND (placement.parent = vehicle OR starts_with(placement.parent, vehicle || '.') OR starts_with(vehicle, placement.parent || '.'))
-  ORDER BY observation.time DESC LIMIT 1
-$$;
-
 -- Which of these lots concern the asker's area by themselves: where the lot, or what it is made of, was picked or first stood; and
 -- the markets, stalls and shops that it, or what was made of it, was brought to (`since` when last).
 CREATE FUNCTION lots_of_asker(among text[]) RETURNS TABLE (lot text, basis text, place text, region text, since timestamptz)
@@ -130,7 +116,7 @@ CREATE FUNCTION lots_of_asker(among text[]) RETURNS TABLE (lot text, basis text,
     SELECT origin.lot, 'origin' AS basis, coalesce(origin.place, first.place) AS place, NULL::timestamptz AS since
     FROM unnest(among) AS asked (lot) JOIN lot_origin AS origin ON origin.lot = asked.lot
     LEFT JOIN LATERAL (SELECT goods.place FROM whereabouts AS goods WHERE goods.lot = origin.source AND goods.place IS NOT NULL
-                       ORDER BY lower(goods.valid) LIMIT 1) AS first ON origin.place IS NULL
+                         AND origin.place IS NULL ORDER BY lower(goods.valid) LIMIT 1) AS first ON true
     UNION ALL
     SELECT origin.source, 'destination', goods.place, max(lower(goods.valid))
     FROM unnest(among) AS asked (lot) JOIN lot_origin AS origin ON origin.source = asked.lot
@@ -163,12 +149,26 @@ CREATE FUNCTION excursions_of_asker(wanted bigint, since timestamptz, until time
   lots AS MATERIALIZED (SELECT own.* FROM lots_of_asker(ARRAY(SELECT DISTINCT goods.lot FROM goods)) AS own),
   ride AS MATERIALIZED (SELECT DISTINCT goods.id, goods.site, asked.trigger_time FROM goods JOIN asked USING (id) WHERE goods.in_vehicle),
   spot AS MATERIALIZED (SELECT ground.id, ground.region, ground.latitude, ground.longitude FROM ground WHERE ground.region IS NOT NULL AND ground.latitude IS NOT NULL AND ground.longitude IS NOT NULL),
-  -- The nearest place that is registered; what is farther than 100 km says too little.
+  gps AS MATERIALIZED (
+    SELECT DISTINCT placement.parent, placement.valid, series.id AS series_id
+    FROM placement JOIN series AS placed ON placed.id = placement.series_id
+    JOIN series ON series.device_id = placed.device_id AND series.quantity = 'position'
+    WHERE placement.valid && (SELECT tstzrange(min(ride.trigger_time), max(ride.trigger_time), '[]') FROM ride)),
+  -- Where a vehicle was last, by its own positions, nothing older than six hours; and the place nearest to that which is
+  -- registered: what is farther than 100 km says too little.
   ridden AS MATERIALIZED (
     SELECT ride.id, ride.site, stood.place, stood.region,
            2 * 6371 * asin(sqrt(sin(radians(stood.latitude - seen.latitude) / 2) ^ 2
              + cos(radians(seen.latitude)) * cos(radians(stood.latitude)) * sin(radians(stood.longitude - seen.longitude) / 2) ^ 2)) AS distance_km
-    FROM ride CROSS JOIN LATERAL vehicle_position(ride.site, ride.trigger_time) AS seen
+    FROM ride CROSS JOIN LATERAL (
+      SELECT (last.body ->> 'latitude')::float8 AS latitude, (last.body ->> 'longitude')::float8 AS longitude
+      FROM gps CROSS JOIN LATERAL (   -- the last of each, by its index
+        SELECT each.time, each.body FROM observation AS each WHERE each.series_id = gps.series_id
+          AND each.time <= ride.trigger_time AND each.time > ride.trigger_time - INTERVAL '6 hours'
+        ORDER BY each.time DESC LIMIT 1) AS last
+      WHERE gps.valid @> ride.trigger_time
+        AND (gps.parent = ride.site OR starts_with(gps.parent, ride.site || '.') OR starts_with(ride.site, gps.parent || '.'))
+      ORDER BY last.time DESC LIMIT 1) AS seen
     CROSS JOIN LATERAL (
       SELECT spot.id AS place, spot.region, spot.latitude, spot.longitude FROM spot
       ORDER BY (spot.latitude - seen.latitude) ^ 2 + ((spot.longitude - seen.longitude) * cos(radians(seen.latitude))) ^ 2 LIMIT 1) AS stood),
@@ -413,11 +413,12 @@ CREATE FUNCTION official_device_hour(wanted bigint, hour timestamptz, at timesta
 $$;
 
 -- Stays of goods that needed cold, of the asker's area and department, cut to the period. `around`: whatever a probe could sit in.
+-- `concerns`: why the asker sees it; null unless `why`, since the lists need it and the counts do not.
 CREATE TYPE cold_stay AS (
   stay bigint, lot text, inside text[], site text, site_organisation text, vehicle boolean, holder text, stages text[], limit_id text,
-  limit_version integer, positions text[], rule jsonb, around text[], kilograms float8, span tstzrange, lasts boolean, concerns jsonb);
+  limit_version integer, positions text[], around text[], kilograms float8, span tstzrange, lasts boolean, concerns jsonb);
 
-CREATE FUNCTION cold_stays_of_asker(since timestamptz, until timestamptz, at timestamptz) RETURNS SETOF cold_stay
+CREATE FUNCTION cold_stays_of_asker(since timestamptz, until timestamptz, at timestamptz, why boolean) RETURNS SETOF cold_stay
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   WITH scope AS MATERIALIZED (SELECT * FROM asker_scope()),
   goods AS (
@@ -427,7 +428,7 @@ CREATE FUNCTION cold_stays_of_asker(since timestamptz, until timestamptz, at tim
       AND CASE WHEN cold.stage IN ('arrived', 'stall', 'shelf') THEN scope.market ELSE scope.agriculture END),
   merged AS MATERIALIZED (
     SELECT goods.lot, goods.inside, goods.site, goods.in_vehicle, goods.holder, goods.marketed, goods.limit_id, goods.limit_version,
-           any_value(goods.positions) AS positions, any_value(goods.body) AS body, any_value(goods.around) AS around, array_agg(DISTINCT goods.stage) AS stages, range_agg(goods.cut) AS spans, bool_or(upper_inf(goods.valid)) AS lasts,
+           any_value(goods.positions) AS positions, any_value(goods.around) AS around, array_agg(DISTINCT goods.stage) AS stages, range_agg(goods.cut) AS spans, bool_or(upper_inf(goods.valid)) AS lasts,
            sum(goods.kilograms * extract(epoch FROM upper(goods.cut) - lower(goods.cut)))
              / nullif(sum(extract(epoch FROM upper(goods.cut) - lower(goods.cut))) FILTER (WHERE goods.kilograms IS NOT NULL), 0) AS kilograms
     FROM goods GROUP BY 1, 2, 3, 4, 5, 6, 7, 8),
@@ -451,10 +452,10 @@ CREATE FUNCTION cold_stays_of_asker(since timestamptz, until timestamptz, at tim
     WHERE lots.since IS NULL OR lots.since >= lower(stay.span)),
   near AS (
     SELECT concerned.stay, jsonb_agg(jsonb_build_object('basis', concerned.basis, 'place', concerned.place, 'region', concerned.region)
-             ORDER BY concerned.basis, concerned.region, concerned.place) AS concerns
+             ORDER BY concerned.basis, concerned.region, concerned.place) FILTER (WHERE why) AS concerns
     FROM concerned GROUP BY concerned.stay)
   SELECT stay.stay, stay.lot, stay.inside, stay.site, stay.site_organisation, stay.in_vehicle, stay.holder, stay.stages, stay.limit_id, stay.limit_version,
-         stay.positions, stay.body, stay.around, stay.kilograms, stay.span, stay.lasts AND upper(stay.span) = least(until, at), near.concerns
+         stay.positions, stay.around, stay.kilograms, stay.span, stay.lasts AND upper(stay.span) = least(until, at), near.concerns
   FROM stay JOIN near USING (stay)
 $$;
 
@@ -468,7 +469,8 @@ CREATE FUNCTION official_choices(since timestamptz, until timestamptz, at timest
     JOIN limit_version AS rule ON rule.id = excursion.limit_id AND rule.version = excursion.limit_version
     CROSS JOIN LATERAL (SELECT * FROM excursion_goods AS each WHERE each.id = seen.excursion OFFSET 0) AS goods
     UNION
-    SELECT stay.site, stay.holder, stay.rule ->> 'product' FROM cold_stays_of_asker(since, until, at) AS stay)
+    SELECT stay.site, stay.holder, rule.product FROM cold_stays_of_asker(since, until, at, false) AS stay
+    JOIN limit_version AS rule ON rule.id = stay.limit_id AND rule.version = stay.limit_version)
   SELECT DISTINCT 'place', ground.id, ground.name_zh, ground.name_en FROM leg JOIN ground ON ground.id = leg.site
   UNION SELECT DISTINCT 'holder', seat.id, seat.name_zh, seat.name_en FROM leg JOIN seat ON seat.party = leg.holder
   UNION SELECT DISTINCT 'product', leg.product, leg.product, leg.product FROM leg
@@ -481,13 +483,19 @@ $$;
 CREATE FUNCTION official_summary(since timestamptz, until timestamptz, at timestamptz)
   RETURNS TABLE (stays bigint, breached bigint, kept bigint, tonne_hours float8, unobserved float8)
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-  WITH stay AS MATERIALIZED (SELECT * FROM cold_stays_of_asker(since, until, at)),
+  WITH stay AS MATERIALIZED (SELECT * FROM cold_stays_of_asker(since, until, at, false)),
+  rule AS MATERIALIZED (
+    SELECT id, version, (body ->> 'limit_c')::float8 AS limit_c, (body ->> 'guard_band_c')::float8 AS guard_c, body ->> 'side' AS side,
+           (body ->> 'minutes')::float8 * 60 AS hold
+    FROM limit_version),
+  around AS MATERIALIZED (   -- first, or all placements would be gone through for each stay
+    SELECT stay.stay, stay.limit_id, stay.limit_version, stay.span, stay.positions, thing.name FROM stay CROSS JOIN LATERAL unnest(stay.around) AS thing (name)),
   sensor AS MATERIALIZED (
-    SELECT stay.stay, stay.limit_id, stay.limit_version, placement.valid * stay.span AS span, series.id AS series_id, device.accuracy_c, device.interval_s,
-           (stay.rule ->> 'limit_c')::float8 AS limit_c, (stay.rule ->> 'guard_band_c')::float8 AS guard_c, stay.rule ->> 'side' AS side
-    FROM stay CROSS JOIN LATERAL unnest(stay.around) AS thing (name)
-    JOIN placement ON placement.parent = thing.name AND NOT placement.conflict AND placement.valid && stay.span
-      AND placement.probe_position = ANY (stay.positions)
+    SELECT around.stay, around.limit_id, around.limit_version, placement.valid * around.span AS span, series.id AS series_id, device.accuracy_c,
+           device.interval_s, rule.limit_c, rule.guard_c, rule.side
+    FROM around JOIN rule ON rule.id = around.limit_id AND rule.version = around.limit_version
+    JOIN placement ON placement.parent = around.name AND NOT placement.conflict AND placement.valid && around.span
+      AND placement.probe_position = ANY (around.positions)
     JOIN series ON series.id = placement.series_id AND series.quantity = 'temperature' JOIN device ON device.id = series.device_id),
   rolled AS MATERIALIZED (
     SELECT sensor.stay, hours.hour,
@@ -503,13 +511,13 @@ CREATE FUNCTION official_summary(since timestamptz, until timestamptz, at timest
     FROM (SELECT rolled.stay, rolled.hour, max(rolled.seconds) AS seconds, bool_or(rolled.beyond) AS beyond FROM rolled GROUP BY rolled.stay, rolled.hour) AS best
     GROUP BY best.stay),
   hurt AS (
-    SELECT DISTINCT sensor.stay FROM sensor JOIN excursion ON excursion.series_id = sensor.series_id AND excursion.state IN ('open', 'closed')
+    SELECT sensor.stay FROM sensor JOIN excursion ON excursion.series_id = sensor.series_id AND excursion.state IN ('open', 'closed')
       AND excursion.limit_id = sensor.limit_id AND excursion.limit_version = sensor.limit_version
       AND sensor.span && tstzrange(excursion.start_time, excursion.end_time)),
   told AS (
     SELECT stay.kilograms, extract(epoch FROM upper(stay.span) - lower(stay.span)) AS seconds, coalesce(seen.seconds, 0) AS covered,
-           (stay.rule ->> 'minutes')::float8 * 60 AS hold, hurt.stay IS NOT NULL AS breached, coalesce(seen.beyond, true) AS beyond
-    FROM stay LEFT JOIN seen USING (stay) LEFT JOIN hurt USING (stay))
+           rule.hold, stay.stay IN (SELECT hurt.stay FROM hurt) AS breached, coalesce(seen.beyond, true) AS beyond
+    FROM stay JOIN rule ON rule.id = stay.limit_id AND rule.version = stay.limit_version LEFT JOIN seen USING (stay))
   SELECT count(*), count(*) FILTER (WHERE breached), count(*) FILTER (WHERE NOT breached AND NOT beyond AND seconds - covered < hold),
          sum(kilograms * seconds) / 3.6e6, sum(kilograms * greatest(0, seconds - covered)) / 3.6e6
   FROM told
@@ -654,8 +662,11 @@ CREATE FUNCTION official_duties(filters jsonb, at timestamptz) RETURNS SETOF dut
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET enable_nestloop = off AS $$
   WITH period AS (SELECT (filters ->> 'from')::timestamptz AS since, (filters ->> 'to')::timestamptz AS until),
   listed AS MATERIALIZED (   -- once, for both: a stay's number is this list's
-    SELECT coalesce(array_agg(kept), '{}') AS stays FROM period CROSS JOIN LATERAL cold_stays_of_asker(period.since, period.until, at) AS kept),
-  stay AS MATERIALIZED (SELECT kept.* FROM listed CROSS JOIN LATERAL unnest(listed.stays) AS kept),
+    SELECT coalesce(array_agg(kept), '{}') AS stays FROM period CROSS JOIN LATERAL cold_stays_of_asker(period.since, period.until, at, true) AS kept),
+  stay AS MATERIALIZED (
+    SELECT kept.*, filters ->> 'region' IS NULL OR EXISTS (
+             SELECT FROM jsonb_array_elements(kept.concerns) AS each WHERE starts_with(each ->> 'region', filters ->> 'region')) AS inside_region
+    FROM listed CROSS JOIN LATERAL unnest(listed.stays) AS kept),
   found AS MATERIALIZED (
     SELECT missing.* FROM listed CROSS JOIN LATERAL duties_missing(listed.stays, at) AS missing
     WHERE coalesce(filters ->> 'kind', 'missing_record') = 'missing_record'
@@ -667,19 +678,14 @@ CREATE FUNCTION official_duties(filters jsonb, at timestamptz) RETURNS SETOF dut
            array_agg(DISTINCT stay.lot) AS lots, count(DISTINCT coalesce(stay.inside[1], stay.lot)) AS units, range_agg(gap) AS gaps,
            sum(stay.kilograms * extract(epoch FROM upper(gap) - lower(gap))) / 3.6e6 AS tonne_hours,
            min(found.since) AS since, CASE WHEN count(*) = count(found.until) THEN max(found.until) END AS until,
-           array_agg(DISTINCT stay.stay) AS stays, array_agg(DISTINCT stay.limit_id) AS limits
+           array_agg(DISTINCT stay.stay) AS stays, array_agg(DISTINCT stay.limit_id) AS limits, bool_or(stay.inside_region) AS inside_region
     FROM found JOIN stay USING (stay) CROSS JOIN LATERAL unnest(found.gaps) AS gap
     GROUP BY found.kind, found.rule_id, stay.site, coalesce(stay.holder, ''), stay.site_organisation, found.device_id, found.bare, stay.vehicle),
-  concerned AS (
-    SELECT grouped.number, jsonb_agg(DISTINCT each) AS concerns
-    FROM grouped CROSS JOIN LATERAL unnest(grouped.stays) AS part (stay) JOIN stay USING (stay) CROSS JOIN LATERAL jsonb_array_elements(stay.concerns) AS each
-    GROUP BY grouped.number),
   named AS (
     SELECT grouped.*, rule.version, rule.body AS rule, ground.name_zh, ground.name_en, ground.kind AS site_kind, coalesce(ground.time_zone, 'Asia/Shanghai') AS time_zone,
            keeper.id AS keeper, keeper.name_zh AS keeper_zh, keeper.name_en AS keeper_en, device.external_id, device.giai, device.model, device.interval_s,
-           owner.id AS owner, owner.name_zh AS owner_zh, owner.name_en AS owner_en,
-           concerned.concerns
-    FROM grouped LEFT JOIN concerned USING (number)
+           owner.id AS owner, owner.name_zh AS owner_zh, owner.name_en AS owner_en
+    FROM grouped
     JOIN LATERAL (SELECT duty_rule.* FROM duty_rule WHERE duty_rule.id = grouped.rule_id ORDER BY duty_rule.version DESC LIMIT 1) AS rule ON true
     LEFT JOIN ground ON ground.id = grouped.site
     LEFT JOIN LATERAL (SELECT seat.* FROM seat WHERE seat.party = grouped.holder OR seat.id = grouped.site_organisation
@@ -690,7 +696,7 @@ CREATE FUNCTION official_duties(filters jsonb, at timestamptz) RETURNS SETOF dut
     WHERE (filters ->> 'place' IS NULL OR named.site = filters ->> 'place')
       AND (filters ->> 'holder' IS NULL OR named.keeper = filters ->> 'holder')
       AND (filters ->> 'product' IS NULL OR EXISTS (SELECT FROM limit_version AS rule WHERE rule.id = ANY (named.limits) AND rule.product = filters ->> 'product'))
-      AND (filters ->> 'region' IS NULL OR EXISTS (SELECT FROM jsonb_array_elements(named.concerns) AS each WHERE starts_with(each ->> 'region', filters ->> 'region')))
+      AND named.inside_region
       AND (filters ->> 'text' IS NULL OR position(lower(filters ->> 'text') IN lower(concat_ws(' ', named.site, named.name_zh, named.name_en,
            named.keeper_zh, named.keeper_en, named.external_id, array_to_string(named.lots, ' ')))) > 0)),
   page AS MATERIALIZED (
@@ -716,7 +722,7 @@ CREATE FUNCTION official_duties(filters jsonb, at timestamptz) RETURNS SETOF dut
          (SELECT jsonb_agg(jsonb_build_object('from', lower(gap), 'to', upper(gap)) ORDER BY gap) FROM (
             SELECT gap FROM unnest(page.gaps) AS gap ORDER BY gap LIMIT 50) AS first),
          (SELECT jsonb_agg(DISTINCT placed.said) FROM placed WHERE placed.number = page.number AND (page.device_id IS NULL OR placed.device_id = page.device_id)),
-         page.concerns, page.total
+         (SELECT jsonb_agg(DISTINCT each) FROM shown CROSS JOIN LATERAL jsonb_array_elements(shown.concerns) AS each WHERE shown.number = page.number), page.total
   FROM page ORDER BY page.since DESC, page.kind, page.site, page.external_id
 $$;
 
@@ -776,7 +782,7 @@ CREATE FUNCTION official_beside(wanted bigint, at timestamptz)
   GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1, 5
 $$;
 
-REVOKE EXECUTE ON FUNCTION vehicle_position, lots_of_asker, excursions_of_asker, goods_unobserved, excursion_rows, cold_stays_of_asker, duties_missing, duties_of_devices,
+REVOKE EXECUTE ON FUNCTION lots_of_asker, excursions_of_asker, goods_unobserved, excursion_rows, cold_stays_of_asker, duties_missing, duties_of_devices,
   official_excursions, official_excursion, official_readings, official_versions, official_goods, official_placements, official_calibrations,
   official_hand_overs, official_beside,
   official_windows, official_device_hour, official_choices, official_summary, official_duties FROM PUBLIC;

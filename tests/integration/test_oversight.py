@@ -245,9 +245,8 @@ def test_an_account_that_was_disabled_or_handles_goods_sees_nothing(area: Area) 
 
 
 def test_without_the_officials_functions_there_is_no_way_in(area: Area) -> None:
-    inner = ("excursions_of_asker(NULL, NULL, NULL)", "excursion_rows(NULL, '{}', now())", "cold_stays_of_asker(NULL, NULL, now())",
-             "duties_missing('{}', now())", "duties_of_devices('{}')", "goods_unobserved('{1}', now())", "lots_of_asker('{}')",
-             "vehicle_position('x', now())")  # fmt: skip
+    inner = ("excursions_of_asker(NULL, NULL, NULL)", "excursion_rows(NULL, '{}', now())", "cold_stays_of_asker(NULL, NULL, now(), true)",
+             "duties_missing('{}', now())", "duties_of_devices('{}')", "goods_unobserved('{1}', now())", "lots_of_asker('{}')")  # fmt: skip
     views = (
         "ground",
         "seat",
