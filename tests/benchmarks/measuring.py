@@ -28,11 +28,15 @@ def compare(
         mine.append(count / _seconds(ours))
         theirs.append(count / _seconds(reference))
     own, other = statistics.median(mine), statistics.median(theirs)
-    spread = f"{min(mine):,.0f}-{max(mine):,.0f} against {min(theirs):,.0f}-{max(theirs):,.0f}"
+    spread = f"{_short(min(mine))}-{_short(max(mine))} against {_short(min(theirs))}-{_short(max(theirs))}"
     print(
-        f"{what}: {own:,.0f} {unit}/s; {name}: {other:,.0f} {unit}/s; ratio {own / other:.2f} (medians of {rounds}; {spread})",
+        f"{what}: {_short(own)} {unit}/s; {name}: {_short(other)} {unit}/s; ratio {own / other:.2g} (medians of {rounds}; {spread})",
         flush=True,
     )
+
+
+def _short(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def _seconds(work: Callable[[], None]) -> float:
