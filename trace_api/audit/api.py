@@ -46,7 +46,7 @@ def router(
         response.headers.update(FRESH)
         with access.looking(databases, person) as conn:
             found = reading.breaches(conn, asked, at)
-            total = _total(found or reading.breaches(conn, asked, at, limit=1, offset=0))
+            total = reading.total(found, asked, lambda: reading.breaches(conn, asked, at, 1, 0))
             overall = reading.summary(conn, asked, at)
         return _document("excursions", found, total, asked, at) | {"summary": asdict(overall)}
 
@@ -57,7 +57,7 @@ def router(
         response.headers.update(FRESH)
         with access.looking(databases, person) as conn:
             found = reading.duties(conn, asked, at)
-            total = _total(found or reading.duties(conn, asked, at, limit=1, offset=0))
+            total = reading.total(found, asked, lambda: reading.duties(conn, asked, at, 1, 0))
             return _document("duties", found, total, asked, at)
 
     def breaches_file(request: Request, person: Person, form: Form) -> Response:
@@ -120,11 +120,6 @@ def _asked(request: Request, at: datetime, names: Collection[str]) -> Asked:
             fields=lambda words: words("work_comma").join(filter_name(name, words) for name in asked.wrong),
         )
     return asked
-
-
-def _total(found: list[Any]) -> int:
-    """Each row knows of how many it is one."""
-    return int(found[0].total) if found else 0
 
 
 def _document(what: str, found: list[Any], total: int, asked: Asked, at: datetime) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def router(databases: Databases, guard: Guard, assets: Assets, now: Callable[[],
         with access.looking(databases, person) as conn:
             around = Around.read(conn, person, asked, at, frame)
             found = reading.breaches(conn, asked, at)
-            total = _total(found) or _total(reading.breaches(conn, asked, at, limit=1, offset=0))
+            total = reading.total(found, asked, lambda: reading.breaches(conn, asked, at, 1, 0))
             overall = summary_view(reading.summary(conn, asked, at), frame.words)
         rows = [breach_row(item, around.regions, frame.words) for item in found]
         return page("audit.html", frame, assets, frame.words("audit_title"), tab="breaches", rows=rows, summary=overall,
@@ -68,7 +68,7 @@ def router(databases: Databases, guard: Guard, assets: Assets, now: Callable[[],
         with access.looking(databases, person) as conn:
             around = Around.read(conn, person, asked, at, frame)
             found = reading.duties(conn, asked, at)
-            total = _total(found) or _total(reading.duties(conn, asked, at, limit=1, offset=0))
+            total = reading.total(found, asked, lambda: reading.duties(conn, asked, at, 1, 0))
         rows = [duty_row(item, around.regions, frame.words) for item in found]
         return page("audit.html", frame, assets, frame.words("audit_title"), tab="duties", rows=rows, summary=None,
                     **around.facts(total, len(rows)))  # fmt: skip
@@ -181,7 +181,3 @@ def number_of(text: str) -> int:
     if not number:
         raise Problem.said(404, "audit_missing")
     return number
-
-
-def _total(rows: list[Any]) -> int:
-    return int(rows[0].total) if rows else 0

@@ -7,7 +7,7 @@ it is. Somebody who oversees nothing gets empty lists.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, TypeVar
@@ -320,6 +320,15 @@ def duties(
 ) -> list[DutyFound]:
     filters = json.dumps(asked.filters(limit, offset))
     return _rows(conn, DutyFound, "SELECT * FROM official_duties(%s, %s)", filters, at)
+
+
+def total(
+    found: Sequence[Breach | DutyFound], asked: Asked, first: Callable[[], Sequence[Breach | DutyFound]]
+) -> int:
+    """How many there are on all pages: each row knows. Behind the last page, `first` asks for the first row."""
+    if not found and asked.page > 1:
+        found = first()
+    return found[0].total if found else 0
 
 
 def summary(conn: psycopg.Connection, asked: Asked, at: datetime) -> Summary:

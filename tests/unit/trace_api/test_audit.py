@@ -21,7 +21,7 @@ from trace_api.audit.answers import calibration
 from trace_api.audit.asking import BREACHES, DUTIES, NAMES, Asked, filter_name
 from trace_api.audit.case import binding
 from trace_api.audit.picture import silences
-from trace_api.audit.reading import Calibration, Dossier, Reading, Summary
+from trace_api.audit.reading import Breach, Calibration, Dossier, Reading, Summary, total
 from trace_api.audit.sheets import Column, Sheet, to_csv, to_xlsx
 from trace_api.audit.telling import extent, severity, share, summary_view, weight
 from trace_api.digits import whole
@@ -89,6 +89,16 @@ def test_what_has_no_number_has_no_unit(language: Any) -> None:
         and severity(0.0, words, False)
         and extent(3, 0.0, words) != unknown[2]
     )
+
+
+def test_how_many_there_are_is_asked_again_only_behind_the_last_page() -> None:
+    row = cast(Breach, SimpleNamespace(total=40))
+
+    def never() -> list[Breach]:
+        raise AssertionError("the list was made twice")
+
+    assert total([], Asked(), never) == 0 and total([row], Asked(page=2), never) == 40
+    assert total([], Asked(page=3), lambda: [row]) == 40 and total([], Asked(page=3), list) == 0
 
 
 def test_a_logger_that_died_is_silent_until_now() -> None:
