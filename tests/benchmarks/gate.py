@@ -128,15 +128,12 @@ def _time(instance: Instance, what: str, code: str) -> None:
             for query in _RECORD:
                 reference.execute(query).fetchall()
 
-        def asked() -> None:
-            answered()
-
         first = answered()
         compare(
             f"check {what} ({len(first.cases)} portions, {first.answer})",
             1,
             "answers",
-            asked,
+            answered,
             "the record's events and readings read once",
             read,
         )

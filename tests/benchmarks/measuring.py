@@ -16,7 +16,7 @@ def compare(
     what: str,
     count: int,
     unit: str,
-    ours: Callable[[], None],
+    ours: Callable[[], object],
     name: str,
     reference: Callable[[], None],
     rounds: int = ROUNDS,
@@ -39,7 +39,7 @@ def _short(number: float) -> str:
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
-def _seconds(work: Callable[[], None]) -> float:
+def _seconds(work: Callable[[], object]) -> float:
     begun = time.perf_counter()
     work()
     return time.perf_counter() - begun
