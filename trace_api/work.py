@@ -174,11 +174,16 @@ class Sent:
 
 
 def done_once(
-    databases: Databases, person: Person, form: Sent, work: Callable[[psycopg.Connection], Answer]
+    databases: Databases,
+    person: Person,
+    form: Sent,
+    work: Callable[[psycopg.Connection], Answer],
+    fingerprint: bytes | None = None,
 ) -> Response:
-    """What a form asks for, in one transaction and once, however often it is sent. What `work` raises leaves nothing."""
+    """What a form asks for, in one transaction and once, however often it is sent. What `work` raises leaves nothing.
+    `fingerprint`: of a form with a secret in it; None: that of all its fields."""
     with access.acting(databases, person) as conn:
-        answer = once(conn, person, form.key, form.fingerprint(), lambda: work(conn))
+        answer = once(conn, person, form.key, fingerprint or form.fingerprint(), lambda: work(conn))
     return answer.response()
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from uuid import UUID
 
+import psycopg
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
 
@@ -18,14 +19,14 @@ from trace_api.access import Databases, Person
 from trace_api.accounts import administration
 from trace_api.accounts.administration import Account, LoginTaken, Wish
 from trace_api.accounts.guard import COOKIE, Guard
-from trace_api.accounts.idempotency import Answer, once, secret_fingerprint
+from trace_api.accounts.idempotency import Answer, secret_fingerprint
 from trace_api.accounts.passwords import PasswordRefused, Passwords, check_new, generate
 from trace_api.accounts.sessions import plain_login
 from trace_api.pages import DEFAULT_ZONE, Assets
 from trace_api.roles import DEPARTMENTS, ROLES
 from trace_api.story import Name
 from trace_api.words import Words
-from trace_api.work import Frame, Sent, page, sent
+from trace_api.work import Frame, Sent, done_once, page, sent
 
 _ERRORS = Mapping[str, tuple[str, dict[str, object]]]
 
@@ -145,14 +146,13 @@ class _Pages:
         errors = _with_password(wish.errors(named), password, wish.login)
         if not errors:
             stored = self._passwords.hash(password)  # before a connection is held for it
+
+            def work(conn: psycopg.Connection) -> Answer:
+                made = administration.add(conn, wish, stored, self._now())
+                return Answer(201, {"id": str(made)}, f"/accounts/{made}")
+
             try:
-                with access.acting(self._databases, person) as conn:
-
-                    def work() -> Answer:
-                        made = administration.add(conn, wish, stored, self._now())
-                        return Answer(201, {"id": str(made)}, f"/accounts/{made}")
-
-                    once(conn, person, form.key, _fingerprint(request, form), work)
+                done_once(self._databases, person, form, work, _fingerprint(request, form))
             except LoginTaken:
                 errors = {"login": ("work_account_login_taken", {})}
         if errors:
@@ -165,18 +165,18 @@ class _Pages:
         return self.form(request, person, account, account.wish, generate())
 
     def change(self, request: Request, person: Person, wanted: UUID, form: Sent) -> Response:
-        with access.acting(self._databases, person) as conn:
+        with access.looking(self._databases, person) as conn:
             account = administration.find(conn, wanted)
             wish = _wish(form, account.login)
             errors = wish.errors(list(administration.organisations(conn)))
-            if not errors:
+        if errors:
+            return self.form(request, person, account, wish, generate(), errors=errors)
 
-                def work() -> Answer:
-                    administration.change(conn, wanted, wish, self._now())
-                    return Answer(303, location=f"/accounts/{wanted}?done=saved")
+        def work(conn: psycopg.Connection) -> Answer:
+            administration.change(conn, wanted, wish, self._now())
+            return Answer(303, location=f"/accounts/{wanted}?done=saved")
 
-                return once(conn, person, form.key, form.fingerprint(), work).response()
-        return self.form(request, person, account, wish, generate(), errors=errors)
+        return done_once(self._databases, person, form, work)
 
     def set_password(self, request: Request, person: Person, wanted: UUID, form: Sent) -> Response:
         password = form.as_typed("password")
@@ -187,26 +187,21 @@ class _Pages:
             ((key, _),) = refused.values()
             return self.form(request, person, account, account.wish, password, password_error=key)
         stored = self._passwords.hash(password)
-        with access.acting(self._databases, person) as conn:
 
-            def work() -> Answer:
-                administration.set_password(conn, wanted, stored, self._now())
-                return Answer(200)
+        def work(conn: psycopg.Connection) -> Answer:
+            administration.set_password(conn, wanted, stored, self._now())
+            return Answer(200)
 
-            once(conn, person, form.key, _fingerprint(request, form), work)
+        done_once(self._databases, person, form, work, _fingerprint(request, form))
         return self._handed_over(request, person, account.login, password, "work_account_password_set_title")
 
     def disable(self, person: Person, wanted: UUID, form: Sent, *, disabled: bool) -> Response:
-        with access.acting(self._databases, person) as conn:
+        def work(conn: psycopg.Connection) -> Answer:
             administration.find(conn, wanted)
+            administration.disable(conn, wanted, disabled, self._now())
+            return Answer(303, location=f"/accounts/{wanted}?done={'disabled' if disabled else 'enabled'}")
 
-            def work() -> Answer:
-                administration.disable(conn, wanted, disabled, self._now())
-                return Answer(
-                    303, location=f"/accounts/{wanted}?done={'disabled' if disabled else 'enabled'}"
-                )
-
-            return once(conn, person, form.key, form.fingerprint(), work).response()
+        return done_once(self._databases, person, form, work)
 
     def _handed_over(
         self, request: Request, person: Person, login: str, password: str, title: str

@@ -20,7 +20,7 @@ from fastapi.responses import HTMLResponse
 from trace_api import access
 from trace_api.access import Databases, Person
 from trace_api.accounts.guard import Guard
-from trace_api.accounts.idempotency import Answer, once
+from trace_api.accounts.idempotency import Answer
 from trace_api.acts import Fault, Refused, read_past, results, undo, undoable
 from trace_api.check import aliases, doing, residues, showing, telling
 from trace_api.check.answering import answer
@@ -34,7 +34,7 @@ from trace_api.check.rules import load_rules
 from trace_api.pages import Assets
 from trace_api.problems import Problem
 from trace_api.story import Name
-from trace_api.work import Frame, Sent, page, sent
+from trace_api.work import Frame, Sent, done_once, page, sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,13 +232,12 @@ def _add_acts(routes: APIRouter, guard: Guard, gate: Gate) -> None:
         kind, code = form.text("kind"), form.text("code")
         try:
             wanted = doing.read_form(kind, form)
-            with access.acting(gate.databases, person) as conn:
 
-                def work() -> Answer:
-                    done = doing.do(conn, person, wanted, form, gate.rules, gate.now(), gate.public_url)
-                    return Answer(303, location=_page_of(code, done=str(done.act)))
+            def work(conn: psycopg.Connection) -> Answer:
+                done = doing.do(conn, person, wanted, form, gate.rules, gate.now(), gate.public_url)
+                return Answer(303, location=_page_of(code, done=str(done.act)))
 
-                return once(conn, person, form.key, form.fingerprint(), work).response()
+            return done_once(gate.databases, person, form, work)
         except Refused as refused:
             failed = Failed(kind, refused.by_field, form, refused.status)
         with access.looking(gate.databases, person) as conn:
@@ -247,14 +246,13 @@ def _add_acts(routes: APIRouter, guard: Guard, gate: Gate) -> None:
     @routes.post("/check/undo", summary="Take back what was just recorded", response_class=HTMLResponse)
     def take_back(request: Request, form: Sent = form_sent, person: Person = checker) -> Response:
         code = form.text("code")
+
+        def work(conn: psycopg.Connection) -> Answer:
+            undo(conn, person, _uuid(form.text("act")), gate.now(), gate.public_url)
+            return Answer(303, location=_page_of(code, said="undone"))
+
         try:
-            with access.acting(gate.databases, person) as conn:
-
-                def work() -> Answer:
-                    undo(conn, person, _uuid(form.text("act")), gate.now(), gate.public_url)
-                    return Answer(303, location=_page_of(code, said="undone"))
-
-                return once(conn, person, form.key, form.fingerprint(), work).response()
+            return done_once(gate.databases, person, form, work)
         except Refused as refused:
             failed = Failed("undo", refused.by_field, form, refused.status)
         with access.looking(gate.databases, person) as conn:
@@ -270,14 +268,12 @@ def _add_tests(routes: APIRouter, guard: Guard, gate: Gate) -> None:
         response_class=HTMLResponse,
     )
     def told(form: Sent = form_sent, person: Person = tester) -> Response:
-        with access.acting(gate.databases, person) as conn:
+        def work(conn: psycopg.Connection) -> Answer:
+            known = doing.told(conn, form.text("test"), gate.now())
+            more = {"said": "told", "test": form.text("test")} if known else {"said": "not_told"}
+            return Answer(303, location=_page_of(form.text("code"), **more))
 
-            def work() -> Answer:
-                known = doing.told(conn, form.text("test"), gate.now())
-                more = {"said": "told", "test": form.text("test")} if known else {"said": "not_told"}
-                return Answer(303, location=_page_of(form.text("code"), **more))
-
-            return once(conn, person, form.key, form.fingerprint(), work).response()
+        return done_once(gate.databases, person, form, work)
 
     @routes.post(
         "/check/laboratory",
@@ -285,16 +281,14 @@ def _add_tests(routes: APIRouter, guard: Guard, gate: Gate) -> None:
         response_class=HTMLResponse,
     )
     def laboratory(form: Sent = form_sent, person: Person = tester) -> Response:
-        with access.acting(gate.databases, person) as conn:
+        def work(conn: psycopg.Connection) -> Answer:
+            test = doing.sent_to_laboratory(form, gate.now())
+            if not is_seen(conn, test.lot):
+                raise Problem.said(422, "check_test_unseen")
+            results.remember(conn, person, test, gate.now())
+            return Answer(303, location=_page_of(form.text("code"), said="laboratory"))
 
-            def work() -> Answer:
-                test = doing.sent_to_laboratory(form, gate.now())
-                if not is_seen(conn, test.lot):
-                    raise Problem.said(422, "check_test_unseen")
-                results.remember(conn, person, test, gate.now())
-                return Answer(303, location=_page_of(form.text("code"), said="laboratory"))
-
-            return once(conn, person, form.key, form.fingerprint(), work).response()
+        return done_once(gate.databases, person, form, work)
 
 
 def _add_bindings(routes: APIRouter, guard: Guard, gate: Gate) -> None:
@@ -302,28 +296,23 @@ def _add_bindings(routes: APIRouter, guard: Guard, gate: Gate) -> None:
 
     @routes.post("/check/alias", summary="Bind a foreign code once", response_class=HTMLResponse)
     def bind_code(form: Sent = form_sent, person: Person = binder) -> Response:
-        with access.acting(gate.databases, person) as conn:
+        def work(conn: psycopg.Connection) -> Answer:
+            value = form.text("value")
+            bind(conn, person, form.text("scheme"), value, form.text("target"), gate.now())
+            return Answer(303, location=_page_of(value, said="bound"))
 
-            def work() -> Answer:
-                value = form.text("value")
-                bind(conn, person, form.text("scheme"), value, form.text("target"), gate.now())
-                return Answer(303, location=_page_of(value, said="bound"))
-
-            return once(conn, person, form.key, form.fingerprint(), work).response()
+        return done_once(gate.databases, person, form, work)
 
     @routes.post(
         "/check/alias/end", summary="A code does not mean this any more", response_class=HTMLResponse
     )
     def unbind(form: Sent = form_sent, person: Person = binder) -> Response:
-        with access.acting(gate.databases, person) as conn:
+        def work(conn: psycopg.Connection) -> Answer:
+            value = form.text("value")
+            ended = aliases.unbind(conn, read(value).value, form.text("scheme"), gate.now())
+            return Answer(303, location=_page_of(value, said="unbound" if ended else "not_unbound"))
 
-            def work() -> Answer:
-                ended = aliases.unbind(conn, read(form.text("value")).value, form.text("scheme"), gate.now())
-                return Answer(
-                    303, location=_page_of(form.text("value"), said="unbound" if ended else "not_unbound")
-                )
-
-            return once(conn, person, form.key, form.fingerprint(), work).response()
+        return done_once(gate.databases, person, form, work)
 
 
 def _page_of(code: str, **more: str) -> str:
