@@ -168,13 +168,14 @@ $$;
 
 -- How goods stand that one cannot see, for whoever has them in front of them: 'named' (somebody hands them to us), 'moving'
 -- (on the way: whoever stands at the dock may take them in), 'ours' (the last word on them was ours), 'elsewhere' (in
--- somebody's hands), or 'unknown'.
-CREATE FUNCTION goods_standing(wanted text) RETURNS text
+-- somebody's hands), or 'unknown'. `without`: one's own events that are being taken back.
+CREATE FUNCTION goods_standing(wanted text, without text[]) RETURNS text
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   WITH told AS (
     SELECT event.id, event.organisation, event.event_time, regexp_replace(coalesce(event.biz_step, ''), '^.*[:-]', '') AS step
     FROM event_mention AS mention JOIN event ON event.id = mention.event AND NOT event.is_error AND event.type <> 'AssociationEvent'
     WHERE mention.identifier = wanted AND mention.role IN ('epc', 'class', 'child', 'output')
+      AND NOT (event.organisation = current_organisation() AND event.event_id = ANY (without))
       AND NOT EXISTS (SELECT FROM event AS declared WHERE declared.organisation = event.organisation
                       AND declared.event_id = event.event_id AND declared.is_error)
   )

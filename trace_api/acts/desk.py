@@ -58,7 +58,8 @@ class Untaken:
 
 @dataclass
 class Desk:
-    """`at`: the event's time. `made`: what the act has to tell of itself when it is done."""
+    """`at`: the event's time. `without`: own events, by eventID, that the act stands in place of. `lots` and what follows: what
+    the act has to tell of itself when it is done."""
 
     conn: psycopg.Connection
     person: Person
@@ -70,6 +71,7 @@ class Desk:
     at: datetime
     mint: Callable[[], str]
     codes: dict[str, str]
+    without: frozenset[str] = frozenset()
     lots: list[str] = field(default_factory=list)
     units: list[str] = field(default_factory=list)
     serials: list[SerialRange] = field(default_factory=list)
@@ -240,9 +242,13 @@ class Desk:
 
     def standing(self, code: str) -> str:
         """How goods stand that we cannot see: unknown, moving, named (to us), ours or elsewhere."""
-        row = self.conn.execute("SELECT goods_standing(%s)", [code]).fetchone()
+        row = self.conn.execute("SELECT goods_standing(%s, %s)", [code, list(self.without)]).fetchone()
         assert row is not None
         return str(row[0])
+
+    def is_new(self, uri: str) -> bool:
+        """Nobody has used it for goods, as far as what is recorded still counts."""
+        return not self.numbers.is_said(uri, self.without) and self.standing(uri) == "unknown"
 
     def ours(self, row: Row) -> bool:
         return row.ours
@@ -395,7 +401,17 @@ def lay_out(
     stock = read_stock(conn, us.id, seeds, without=without, registered=registered)
     numbers = Numbers(conn, us.id, us.gs1_prefix, f"{public_url.rstrip('/')}/{us.id}")
     return Desk(
-        conn, person, us, registered, stock, numbers, now, event_time(act.happened(), now), mint, codes
+        conn,
+        person,
+        us,
+        registered,
+        stock,
+        numbers,
+        now,
+        event_time(act.happened(), now),
+        mint,
+        codes,
+        without,
     )
 
 

@@ -63,7 +63,7 @@ def _new_picked_lot(desk: Desk, act: RegisterBatch, product: Product, plot: str)
 def _own_number(desk: Desk, lot: str, number: str, where: str) -> str:
     if lot in desk.lots:
         raise refuse("repeated", where, status=422, code=number)
-    if desk.numbers.is_said(lot) or desk.standing(lot) != "unknown":
+    if not desk.is_new(lot):
         raise refuse("lot_exists", where, code=number)
     return lot
 
@@ -256,7 +256,7 @@ def new_unit(desk: Desk, said: str | None) -> str:
         ours = unit.rpartition("/")[2][1:].startswith(prefix)
     if not ours:
         raise refuse("foreign_unit", "unit", code=label(unit))
-    if desk.stock.ever_held(unit) or desk.numbers.is_said(unit) or desk.standing(unit) != "unknown":
+    if desk.stock.ever_held(unit) or not desk.is_new(unit):
         raise refuse("unit_in_use", "unit", code=label(unit))
     return unit
 

@@ -63,9 +63,15 @@ RETURNING next
 """
 
 # RLS shows one's own events: what a terminal of ours said by MQTT counts as well as what was tapped here.
-_IS_SAID = "SELECT EXISTS (SELECT FROM event_mention WHERE identifier = %s)"
-
-_IS_KNOWN = f"{_IS_SAID} OR goods_standing(%s) <> 'unknown'"
+_IS_KNOWN = """
+SELECT EXISTS (SELECT FROM event_mention WHERE identifier = %s) OR goods_standing(%s, '{}') <> 'unknown'
+"""
+_IS_SAID = """
+SELECT EXISTS (SELECT FROM event_mention AS mention JOIN event AS said ON said.id = mention.event
+               WHERE mention.identifier = %(uri)s AND said.event_id <> ALL (%(without)s)
+                 AND NOT EXISTS (SELECT FROM event AS declared WHERE declared.organisation = said.organisation
+                                 AND declared.event_id = said.event_id AND declared.is_error))
+"""
 
 
 class Numbers:
@@ -97,9 +103,10 @@ class Numbers:
             if row is None or not row[0]:
                 return found
 
-    def is_said(self, uri: str) -> bool:
-        """An event of ours names it."""
-        row = self._conn.execute(_IS_SAID, [uri]).fetchone()
+    def is_said(self, uri: str, without: frozenset[str]) -> bool:
+        """An event of ours names it that still counts, other than `without`: what stands on a label that somebody chose goes
+        with the goods through a correction."""
+        row = self._conn.execute(_IS_SAID, {"uri": uri, "without": list(without)}).fetchone()
         return row is not None and bool(row[0])
 
     def packed_lot(self, product_class: str, code: str, day: str, *, foreign: bool = False) -> str:
