@@ -67,13 +67,13 @@ $$;
 REVOKE EXECUTE ON FUNCTION resolve_alias, is_number_of_another FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION resolve_alias, is_number_of_another TO suyuan_api;
 
--- Which of these units somebody else took in a moment ago, in an event that has no position yet and that nobody else sees: so
--- that one pallet is not owed for twice. A name and nothing else, and only of units that one names.
-CREATE FUNCTION taken_just_now(units text[]) RETURNS text[]
+-- Which of these units and lots somebody else took in a moment ago, in an event that has no position yet and that nobody else
+-- sees: so that nothing is owed for twice. A name and nothing else, and only of what one names.
+CREATE FUNCTION taken_just_now(goods text[]) RETURNS text[]
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   SELECT array_agg(DISTINCT mention.identifier)
   FROM event_mention AS mention JOIN event AS taking ON taking.id = mention.event AND NOT taking.is_error
-  WHERE mention.identifier = ANY (units) AND mention.role = 'epc' AND taking.organisation <> current_organisation()
+  WHERE mention.identifier = ANY (goods) AND mention.role IN ('epc', 'class') AND taking.organisation <> current_organisation()
     AND taking.biz_step ~ '(^|[:/-])(accepting|receiving)$'
     AND EXISTS (SELECT FROM pending WHERE pending.event = taking.id)
     AND NOT EXISTS (SELECT FROM event AS declared WHERE declared.organisation = taking.organisation

@@ -52,6 +52,8 @@ from trace_api.acts import (
     certifiable_kg,
     own_acts,
     own_certificates,
+    perform,
+    read_act,
     read_own_stock,
     read_stock,
     undoable,
@@ -720,6 +722,97 @@ def test_a_correction_stands_in_the_place_of_what_was_wrong(doing: Doing) -> Non
     with doing.acting("coop") as conn:
         newest, *_ = own_acts(conn)
         assert newest.id == undone.corrective.act and newest.facts["asked"]["corrects"] == str(done.act)
+
+
+def test_a_number_that_somebody_chose_goes_through_a_correction(doing: Doing) -> None:
+    """It stands on the goods: a lot number, the label on a pallet, another's lot that came from outside."""
+    pick = {"product": GTIN, "plot": PLOT, "lot": "MINE7"}
+    wrong = doing.do("coop", "register_batch", kg=1000, **pick)
+    right = doing.undo("coop", wrong.act, "register_batch", kg=100, **pick).corrective
+    assert right is not None and right.lots == wrong.lots
+    assert [row[0] for row in rows_of(stock_of(doing, "coop", *right.lots), right.lots[0])] == [100]
+    assert refused(doing, "coop", "register_batch", kg=1, **pick) == ("lot", "lot_exists")
+
+    (lot,) = doing.mixed().lots
+    unit = sscc_uri("09521234000000777" + check_digit("09521234000000777"))
+    packed = doing.do("coop", "pack", lot=lot, boxes=40, unit=unit)
+    more = doing.undo("coop", packed.act, "pack", lot=lot, boxes=48, unit=unit).corrective
+    assert more is not None and more.units == (unit,)
+    doing.undo("coop", more.act)
+    assert doing.do("coop", "pack", lot=lot, boxes=44, unit=unit).units == (unit,), (
+        "there never was such a pallet"
+    )
+    assert rows_of(stock_of(doing, "coop", lot), lot)[-1][:2] == (44, unit)
+
+    came = {
+        "goods": [{"lot": f"{PATH}01/{GTIN}/10/FREMD1", "quantity": 12}],
+        "outside": True,
+        "place": SHELF,
+        "bought": True,
+    }
+    taken = doing.do("shop", "receive", **came)
+    came["goods"] = [{"lot": f"{PATH}01/{GTIN}/10/FREMD1", "quantity": 21}]
+    assert doing.undo("shop", taken.act, "receive", **came).corrective is not None
+    doing.do("shop", "sell", goods=[{"lot": f"{PATH}01/{GTIN}/10/FREMD1", "quantity": 21}])
+
+
+def test_a_correction_takes_in_nothing_that_somebody_else_just_took(doing: Doing) -> None:
+    _, unit = doing.arrived(boxes=40)
+    doing.settle()
+    other = doing.do("market", "receive", kg=5, place=DOCK, bought=True)
+    doing.do("stall", "accept", units=[unit], place=STALL_ROOM, seller=COOP, giver=CARRIER)
+    with pytest.raises(Refused) as caught:
+        doing.undo("market", other.act, "receive", units=[unit], place=DOCK, bought=True, giver=COOP)
+    assert caught.value.faults[0].code == "taken_just_now", "not even sequenced"
+
+
+def test_what_lies_loose_is_not_taken_in_by_two(doing: Doing) -> None:
+    (lot,) = doing.mixed().lots
+    doing.do("coop", "ship", goods=[{"lot": lot}], buyer="unknown")
+    doing.settle()
+    take = {"goods": [{"lot": lot}], "bought": True, "giver": COOP}
+    doing.do("stall", "receive", place=STALL_ROOM, **take)
+    assert refused(doing, "shop", "receive", place=SHELF, **take) == ("goods", "taken_just_now")
+
+
+def test_an_undo_waits_for_whoever_takes_the_goods_in(doing: Doing) -> None:
+    _, unit = doing.packed()
+    sent = doing.do("coop", "ship", units=[unit], buyer=STALL)
+    doing.settle()
+    taking = read_act("receive", {"units": [unit], "place": STALL_ROOM, "bought": True})
+    found: list[Any] = []
+    undoing = threading.Thread(target=lambda: found.extend(at_once(lambda: doing.undo("coop", sent.act))))
+    with doing.acting("stall") as conn:
+        perform(conn, person("stall"), taking, doing.tick(), world.PUBLIC_URL)
+        undoing.start()
+        waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
+        while undoing.is_alive() and not doing.instance.one(waits):
+            undoing.join(0.02)
+    undoing.join(60)
+    assert found == ["built_upon"]
+
+
+def test_a_laboratory_s_result_clears_what_came_before_it(doing: Doing) -> None:
+    _, unit = doing.arrived(boxes=40)
+    screen = {"units": [unit], "method": "GB/T 5009.199", "value": 62}
+    assert refused(doing, "market", "rapid_test", sample="S", result_at="2099-01-01T00:00Z", **screen) == (
+        "result_at",
+        "time_ahead",
+    ), "nothing would ever settle it"
+    early = {"sampled_at": doing.now.isoformat(), "result_at": (doing.now - timedelta(minutes=1)).isoformat()}
+    assert refused(doing, "market", "rapid_test", sample="S", **early, **screen) == (
+        "result_at",
+        "result_before_sample",
+    )
+    told = (doing.now + timedelta(hours=1)).isoformat()
+    assert refused(doing, "market", "rapid_test", sample="S", told=told, **screen) == ("told", "time_ahead")
+    before = doing.now.isoformat()
+    doing.do("market", "rapid_test", sample="S", **screen)
+    clean = {"units": [unit], "outcome": "negative", "method": "GC-MS"}
+    doing.do("market", "laboratory", sample="L-1", result_at=before, **clean)
+    assert refused(doing, "market", "release", units=[unit], reason="r") == ("units", "screen_open")
+    doing.do("market", "laboratory", sample="L-2", **clean)
+    assert refused(doing, "market", "release", units=[unit], reason="r") == ("units", "not_held")
 
 
 def test_a_wrong_correction_leaves_all_as_it_was(doing: Doing) -> None:

@@ -23,8 +23,8 @@ from ledger.epcis.events import EventError, parse_event
 from ledger.recording import RecordingError, record
 from trace_api.access import Person
 from trace_api.acts import certificates, farm, market, results, road, shop
-from trace_api.acts.codes import label, resolve
-from trace_api.acts.desk import Desk, lay_out
+from trace_api.acts.codes import label, lot_named, resolve
+from trace_api.acts.desk import Desk, codes_of, lay_out
 from trace_api.acts.models import Accept, Receive
 from trace_api.acts.numbers import SerialRange
 from trace_api.acts.parts import Event
@@ -99,8 +99,6 @@ def perform(conn: psycopg.Connection, person: Person, act: Act, now: datetime, p
     """Raises Refused, and then nothing may be committed."""
     refuse_strangers(person, act.kind)
     lock(conn, person)
-    if isinstance(act, Accept | Receive):
-        take_turns(conn, act.units)
     desk, events = plan(conn, person, act, now, public_url)
     return write(desk, act.kind, said(act), events)
 
@@ -117,15 +115,20 @@ def lock(conn: psycopg.Connection, person: Person) -> None:
     conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"acts of {person.organisation}"])
 
 
-def take_turns(conn: psycopg.Connection, units: Sequence[str]) -> None:
-    """Two organisations may reach for one unit: whoever comes second waits for the first, and is refused though the record has
-    not given the first one's event its position yet, and shows it to nobody."""
-    names = sorted({resolve(conn, text, f"units.{place}") for place, text in enumerate(units)})
-    for name in names:
-        conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"taken in {name}"])
-    taken = conn.execute("SELECT taken_just_now(%s)", [names]).fetchone()
+def take_turns(conn: psycopg.Connection, act: Accept | Receive) -> None:
+    """Two organisations may reach for one unit, or for what lies loose of one lot: whoever comes second waits for the first, and
+    is refused though the record has not given the first one's event its position yet, and shows it to nobody."""
+    names = {lot_named(resolve(conn, text, where)) for where, text in codes_of(act)}
+    wait_for_takers(conn, names)
+    taken = conn.execute("SELECT taken_just_now(%s)", [list(names)]).fetchone()
     if taken is not None and taken[0]:
-        raise refuse("taken_just_now", "units", code=label(taken[0][0]))
+        raise refuse("taken_just_now", "units" if act.units else "goods", code=label(taken[0][0]))
+
+
+def wait_for_takers(conn: psycopg.Connection, goods: Iterable[str]) -> None:
+    """Until whoever takes some of these in at this moment has done so; from then on they wait for this transaction."""
+    for name in sorted(set(goods)):
+        conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"taken in {name}"])
 
 
 def plan(
@@ -136,7 +139,9 @@ def plan(
     public_url: str,
     without: frozenset[str] = frozenset(),
 ) -> tuple[Desk, list[Event]]:
-    """What is to be said, and nothing said yet. `without`: own events that it stands in place of."""
+    """What is to be said, and nothing said yet; under the organisation's lock. `without`: own events that it stands in place of."""
+    if isinstance(act, Accept | Receive):
+        take_turns(conn, act)
     desk = lay_out(conn, person, act, now, public_url, mint, without)
     return desk, PLANNERS[act.kind](desk, act)
 

@@ -22,7 +22,17 @@ from ledger.genealogy import replay, touches
 from ledger.genealogy.parcels import base_vehicle
 from trace_api.access import Person
 from trace_api.acts import certificates
-from trace_api.acts.acting import UNDO_WITHIN, Done, lock, plan, record_all, refuse_strangers, said, write
+from trace_api.acts.acting import (
+    UNDO_WITHIN,
+    Done,
+    lock,
+    plan,
+    record_all,
+    refuse_strangers,
+    said,
+    wait_for_takers,
+    write,
+)
 from trace_api.acts.certifying import KINDS as CERTIFYING
 from trace_api.acts.desk import Desk
 from trace_api.acts.parts import declared_wrong
@@ -134,6 +144,7 @@ def undo(
     refuse_strangers(person, past.kind)
     lock(conn, person)
     past = read_past(conn, act)  # once more, now that nobody else is at it
+    wait_for_takers(conn, {name for _, text in _said(conn, past) for name in built_on(read_recorded(text))})
     events = _refuse(conn, past, now)
     organisation = person.organisation
     assert organisation is not None
@@ -164,6 +175,10 @@ ORDER BY event.id
 """
 
 
+def _said(conn: psycopg.Connection, past: PastAct) -> list[tuple[int, str]]:
+    return conn.execute(_SAID, [list(past.events)]).fetchall()
+
+
 def _refuse(conn: psycopg.Connection, past: PastAct, now: datetime) -> list[dict[str, Any]]:
     """The act's events as they were said; Refused where it cannot be undone."""
     if past.kind in CERTIFYING:
@@ -172,7 +187,7 @@ def _refuse(conn: psycopg.Connection, past: PastAct, now: datetime) -> list[dict
         raise refuse("undone_already")
     if now > past.undo_until:
         raise refuse("undo_too_late", minutes=round(UNDO_WITHIN.total_seconds() / 60))
-    rows = conn.execute(_SAID, [list(past.events)]).fetchall()
+    rows = _said(conn, past)
     events = [read_recorded(text) for _, text in rows]
     _refuse_built_upon(conn, past, [row[0] for row in rows], events)
     return [json.loads(text) for _, text in rows]
