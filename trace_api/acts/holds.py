@@ -39,14 +39,15 @@ def refuse_release(desk: Desk, rows: Iterable[Row], report: str | None) -> None:
             raise refuse("screen_open", "units", code=code)
 
 
-def cleared(desk: Desk, rows: Iterable[Row], lot: str) -> bool:
+def cleared(desk: Desk, rows: Iterable[Row], lot: str, at: datetime) -> bool:
     """Whether a clean result of `lot` lifts the hold on these: tests of ours set it and nothing else did, and nothing stands
-    against the other lots among them."""
+    against the other lots among them, nor against `lot` itself since that result was found (`at`)."""
     for row in rows:
         setters = _setters(_portion(desk, row))
         if not setters or not all(_our_test(desk, each) for each in setters):
             return False
-        if row.lot != lot and results.against(_found(desk, row)) is not None:
+        clean = [_Found("laboratory", "negative", at)] if row.lot == lot else []
+        if results.against([*_found(desk, row), *clean]) is not None:
             return False
     return True
 

@@ -7,10 +7,11 @@ cannot carry two states; ownership passes with accepting; a positive screen is a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from trace_api.acts import results
 from trace_api.acts.codes import label
-from trace_api.acts.desk import Desk, Reach, amount
+from trace_api.acts.desk import Desk, Reach, amount, event_time
 from trace_api.acts.farm import new_unit
 from trace_api.acts.holds import HELD, cleared, refuse_release
 from trace_api.acts.models import (
@@ -200,7 +201,8 @@ def rapid_test(desk: Desk, act: RapidTest) -> list[Event]:
     positive = results.outcome_of(act.value, act.threshold) == "positive"
     lot, unit = _judged(desk, act, what, rows)
     desk.lots[:] = [lot]
-    sampled_at, result_at = act.sampled_at or desk.at, act.result_at or desk.at
+    sampled_at, result_at = _tested(desk, act)
+    told = None if act.told is None else event_time(act.told, desk.now, "told")
     measured = desk.forms.inhibition(act.value, sampled_at, desk.plain(act.instrument), positive)
     more = extras(
         authority="market" if "market" in desk.person.roles else "self",
@@ -212,7 +214,7 @@ def rapid_test(desk: Desk, act: RapidTest) -> list[Event]:
         NewTest(
             lot, unit, place, act.sample, "rapid", act.method, sampled_at, result_at, "positive" if positive else "negative",
             act.value, "P1", act.threshold, act.covers, act.not_covered,
-            told=max(act.told, result_at) if act.told and positive else None,
+            told=max(told, result_at) if told and positive else None,
         )
     )  # fmt: skip
     return [desk.forms.rapid_test(what, place, desk.paper("result", act.sample), measured, positive, more)]
@@ -226,22 +228,31 @@ def laboratory(desk: Desk, act: Laboratory) -> list[Event]:
     desk.after(rows)
     lot, unit = _judged(desk, act, what, rows)
     desk.lots[:] = [lot]
-    clean, result_at = act.outcome == "negative", act.result_at or desk.at
+    clean, (sampled_at, result_at) = act.outcome == "negative", _tested(desk, act)
     desk.tests.append(
         NewTest(
-            lot, unit, place, act.sample, "laboratory", act.method or "", act.sampled_at or result_at, result_at, act.outcome,
+            lot, unit, place, act.sample, "laboratory", act.method or "", sampled_at, result_at, act.outcome,
             covers=act.covers, retest_of=act.retest_of,
         )
     )  # fmt: skip
     held = [row for row in rows if HELD in row.marks]
     marks = {}
-    if clean and held and cleared(desk, held, lot):
+    if clean and held and cleared(desk, held, lot, result_at):
         marks = {"unset": [HELD]}
     elif not clean and len(held) < len(rows):
         marks = {"set": [HELD]}
     report = desk.paper("result", act.sample)
     more = extras(method=act.method)
     return [desk.forms.laboratory(what, place, report, act.substances, clean, marks, more)]
+
+
+def _tested(desk: Desk, act: RapidTest | Laboratory) -> tuple[datetime, datetime]:
+    """When the sample was taken and its result found: on the calendar, or no later result would ever settle it."""
+    result_at = event_time(act.result_at or desk.at, desk.now, "result_at")
+    sampled_at = event_time(act.sampled_at or result_at, desk.now, "sampled_at")
+    if sampled_at > result_at:
+        raise refuse("result_before_sample", "result_at", status=422)
+    return sampled_at, result_at
 
 
 def _sold_before(desk: Desk, act: Laboratory) -> str | None:
