@@ -83,6 +83,7 @@ _WEIGHT: Final[Mapping[str, int]] = {
     "sample_pending": 30,
     "positive_elsewhere": 30,
     "over_recommended": 20,
+    "pulp_few_warm": 20,
     "cold_unknown": 20,
 }
 
@@ -290,6 +291,8 @@ def check_temperature(facts: Facts, rules: Rules) -> Finding:
         return _too_cold(cold, cold.pulp, cold.lower_c, rules)
     if cold.limit_c is not None and cold.pulp is not None and cold.pulp.boxes >= rules.gate_boxes:
         return _with_pulp(cold, cold.pulp, rules)
+    if cold.state != "breach" and (warm := _few_and_warm(cold, rules)) is not None:
+        return warm
     notes = _cold_notes(cold)
     if cold.state == "not_applicable":
         return Finding(
@@ -308,6 +311,17 @@ def check_temperature(facts: Facts, rules: Rules) -> Finding:
     if cold.force == "agreed":
         return Finding("temperature", "hold", Said("over_agreed", text=cold.headline), measure, notes)
     return Finding("temperature", "cannot_tell", Said("over_recommended", text=cold.headline), measure, notes)
+
+
+def _few_and_warm(cold: Cold, rules: Rules) -> Finding | None:
+    """A box or two decide nothing, and what they show is not passed over because the record looks well."""
+    pulp = cold.pulp
+    if pulp is None or cold.limit_c is None or pulp.warmest_c <= cold.limit_c + rules.pulp_margin_c:
+        return None
+    told = {"boxes": pulp.boxes, "warmest": pulp.warmest_c, "most": cold.limit_c + rules.pulp_margin_c}
+    return Finding(
+        "temperature", "cannot_tell", Said("pulp_few_warm", told), _measure(cold, rules), _cold_notes(cold)
+    )
 
 
 def _measure(cold: Cold, rules: Rules) -> Said:

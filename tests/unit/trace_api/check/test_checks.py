@@ -129,6 +129,10 @@ TABLE: dict[str, tuple[Facts, str, str, str, str | None]] = {
     "the pulp settles it": (with_(cold=replace(OPEN, pulp=COOL)), "accept", "temperature", "pulp_settles", None),
     "two boxes settle nothing": (
         with_(cold=replace(OPEN, pulp=replace(COOL, boxes=2))), "cannot_tell", "temperature", "cold_unknown", "measure_more"),
+    "one warm box is looked into, however well the record looks": (
+        with_(cold=replace(KEPT, pulp=replace(WARM, boxes=1))), "cannot_tell", "temperature", "pulp_few_warm", "measure_more"),
+    "one box within the margin says nothing": (
+        with_(cold=replace(KEPT, pulp=replace(WARM, boxes=1, warmest_c=7.0))), "accept", "temperature", "cold_kept", None),
     "above what was agreed": (with_(cold=BROKEN), "hold", "temperature", "over_agreed", "measure_boxes"),
     "above, the pulp is cool": (with_(cold=replace(BROKEN, pulp=COOL)), "accept", "temperature", "pulp_fine_breach", None),
     "above, the pulp is warm": (with_(cold=replace(BROKEN, pulp=WARM)), "reject", "temperature", "pulp_over", "refuse_warm"),
