@@ -174,6 +174,41 @@ def test_certificates_are_voided_and_replaced_by_number_or_identifier(api: httpx
     }
 
 
+def test_a_card_that_a_program_issued_is_replaced_on_the_page_by_a_card(
+    doing: Doing, api: httpx.Client
+) -> None:
+    """The form asks neither for the kind nor for the evidence; and a correction that cannot be sent has no form."""
+    add_person(doing.instance, "wang", "grower", organisation="g-0137")
+    report = "https://lab.example/report/7"
+    with signed_in(api, "wang") as wang:
+        wang.headers["Accept"] = "application/json"
+        made = done(wang, "/acts/register_batch", PICKED)
+        promise = {
+            "lot": made["lots"][0],
+            "kg": 60,
+            "contact": "x",
+            "kind": "producer_card",
+            "evidence": [report],
+        }
+        first = done(wang, "/certificates", promise)
+        form = {
+            "replaces": first["number"],
+            "lot": promise["lot"],
+            "kg": "50",
+            "contact": "x",
+            "basis": "self_declaration",
+        }
+        sent = wang.post("/scan/certificates", data=form | {"idempotency_key": str(uuid4())})
+        assert sent.status_code == 303, sent.text
+        kept = wang.get("/api/v1/certificates").json()["certificates"]
+        assert {(each["status"], each["kind"], *each["evidence"]) for each in kept} == {
+            ("replaced", "producer_card", report),
+            ("valid", "producer_card", report),
+        }
+        opened = wang.get("/scan/do/register_batch", params={"corrects": made["act"]})
+        assert opened.status_code == 409, "the certificate has to be voided first"
+
+
 def test_others_see_nothing_of_it(doing: Doing, api: httpx.Client) -> None:
     wrong = done(api, "/acts/register_batch", PICKED)
     done(api, "/certificates", {"lot": wrong["lots"][0], "kg": 10, "contact": "x"})

@@ -122,6 +122,8 @@ class CertificatePages:
         self, conn: psycopg.Connection, person: Person, typed: Mapping[str, str], basis: tuple[str, ...]
     ) -> Answer:
         fields: dict[str, Any] = {name: typed[name] for name in ("kg", "contact", "origin")}
+        if typed["replaces"]:
+            fields |= _unasked(read_certificate(conn, typed["replaces"]))
         promise = read_form(Promise, fields | {"lot": typed["lot.code"] or typed["lot"], "basis": basis})
         assert isinstance(promise, Promise)
         made = (
@@ -270,6 +272,12 @@ def _read(conn: psycopg.Connection, number: str) -> Certificate:
         return read_certificate(conn, number)
     except Refused as refused:
         raise refused.problem() from None
+
+
+def _unasked(before: Certificate) -> dict[str, Any]:
+    """What a program said of it and the form does not ask for: it stays as it was."""
+    kind = {"kind": before.kind} if before.kind == "producer_card" else {}
+    return kind | {"evidence": list(before.evidence)}
 
 
 def _newest(conn: psycopg.Connection) -> Certificate | None:

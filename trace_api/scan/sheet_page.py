@@ -18,7 +18,7 @@ from fastapi import Request, Response
 from trace_api import access
 from trace_api.access import Databases, Person
 from trace_api.accounts.idempotency import Answer
-from trace_api.acts import Refused, kinds_for, perform, read_act, resolve, undo
+from trace_api.acts import Refused, kinds_for, perform, read_act, resolve, undo, undoable
 from trace_api.digits import whole
 from trace_api.pages import Assets
 from trace_api.problems import Problem
@@ -85,8 +85,11 @@ class SheetPages:
         """As it was recorded, and when it happened: what is right instead happened then too."""
         with access.looking(self._databases, person) as conn:
             past = read_own(conn, _act(corrects))
+            stays = undoable(conn, past.id, self._now())
         if past.kind != kind:
             raise Problem.said(404, "scan_no_act")
+        if stays is not None:  # nobody fills in what cannot be sent
+            raise Refused([stays]).problem()
         typed = from_said(SHEETS[kind], {**past.facts["asked"], "at": past.facts["done"]["at"]})
         return replace(typed, texts={**typed.texts, CORRECTS: corrects})
 
