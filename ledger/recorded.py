@@ -224,7 +224,7 @@ def _shared(conn: psycopg.Connection, names: Iterable[str], shelf: Shelf) -> set
     because something was loaded on them. Asked of all events, so that the answer does not hang on where a walk began.
     """
     schemes = {name: _scheme(name) for name in names}
-    by_scheme = {name for name, scheme in schemes.items() if scheme in _SHARED}
+    by_scheme = set(filter(meets_many, schemes))
     asked = [name for name in schemes if name not in by_scheme and schemes[name] not in _NEVER_SHARED]
     if not asked:
         return by_scheme
@@ -232,8 +232,13 @@ def _shared(conn: psycopg.Connection, names: Iterable[str], shelf: Shelf) -> set
     return by_scheme | {str(name) for (name,) in conn.execute(query.encode(), {"names": asked})}
 
 
+def meets_many(name: str) -> bool:
+    """By its scheme alone: a vehicle, a crate or a place, which one load after another is put into."""
+    return _scheme(name) in _SHARED
+
+
 def _is_container(name: str) -> bool:
-    return _scheme(name) in ("sscc", *_SHARED)
+    return _scheme(name) == "sscc" or meets_many(name)
 
 
 def _scheme(name: str) -> str:

@@ -2,12 +2,14 @@
 
 In the line: events, and who has what they name -> here -> `placement`. Contract: a device is where its owner says; others are
 heard of parents that they have (`ledger.genealogy.placements`): their own places and vehicles, and units whose goods they took in
-by then. What is projected of hand-overs must stand before: `associated` names the devices to look at again when it changes.
+by then or that they were the first to pack. A place, a vehicle or a crate meets the goods of many: who once took some out of it has
+no say there. What is projected of hand-overs must stand before: `associated` names the devices to look at again when it changes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 
 import psycopg
 from psycopg.types.range import TimestamptzRange
@@ -82,23 +84,31 @@ SELECT DISTINCT child.identifier
 FROM event_mention AS held JOIN event ON event.id = held.event AND event.type = 'AssociationEvent'
 JOIN event_mention AS child ON child.event = event.id AND child.role = 'device'
 JOIN device ON device.giai = child.identifier AND device.organisation <> event.organisation
-WHERE held.role = 'parent' AND held.identifier = ANY (%s)
+WHERE held.role = 'parent' AND held.identifier = ANY (%(parents)s)
+"""
+# Also at a door of theirs, or in a compartment.
+_ASSOCIATED_WITHIN = f"""{_ASSOCIATED}   OR held.role = 'parent' AND (split_part(held.identifier, '/254/', 1) = ANY (%(parents)s)
+  OR substring(held.identifier FROM '^(.*/8004/[^/]+)[.][^./]+$') = ANY (%(parents)s))
 """
 
 
-def associated(conn: psycopg.Connection, parents: Collection[str]) -> set[str]:
-    """Devices that somebody else than their owner said to be, or to be no more, at one of these."""
-    rows = conn.execute(_ASSOCIATED, [sorted(parents)]) if parents else ()
+def associated(conn: psycopg.Connection, parents: Collection[str], *, within: bool = False) -> set[str]:
+    """Devices that somebody else than their owner said to be, or to be no more, at one of these; `within`: or in a part of one."""
+    query = _ASSOCIATED_WITHIN if within else _ASSOCIATED
+    rows = conn.execute(query, {"parents": sorted(parents)}) if parents else ()
     return {str(giai) for (giai,) in rows}
 
 
-# By event: whether its sayer took in goods out of the unit by then, and whether it packed something into it.
+# By event: whether its sayer took in goods out of the unit by then, and whether it was the first to pack something into it, be it
+# in an event that it corrected since: else a rival's claim would take its place.
 _HAVING = """
 SELECT said.position,
        EXISTS (SELECT FROM lot_grant_stay AS stay JOIN lot_grant AS given USING (organisation, lot)
                WHERE stay.organisation = said.organisation AND stay.holder = said.parent AND given.since <= said.at),
-       EXISTS (SELECT FROM event_mention AS mention JOIN event ON event.id = mention.event AND event.type = 'AggregationEvent'
-               WHERE mention.identifier = said.parent AND mention.role = 'parent' AND event.organisation = said.organisation)
+       said.organisation IS NOT DISTINCT FROM (
+         SELECT packing.organisation FROM event_mention AS mention JOIN event AS packing ON packing.id = mention.event
+         WHERE mention.identifier = said.parent AND mention.role = 'parent' AND packing.type = 'AggregationEvent'
+         ORDER BY packing.id LIMIT 1)
 FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::timestamptz[]) AS said (position, organisation, parent, at)
 """
 
@@ -106,18 +116,19 @@ FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::timestamptz[]) AS said (po
 def _voice(conn: psycopg.Connection, events: Sequence[RecordedEvent], owner: Mapping[str, str]) -> Voice:
     """What its sayer may say of a device. The database is asked only of what a device's owner did not say."""
     asked = [(item, parent) for item in events if (parent := _parent_of(item)) and _is_of_others(item, owner)]
+    keepers = _keepers(conn, {name for _, parent in asked for name in _names_of(parent)}) if asked else {}
     says: dict[int | None, Say] = {}
-    if asked:
-        columns = zip(
-            *((item.position, item.organisation, parent, item.event.event_time) for item, parent in asked),
-            strict=True,
-        )
-        for position, took_in, packed in conn.execute(_HAVING, list(map(list, columns))):
+    units: list[tuple[int | None, str, str, datetime]] = []
+    for item, parent in asked:
+        registered = {keepers[name] for name in _names_of(parent) if name in keepers}
+        if registered:
+            says[item.position] = "keeper" if item.organisation in registered else "nobody"
+        elif not recorded.meets_many(parent):
+            units.append((item.position, item.organisation, parent, item.event.event_time))
+    if units:
+        columns = [list(column) for column in zip(*units, strict=True)]
+        for position, took_in, packed in conn.execute(_HAVING, columns):
             says[position] = "keeper" if took_in else "guest" if packed else "nobody"
-        keepers = _keepers(conn, {name for _, parent in asked for name in _names_of(parent)})
-        for item, parent in asked:
-            if any(keepers.get(name) == item.organisation for name in _names_of(parent)):
-                says[item.position] = "keeper"
 
     def voice(device: str, item: RecordedEvent) -> Say:
         return "owner" if owner.get(device) == item.organisation else says.get(item.position, "nobody")

@@ -22,6 +22,8 @@ from ingest.projection.devices import associated, project_placements
 from ingest.projection.goods import project_goods
 from ingest.projection.touching import mark_concerned, mark_hand_overs, mark_placed
 from ledger import recorded
+from ledger.epcis.events import AggregationEvent
+from ledger.epcis.identifiers import canonical
 from ledger.genealogy import RecordedEvent
 
 logger = logging.getLogger(__name__)
@@ -159,6 +161,9 @@ def _placement_of_new(conn: psycopg.Connection, new: Sequence[RecordedEvent], no
     devices = {
         child for item in new if item.event.type == "AssociationEvent" for child in recorded.children(item)
     }
+    # Who was the first to pack a unit has a say there, also if its packing is heard of later.
+    packed = {item.event.parent_id for item in new if isinstance(item.event, AggregationEvent)} - {None}
+    devices |= associated(conn, {canonical(unit) for unit in packed if unit})
     mark_concerned(conn, [], project_placements(conn, devices), now)
 
 
@@ -188,7 +193,7 @@ def _follow_registry(conn: psycopg.Connection, now: datetime) -> bool:
 
     _spread(conn, by_kind.get("product", []), now)
     _spread_hand_overs(conn, by_kind.get("place", []), by_kind.get("organisation", []), now)
-    devices = {*by_kind.get("device", []), *associated(conn, by_kind.get("place", []))}
+    devices = {*by_kind.get("device", []), *associated(conn, by_kind.get("place", []), within=True)}
     _apart(conn, sorted(devices), place, set_aside)
     _apart(conn, by_kind.get("lot", []), follow, set_aside)
     if "limit" in by_kind:

@@ -43,6 +43,7 @@ from tests.integration.said import (
     at,
     declared_wrong,
     on_truck,
+    packed,
     placed,
     removed,
     said,
@@ -186,12 +187,37 @@ def test_a_device_is_where_its_owner_says_and_who_has_the_pallet_takes_it_off(in
     on_its_truck, before = (TRUCK_SENSOR, TRUCK, None, False), (TRUCK_SENSOR, RIVAL_ROOM, 9.0, False)
     assert sat() == {(ROOM_SENSOR, PALLET, None, False), on_its_truck, before}
     sent_to_the_stall(instance)
+    # Who took goods out of the truck has no say of what is in it.
+    say(instance, "stall", removed(2, TRUCK_SENSOR, TRUCK, "return_air"))
+    settle(instance)
     assert sat() == {(ROOM_SENSOR, PALLET, 3.7, False), on_its_truck, before}
     say(instance, "carrier", declared_wrong(ARRIVING))
     settle(instance)
     assert sat() == {(ROOM_SENSOR, PALLET, None, False), on_its_truck, before}, (
         "nobody brought it to the market"
     )
+
+
+def test_who_packed_a_unit_first_puts_a_device_there_also_when_the_packing_is_heard_of_later(
+    instance: Instance,
+) -> None:
+    def sat() -> list[Any]:
+        return [parent for (parent,) in instance.rows("SELECT parent FROM placement")]
+
+    on_pallet = placed(7, TRUCK_SENSOR, PALLET, "in_box", "return_air")
+    say(instance, "coop", on_pallet)
+    settle(instance)
+    assert sat() == [], "nobody says that it has the pallet"
+    grown_and_packed(instance)
+    settle(instance)
+    assert sat() == [PALLET]
+    claim = said("AggregationEvent", 9, action="ADD", bizStep="packing", parentID=PALLET, childEPCs=[SECOND])
+    say(instance, "rival", claim, placed(6.5, ROOM_SENSOR, PALLET, "in_box"))
+    settle(instance)
+    assert sat() == [PALLET], "it packed nothing first"
+    say(instance, "coop", declared_wrong(packed(8)))
+    settle(instance)
+    assert sat() == [PALLET], "a correction gives nobody else the say"
 
 
 # --- claims -------------------------------------------------------------------------------------------------------
