@@ -132,8 +132,9 @@ ALTER TABLE test_record ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON test_record TO suyuan_api USING (organisation = current_organisation()) WITH CHECK (organisation = current_organisation());
 GRANT SELECT, INSERT, UPDATE (notified_at) ON test_record TO suyuan_api;
 
--- Tests of these lots: one's own whole, and of others' outcome, method and dates where the asker first spoke of the lot, is named
--- by others as having a part in it, took it in, or oversees it. A published lot alone, or one's own word for it, is no reason:
+-- Tests of these lots: one's own whole, and of others' outcome, method and dates where the asker made or packed what the tester
+-- took in (or, where nobody knows how it came there, first made or spoke of the lot), is named by others as having a part in it, took it
+-- in, or oversees it. To say a lot's number before it is made is no way to hear of its tests. A published lot alone, or one's own word for it, is no reason:
 -- before a final result the public hears "on hold" and no more. What was declared wrong was no test.
 CREATE FUNCTION tests_seen(lots text[])
   RETURNS TABLE (id uuid, organisation text, lot text, unit text, place text, kind text, method text, sampled_at timestamptz,
@@ -151,8 +152,13 @@ CREATE FUNCTION tests_seen(lots text[])
                     JOIN event_party AS party ON party.event = mention.event AND party.part <> 'capture'
                     WHERE mention.identifier = test.lot AND party.organisation = current_organisation()
                       AND event.organisation <> current_organisation())
-         OR current_organisation() = (SELECT event.organisation FROM event_mention AS mention JOIN event ON event.id = mention.event
-                                      WHERE mention.identifier = test.lot ORDER BY event.id LIMIT 1)
+         OR EXISTS (SELECT FROM lot_grant_event AS given JOIN event_mention AS mention ON mention.event = given.event AND mention.identifier = given.lot
+                    WHERE given.organisation = test.organisation AND given.lot = test.lot AND given.said_by = current_organisation())
+         OR (NOT EXISTS (SELECT FROM lot_grant AS taken WHERE taken.organisation = test.organisation AND taken.lot = test.lot)
+             AND current_organisation() = (SELECT event.organisation FROM event_mention AS mention JOIN event ON event.id = mention.event
+                                           WHERE mention.identifier = test.lot
+                                           ORDER BY mention.role = 'output' OR event.biz_step ~ '(^|[:-])(commissioning|creating_class_instance)$' DESC NULLS LAST,
+                                                    event.id LIMIT 1))
          OR test.lot IN (SELECT overseen.lot FROM overseen))
     AND NOT EXISTS (SELECT FROM event AS declared WHERE declared.organisation = test.organisation
                     AND declared.event_id = said.event_id AND declared.is_error)

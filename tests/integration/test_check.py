@@ -740,6 +740,22 @@ def test_others_hear_the_outcome_and_no_more(instance: Instance, server: httpx.C
     instance.take([message(json.dumps(claim).encode(), "gate-2", "other-market", "events")], NOW)
     assert instance.one("SELECT count(*) FROM event WHERE organisation = 'other-market'") == 1
     assert seen_by("other-market") == [], "nor is one's own word for it"
+    # Somebody who said the lot's number before its maker did; the tester's own chain tells who made what it took in.
+    first = "(SELECT min(event) FROM event_mention WHERE identifier = %s)"
+    instance.alter(
+        f"INSERT INTO lot_grant (organisation, lot, since, event) SELECT 'market', %s, now(), {first}",
+        LOT,
+        LOT,
+    )
+    instance.alter(
+        "INSERT INTO lot_grant_event (organisation, lot, event, said_by)"
+        " SELECT 'market', identifier, max(event.id), 'coop' FROM event_mention AS mention JOIN event ON event.id = mention.event"
+        " WHERE identifier = %s AND event.organisation = 'coop' GROUP BY identifier",
+        LOT,
+    )
+    instance.alter(f"UPDATE event SET organisation = 'other-market' WHERE id = {first}", LOT)
+    assert len(seen_by("coop")) == 1
+    assert seen_by("other-market") == [], "nor is to have said its number first"
     with instance.as_role("public") as conn, pytest.raises(errors.InsufficientPrivilege):
         conn.execute("SELECT * FROM tests_seen(%s)", [[LOT]])
 
