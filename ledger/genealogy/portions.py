@@ -184,13 +184,18 @@ def _append(spans: list[Span], span: Span) -> None:
 
 
 def _containers(steps: Sequence[Step], end: int | None) -> tuple[Span, ...]:
-    names = dict.fromkeys(name for step in steps for name in step.chain)
-    found = [
-        span
-        for name in names
-        for span in _spans(((s.ms, name if name in s.chain else None) for s in steps), end)
-    ]
-    return tuple(sorted(found, key=lambda span: (span.start_ms, list(names).index(span.value))))
+    spans: dict[str, list[Span]] = {}  # by container, in the order in which it first held them
+    inside: dict[str, int] = {}
+    for step in steps:
+        for name in [each for each in inside if each not in step.chain]:
+            _append(spans[name], Span(name, inside.pop(name), step.ms))
+        for name in step.chain:
+            spans.setdefault(name, [])
+            inside.setdefault(name, step.ms)
+    for name, start in inside.items():
+        _append(spans[name], Span(name, start, end))
+    found = [span for each in spans.values() for span in each]
+    return tuple(sorted(found, key=lambda span: span.start_ms))
 
 
 def _stays(steps: Sequence[Step], containers: Iterable[Span], end: int | None) -> tuple[Stay, ...]:
