@@ -11,36 +11,51 @@ from collections.abc import Iterable, Sequence
 
 import psycopg
 
-from ledger.genealogy import Belief, RecordedEvent, Word, concerns_marks, digest, spoken
+from ledger.genealogy import Belief, RecordedEvent, Word, concerns_marks, digest, spoken, untagged
 
-MARKS = "SELECT position, lot, portion, set_marks, unset_marks, speaks FROM {views}_mark WHERE position = ANY (%s)"
+MARKS = "SELECT position, lot, portion, known_as, set_marks, unset_marks, speaks FROM {views}_mark WHERE position = ANY (%s)"
+
+_Told = tuple[str, frozenset[str], Word]  # of the portion's name, of what else it may go by
 
 
 def read_belief(
     conn: psycopg.Connection, views: str, events: Sequence[RecordedEvent], own: str | None = None
 ) -> Belief:
     """`views`: the beginning of the views' names. `own`: the organisation whose word counts until it was judged."""
-    heard: defaultdict[tuple[int | None, str], dict[str, Word]] = defaultdict(dict)
+    heard: defaultdict[tuple[int | None, str], list[_Told]] = defaultdict(list)
     judged: set[int | None] = set()
     if any(concerns_marks(item) for item in events):
         positions = [item.position for item in events if item.position is not None]
-        for position, lot, portion, fresh, lifted, speaks in conn.execute(
+        for position, lot, portion, known_as, fresh, lifted, speaks in conn.execute(
             MARKS.format(views=views).encode(), [positions]
         ):
-            heard[position, lot][portion] = Word(frozenset(fresh), frozenset(lifted), speaks)
+            word = Word(frozenset(fresh), frozenset(lifted), speaks)
+            heard[position, lot].append((portion, frozenset(known_as), word))
             judged.add(position)
 
     def belief(lot: str, portion: str, item: RecordedEvent) -> Word:
         if item.position not in judged and item.organisation == own:
             return spoken(item)
-        words = heard.get((item.position, lot), {})
-        return words.get(digest(portion)) or _in_common(words.values())
+        return _believed(portion, heard.get((item.position, lot), ()))
 
     return belief
 
 
+def _believed(portion: str, told: Sequence[_Told]) -> Word:
+    """A portion goes by another name to who sees less of it: by that of the first event that they see. Then it is one of those
+    that the event was about, or, where there is none, any of the lot that was marked."""
+    name, event = digest(portion), digest(untagged(portion))
+    for words in (
+        [word for this, _, word in told if this == name],
+        [word for _, known_as, word in told if event in known_as],
+    ):
+        if words:
+            return _in_common(words)
+    return _in_common(word for _, _, word in told)
+
+
 def _in_common(words: Iterable[Word]) -> Word:
-    """Of a portion that goes by another name to who asks, since they see less: what counts for all of them."""
+    """What counts for all of them."""
     common: Word | None = None
     for word in words:
         common = (

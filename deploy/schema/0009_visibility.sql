@@ -45,10 +45,12 @@ CREATE TABLE lot_origin (
 CREATE INDEX lot_origin_source ON lot_origin (source);
 
 -- What counts of what an event says about recalls and holds, for one portion of a lot (a digest of its name): by who may set a
--- mark and who may lift it. `speaks`: its plain disposition counts too. What counts for nothing has a row as well.
+-- mark and who may lift it. `known_as`: digests of what else it may go by to who sees less of it. `speaks`: its plain disposition
+-- counts too. What counts for nothing has a row as well.
 CREATE TABLE lot_mark (
   lot         text NOT NULL,
   portion     text NOT NULL,
+  known_as    text[] NOT NULL,
   event       bigint NOT NULL REFERENCES event,
   set_marks   text[] NOT NULL,
   unset_marks text[] NOT NULL,
@@ -86,6 +88,15 @@ END
 $$;
 CREATE TRIGGER registered AFTER INSERT ON organisation FOR EACH ROW EXECUTE FUNCTION note_registered('party');
 CREATE TRIGGER changed AFTER UPDATE ON organisation FOR EACH ROW WHEN (OLD.party <> NEW.party) EXECUTE FUNCTION note_registered('party');
+-- A market's word counts for more: whatever happened at its places is looked at again.
+CREATE FUNCTION note_other_kind() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO registry_change (kind, identifier) SELECT 'place', place.id FROM place WHERE place.organisation = NEW.id;
+  RETURN NULL;
+END
+$$;
+CREATE TRIGGER other_kind AFTER UPDATE ON organisation FOR EACH ROW
+  WHEN ((OLD.kind = 'market') <> (NEW.kind = 'market')) EXECUTE FUNCTION note_other_kind();
 CREATE TRIGGER registered AFTER INSERT ON place FOR EACH ROW EXECUTE FUNCTION note_registered('id');
 CREATE TRIGGER changed AFTER UPDATE ON place FOR EACH ROW WHEN (OLD.organisation <> NEW.organisation) EXECUTE FUNCTION note_registered('id');
 
@@ -315,14 +326,16 @@ CREATE VIEW asker_mention WITH (security_barrier) AS
 
 -- What counts of the marks that those events set and lift.
 CREATE VIEW asker_mark WITH (security_barrier) AS
-  SELECT leaf.position, mark.lot, mark.portion, mark.set_marks, mark.unset_marks, mark.speaks
+  SELECT leaf.position, mark.lot, mark.portion, mark.known_as, mark.set_marks, mark.unset_marks, mark.speaks
   FROM lot_mark AS mark JOIN leaf ON leaf.event = mark.event JOIN event ON event.id = mark.event
   JOIN organisation ON organisation.id = event.organisation
   WHERE organisation.publishes OR EXISTS (SELECT FROM covered_event WHERE covered_event.event = mark.event);
+-- Of lots that something published names: a word about a pallet does not tell what is on it.
 CREATE VIEW published_mark WITH (security_barrier) AS
-  SELECT leaf.position, mark.lot, mark.portion, mark.set_marks, mark.unset_marks, mark.speaks
+  SELECT leaf.position, mark.lot, mark.portion, mark.known_as, mark.set_marks, mark.unset_marks, mark.speaks
   FROM lot_mark AS mark JOIN leaf ON leaf.event = mark.event JOIN event ON event.id = mark.event
-  JOIN organisation ON organisation.id = event.organisation AND organisation.publishes;
+  JOIN organisation ON organisation.id = event.organisation AND organisation.publishes
+  WHERE EXISTS (SELECT FROM published_mention AS mention WHERE mention.identifier = mark.lot);
 GRANT SELECT ON published_mark TO suyuan_public, suyuan_api;
 
 -- The walk ---------------------------------------------------------------------------------------------------------------

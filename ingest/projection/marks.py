@@ -14,7 +14,8 @@ import psycopg
 from ingest.projection.grants import ids_of
 from ledger.genealogy import Genealogy, Registered, concerns_marks, digest, judged
 
-Row = tuple[str, str, int, tuple[str, ...], tuple[str, ...], bool]
+Row = tuple[str, str, tuple[str, ...], int, tuple[str, ...], tuple[str, ...], bool]
+_COLUMNS = "lot, portion, known_as, event, set_marks, unset_marks, speaks"
 
 
 def project(conn: psycopg.Connection, genealogy: Genealogy, known: Registered, lots: Collection[str]) -> None:
@@ -27,6 +28,7 @@ def project(conn: psycopg.Connection, genealogy: Genealogy, known: Registered, l
             (
                 each.lot,
                 digest(each.portion),
+                tuple(sorted(map(digest, each.known_as))),
                 ids[each.event.position],
                 tuple(sorted(each.word.set)),
                 tuple(sorted(each.word.unset)),
@@ -39,14 +41,14 @@ def project(conn: psycopg.Connection, genealogy: Genealogy, known: Registered, l
     conn.execute("DELETE FROM lot_mark WHERE lot = ANY (%s)", [list(lots)])
     with conn.cursor() as cursor:
         cursor.executemany(
-            "INSERT INTO lot_mark (lot, portion, event, set_marks, unset_marks, speaks) VALUES (%s, %s, %s, %s, %s, %s)",
-            [[*row[:3], list(row[3]), list(row[4]), row[5]] for row in fresh],
+            f"INSERT INTO lot_mark ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s)".encode(),  # noqa: S608
+            [[list(value) if isinstance(value, tuple) else value for value in row] for row in fresh],
         )
 
 
 def _standing(conn: psycopg.Connection, lots: Collection[str]) -> set[Row]:
     rows: list[tuple[Any, ...]] = conn.execute(
-        "SELECT lot, portion, event, set_marks, unset_marks, speaks FROM lot_mark WHERE lot = ANY (%s)",
+        f"SELECT {_COLUMNS} FROM lot_mark WHERE lot = ANY (%s)".encode(),  # noqa: S608
         [list(lots)],
     ).fetchall()
-    return {(row[0], row[1], row[2], tuple(row[3]), tuple(row[4]), row[5]) for row in rows}
+    return {(row[0], row[1], tuple(row[2]), row[3], tuple(row[4]), tuple(row[5]), row[6]) for row in rows}

@@ -32,7 +32,7 @@ from ledger.genealogy.marks import Belief, Judged, Word, concerns_marks, digest,
 from ledger.genealogy.mentions import Mention, Role, touches
 from ledger.genealogy.names import product_of
 from ledger.genealogy.origins import Origin, origins
-from ledger.genealogy.parcels import base_vehicle
+from ledger.genealogy.parcels import base_vehicle, untagged
 from ledger.genealogy.placements import Placement, Say, Voice, placements
 from ledger.genealogy.portions import Input, Portion, Span, Stay
 from ledger.genealogy.presence import Presence
@@ -83,4 +83,5 @@ __all__ = [
     "touches",
     "trace",
     "unit_of",
+    "untagged",
 ]

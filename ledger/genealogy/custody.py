@@ -151,6 +151,10 @@ class Custodies:
             yield step, self._facts[step.ordinal], before, after
             before = after
 
+    def about(self, parcel: Parcel) -> Iterator[Fact]:
+        """All that happened to the parcel, before it was split off too."""
+        return (self._facts[step.ordinal] for step in parcel.history())
+
     def _custody(self, parcel: Parcel) -> list[Custody]:
         """After each of the parcel's own steps."""
         if parcel not in self._after:

@@ -7,7 +7,6 @@ more than the books grant; what is asked beyond that is a Discrepancy and moves 
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
@@ -16,7 +15,7 @@ from ledger.genealogy.books import Books, Discrepancy, DiscrepancyKind
 from ledger.genealogy.containment import Containment, Where
 from ledger.genealogy.facts import Amount, Fact
 from ledger.genealogy.names import identify
-from ledger.genealogy.parcels import NOTHING, Parcel, Step
+from ledger.genealogy.parcels import NOTHING, Parcel, Step, tag_of
 from ledger.genealogy.pool import Pool, ranked_among
 from ledger.genealogy.taking import Reason
 
@@ -70,12 +69,13 @@ class Holdings:
             parcel.ending, parcel.ended_ms, parcel.ended_by = ending, fact.ms, fact.name
 
     def _grown(self, fact: Fact, amount: Amount, quantity: float | None, run: str | None) -> Parcel | None:
-        """More of the same from the same place joins what still lies where it was made."""
+        """More of the same by the same maker, at the same place, joins what still lies where it was made."""
         for parcel in self._pools[amount.lot]:
             unmoved = (
                 parcel.origin is None and not parcel.found and len({_standing(s) for s in parcel.steps}) == 1
             )
             same = parcel.run == run and parcel.container is None and _where(parcel) == born_at(fact)
+            same = same and parcel.made_by == fact.recorded.organisation
             if unmoved and same and parcel.quantity is not None and quantity is not None:
                 parcel.quantity += quantity
                 self._pools[parcel.lot].resize(parcel)
@@ -94,6 +94,7 @@ class Holdings:
             unit,
             fact.ms,
             fact.ordinal,
+            made_by=fact.recorded.organisation,
             run=run,
             stage=stage,
         )
@@ -106,6 +107,9 @@ class Holdings:
         parcel = self._open(fact, amount, quantity, None, None)
         parcel.found = True
         return parcel
+
+    def living(self, lot: str) -> list[Parcel]:
+        return list(self._pools[lot])
 
     # --- taking a quantity
 
@@ -124,7 +128,7 @@ class Holdings:
 
         Takes what there is; what is missing is opened as found if the books grant it, else flagged.
         """
-        wanted = self._bridged(fact, amount)
+        wanted, who = self._bridged(fact, amount), fact.recorded.organisation
         if wanted is None and amount.quantity is not None:
             return []
 
@@ -132,9 +136,9 @@ class Holdings:
             return reason(parcel, fact)
 
         if among is None:
-            ranked = self._pools[amount.lot].ranked(judge, wanted)
+            ranked = self._pools[amount.lot].ranked(judge, wanted, who)
         else:
-            ranked = ranked_among((each for each in among if each.lot == amount.lot), judge, wanted)
+            ranked = ranked_among((each for each in among if each.lot == amount.lot), judge, wanted, who)
         likely = ((why, parcel) for why, parcel in ranked if not skip(parcel))
         if amount.boxes:
             return self._take_boxes(fact, amount, self._homes(amount, [parcel for _, parcel in likely]), new)
@@ -273,7 +277,7 @@ class Holdings:
 
     def _name(self, fact: Fact, lot: str) -> str:
         """By event and lot, so that a name outlives what comes to light later about other lots."""
-        tag = f"{fact.name}#{hashlib.sha256(lot.encode()).hexdigest()[:8]}"
+        tag = tag_of(fact.name, lot)
         number = self._names[tag] = self._names[tag] + 1
         return tag if number == 1 else f"{tag}.{number}"
 

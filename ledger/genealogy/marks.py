@@ -5,8 +5,9 @@ the marks of a portion. Contract: pure. A word that does not count stays in the 
 
 Set: a recall by everybody who ever had the goods, their maker first of all; every mark by who has them, who was named as their
 owner by who has them, and who keeps the place where they stand.
-Lifted: by who set it; by the market where they stand; a recall by the maker besides, and by no later keeper, else one accomplice
-ends it; another mark by a later keeper, but not a market's hold: what is detained there should have come into nobody's hands.
+Lifted: by who set it; by the market where they were set down, as those say who had them; a recall by the maker besides, and by no
+later keeper, else one accomplice ends it; another mark by a later keeper, but not a market's hold: what is detained there should
+have come into nobody's hands.
 (docs/decisions/0017-whose-mark-counts.md)
 """
 
@@ -20,7 +21,7 @@ from typing import Final
 from ledger.epcis import vocabulary
 from ledger.genealogy.custody import Custodies, Custody, Registered
 from ledger.genealogy.facts import Fact, RecordedEvent
-from ledger.genealogy.parcels import Parcel, Step
+from ledger.genealogy.parcels import Parcel, Step, tag_of, untagged
 
 RECALLED: Final = "recalled"
 HELD: Final = "unavailable"
@@ -50,8 +51,11 @@ def digest(portion: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
+    """`known_as`: as what else the portion may go for who sees less of it, namely by every event that was about it."""
+
     lot: str
     portion: str
+    known_as: frozenset[str]
     event: RecordedEvent
     word: Word
 
@@ -147,6 +151,10 @@ class _Judge:
         self._walk(parcel)
         return self._words[parcel]
 
+    def known_as(self, parcel: Parcel) -> frozenset[str]:
+        names = {untagged(each.name) for each in parcel.line()}
+        return frozenset(names | {tag_of(fact.name, parcel.lot) for fact in self._custodies.about(parcel)})
+
     def _walk(self, parcel: Parcel) -> list[_State]:
         """The state after each of the parcel's own steps."""
         if parcel not in self._after:
@@ -178,15 +186,16 @@ class _Speaker:
         self.has = who in self.keepers
         # A market is believed of what stands at its own place, also where nobody recorded how it came there.
         self.is_market = who in registered.markets
-        stands = who in before.hosts | after.hosts
-        self.keeps_place = stands or (self.is_market and registered.host(step.place) == who)
+        self.stands = who in before.hosts | after.hosts
+        self.keeps_place = self.stands or (self.is_market and registered.host(step.place) == who)
         self.may_hold = self.has or self.keeps_place or who in before.owners | after.owners
 
     def may_set(self, mark: str) -> bool:
         return self.may_hold or (mark == RECALLED and self.who in self.after.line)
 
     def may_lift(self, mark: str, standing: _Mark) -> bool:
-        if self.who == standing.setter or (self.is_market and self.keeps_place):
+        # Lifting what others set takes more than one's own word that the goods stand here.
+        if self.who == standing.setter or (self.is_market and (self.stands or self.has)):
             return True
         if mark == RECALLED:
             return self.who in self.after.makers
@@ -222,5 +231,7 @@ def judged(custodies: Custodies, registered: Registered) -> Iterator[Judged]:
     """What counts of everything that was said about marks, parcel by parcel."""
     judge = _Judge(custodies, registered)
     for parcel in custodies.parcels():
-        for item, word in judge.words(parcel):
-            yield Judged(parcel.lot, parcel.name, item, word)
+        words = judge.words(parcel)
+        known_as = judge.known_as(parcel) if words else frozenset[str]()
+        for item, word in words:
+            yield Judged(parcel.lot, parcel.name, known_as, item, word)

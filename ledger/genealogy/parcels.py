@@ -8,6 +8,7 @@ history is shared and never copied.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -17,6 +18,17 @@ from ledger.genealogy.labels import LabelRange
 PlaceKind = Literal["biz_location", "read_point"]
 # Quantities are sums and differences of what people typed: below a milligram there is nothing.
 NOTHING = 1e-6
+
+
+def tag_of(event: str, lot: str) -> str:
+    """How a parcel is named by the event that began it; of several of one lot, all but the first bear a number behind it."""
+    return f"{event}#{hashlib.sha256(lot.encode()).hexdigest()[:8]}"
+
+
+def untagged(name: str) -> str:
+    """A parcel's name without that number."""
+    event, sign, rest = name.rpartition("#")
+    return f"{event}{sign}{rest.partition('.')[0]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +49,8 @@ class Step:
 @dataclass(slots=True, eq=False)
 class Parcel:
     """So much of a lot that stays together. `quantity` None: nobody said how much. `touched`: ordinal of the
-    last event about it. `made_later`: of goods that were named before they were made, how much of them which event made."""
+    last event about it. `made_by`: the organisation whose event began it. `made_later`: of goods that were named before they were
+    made, how much of them which event made."""
 
     name: str
     lot: str
@@ -45,6 +58,7 @@ class Parcel:
     uom: str | None
     born_ms: int
     touched: int
+    made_by: str = ""
     run: str | None = None
     found: bool = False
     made_later: dict[int, float] = field(default_factory=dict)
@@ -76,6 +90,7 @@ class Parcel:
             uom=self.uom,
             born_ms=ms,
             touched=ordinal,
+            made_by=self.made_by,
             run=self.run,
             found=self.found,
             made_later=self.made_later,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from ledger.genealogy.parcels import Parcel
 from ledger.genealogy.taking import Reason
 
-_Key = tuple[bool, str | None, bool, str | None, frozenset[str]]
+_Key = tuple[bool, str | None, bool, str | None, frozenset[str], str]
 Judge = Callable[[Parcel], Reason | None]
 
 
@@ -68,25 +68,35 @@ class Pool:
             self.remove(parcel)
             self.add(parcel)
 
-    def ranked(self, judge: Judge, wanted: float | None) -> Iterator[tuple[Reason, Parcel]]:
-        """By reason; then the parcels of just that quantity; then what was touched last."""
-        classes: defaultdict[Reason, list[_Group]] = defaultdict(list)
+    def ranked(self, judge: Judge, wanted: float | None, maker: str) -> Iterator[tuple[Reason, Parcel]]:
+        """By reason; then what that organisation made itself; then the parcels of just that quantity; then what was touched
+        last."""
+        classes: defaultdict[tuple[Reason, bool], list[_Group]] = defaultdict(list)
         for group in self._groups.values():
-            reason = judge(next(iter(group.members)))
+            member = next(iter(group.members))
+            reason = judge(member)
             if reason is not None:
-                classes[reason].append(group)
-        for reason in sorted(classes):
-            for parcel in _in_order(classes[reason], wanted):
-                yield reason, parcel
+                classes[reason, member.made_by != maker].append(group)
+        for kind in sorted(classes):
+            for parcel in _in_order(classes[kind], wanted):
+                yield kind[0], parcel
 
 
 def ranked_among(
-    parcels: Iterable[Parcel], judge: Judge, wanted: float | None
+    parcels: Iterable[Parcel], judge: Judge, wanted: float | None, maker: str
 ) -> Iterator[tuple[Reason, Parcel]]:
     """The same for a few parcels that are in no pool of their own."""
     judged = [(judge(parcel), parcel) for parcel in parcels]
     kept = [(reason, parcel) for reason, parcel in judged if reason is not None]
-    yield from sorted(kept, key=lambda each: (each[0], each[1].quantity != wanted, _recent_first(each[1])))
+    yield from sorted(
+        kept,
+        key=lambda each: (
+            each[0],
+            each[1].made_by != maker,
+            each[1].quantity != wanted,
+            _recent_first(each[1]),
+        ),
+    )
 
 
 def _in_order(groups: list[_Group], wanted: float | None) -> Iterator[Parcel]:
@@ -106,6 +116,7 @@ def _recent_first(parcel: Parcel) -> tuple[int, str]:
 
 
 def _key(parcel: Parcel) -> _Key:
-    """All that the reasons of taking.py look at."""
+    """All that the reasons of taking.py look at, and whose it was first."""
     loaded = parcel.stage == "loaded"
-    return parcel.container is not None, parcel.place, loaded, parcel.holder, parcel.documents
+    packed = parcel.container is not None
+    return packed, parcel.place, loaded, parcel.holder, parcel.documents, parcel.made_by

@@ -128,12 +128,17 @@ class Stock:
                 made = self.holdings.make(fact, amount, None, stage_of_making(fact, amount))
                 self._tell(fact, made)
             elif fact.kind != "ObjectEvent" or fact.step in STILL:
-                unseen = not self.parcels.get(amount.lot)
-                self._tell(
-                    fact, self.holdings.take(fact, amount, here_reason, new=unseen, skip=self._is_told)
-                )
+                self._tell(fact, self._seen_still(fact, amount))
             else:
                 self._see_moved(fact, amount)
+
+    def _seen_still(self, fact: Fact, amount: Amount) -> list[Parcel]:
+        if fact.marks and amount.quantity is None and self.parcels.get(amount.lot):
+            # A recall of a lot is of all that stands there, packed or loose, whoever brought it.
+            there = [each for each in self.holdings.living(amount.lot) if here_reason(each, fact) is not None]
+            return [each for each in there if not self._is_told(each)]
+        unseen = not self.parcels.get(amount.lot)
+        return self.holdings.take(fact, amount, here_reason, new=unseen, skip=self._is_told)
 
     def _see_node(self, fact: Fact, node: Node) -> None:
         unloaded = fact.step in OUT_OF_VEHICLE and fact.biz_location and fact.disposition != "in_transit"

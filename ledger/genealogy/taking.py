@@ -1,8 +1,9 @@
 """Which parcels an event means when it names a quantity of a lot and not the boxes.
 
-In the line: stock.py asks here before it moves anything. Contract: pure; of equal reasons pool.py takes the
-parcel of just that quantity, then what was touched last, and the caller says when equals made the choice a
-guess. The rules are argued one by one, because EPCIS leaves this open: a class quantity has no identity.
+In the line: stock.py asks here before it moves anything. Contract: pure; of equal reasons pool.py takes
+what the event's own organisation made, then the parcel of just that quantity, then what was touched last, and
+the caller says when equals made the choice a guess. The rules are argued one by one, because EPCIS leaves this
+open: a class quantity has no identity.
 """
 
 from __future__ import annotations

@@ -147,6 +147,10 @@ def test_what_is_registered_late_hands_over_as_if_it_had_been_there(
     settle(instance)
     assert grants(instance) == late | {("market", LOT)}
     assert instance.rows("SELECT * FROM registry_change") == []
+    instance.alter("UPDATE organisation SET kind = 'market' WHERE id = 'market'")
+    assert instance.rows("SELECT kind, identifier FROM registry_change") == [("place", YARD)], (
+        "its word counts for more"
+    )
 
 
 def test_a_party_that_is_registered_late_is_handed_to_as_if_it_had_been_there(instance: Instance) -> None:

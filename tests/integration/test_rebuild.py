@@ -83,7 +83,7 @@ PROJECTED = {
     "lot_grant": "SELECT organisation, lot, depth, since, event FROM lot_grant ORDER BY organisation, lot, event",
     "lot_grant_event": "SELECT organisation, lot, event, said_by FROM lot_grant_event ORDER BY organisation, lot, event",
     "lot_grant_stay": "SELECT organisation, lot, holder, valid FROM lot_grant_stay ORDER BY organisation, lot, holder, valid",
-    "lot_mark": "SELECT event, lot, portion, set_marks, unset_marks, speaks FROM lot_mark ORDER BY event, lot, portion",
+    "lot_mark": "SELECT event, lot, portion, known_as, set_marks, unset_marks, speaks FROM lot_mark ORDER BY event, lot, portion",
     "lot_origin": "SELECT lot, source, place FROM lot_origin ORDER BY lot, source, place",
 }
 # The same by names that two databases share.

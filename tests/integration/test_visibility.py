@@ -72,8 +72,8 @@ CERTIFICATE = (
 
 # What counts of an event of the carrier's, on goods whose portion is named by it.
 MARK = (
-    "lot_mark (lot, portion, event, set_marks, unset_marks, speaks)"
-    " SELECT %s, 'carrier', min(event.id), '{}', '{}', false FROM event JOIN leaf ON leaf.event = event.id WHERE event.organisation = 'carrier'"
+    "lot_mark (lot, portion, known_as, event, set_marks, unset_marks, speaks)"
+    " SELECT %s, 'carrier', '{}', min(event.id), '{}', '{}', false FROM event JOIN leaf ON leaf.event = event.id WHERE event.organisation = 'carrier'"
 )
 
 TABLES = (
@@ -159,6 +159,13 @@ def test_a_shopper_reads_no_table(instance: Instance) -> None:
         assert [name for name in tables if not _refused(conn, f"INSERT INTO {name} DEFAULT VALUES")] == []
         for view in PUBLISHED:
             assert _count(conn, f"SELECT count(*) FROM published_{view}") > 0, view
+    mark = MARK.replace("'carrier', '{}'", "'coop', '{}'").replace("= 'carrier'", "= 'coop'")
+    for lot in (LOT, f"{LOT}-secret"):
+        instance.alter(f"INSERT INTO {mark}", lot)
+    with instance.as_role("public") as conn:
+        assert conn.execute("SELECT DISTINCT lot FROM published_mark").fetchall() == [(LOT,)], (
+            "a word about a pallet does not tell what is on it"
+        )
 
 
 @pytest.mark.whole_server

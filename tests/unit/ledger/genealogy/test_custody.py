@@ -134,6 +134,19 @@ def test_who_names_goods_before_they_are_made_is_not_their_keeper() -> None:
         assert ("shop", None) not in who(*CHAIN, early, sold)
 
 
+def test_who_makes_more_of_a_lot_where_it_is_made_takes_over_nothing_of_it() -> None:
+    stall = steps(next(each for each in taken(*CHAIN) if each.organisation == "stall"))
+    for fake in (
+        made(-1, PICKED, 0.01, "KGM", PLOT),
+        made(1, PICKED, 5, "KGM", PLOT),
+        made(19, A, 24),
+        made(25, A, 24),
+    ):
+        told = [*CHAIN, by("shop", fake)]
+        assert who(*told) >= who(*CHAIN) and ("shop", None) not in who(*told)
+        assert stall in [steps(each) for each in taken(*told) if each.organisation == "stall"]
+
+
 def test_a_packhouse_whose_clock_is_behind_keeps_what_it_packed() -> None:
     packed = by("coop", put_in(18, unit(1), some(A, 24)))
     (stall,) = [

@@ -11,9 +11,11 @@ from ledger.genealogy import RecordedEvent, Word, judged, replay
 from tests.unit.ledger.genealogy import test_custody as chain
 from tests.unit.ledger.genealogy.said import (
     MARKET,
+    PACKHOUSE,
     SHOP,
     STORE,
     declared_wrong,
+    made,
     put_in,
     seen,
     some,
@@ -152,6 +154,19 @@ def test_the_market_where_they_stand_lifts_what_others_set() -> None:
     assert marks(*AT_SHOP, marked("coop", 140, set="recalled"), marked("market", 141, unset="recalled")) == {
         "recalled"
     }
+
+
+def test_a_market_lifts_what_others_set_only_where_those_set_the_goods_down_who_had_them() -> None:
+    claimed = marked("market", 141, unset="recalled", where=MARKET)
+    assert marks(*AT_SHOP, marked("coop", 140, set="recalled"), claimed) == {"recalled"}
+    assert marks(*PACKED, marked("coop", 140, set="unavailable"), claimed) == {"unavailable"}
+
+
+def test_a_recall_of_a_lot_is_of_all_of_it_there_packed_or_loose() -> None:
+    for more in ((), by("shop", made(25, A, 5))):
+        recalled = marked("coop", 33, set="recalled", what=some(A), where=PACKHOUSE)
+        told = [*chain.GROWN, *chain.WEIGHED, *chain.RUN, *by("coop", put_in(30, unit(1), some(A, 24)))]
+        assert marks([*told, *more], recalled) == {"recalled"}
 
 
 def test_a_part_carries_the_mark_on_and_the_rest_is_judged_apart() -> None:
