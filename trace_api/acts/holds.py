@@ -91,14 +91,9 @@ def _found(desk: Desk, row: Row) -> list[_Found]:
     portion = _portion(desk, row)
     units = [span.value for span in portion.containers]
     found = [_Found(*each) for each in desk.conn.execute(_RESULTS, {"lot": row.lot, "units": units})]
-    screens = [item.event for item in _setters(portion) if _is_screen(item)]
+    screens = [item.event for item in _setters(portion) if results.screens(item.event)]
     names = [event.event_id for event in screens]
     written = {each[0] for each in desk.conn.execute(_OF_EVENTS, [names])} if names else set()
     return found + [
         _Found("rapid", "positive", event.event_time) for event in screens if event.event_id not in written
     ]
-
-
-def _is_screen(item: RecordedEvent) -> bool:
-    reports = (report for element in item.event.sensor_element_list for report in element.sensor_report)
-    return any("CholinesteraseInhibition" in str(report.type or "") for report in reports)

@@ -17,13 +17,13 @@ import psycopg
 from psycopg import errors
 
 from ledger.epcis import vocabulary
-from ledger.epcis.events import Event
+from ledger.epcis.events import Event, SensorReport
 from trace_api.access import Person
 from trace_api.acts.parts import RETEST
 from trace_api.problems import Problem
 
 Outcome = Literal["negative", "positive", "pending"]
-_TEST: Final = "CholinesteraseInhibition"
+_SCREEN: Final = "CholinesteraseInhibition"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +150,15 @@ def against(found: Iterable[R]) -> R | None:
     return None if newest is None or settled(newest, found) else newest
 
 
+def screens(event: Event) -> list[SensorReport]:
+    """The results of rapid tests that it carries, whosever vocabulary names them."""
+    reports = (report for element in event.sensor_element_list for report in element.sensor_report)
+    return [report for report in reports if _SCREEN in str(report.type or "")]
+
+
 def says_a_test(event: Event) -> bool:
     """Whether it carries a rapid result, or is a laboratory's word."""
-    reports = (report for element in event.sensor_element_list for report in element.sensor_report)
-    return any(_TEST in str(report.type or "") for report in reports) or any(
+    return bool(screens(event)) or any(
         trade.type is not None and vocabulary.biz_transaction_type(trade.type) == "testres"
         for trade in event.biz_transaction_list
     )

@@ -13,17 +13,17 @@ from typing import Final, Literal
 import psycopg
 
 from ledger.epcis import vocabulary
-from ledger.epcis.events import Event, extensions
+from ledger.epcis.events import extensions
 from ledger.genealogy import Portion, RecordedEvent
 from ledger.genealogy.facts import milliseconds
 from ledger.genealogy.names import site
-from trace_api.acts.results import says_a_test
+from trace_api.acts.results import says_a_test, screens
 from trace_api.chain import Chain
 from trace_api.check import residues
 from trace_api.check.checks import Decision, decide
 from trace_api.check.facts import Asked, Facts, Mark, TestResult
 from trace_api.check.papers import Papers, number
-from trace_api.check.said import is_screen, reports, step
+from trace_api.check.said import step
 from trace_api.check.warmth import cold_of, gates_of
 from trace_api.compliance import HAVING, Judge
 from trace_api.story import Name, Site
@@ -222,9 +222,7 @@ def _mark(
 
 def _of_several_lots(chain: Chain, portions: Iterable[Portion]) -> frozenset[str]:
     """Events of a test of these portions that speak of more than one lot, and do not say from which the sample came."""
-    wanted = {
-        item.event.event_id for portion in portions for item in portion.journey if _has_test(item.event)
-    }
+    wanted = {item.event.event_id for portion in portions for item in portion.journey if screens(item.event)}
     lots: dict[str, set[str]] = {}
     if wanted:
         for portion in (each for lot in chain.genealogy.lots() for each in chain.genealogy.portions(lot)):
@@ -233,10 +231,6 @@ def _of_several_lots(chain: Chain, portions: Iterable[Portion]) -> frozenset[str
                 if name is not None and name in wanted:
                     lots.setdefault(name, set()).add(portion.lot)
     return frozenset(name for name, found in lots.items() if len(found) > 1)
-
-
-def _has_test(event: Event) -> bool:
-    return any(is_screen(report) for report in reports(event))
 
 
 def _tests(
@@ -262,9 +256,7 @@ def _told_by(item: RecordedEvent, chain: Chain) -> Iterator[TestResult]:
     event = item.event
     bad = vocabulary.disposition(event.disposition or "") in ("non_conformant", "non_sellable_other")
     more = {name.rpartition(":")[2]: value for name, value in extensions(event).items()}
-    for report in reports(event):
-        if not is_screen(report):
-            continue
+    for report in screens(event):
         alarmed = str(report.exception or "").endswith("ALARM_CONDITION")
         positive = alarmed or bad or step(item) == "holding"
         yield TestResult(

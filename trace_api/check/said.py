@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from ledger.epcis import vocabulary
 from ledger.epcis.events import Event
 from ledger.genealogy import RecordedEvent
-
-INHIBITION: Final = "CholinesteraseInhibition"
 
 
 def step(item: RecordedEvent) -> str:
@@ -20,8 +18,3 @@ def step(item: RecordedEvent) -> str:
 def reports(event: Event) -> Iterator[Any]:
     for element in event.sensor_element_list:
         yield from element.sensor_report
-
-
-def is_screen(report: Any) -> bool:
-    """Whether it is the result of a rapid test."""
-    return INHIBITION in str(report.type or "")

@@ -22,7 +22,6 @@ from trace_api.telling import api_id
 from trace_api.words import CATALOGUES, Words
 
 ZONE: Final = "Asia/Shanghai"
-REASONS: Final = ("pulp_temperature", "appearance", "damaged", "papers", "other")
 _KILOGRAMS: Final = ("covered", "arriving", "missing", "of_lot")
 _CELSIUS: Final = ("coldest", "warmest", "most", "least")
 
