@@ -157,7 +157,7 @@ def view(answered: Answered, words: Words) -> AnswerView:
     return AnswerView(
         answer=name,
         word=words(f"check_answer_{name}") if name else "",
-        do=words(f"check_do_{name}") if name and not _lies_elsewhere(answered) else "",
+        do=words("check_do_accept") if name == "accept" and not _lies_elsewhere(answered) else "",
         first=_first(answered, words)
         if not _is_against(name) or answered.last_trip
         else _paper_is_gone(answered, words),
