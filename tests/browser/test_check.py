@@ -28,14 +28,16 @@ if TYPE_CHECKING:
 SEED = 5
 START = datetime(2026, 6, 18, 22, tzinfo=UTC)
 PLATE = "浙J1231挂"
+STALL = "hz-stall-b12"
 
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """`warm`: units of the truck whose unit failed; `cool`: of the other, accepted by now. `truck`: the warm one."""
+    """`warm`: units of the truck whose unit failed; `cool`: of the other, accepted by now by the `stall`. `truck`: the warm one."""
 
     server: httpx.Client
     session: str
+    stall: str
     warm: tuple[str, ...]
     cool: tuple[str, ...]
     truck: str
@@ -60,12 +62,18 @@ def night(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             instance.take(messages[first : first + 1000], now, worker)
         instance.settle(now)
         add_person(instance, "gate", "market", organisation="hz-market")
-        with served(instance, now) as server, signed_in(server, "gate") as gate:
+        add_person(instance, "stall", "stall", organisation=STALL)
+        with (
+            served(instance, now) as server,
+            signed_in(server, "gate") as gate,
+            signed_in(server, "stall") as stall,
+        ):
             trucks = [tuple(unit.sscc for unit in plan.units if unit.truck == truck) for truck in (0, 1)]
             vehicles = instance.rows("SELECT id FROM place WHERE kind = 'trailer' ORDER BY id")
             yield Night(
                 server,
                 session_of(gate),
+                session_of(stall),
                 trucks[1],
                 trucks[0],
                 vehicles[1][0],
@@ -110,8 +118,11 @@ def test_hold_cannot_be_taken_for_accept(browser: Browser, night: Night, languag
     """Another word, another shape, another ground, and all of it before anybody scrolls."""
     seen = []
     for scheme in SCHEMES:
-        with window(browser, night.server, session=night.session, language=language, scheme=scheme) as page:
-            for code, answer in ((night.warm[0], "hold"), (night.cool[0], "accept")):
+        for code, answer, who in (
+            (night.warm[0], "hold", night.session),
+            (night.cool[0], "accept", night.stall),
+        ):
+            with window(browser, night.server, session=who, language=language, scheme=scheme) as page:
                 page.goto(night.path(code))
                 assert word_of(page) == Words(language)(f"check_answer_{answer}")
                 word = page.locator("h1").bounding_box()

@@ -51,7 +51,16 @@ class Answered:
         if not self.cases or self.gone:
             return None
         worst = self.cases[0].decision.answer
-        return "cannot_tell" if self.unjudged and worst == "accept" else worst
+        return "cannot_tell" if worst == "accept" and (self.unjudged or self.elsewhere) else worst
+
+    @property
+    def elsewhere(self) -> Case | None:
+        """The first of the goods, where the record has all of them at somebody else's place: a copied label answers as well as
+        a true one. None of the goods that a vehicle brought last, which are meant to be gone from it."""
+        apart = (
+            self.cases and not self.last_trip and not self.gone and all(case.elsewhere for case in self.cases)
+        )
+        return self.cases[0] if apart else None
 
     @property
     def total(self) -> int:

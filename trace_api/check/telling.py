@@ -153,49 +153,37 @@ def view(answered: Answered, words: Words) -> AnswerView:
     share = ""
     if name is not None and len(cases) > 1 and worst and name == worst.answer != "accept":
         share = words("check_of_units", count=answered.total, worst=answered.worst)
-    unjudged = bool(worst and name and name != worst.answer)
+    doubt = _doubt(answered, words) if worst and name and name != worst.answer else None
+    why, more, way = doubt or ((worst.why, worst.more, worst.way) if worst and name else ("", "", ""))
     return AnswerView(
         answer=name,
         word=words(f"check_answer_{name}") if name else "",
-        do=words("check_do_accept") if name == "accept" and not _lies_elsewhere(answered) else "",
-        first=_first(answered, words)
-        if not _is_against(name) or answered.last_trip
-        else _paper_is_gone(answered, words),
-        caution=_caution(answered, words) if _is_against(name) else "",
-        why=words("check_not_all", count=answered.unjudged)
-        if unjudged
-        else worst.why
-        if worst and name
-        else "",
-        more=worst.more if worst and name and not unjudged else "",
-        way=words("check_not_all_next") if unjudged else worst.way if worst and name else "",
+        do=words("check_do_accept") if name == "accept" else "",
+        first=_first(answered, words),
+        caution="" if doubt else _elsewhere(answered, words),
+        why=why,
+        more=more,
+        way=way,
         share=share,
         about=_about(answered, words),
         cases=cases,
     )
 
 
-def _is_against(answer: str | None) -> bool:
-    """Then nobody takes the goods in by mistake, and the reason comes first."""
-    return answer in ("hold", "reject")
+def _doubt(answered: Answered, words: Words) -> tuple[str, str, str]:
+    """Why nobody can tell though nothing speaks against the goods as the record has them, and the way out."""
+    if answered.unjudged:
+        return words("check_not_all", count=answered.unjudged), "", words("check_not_all_next")
+    return _elsewhere(answered, words), "", words("check_elsewhere_next")
 
 
 def _first(answered: Answered, words: Words) -> str:
-    if answered.last_trip:
-        return words("check_vehicle_last")
-    return f"{_paper_is_gone(answered, words)} {_caution(answered, words)}".strip()
+    return words("check_vehicle_last") if answered.last_trip else _paper_is_gone(answered, words)
 
 
-def _lies_elsewhere(answered: Answered) -> Case | None:
-    """None of the goods that a vehicle brought last: they are meant to be gone from it."""
-    if answered.gone or answered.last_trip:
-        return None
-    return next((case for case in answered.cases if case.elsewhere), None)
-
-
-def _caution(answered: Answered, words: Words) -> str:
-    """Where the record says that goods are, if that is not here: a copied label answers as well as a true one."""
-    case = _lies_elsewhere(answered)
+def _elsewhere(answered: Answered, words: Words) -> str:
+    """Where the record says that goods are, if that is not here."""
+    case = answered.elsewhere
     if case is None:
         return ""
     return words(

@@ -45,6 +45,7 @@ EN: dict[str, str] = {
     "check_short_cannot_tell": "Cannot tell",
     "check_do_accept": "Nothing stands against it in the four checks.",
     "check_elsewhere": "On record at {place} ({holder}). If it is here, its label may be a copy: find out first.",
+    "check_elsewhere_next": "Compare the numbers on the boxes with the record below, or ask who has it.",
     "check_way_title": "The cheapest way out",
     "check_findings": "The four checks",
     "check_check_recall": "Recall or hold",

@@ -45,6 +45,7 @@ ZH: dict[str, str] = {
     "check_short_cannot_tell": "不能判断",
     "check_do_accept": "四项查验都没有发现问题。",
     "check_elsewhere": "按记录，它在{place}（{holder}）。如果就在眼前，标签可能是抄来的：先核对。",
+    "check_elsewhere_next": "拿箱上的号码和下面的记录比对，或向记录上的持有人问清楚。",
     "check_way_title": "最省事的办法",
     "check_findings": "四项查验",
     "check_check_recall": "召回与暂扣",
