@@ -112,6 +112,8 @@ def test_the_lists_and_a_breach_in_both_languages(instance: Instance) -> None:
             assert duties.status_code == 200 and "GB 31605-2020" in duties.text
             case = wu.get(f"/audit/excursions/{reefer}", params={"lang": lang})
             assert case.status_code == 200 and "<svg" in case.text and agreed in case.text
+            unit = Words(lang)("audit_severity_is", severity="")
+            assert case.text.count(unit) == listed.text.count(unit) // 2 == 1, "a number has its unit once"
             assert "4711" in case.text and "4, 7, 1, 1" not in case.text
             assert Words(lang)("audit_force_agreed_unseen") in case.text, "no hand-over states the agreement"
             for page in (listed, duties, case):
