@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 
 import httpx
+import psycopg
 import uvicorn
 from argon2 import PasswordHasher
+from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool
 
 from deploy.stack.ports import free_port
@@ -26,10 +28,12 @@ CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 @contextmanager
 def served(instance: Instance, now: datetime, passwords: Passwords | None = None) -> Iterator[httpx.Client]:
     """A client of the instance's API, as suyuan_api and suyuan_public. Its `base_url` is the PUBLIC_URL. `passwords`: how they
-    are hashed; None: as cheaply as can be."""
+    are hashed; None: as cheaply as can be. What was read on a connection that another request might have by then fails the
+    test at the end."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    with _pool(instance, "api") as api, _pool(instance, "public") as public:
+    astray: list[str] = []
+    with _pool(instance, "api", astray) as api, _pool(instance, "public", astray) as public:
         configuration = Configuration(
             url, instance.folder / "log", instance.keys.organisation_key, passwords or Passwords(CHEAP)
         )
@@ -44,7 +48,16 @@ def served(instance: Instance, now: datetime, passwords: Passwords | None = None
         finally:
             server.should_exit = True
             thread.join(20)
+        with ExitStack() as stack:
+            for pool in (api, public):
+                for _ in range(pool.get_stats()["pool_size"]):
+                    stack.enter_context(pool.connection())
+        assert astray == [], "something was asked on a connection that had been given back"
 
 
-def _pool(instance: Instance, role: str) -> ConnectionPool:
-    return ConnectionPool(instance.database.service(role), min_size=1, max_size=4, open=False)
+def _pool(instance: Instance, role: str, astray: list[str]) -> ConnectionPool:
+    def look(conn: psycopg.Connection) -> None:
+        if conn.info.transaction_status != TransactionStatus.IDLE:
+            astray.append(role)
+
+    return ConnectionPool(instance.database.service(role), min_size=1, max_size=4, open=False, check=look)

@@ -76,7 +76,8 @@ class DonePages:
             issued = [
                 each for each in own_certificates(conn) if each.id in past.facts["done"]["certificates"]
             ]
-        made = made_by(past, called)
+            made = made_by(past, called)
+            facts = list(_facts(past, made, frame.words, registered))
         return page(
             "scan_done.html",
             frame,
@@ -85,7 +86,7 @@ class DonePages:
             status=409 if fault else 200,
             past=past,
             what=told(past, frame.words, called),
-            facts=list(_facts(past, made, frame.words, registered)),
+            facts=facts,
             prints=made.counts() if past.undone_at is None else {},
             sizes=SIZES,
             issued=issued,
@@ -105,6 +106,7 @@ class DonePages:
         with access.looking(self._databases, person) as conn:
             past = read_own(conn, act)
             stays, called, registered = undoable(conn, act, now), read_called(conn), Registered(conn)
+            facts = list(_facts(past, made_by(past, called), frame.words, registered))
         return page(
             "scan_undo.html",
             frame,
@@ -112,7 +114,7 @@ class DonePages:
             frame.words("scan_wrong"),
             past=past,
             what=told(past, frame.words, called),
-            facts=list(_facts(past, made_by(past, called), frame.words, registered)),
+            facts=facts,
             minutes_left=0 if stays else minutes_left(past, now),
             stays=stays,
             correcting=_correcting(past),
