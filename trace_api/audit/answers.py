@@ -15,7 +15,7 @@ from ingest.admission import FLAG_SERVER_TIME
 from trace_api.audit.picture import Picture
 from trace_api.audit.reading import Dossier, HandOver
 from trace_api.audit.sealing import covered
-from trace_api.audit.telling import distance, stamp
+from trace_api.audit.telling import distance, said_celsius, stamp
 from trace_api.words import Words
 
 Standing = Literal["held", "not_held", "not_recorded"]
@@ -68,7 +68,7 @@ def answers(found: Dossier, drawn: Picture, words: Words) -> Iterator[Answer]:
     yield answer("interval", measured, interval=words.seconds(breach.interval_s),
                  count=len(drawn.gaps), minutes=words.minutes(silent))  # fmt: skip
     yield answer("rule", "held", id=breach.limit_id, version=breach.limit_version)
-    agreed = [each.agreed for each in found.hand_overs if each.agreed]
+    agreed = [said_celsius(each.agreed, words) for each in found.hand_overs if each.agreed]
     yield (
         answer("agreed", "held", said=words("work_comma").join(dict.fromkeys(agreed)))
         if agreed

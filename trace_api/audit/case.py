@@ -16,7 +16,7 @@ from trace_api.audit.answers import Answer, answers, calibration
 from trace_api.audit.picture import Picture, picture
 from trace_api.audit.reading import Dossier, Goods, HandOver, Version, Window
 from trace_api.audit.sealing import covered
-from trace_api.audit.telling import BreachRow, breach_row, named, seconds, short, stamp, weight
+from trace_api.audit.telling import BreachRow, breach_row, named, said_celsius, seconds, short, stamp, weight
 from trace_api.words import Words
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -267,8 +267,9 @@ def _hand_over(each: HandOver, zone: str, words: Words) -> HandOverRow:
         pulp = words(
             "audit_lowest_highest", lowest=words.celsius(each.pulp_min), highest=words.celsius(each.pulp_max)
         )
+    warmth = (("agreed", each.agreed), ("set_point", each.set_point), ("compartment", each.compartment))
     said = [words(f"audit_said_{name}", value=value) for name, value in (
-        ("agreed", each.agreed), ("set_point", each.set_point), ("compartment", each.compartment),
+        *((name, value and said_celsius(value, words)) for name, value in warmth),
         ("seals", ", ".join(map(str, each.seals)) if each.seals else None), ("remark", each.remark)) if value]  # fmt: skip
     if each.seal_intact is not None:
         said.append(words("audit_said_intact" if each.seal_intact == "true" else "audit_said_broken"))

@@ -6,6 +6,7 @@ what is near enough is told as near; what nobody measured stands beside what som
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,18 @@ BASES = ("place", "vehicle", "seat", "origin", "destination")
 def stamp(moment: datetime, zone: str) -> str:
     """`2026-06-19 01:10`, in the place's zone: the same in both languages, and sorted as it reads."""
     return f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}"
+
+
+_SAID_CELSIUS = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)(?:\.\.(-?[0-9]+(?:\.[0-9]+)?))? CEL")
+
+
+def said_celsius(said: str, words: Words) -> str:
+    """`0..5 CEL`, as an event says it, for people; what is written otherwise stays as it is."""
+    found = _SAID_CELSIUS.fullmatch(said)
+    if found is None:
+        return said
+    low, high = (None if each is None else words.celsius(float(each)) for each in found.groups())
+    return str(low) if high is None else words("audit_lowest_highest", lowest=low, highest=high)
 
 
 def offset(moment: datetime, zone: str) -> str:

@@ -23,7 +23,7 @@ from trace_api.audit.case import binding
 from trace_api.audit.picture import silences
 from trace_api.audit.reading import Breach, Calibration, Dossier, Reading, Summary, total
 from trace_api.audit.sheets import Column, Sheet, to_csv, to_xlsx
-from trace_api.audit.telling import extent, severity, share, summary_view, weight
+from trace_api.audit.telling import extent, said_celsius, severity, share, summary_view, weight
 from trace_api.digits import whole
 from trace_api.words import CATALOGUES, LANGUAGES, Words
 
@@ -273,3 +273,11 @@ def test_a_rate_is_given_between_what_is_known_and_what_could_be() -> None:
     assert summary_view(Summary(10, 5, 5, 10.0, 0.0), words).share == "50\u00a0%"
     assert summary_view(Summary(4, 0, 0, None, None), words).share == "", "nothing can be told, so nothing is"
     assert summary_view(Summary(0, 0, 0, None, None), words).share == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [("0..5 CEL", "0.0\u00a0°C 至 5.0\u00a0°C"), ("-18..-12 CEL", "\u221218.0\u00a0°C 至 \u221212.0\u00a0°C"),
+     ("2.1 CEL", "2.1\u00a0°C"), ("about 5", "about 5"), ("40 FAH", "40 FAH")])  # fmt: skip
+def test_an_agreed_temperature_is_told_as_people_read_it(said: str, told: str) -> None:
+    assert said_celsius(said, Words("zh")) == told
