@@ -805,7 +805,7 @@ def test_two_taps_are_one_act(instance: Instance, server: httpx.Client) -> None:
         assert len({answer.headers["location"] for answer in answers}) == 1
         assert recorded(instance) == before + 1
         found = ask(gate, PALLET)
-        assert (found["answer"], why(found, "recall")) == ("hold", "held")
+        assert (found["answer"], why(found, "recall")) == ("hold", "held_by_us")
         page = gate.get("/check?lang=en").text
         assert PALLET.rpartition("/")[2] in page
         with signed_in(server, "stall") as stall:

@@ -70,6 +70,7 @@ _WEIGHT: Final[Mapping[str, int]] = {
     "rapid_positive_over": 80,
     "retest_pending": 80,
     "held": 70,
+    "held_by_us": 70,
     "held_for_test": 65,
     "over_mandatory": 60,
     "pulp_over": 60,
@@ -122,6 +123,8 @@ def _marked(mark: Mark) -> Finding:
         return Finding("recall", "reject", Said("refused", told), Said("send_back"))
     if mark.for_test:
         return Finding("recall", "hold", Said("held_for_test", told), Said("see_test"))
+    if mark.ours:
+        return Finding("recall", "hold", Said("held_by_us", told), Said("lift_it"))
     return Finding("recall", "hold", Said("held", told), Said("ask_holder", told))
 
 

@@ -99,7 +99,7 @@ def _case(chain: Chain, portion: Portion, around: _Around) -> Case:
     kilograms = _kilograms(chain, portion)
     facts = Facts(
         now=asked.now,
-        marks=tuple(_marks(portion, chain.organisations)),
+        marks=tuple(_marks(portion, chain.organisations, asked.person.organisation)),
         papers=around.papers.of(portion, chain.organisations),
         tests=tuple(_tests(portion, around.seen, around.shared, chain, asked)),
         cold=cold_of(chain, judged, around.gates, asked),
@@ -195,18 +195,21 @@ _BY_DISPOSITION: Final[Mapping[str, Literal["recalled", "refused", "held"]]] = {
 }
 
 
-def _marks(portion: Portion, names: Mapping[str, Name]) -> Iterator[Mark]:
+def _marks(portion: Portion, names: Mapping[str, Name], us: str | None) -> Iterator[Mark]:
     stopped = portion.stopped_by
     if not portion.set_by and stopped is not None and stopped.event.disposition:
-        yield _mark(_BY_DISPOSITION[vocabulary.disposition(stopped.event.disposition)], stopped, names)
+        yield _mark(_BY_DISPOSITION[vocabulary.disposition(stopped.event.disposition)], stopped, names, us)
     for mark, setters in portion.set_by.items():
         kind = _KINDS.get(mark)
         if kind is not None:
-            yield from (_mark(kind, setter, names) for setter in setters)
+            yield from (_mark(kind, setter, names, us) for setter in setters)
 
 
 def _mark(
-    kind: Literal["recalled", "refused", "held"], item: RecordedEvent, names: Mapping[str, Name]
+    kind: Literal["recalled", "refused", "held"],
+    item: RecordedEvent,
+    names: Mapping[str, Name],
+    us: str | None,
 ) -> Mark:
     return Mark(
         kind,
@@ -214,6 +217,7 @@ def _mark(
         item.event.event_time,
         says_a_test(item.event),
         item.organisation,
+        item.organisation == us,
     )
 
 

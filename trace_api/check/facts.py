@@ -28,13 +28,14 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class Mark:
     """Goods are kept from sale. `for_test`: the hold was set by a rapid test, whose finding tells more. `setter`: the
-    organisation that set it, which alone may lift it."""
+    organisation that set it, which alone may lift it. `ours`: the asker's own."""
 
     kind: Literal["recalled", "refused", "held"]
     by: Name | None
     since: datetime | None
     for_test: bool = False
     setter: str | None = None
+    ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from trace_api.check.rules import load_rules
 from trace_api.pages import Assets
 from trace_api.problems import Problem
 from trace_api.story import Name
+from trace_api.words import Words
 from trace_api.work import Frame, Sent, done_once, page, sent
 
 
@@ -45,6 +46,11 @@ class Failed:
     faults: dict[str | None, Fault]
     form: Sent
     status: int
+
+    def sentences(self, words: Words) -> list[str]:
+        """Each once: three values may be wrong in the same way."""
+        told = (f"{words.name(fault.text)} {words.name(fault.next)}" for fault in self.faults.values())
+        return list(dict.fromkeys(told))
 
 
 def router(

@@ -87,6 +87,8 @@ EN: dict[str, str] = {
     "check_why_refused": "These goods were refused at inspection ({by}, {since}).",
     "check_way_send_back": "Do not take them. Send them back, or do as agreed.",
     "check_why_held": "Put on hold by {by} ({since}).",
+    "check_why_held_by_us": "You put it on hold ({since}).",
+    "check_way_lift_it": "Once it is cleared up, release it below; let nothing go before.",
     "check_way_ask_holder": "Ask {by} why; let it go only after they release it.",
     "check_why_held_for_test": "On hold for a positive rapid test ({by}, {since}), not released yet.",
     "check_way_see_test": "See the test: after a clean laboratory result, whoever set the hold releases it.",

@@ -87,6 +87,8 @@ ZH: dict[str, str] = {
     "check_why_refused": "这份货查验时已被拒收（{by}，{since}）。",
     "check_way_send_back": "不收。退回货主，或按约定处理。",
     "check_why_held": "{by}已要求暂扣（{since}）。",
+    "check_why_held_by_us": "本单位已登记暂扣（{since}）。",
+    "check_way_lift_it": "弄清原因后，在下面“解除暂扣”；解除以前不放行。",
     "check_way_ask_holder": "问{by}为什么暂扣；由它解除后再放行。",
     "check_why_held_for_test": "因快检阳性暂扣（{by}，{since}），还没有解除。",
     "check_way_see_test": "看检测一项：有实验室合格结果后，由暂扣的单位解除。",
@@ -288,6 +290,6 @@ ZH: dict[str, str] = {
     "check_arrivals_cut": "这几天记录太多，更早到的没有列出，请直接扫码。",
     "check_arrivals": "今天到的，和还没处理的",
     "check_arrivals_since": "{since} 以来的；更早的只列还没处理的",
-    "check_arrivals_none": "今天还没有到货记录。",
+    "check_arrivals_none": "这段时间没有到货记录。",
     "check_arrival": "{at} · {by}",
 }

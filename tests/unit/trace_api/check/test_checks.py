@@ -78,6 +78,8 @@ TABLE: dict[str, tuple[Facts, str, str, str, str | None]] = {
     "recalled": (with_(marks=(Mark("recalled", MARKET, before(60)),)), "reject", "recall", "recalled", "keep_apart"),
     "refused before": (with_(marks=(Mark("refused", MARKET, before(60)),)), "reject", "recall", "refused", "send_back"),
     "held": (with_(marks=(Mark("held", MARKET, before(60)),)), "hold", "recall", "held", "ask_holder"),
+    "held by the asker": (
+        with_(marks=(Mark("held", MARKET, before(60), ours=True),), cold=replace(BROKEN, pulp=WARM)), "hold", "recall", "held_by_us", "lift_it"),
     "recalled and held": (with_(marks=(Mark("held", None, None), Mark("recalled", None, None))), "reject", "recall", "recalled", "keep_apart"),
     # 2. certificate
     "no certificate": (with_(papers=()), "hold", "certificate", "no_certificate", "ask_certificate"),

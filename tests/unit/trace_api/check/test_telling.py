@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any, cast
 
 import pytest
 
 from ingest.coldchain.limits import FORCES, Force
 from tests.unit.trace_api.check.test_checks import BROKEN, NOW, POSITIVE, RULES, TABLE, WARM, with_
+from trace_api.acts.refusals import Fault
 from trace_api.check.checks import Decision, Said, decide
+from trace_api.check.routes import Failed
 from trace_api.check.telling import Teller
 from trace_api.words import LANGUAGES, Language, Words
 
@@ -69,3 +72,8 @@ def test_a_value_that_others_keep_is_not_made_up() -> None:
 def test_a_name_is_said_in_the_language_of_the_page() -> None:
     said = Said("held", {"by": TABLE["held"][0].marks[0].by, "since": NOW})
     assert "市场" in Teller(Words("zh")).why(said) and "Market" in Teller(Words("en")).why(said)
+
+
+def test_what_is_wrong_three_times_is_said_once() -> None:
+    faults = {f"pulp.{box}": Fault("comma_in_number", f"pulp.{box}") for box in range(3)}
+    assert len(Failed("inspect", {**faults}, cast(Any, None), 422).sentences(Words("zh"))) == 1
