@@ -235,6 +235,8 @@ def test_nothing_waits_for_the_sequencer(doing: Doing) -> None:
     doing.load(unit)
     assert doing.instance.one("SELECT count(*) FROM leaf") == 0
     assert refused(doing, "coop", "load", **load_of(unit)) == ("units.0", "already_loaded")
+    with pytest.raises(Refused, match="Reefer body 07"):
+        doing.do("coop", "load", **load_of(unit))
     assert rows_of(stock_of(doing, "coop", lot), lot)[0][0] == 160
 
 

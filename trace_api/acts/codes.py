@@ -46,7 +46,7 @@ def _unreadable(found: Code | Trouble, field: str | None) -> Refused:
         facts: dict[str, Any] = {name: found.facts[name] for name in names}
         return refuse(code, field, status=422, **facts)
     if isinstance(found, Code):
-        return refuse("no_such_number", field, status=422, code=found.value)
+        return refuse("no_such_number", field, status=422, code=found.value[:60])
     return refuse("code_unreadable", field, status=422, code=found.value[:60])
 
 

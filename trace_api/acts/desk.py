@@ -166,6 +166,11 @@ class Desk:
             raise refuse("unknown_vehicle", where, status=422, code=label(uri))
         return found
 
+    def called(self, uri: str) -> Name:
+        """A place or a vehicle in a sentence: its name, or what stands on it."""
+        found = self.registered.place(uri)
+        return Name(label(uri), label(uri)) if found is None else found.name
+
     def party(self, text: str, where: str) -> str:
         found = self.registered.party(text)
         if found is None:

@@ -52,6 +52,7 @@ def _local(value: datetime) -> datetime:
 
 Word = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
 Remark = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_printable)]
+Called = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(_printable)]
 Code = Annotated[str, Field(min_length=1, max_length=500)]
 Codes = Annotated[tuple[Code, ...], BeforeValidator(typed_list), Field(max_length=200)]
 Words = Annotated[tuple[Word, ...], BeforeValidator(typed_list), Field(max_length=20)]

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from trace_api.acts.fields import (
     Boxes,
+    Called,
     Celsius,
     Code,
     Codes,
@@ -51,7 +52,7 @@ class RegisterBatch(Act):
     interval_checked: bool = False
     measured: bool = False
     lot: LotNumber | None = None
-    called: Word | None = (
+    called: Called | None = (
         None  # what people call it (3号棚上午): shown to its own, and never part of a number
     )
     into: Code | None = None
@@ -250,7 +251,7 @@ class Receive(Moved):
 
     kg: Kilograms | None = None
     product: Code | None = None
-    called: Word | None = None
+    called: Called | None = None
     place: Code
     bought: bool
     for_sale: bool = False

@@ -80,7 +80,7 @@ def _refuse_loaded(desk: Desk, texts: Sequence[str]) -> None:
         unit = desk.unit(text, f"units.{place}")
         vehicle = desk.stock.vehicle_of(unit)
         if vehicle is not None:
-            raise refuse("already_loaded", f"units.{place}", code=label(unit), vehicle=label(vehicle))
+            raise refuse("already_loaded", f"units.{place}", code=label(unit), vehicle=desk.called(vehicle))
 
 
 def _hands(desk: Desk, act: Load, vehicle: Place, rows: Sequence[Row]) -> Event:
@@ -151,11 +151,13 @@ def unload(desk: Desk, act: Unload) -> list[Event]:
         for place, unit in enumerate(units):
             on = desk.stock.vehicle_of(unit)
             if on != vehicle and desk.stock.ever_held(unit):
-                raise refuse("not_on_vehicle", f"units.{place}", code=label(unit), vehicle=label(vehicle))
+                raise refuse(
+                    "not_on_vehicle", f"units.{place}", code=label(unit), vehicle=desk.called(vehicle)
+                )
     else:
         units = list(desk.stock.units_on(vehicle))
         if not units:
-            raise refuse("empty_vehicle", "vehicle", vehicle=label(vehicle))
+            raise refuse("empty_vehicle", "vehicle", vehicle=desk.called(vehicle))
         rows = [row for unit in units for row in desk.in_unit(unit, _unloadable(desk), "vehicle")]
     desk.after(rows)
     desk.tell_of(rows, units)
@@ -175,7 +177,7 @@ def _carried(desk: Desk, act: Carried, reach: Reach, *, whole: bool = False) -> 
         return units, rows
     vehicle = desk.uri(act.vehicle, "vehicle")
     if not desk.stock.of_unit(vehicle):
-        raise refuse("empty_vehicle", "vehicle", vehicle=label(vehicle))
+        raise refuse("empty_vehicle", "vehicle", vehicle=desk.called(vehicle))
     rows = desk.in_unit(vehicle, reach, "vehicle")
     units = list(desk.stock.units_on(vehicle))
     desk.tell_of(rows, units)

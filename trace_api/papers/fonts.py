@@ -39,6 +39,11 @@ def printable(text: str) -> str:
     return clean
 
 
+def shown(text: str) -> str:
+    """What of `text` can be printed: for a name that its owner made up, which may be cut."""
+    return "".join(each for each in unicodedata.normalize("NFC", text) if ord(each) in _characters()).strip()
+
+
 @cache
 def _characters() -> frozenset[int]:
     """Code points with a glyph: 30,890, among them all of GB 2312 and GBK."""

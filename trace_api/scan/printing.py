@@ -18,6 +18,7 @@ from trace_api.acts.codes import label
 from trace_api.acts.fields import ZONE
 from trace_api.acts.numbers import SerialRange
 from trace_api.acts.registered import Registered
+from trace_api.papers.fonts import shown
 from trace_api.papers.labels import Label, box_label, lot_label, unit_label
 from trace_api.words import Words, decimal
 
@@ -131,7 +132,7 @@ def _lot(lot: str, made: Made, words: Words, registered: Registered, holder: str
         url=address(lot, public_url),
         product=_product(lot, words, registered),
         lot=label(lot),
-        display_name=made.called.get(lot, ""),
+        display_name=shown(made.called.get(lot, "")),
         quantity="" if weight is None else f"{decimal(weight)} kg",
         day=made.day,
         place="",

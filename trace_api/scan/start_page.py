@@ -17,12 +17,12 @@ from ledger.genealogy.names import identify
 from trace_api import access
 from trace_api.access import Databases, Person
 from trace_api.acts import Refused, kinds_for, may_certify, own_acts, own_certificates, resolve, undoable
-from trace_api.acts.codes import is_unit, label, lot_named
+from trace_api.acts.codes import is_unit, lot_named
 from trace_api.acts.registered import VEHICLES
 from trace_api.pages import DEFAULT_ZONE, Assets
 from trace_api.scan.done_page import view
 from trace_api.scan.sheets import SHEETS, Ask, offered
-from trace_api.scan.standing import Holding, Part, Standing, read_standing
+from trace_api.scan.standing import Holding, Part, Standing, digits, read_standing
 from trace_api.words import Words, decimal
 from trace_api.work import Frame, page
 
@@ -130,7 +130,7 @@ def _is_vehicle(uri: str, standing: Standing) -> bool:
 
 def _named(uri: str, standing: Standing, words: Words) -> str:
     place = standing.stock.registered.place(uri)
-    return words.name(place.name) if place else label(uri)
+    return words.name(place.name) if place else digits(uri)
 
 
 def _query(kind: str, holding: Holding) -> dict[str, str]:

@@ -41,3 +41,13 @@ def test_a_unit_label_counts_the_boxes_that_went_in(
     registered = cast(Registered, Shelf())
     (label,) = labels_of(made_by(past, {}), "units", Words("zh"), registered, "", "https://trace.example")
     assert label.facts == (("批次", "DK260618A"), ("箱数", "12 箱"), ("净含量", "24 kg"), *packed)
+
+
+def test_of_what_people_call_a_lot_the_label_shows_what_can_be_printed() -> None:
+    done: Mapping[str, Any] = {"at": AT.isoformat(), "lots": [LOT], "units": [], "serials": []}
+    past = PastAct(UUID(int=1), "register_batch", AT, None, (), {"asked": {"kg": 80}, "done": done}, None)
+    registered = cast(Registered, Shelf())
+    for called, printed in (("🍒3号棚上午", ("名称", "3号棚上午")), ("🍒", None)):
+        made = made_by(past, {LOT: called})
+        (label,) = labels_of(made, "lots", Words("zh"), registered, "", "https://trace.example")
+        assert [fact for fact in label.facts if fact[0] == "名称"] == ([printed] if printed else [])

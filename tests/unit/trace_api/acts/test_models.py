@@ -67,6 +67,7 @@ LOAD = {"units": "u", "vehicle": "v", "pulp": "2", "agreed_low_c": 0, "agreed_hi
         ("register_batch", {"product": "p", "plot": "q", "kg": float("inf")}, {"kg": "above"}),
         ("register_batch", {"product": "p", "plot": "q", "kg": 1, "lot": "三号棚"}, {"lot": "not_a_lot_number"}),
         ("register_batch", {"product": "p", "plot": "q", "kg": 1, "lot": "x" * 21}, {"lot": "too_long"}),
+        ("register_batch", {"product": "p", "plot": "q", "kg": 1, "called": "很长" * 21}, {"called": "too_long"}),
         (
             "register_batch",
             {"product": "p", "plot": "q", "kg": 1, "harvested_from": "2026-06-18T06:00", "harvested_to": "2026-06-18T05:00"},
