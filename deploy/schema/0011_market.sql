@@ -64,8 +64,18 @@ CREATE FUNCTION is_number_of_another(asked text, entity text) RETURNS boolean
   SELECT EXISTS (SELECT FROM presence WHERE lot_number(presence.lot) = alias_key('other', asked) AND presence.lot <> entity)
       OR EXISTS (SELECT FROM certificate WHERE certificate.number = alias_key('other', asked) AND entity NOT IN (certificate.id, certificate.lot))
 $$;
-REVOKE EXECUTE ON FUNCTION resolve_alias, is_number_of_another FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION resolve_alias, is_number_of_another TO suyuan_api;
+
+-- The lots of that number of which the asker may see anything. Whoever makes goods numbers them, so there may be several, and
+-- others that nobody shows.
+CREATE FUNCTION lots_numbered(asked text) RETURNS SETOF text
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT DISTINCT presence.lot FROM presence
+  WHERE lot_number(presence.lot) = alias_key('other', asked)
+    AND EXISTS (SELECT FROM asker_mention WHERE identifier = presence.lot)
+  ORDER BY 1 LIMIT 10
+$$;
+REVOKE EXECUTE ON FUNCTION resolve_alias, is_number_of_another, lots_numbered FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION resolve_alias, is_number_of_another, lots_numbered TO suyuan_api;
 
 -- Which of these units and lots somebody else took in a moment ago, in an event that has no position yet and that nobody else
 -- sees: so that nothing is owed for twice. A name and nothing else, and only of what one names.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import httpx
@@ -293,6 +294,21 @@ def test_a_code_that_leads_nowhere_is_answered_with_what_to_do(
             page = gate.get("/check/answer", params={"code": code, "lang": language})
             assert page.status_code == 404 and sentence in page.text
             assert ("/check/alias" in page.text) == bool(code), "somebody else's code can be bound at once"
+
+
+@pytest.mark.editions("plain")
+def test_a_lots_number_alone_leads_to_the_lots_of_that_number(
+    instance: Instance, server: httpx.Client
+) -> None:
+    """Whoever makes goods numbers them: the page shows which are known, and judges none of them."""
+    link = f'href="/check/answer?code={quote(LOT, safe="/")}"'
+    with signed_in(server, "gate") as gate, signed_in(server, "elsewhere") as stranger:
+        for code in ("DK1", "(10)DK1"):
+            page = gate.get("/check/answer", params={"code": code, "lang": "en"})
+            assert page.status_code == 404 and "could be anybody" in page.text and page.text.count(link) == 1
+            assert "Dongkui bayberry DK1" in page.text
+        instance.alter("UPDATE organisation SET publishes = false")
+        assert link not in stranger.get("/check/answer", params={"code": "DK1"}).text
 
 
 def test_a_foreign_code_is_bound_once_and_means_it_for_ever(instance: Instance, server: httpx.Client) -> None:

@@ -2,12 +2,13 @@
 
 In the line: reading.py's `Code` or `Trouble` -> `find` -> evidence.py. Contract: everything is looked up as the asker may see
 it; what they may not see and what does not exist are the same answer, in the same words. A well-made code that is recorded
-means itself, and so does a certificate's number; else, and also where it is not well made, a binding decides (a label was
-misprinted, a plate names a trailer).
+means itself, and so does a certificate's number; a lot's number alone is never the goods, but leads to them; else, and also
+where it is not well made, a binding decides (a label was misprinted, a plate names a trailer).
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
@@ -21,6 +22,7 @@ from trace_api.story import Name
 RECENT: Final = timedelta(days=30)  # a trip is over in days; a truck's loads of last year are not looked for
 MOST_UNITS: Final = 200
 GOODS: Final = ("lot", "box", "unit")
+_LOT_ALONE = re.compile(r"^\(10\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +66,19 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Numbered:
+    uri: str
+    product: Name | None
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
-    """Nothing the asker may see. `trouble`: what is wrong with the code itself, None where it could be somebody's."""
+    """Nothing the asker may see. `trouble`: what is wrong with the code itself, None where it could be somebody's. `lots`:
+    which of those they may see has it for its number; the goods before them may be of another's."""
 
     value: str
     trouble: Trouble | None
+    lots: tuple[Numbered, ...] = ()
 
 
 Found = Goods | Vehicle | Document | Unknown
@@ -85,11 +95,29 @@ def find(conn: psycopg.Connection, text: str, now: datetime) -> Found:
     paper = _by_number(conn, code.value)
     if paper is not None:
         return paper
+    lots = _numbered(conn, code)
+    if lots:
+        return Unknown(code.value, Trouble("lot_only", code.value), lots)
     for bound in meanings(conn, code.value):
         found = _named(conn, bound.entity, bound, now)
         if found is not None:
             return found
     return Unknown(code.value, code if isinstance(code, Trouble) else None)
+
+
+def _numbered(conn: psycopg.Connection, code: Code | Trouble) -> tuple[Numbered, ...]:
+    """The lots that a number alone may mean: as it stands, or as a scanner says it without the product."""
+    if isinstance(code, Trouble) and code.code != "lot_only":
+        return ()
+    rows = conn.execute(_NUMBERED, [_LOT_ALONE.sub("", code.value)])
+    return tuple(Numbered(lot, Name(zh, en) if zh else None) for lot, zh, en in rows)
+
+
+_NUMBERED = """
+SELECT DISTINCT ON (lot) lot, product.name_zh, product.name_en
+FROM lots_numbered(%s) AS lot LEFT JOIN asker_product AS product ON split_part(lot, '/10/', 1) = ANY (product.classes)
+ORDER BY lot
+"""
 
 
 def is_seen(conn: psycopg.Connection, uri: str) -> bool:

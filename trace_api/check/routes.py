@@ -126,9 +126,7 @@ def _answer_page(
     found = find(conn, code, asked.now)
     result = answer(conn, found, asked)
     if not result.cases and not isinstance(found, Vehicle):
-        found = Unknown(
-            code, found.trouble if isinstance(found, Unknown) else None
-        )  # named somewhere, and nothing of it shown
+        found = found if isinstance(found, Unknown) else Unknown(code, None)  # named, and nothing of it shown
     offers = offer(conn, result, person, gate.rules) if result.cases else None
     facts: dict[str, Any] = {
         "code": code,
@@ -147,6 +145,7 @@ def _answer_page(
     status = failed.status if failed else 200
     if isinstance(found, Unknown):
         facts["trouble"] = showing.trouble(found, words)
+        facts["lots"] = [(lot.uri, showing.numbered(lot, words)) for lot in found.lots]
         scanned = read(code)
         facts["scheme"] = "plate" if isinstance(scanned, Code) and scanned.kind == "plate" else "label"
         return page(

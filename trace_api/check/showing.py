@@ -13,7 +13,7 @@ from typing import Final
 from trace_api.acts.results import against
 from trace_api.check.answering import Answered
 from trace_api.check.board import Arrival, Board, Clock
-from trace_api.check.finding import Found, Goods, Unknown, Vehicle
+from trace_api.check.finding import Found, Goods, Numbered, Unknown, Vehicle
 from trace_api.check.offering import Choice, Offer, Part
 from trace_api.check.reading import short
 from trace_api.check.telling import ZONE
@@ -61,6 +61,11 @@ def trouble(found: Unknown, words: Words) -> TroubleView:
         return TroubleView(words("check_unknown"), words("check_unknown_next"))
     code, facts = found.trouble.code, found.trouble.facts
     return TroubleView(words(f"check_read_{code}", **facts), words(f"check_read_{code}_next", **facts))
+
+
+def numbered(lot: Numbered, words: Words) -> str:
+    product = words.name(lot.product) if lot.product else ""
+    return f"{product} {short(lot.uri)}".strip()
 
 
 def untold(answered: Answered) -> tuple[str, ...]:

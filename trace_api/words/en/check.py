@@ -23,6 +23,7 @@ EN: dict[str, str] = {
     "check_read_product_only": "This is the product's code. It is the same on every box and does not tell the lot.",
     "check_read_product_only_next": "Scan the QR code with the lot, or the pallet's label.",
     "check_read_lot_only": "A lot or box number without its product: it could be anybody's.",
+    "check_same_number": "Lots with that number in what you may see",
     "check_read_lot_only_next": "Scan the whole QR code, or type the digits after (01) as well.",
     "check_read_plate_torn": "The plate is not whole: {have} characters after the letter, 5 belong there (6 for electric vehicles).",
     "check_read_plate_torn_next": "Complete the plate, as in 浙A12345.",

@@ -23,6 +23,7 @@ ZH: dict[str, str] = {
     "check_read_product_only": "这是商品条码，同一种商品每一箱都一样，查不出是哪一批。",
     "check_read_product_only_next": "请扫带批次的二维码，或托盘标签。",
     "check_read_lot_only": "只有批次号或箱号，没有商品条码，不能确定是谁家的货。",
+    "check_same_number": "您能看到的、批次号相同的货",
     "check_read_lot_only_next": "请扫整个二维码，或把括号 (01) 后面的数字也输进来。",
     "check_read_plate_torn": "车牌不完整：字母后面只有 {have} 位，应有 5 位（新能源车 6 位）。",
     "check_read_plate_torn_next": "请补全车牌，如 浙A12345。",
