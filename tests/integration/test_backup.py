@@ -47,8 +47,6 @@ from tests.servers.session import EDITIONS, Servers
 from tests.servers.timescale import client_programs
 from tests.servers.waiting import wait_until
 
-pytestmark = pytest.mark.whole_server  # pg_dump asks while others write
-
 HOURS = 10
 OWN = "xj-coop"
 
@@ -92,7 +90,10 @@ def told(instance: Instance, world: World, now: datetime) -> tuple[dict[str, Any
         return {answer.url.path: answer.json() for answer in answers}, proof.content
 
 
-@pytest.fixture(scope="module", params=EDITIONS)
+# pg_dump asks while others write.
+@pytest.fixture(
+    scope="module", params=[pytest.param(each, marks=pytest.mark.whole_server) for each in EDITIONS]
+)
 def original(
     request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Original]:
