@@ -777,6 +777,7 @@ def test_what_lies_loose_is_not_taken_in_by_two(doing: Doing) -> None:
     assert refused(doing, "shop", "receive", place=SHELF, **take) == ("goods", "taken_just_now")
 
 
+@pytest.mark.whole_server
 def test_an_undo_waits_for_whoever_takes_the_goods_in(doing: Doing) -> None:
     _, unit = doing.packed()
     sent = doing.do("coop", "ship", units=[unit], buyer=STALL)
