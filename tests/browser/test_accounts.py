@@ -228,7 +228,7 @@ def test_who_may_not_enter_is_told_who_may(browser: Browser, server: httpx.Clien
         window(browser, server, session=session_of(lin), refusals=(403,)) as page,
     ):
         page.goto("/accounts")
-        assert "你的账号不能使用这一页" in page.inner_text("h1") and "管理员" in page.inner_text("main")
+        assert "您的账号不能使用这一页" in page.inner_text("h1") and "管理员" in page.inner_text("main")
         assert page.get_by_role("link", name="登记").get_attribute("href") == "/scan", (
             "their own work stays in reach"
         )

@@ -543,7 +543,7 @@ def test_a_new_password_ends_the_old_one_its_sessions_and_the_wait(
 def test_no_administrator_locks_themselves_out(instance: Instance, browser: httpx.Client) -> None:
     path = account_path(instance, "root")
     with signed_in(browser, "root") as root:
-        assert "这是你自己的账号" in root.get(path).text
+        assert "这是您自己的账号" in root.get(path).text
         for action, form in (
             ("disable", {}),
             (

@@ -88,7 +88,7 @@ EN = {
     "scan_about_split_act": "Some boxes are taken off a pallet and become one of their own, with a new number.",
     "scan_about_hand_over_act": "Another driver or tractor, the goods stay: recorded by who takes over.",
     "scan_about_load_act": "Measure the pulp of three boxes, note the seals and the agreed range: a later dispute goes back to them.",
-    "scan_about_depart_act": "A loaded vehicle drives off; whose goods they are does not change. If they are sold or passed on, use “Send off”.",
+    "scan_about_depart_act": "A loaded vehicle drives off; whose goods they are does not change. Goods that are sold or passed on are recorded with “Send off” by whose they are.",
     "scan_about_ship_act": "Goods are sold or passed on: once recorded they are the receiver’s. If only the vehicle drives off, use “Depart”.",
     "scan_about_receive_act": "Goods came in: scan the pallet or a box label, or write what came from outside without a label.",
     "scan_no_act_title": "No such act",

@@ -88,7 +88,7 @@ ZH = {
     "scan_about_split_act": "从一托里拿出几箱，另成一托，给新的托盘号。",
     "scan_about_hand_over_act": "换司机或换车头，货不动：由接车的人登记。",
     "scan_about_load_act": "量三箱果心温度，记下封条和约定的温度：这是以后分清责任的依据。",
-    "scan_about_depart_act": "装好的车开走，货归谁不变。要把货卖给或交给下家，请用“发货”。",
+    "scan_about_depart_act": "装好的车开走，货归谁不变。货要卖给或交给下家的，由货主用“发货”登记。",
     "scan_about_ship_act": "把货卖给或交给下家：登记后货就归对方。只是车开走，请用“发车”。",
     "scan_about_receive_act": "货到了就登记：扫托盘码、箱标，或写没有标签的外来货。",
     "scan_no_act_title": "没有这种登记",
