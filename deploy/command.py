@@ -13,6 +13,7 @@ import click
 from deploy.account_command import account
 from deploy.backup.command import backup
 from deploy.settings import Settings
+from deploy.simulate_command import follow_parent, simulate
 
 EPILOG = """
 \b
@@ -49,11 +50,6 @@ def main() -> None:
     Devices send readings and events over MQTT; a transparency log makes every event evident; cooperatives, markets,
     shoppers and officials see one record.
     """
-
-
-follow_parent = click.option(
-    "--follow-parent", is_flag=True, hidden=True, help="End when standard input closes."
-)
 
 
 @main.command()
@@ -221,17 +217,7 @@ def _serve(name: str, follow_parent: bool) -> None:
         raise click.ClickException(f"SUYUAN_MQTT_URL is {error}") from error
 
 
-@main.command()
-@click.option("--seed", type=int, default=3, show_default=True, help="Which world.")
-@click.option("--progress", is_flag=True, help="Print progress as JSON lines on standard output.")
-@follow_parent
-def simulate(seed: int, progress: bool, follow_parent: bool) -> None:
-    """Play the simulated world over MQTT: 36 hours fast, then in real time."""
-    from deploy.services import process
-    from deploy.simulation import run_simulation
-
-    process.log_to_stderr()
-    run_simulation(Settings(), seed, process.stop_event(follow_parent), progress)
+main.add_command(simulate)
 
 
 @main.command()

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
-from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from simulators.load.connection import address_of
 from simulators.world import BEFORE_NOW, LIFETIME, Message, World
 
 IN_FLIGHT: Final = 200
@@ -136,12 +136,9 @@ class _Line:
         self, mqtt_url: str, protocol: Protocol, client_id: str, stop_event: threading.Event
     ) -> None:
         try:
-            url = urlsplit(mqtt_url)
-            host, port = url.hostname, url.port or 1883
-        except ValueError:  # its text quotes what it took for the port, which may be a password
-            host = None
-        if host is None or url.scheme not in ("mqtt", "tcp"):
-            raise PlayerError("the broker's address is none: want mqtt://[user:password@]host[:port]")
+            address = address_of(mqtt_url)
+        except ValueError as error:
+            raise PlayerError(str(error)) from None
         self._stop = stop_event
         self._changed = threading.Condition()
         self._unacknowledged: dict[int, int] = {}  # mid -> index
@@ -149,16 +146,16 @@ class _Line:
         self._reserved = 0
         version = mqtt.MQTTv5 if protocol == "5" else mqtt.MQTTv311
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=version)
-        if url.username:
-            self._client.username_pw_set(
-                unquote(url.username), None if url.password is None else unquote(url.password)
-            )
+        if address.user:
+            self._client.username_pw_set(address.user, address.password)
         self._client.max_inflight_messages_set(IN_FLIGHT)
         self._client.on_publish = self._on_publish
         try:
-            self._client.connect(host, port)
+            self._client.connect(address.host, address.port)
         except OSError as error:
-            raise PlayerError(f"no broker at {host}: {error}; start it, or set SUYUAN_MQTT_URL") from error
+            raise PlayerError(
+                f"no broker at {address.host}: {error}; start it, or set SUYUAN_MQTT_URL"
+            ) from error
         self._client.loop_start()
 
     def publish(self, index: int, message: Message) -> bool:
