@@ -39,7 +39,17 @@ class OrganisationEntry(_Entry):
     gs1_prefix: Annotated[str, Field(pattern=r"^[0-9]{4,12}$")] | None = None
 
 
+class CompartmentEntry(_Entry):
+    """A part of a place or vehicle, a place itself: `code` is what follows its parent's id."""
+
+    code: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,20}$")]
+    name: Name
+    kind: str = "compartment"
+
+
 class PlaceEntry(_Entry):
+    """`parent`: the place or vehicle that it is part of."""
+
     id: str
     organisation: str
     kind: str
@@ -48,6 +58,8 @@ class PlaceEntry(_Entry):
     lat: float | None = None
     lon: float | None = None
     time_zone: str = "Asia/Shanghai"
+    parent: str | None = None
+    compartments: tuple[CompartmentEntry, ...] = ()
 
 
 class ProductEntry(_Entry):
@@ -60,9 +72,16 @@ class ProductEntry(_Entry):
 
 
 class ChannelEntry(_Entry):
+    """`unit`: as it is sent. `scale`, `offset`: of a unit that is none of the quantity, such as the mV of a probe; stored =
+    sent * scale + offset. `minimum`, `maximum`: what the sensor can measure, in the quantity's canonical unit."""
+
     channel: str
     quantity: str
     unit: str
+    scale: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    offset: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    minimum: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    maximum: Annotated[float, Field(allow_inf_nan=False)] | None = None
 
 
 class CalibrationEntry(_Entry):
@@ -75,8 +94,13 @@ class CalibrationEntry(_Entry):
 
 
 class DeviceEntry(_Entry):
+    """`id`: its number in `scheme`. `independent`: of the control system that it watches; None: nobody said."""
+
     id: str
     organisation: str
+    scheme: str = "suyuan"
+    profile: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._/-]{0,62}$")] | None = None
+    independent: bool | None = None
     giai: str
     model: str
     accuracy_c: float = 0.5

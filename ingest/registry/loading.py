@@ -12,10 +12,10 @@ from typing import Any
 
 import psycopg
 
+from ingest.registry.channels import load_channels
 from ingest.registry.document import (
     AliasEntry,
     CalibrationEntry,
-    ChannelEntry,
     DeviceEntry,
     OrganisationEntry,
     PlaceEntry,
@@ -24,7 +24,7 @@ from ingest.registry.document import (
     RegistryDocument,
     RegistryError,
 )
-from ingest.registry.known import SCHEME
+from ingest.registry.schemes import external_id
 from ledger.epcis.identifiers import canonical
 
 REGISTERED = "registry document"
@@ -32,19 +32,32 @@ REGISTERED = "registry document"
 
 def load(conn: psycopg.Connection, document: RegistryDocument) -> None:
     """Write the document in the caller's transaction. Raises RegistryError."""
+    alone(conn)
     for organisation in document.organisations:
-        _load_organisation(conn, organisation)
-    for place in (*document.places, *document.vehicles):
-        _load_place(conn, place)
+        load_organisation(conn, organisation)
+    places = (*document.places, *document.vehicles)
+    for place in places:
+        load_place(conn, place)
+    for place in places:
+        load_parent(conn, place)
     for product in document.products:
         _load_product(conn, product, document.organisations)
     for device in document.devices:
-        _load_device(conn, device)
+        load_device(conn, device)
     for alias in document.aliases:
         _load_alias(conn, alias)
     conn.execute("DELETE FROM region WHERE code = ANY (%s)", [[region.code for region in document.regions]])
     for region in document.regions:
         load_region(conn, region, REGISTERED, verified=False)
+
+
+REGISTERING = 0x5359_0200  # "SY", registering
+
+
+def alone(conn: psycopg.Connection) -> None:
+    """One registration at a time, to the end of the transaction: two that name the same devices in another order would
+    otherwise wait for each other."""
+    conn.execute("SELECT pg_advisory_xact_lock(%s)", [REGISTERING])
 
 
 def load_token(conn: psycopg.Connection, organisation: str, token: str) -> None:
@@ -61,24 +74,80 @@ ON CONFLICT (id) DO UPDATE SET name_zh = EXCLUDED.name_zh, name_en = EXCLUDED.na
 """
 
 
-def _load_organisation(conn: psycopg.Connection, entry: OrganisationEntry) -> None:
+def load_organisation(conn: psycopg.Connection, entry: OrganisationEntry) -> None:
     values = [entry.id, entry.name.zh, entry.name.en, canonical(entry.party), entry.kind, entry.publishes,
               entry.region, entry.gs1_prefix]  # fmt: skip
     _execute(conn, f"organisation {entry.id}", _ORGANISATION, values)
 
 
-def _load_place(conn: psycopg.Connection, entry: PlaceEntry) -> None:
+_PLACE = """
+INSERT INTO place (id, organisation, kind, name_zh, name_en, region, latitude, longitude, time_zone)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (id) DO UPDATE SET kind = EXCLUDED.kind, name_zh = EXCLUDED.name_zh, name_en = EXCLUDED.name_en, region = EXCLUDED.region,
+  latitude = EXCLUDED.latitude, longitude = EXCLUDED.longitude, time_zone = EXCLUDED.time_zone
+"""
+
+
+def load_place(conn: psycopg.Connection, entry: PlaceEntry) -> None:
+    """The place and its compartments; `load_parent` says of what it is part, once that stands."""
     _execute(
         conn,
         f"place {entry.id}",
-        "INSERT INTO place (id, organisation, kind, name_zh, name_en, region, latitude, longitude, time_zone)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
-        " ON CONFLICT (id) DO UPDATE SET kind = EXCLUDED.kind, name_zh = EXCLUDED.name_zh, name_en = EXCLUDED.name_en,"
-        " region = EXCLUDED.region, latitude = EXCLUDED.latitude, longitude = EXCLUDED.longitude,"
-        " time_zone = EXCLUDED.time_zone",
+        _PLACE,
         [canonical(entry.id), entry.organisation, entry.kind, entry.name.zh, entry.name.en,
          entry.region, entry.lat, entry.lon, entry.time_zone],
     )  # fmt: skip
+    for compartment in entry.compartments:
+        part = PlaceEntry(
+            id=compartment_id(entry.id, compartment.code),
+            organisation=entry.organisation,
+            kind=compartment.kind,
+            name=compartment.name,
+            region=entry.region,
+            lat=entry.lat,
+            lon=entry.lon,
+            time_zone=entry.time_zone,
+            parent=entry.id,
+        )
+        load_place(conn, part)
+        load_parent(conn, part)
+
+
+def compartment_id(place: str, code: str) -> str:
+    """The URI of a part: of a vehicle its GIAI with a suffix, of a location its GLN with an extension. Raises RegistryError."""
+    whole = canonical(place)
+    if "/8004/" in whole:
+        return f"{whole}.{code}"
+    if "/414/" in whole and "/254/" not in whole:
+        return f"{whole}/254/{code}"
+    raise RegistryError(
+        f"place {place}: compartments are named after a GIAI or GLN; register the part as a place with this parent"
+    )
+
+
+_ABOVE = """
+WITH RECURSIVE above (id, steps) AS (
+  SELECT parent, 1 FROM place WHERE id = %(parent)s
+  UNION SELECT place.parent, steps + 1 FROM above JOIN place ON place.id = above.id WHERE steps < 100
+)
+SELECT %(place)s = %(parent)s OR EXISTS (SELECT FROM above WHERE id = %(place)s)
+"""
+
+
+def load_parent(conn: psycopg.Connection, entry: PlaceEntry) -> None:
+    parent = None if entry.parent is None else canonical(entry.parent)
+    values = {"place": canonical(entry.id), "parent": parent}
+    circle = conn.execute(_ABOVE, values).fetchone() if parent else None
+    if circle is not None and circle[0]:
+        raise RegistryError(
+            f"place {entry.id}: its parent {entry.parent} is part of it; a place lies in no part of its own"
+        )
+    if parent is not None and conn.execute("SELECT FROM place WHERE id = %s", [parent]).fetchone() is None:
+        raise RegistryError(
+            f"place {entry.id}: its parent {entry.parent} is not registered; register that first"
+        )
+    query = "UPDATE place SET parent = %(parent)s WHERE id = %(place)s AND parent IS DISTINCT FROM %(parent)s"
+    _execute(conn, f"place {entry.id}", query, values)
 
 
 def _load_product(
@@ -114,37 +183,27 @@ def _load_product(
         note_change(conn, "product", uri)
 
 
-def _load_device(conn: psycopg.Connection, entry: DeviceEntry) -> None:
-    _check_interval(conn, entry)
+_DEVICE = """
+INSERT INTO device (organisation, scheme, external_id, giai, model, accuracy_c, interval_s, profile, independent)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (scheme, external_id) DO UPDATE SET model = EXCLUDED.model, accuracy_c = EXCLUDED.accuracy_c, interval_s = EXCLUDED.interval_s,
+  profile = EXCLUDED.profile, independent = EXCLUDED.independent
+RETURNING id, organisation
+"""
+
+
+def load_device(conn: psycopg.Connection, entry: DeviceEntry) -> None:
+    number = external_id(entry.scheme, entry.id)
+    _check_interval(conn, entry, number)
     row = _execute(
         conn,
         f"device {entry.id}",
-        "INSERT INTO device (organisation, scheme, external_id, giai, model, accuracy_c, interval_s)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s)"
-        " ON CONFLICT (scheme, external_id) DO UPDATE SET model = EXCLUDED.model,"
-        " accuracy_c = EXCLUDED.accuracy_c, interval_s = EXCLUDED.interval_s RETURNING id",
-        [
-            entry.organisation,
-            SCHEME,
-            entry.id,
-            canonical(entry.giai),
-            entry.model,
-            entry.accuracy_c,
-            entry.interval_s,
-        ],
-    ).fetchone()
+        _DEVICE,
+        [entry.organisation, entry.scheme, number, canonical(entry.giai), entry.model, entry.accuracy_c,
+         entry.interval_s, entry.profile, entry.independent],
+    ).fetchone()  # fmt: skip
     assert row is not None
-    new_series = 0
-    for channel in joined(entry.channels):
-        _check_unit(entry, channel)
-        new_series += _execute(
-            conn,
-            f"channel {entry.id}/{channel.channel}",
-            "INSERT INTO series (organisation, device_id, channel, quantity, unit) VALUES (%s, %s, %s, %s, %s)"
-            " ON CONFLICT (device_id, channel) DO NOTHING",
-            [entry.organisation, row[0], channel.channel, channel.quantity, channel.unit],
-        ).rowcount
-    if new_series:
+    if load_channels(conn, f"{entry.id}", row[0], row[1], entry.channels):
         note_change(conn, "device", canonical(entry.giai))
     for calibration in entry.calibrations:
         _load_calibration(conn, entry, row[0], calibration)
@@ -169,10 +228,10 @@ FROM device WHERE scheme = %s AND external_id = %s FOR UPDATE
 """
 
 
-def _check_interval(conn: psycopg.Connection, entry: DeviceEntry) -> None:
+def _check_interval(conn: psycopg.Connection, entry: DeviceEntry, number: str) -> None:
     """How long a reading stands follows from the interval, and so does every excursion: another one would judge the
     readings that are there again. Until an interval has a validity, it stays once there are readings."""
-    row = conn.execute(_INTERVAL, [SCHEME, entry.id]).fetchone()
+    row = conn.execute(_INTERVAL, [entry.scheme, number]).fetchone()
     if row is not None and row[1] and row[0] != entry.interval_s:
         raise RegistryError(
             f"device {entry.id}: interval_s is {row[0]} and the device has readings that were judged by it, got"
@@ -184,23 +243,9 @@ def note_change(conn: psycopg.Connection, kind: str, identifier: str) -> None:
     conn.execute("INSERT INTO registry_change (kind, identifier) VALUES (%s, %s)", [kind, identifier])
 
 
-def _check_unit(device: DeviceEntry, channel: ChannelEntry) -> None:
-    """Limits are in °C: a temperature registered in another unit would be judged as if it were."""
-    if channel.quantity == "temperature" and channel.unit != "Cel":
-        raise RegistryError(
-            f"channel {device.id}/{channel.channel}: temperature is registered in Cel, got {channel.unit!r}"
-        )
-
-
-def joined(channels: tuple[ChannelEntry, ...]) -> tuple[ChannelEntry, ...]:
-    """Latitude and longitude are one series, `position`, as the decoder joins them."""
-    if not {"latitude", "longitude"} <= {channel.quantity for channel in channels}:
-        return channels
-    others = tuple(channel for channel in channels if channel.quantity not in ("latitude", "longitude"))
-    return (*others, ChannelEntry(channel="position", quantity="position", unit="deg"))
-
-
-def _execute(conn: psycopg.Connection, what: str, query: str, values: list[Any]) -> psycopg.Cursor[Any]:
+def _execute(
+    conn: psycopg.Connection, what: str, query: str, values: list[Any] | dict[str, Any]
+) -> psycopg.Cursor[Any]:
     try:
         return conn.execute(query, values)
     except (psycopg.errors.IntegrityError, psycopg.errors.DataError) as error:

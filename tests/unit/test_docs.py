@@ -10,6 +10,7 @@ import ast
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import pairwise
@@ -32,7 +33,7 @@ from ingest import pipeline
 from ingest.admission import FLAG_SERVER_TIME, Admitted
 from ingest.pipeline import Line, Message
 from ingest.quarantine import MonthlyKeys
-from ingest.registry import Registry, RegistryDocument, joined, parse_registry
+from ingest.registry import Registry, RegistryDocument, joined, line_of, parse_registry
 from ingest.sequences import receipt
 from ingest.wire import epcis, senml, senml_cbor, topics
 from ingest.wire.errors import WireError
@@ -71,19 +72,30 @@ def wire_text() -> str:
 
 
 class OneRegistry:
-    """Answers the two questions that a `Registry` asks its connection, from the document's example."""
+    """Answers the questions that a `Registry` asks its connection, from the document's example."""
 
     def __init__(self, document: RegistryDocument) -> None:
         self._document = document
 
     def execute(self, query: str, _values: object = None) -> list[tuple[Any, ...]]:
+        if "registry_version" in query:
+            return [(1,)]
         if "FROM device" not in query:
             return [(organisation.id,) for organisation in self._document.organisations]
         rows: list[tuple[Any, ...]] = []
         for number, device in enumerate(self._document.devices, start=1):
-            own = (number, device.organisation, device.id, device.giai, device.interval_s)
+            own = (
+                number,
+                device.organisation,
+                device.id,
+                device.giai,
+                device.interval_s,
+                device.scheme,
+                device.profile,
+            )
             for channel in joined(device.channels):
-                rows.append((*own, len(rows) + 1, channel.channel, channel.quantity, channel.unit))
+                stored = astuple(line_of(channel))
+                rows.append((*own, len(rows) + 1, channel.channel, *stored))
         return rows
 
 
