@@ -6,11 +6,14 @@ what a device sent. One bad record never takes its neighbours in the pack with i
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
+from ingest.decoding import Decoded
 from ingest.registry import Device, Registry, Series
+from ingest.registry.conversion import normalise
+from ingest.registry.quantities import NUMBERLESS
 from ingest.wire.epcis import Said
 from ingest.wire.errors import WireError
 from ingest.wire.senml import Measured, Pack
@@ -66,8 +69,9 @@ class SaidEvent:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """What one message came to. `device`: None where the whole message was refused for want of one."""
+    """What one message came to. `device`: None where it could not be known."""
 
+    device: Device | None
     readings: tuple[Reading, ...] = ()
     observations: tuple[Observation, ...] = ()
     events: tuple[SaidEvent, ...] = ()
@@ -75,11 +79,48 @@ class Admitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class Window:
     """Our time at receipt and the oldest measuring time taken from the field, both UTC ms."""
 
     received_ms: int
     retained_from_ms: int
+
+    @property
+    def oldest_ms(self) -> int:
+        return max(EARLIEST_MS, self.retained_from_ms)
+
+    def latest_ms(self, _device: Device) -> int:
+        """The latest time that the device's clock can honestly show."""
+        return self.received_ms + AHEAD_MS
+
+
+def window_at(now: datetime, retention: timedelta) -> Window:
+    return Window(_ms(now), _ms(now - retention))
+
+
+def admit(item: Decoded, registry: Registry, window: Window) -> Admitted:
+    """What one decoded message comes to; nothing raises for what a device sent."""
+    device = None
+    try:
+        if item.address is None or item.error is not None:
+            if item.address is not None:
+                device = _owner(registry, item.address)
+            raise item.error or WireError("unknown_topic", "the topic names no device")
+        device = find_device(registry, item.address)
+    except WireError as error:
+        boot, seq = item.identity or (None, None)
+        refusal = Refusal(item.index, device, boot, seq, item.records, error.reason, error.detail)
+        return Admitted(device, refusals=(refusal,))
+    if item.pack is not None:
+        return admit_pack(item.index, item.pack, device, window)
+    assert item.said is not None
+    return admit_events(item.index, item.said, device, window)
+
+
+def _owner(registry: Registry, address: Address) -> Device | None:
+    """The device of an unreadable message, so that its account shows it; never another organisation's."""
+    device = registry.device(address.device)
+    return device if device is not None and device.organisation == address.organisation else None
 
 
 def find_device(registry: Registry, address: Address) -> Device:
@@ -98,43 +139,44 @@ def find_device(registry: Registry, address: Address) -> Device:
     return device
 
 
-def admit_pack(message: int, pack: Pack, device: Device, clock: Clock) -> Admitted:
+def admit_pack(message: int, pack: Pack, device: Device, window: Window) -> Admitted:
     if pack.sent_ms is not None:
         try:
-            _check_time("sent", pack.sent_ms, clock.received_ms)
+            _check_time("sent", pack.sent_ms, window.received_ms)
         except WireError as error:
             whole = Refusal(
                 message, device, pack.boot, pack.seq, len(pack.records), error.reason, error.detail
             )
-            return Admitted(refusals=(whole,))
+            return Admitted(device, refusals=(whole,))
     readings: list[Reading] = []
     observations: list[Observation] = []
     refusals: list[Refusal] = []
     flags = FLAG_SERVER_TIME if pack.server_time else 0
     for record in pack.records:
         try:
-            series = _series(device, record, clock)
+            series = _series(device, record, window)
             if record.value is None:
                 observations.append(_observation(message, device, series, record, flags))
             else:
-                readings.append(Reading(message, device, series.id, record.time_ms, record.value, flags))
+                value = normalise(series, record.value, record.unit)
+                readings.append(Reading(message, device, series.id, record.time_ms, value, flags))
         except WireError as error:
             refusals.append(Refusal(message, device, pack.boot, pack.seq, 1, error.reason, error.detail))
-    return Admitted(tuple(readings), tuple(observations), (), tuple(refusals))
+    return Admitted(device, tuple(readings), tuple(observations), (), tuple(refusals))
 
 
-def admit_events(message: int, said: Said, device: Device, clock: Clock) -> Admitted:
+def admit_events(message: int, said: Said, device: Device, window: Window) -> Admitted:
     taken: list[SaidEvent] = []
     refusals: list[Refusal] = []
     for event in said.events:
         try:
             if isinstance(event, WireError):
                 raise event
-            check_event_times(event, clock.received_ms)
+            check_event_times(event, window.received_ms)
             taken.append(SaidEvent(message, device, event, said.context))
         except WireError as error:
             refusals.append(Refusal(message, device, None, None, 1, error.reason, error.detail))
-    return Admitted((), (), tuple(taken), tuple(refusals))
+    return Admitted(device, (), (), tuple(taken), tuple(refusals))
 
 
 def check_event_times(event: Event, received_ms: int) -> None:
@@ -157,29 +199,23 @@ def _check_time(what: str, time_ms: int, received_ms: int) -> None:
         )
 
 
-def _series(device: Device, record: Measured, clock: Clock) -> Series:
+def _series(device: Device, record: Measured, window: Window) -> Series:
     series = device.series.get(record.channel)
     if series is None:
         raise WireError(
             "unknown_channel",
             f"device {device.external_id!r} has no channel {record.channel!r}; register it (suyuan register); the message is kept",
         )
-    if record.unit is not None and record.unit != series.unit:
+    if record.value is None and record.unit is not None and record.unit != series.unit:
         raise WireError(
             "wrong_unit", f"{record.channel} came in {record.unit!r}, registered is {series.unit!r}"
         )
-    if record.value is not None and not math.isfinite(record.value):
-        raise WireError("not_a_number", f"{record.channel} is {record.value}, want a finite number")
-    if record.value is None and series.quantity not in ("text", "data", "position"):
+    if record.value is None and series.quantity not in NUMBERLESS:
         raise WireError("wrong_kind", f"{record.channel} carries no number, registered is {series.quantity}")
-    if record.value is not None and series.quantity in ("text", "data", "position"):
+    if record.value is not None and series.quantity in NUMBERLESS:
         raise WireError("wrong_kind", f"{record.channel} carries a number, registered is {series.quantity}")
-    if series.quantity == "boolean" and record.value not in (0.0, 1.0):
-        raise WireError(
-            "value_out_of_range", f"{record.channel} is {record.value}, want true or false, 1 or 0"
-        )
-    _check_time("the measuring time", record.time_ms, clock.received_ms)
-    if record.time_ms < clock.retained_from_ms:
+    _check_time("the measuring time", record.time_ms, window.received_ms)
+    if record.time_ms < window.retained_from_ms:
         raise WireError(
             "beyond_retention",
             "older than raw readings are kept from the field (SUYUAN_RETENTION_DAYS); the message is kept",
@@ -202,3 +238,7 @@ def _observation(message: int, device: Device, series: Series, record: Measured,
     else:
         body = {"data": (record.data or b"").hex()}
     return Observation(message, device, series.id, record.time_ms, body, flags)
+
+
+def _ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)

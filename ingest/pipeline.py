@@ -4,80 +4,39 @@ Contract: one transaction holds a batch's readings, events, refusals, account, s
 the commit leaves nothing and the broker sends again; after it, sending again finds duplicates. What can never be
 taken goes to quarantine in the same transaction; what could not be taken now raises `Away` and is tried again,
 unacknowledged, by the caller. A database error that is neither is bisected down to the one message that causes it.
+`intake` decodes and admits, here is the rest: what has to do with the database.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import numpy as np
 import psycopg
 
-from ingest import marks, quarantine, readings, sequences
-from ingest.admission import (
-    Admitted,
-    Clock,
-    Observation,
-    Reading,
-    Refusal,
-    SaidEvent,
-    admit_events,
-    admit_pack,
-    find_device,
-)
-from ingest.quarantine import MonthlyKeys, Quarantined
+from ingest import closing, quarantine, readings, sequences
+from ingest.accounting import Tallies
+from ingest.admission import Refusal
+from ingest.closing import BatchNumbers, BatchRow
+from ingest.intake import NONE, UNKNOWN_DEVICE, Intake, Readings, intake
+from ingest.message import Message
+from ingest.quarantine import MonthlyKeys, Refused
+from ingest.readings import KeyStands, Touched
 from ingest.registry import Device, Registry
-from ingest.sequences import Receipt
-from ingest.wire import epcis, senml
-from ingest.wire.epcis import Said
-from ingest.wire.errors import WireError
-from ingest.wire.senml import Pack
-from ingest.wire.topics import Address, parse_topic
+from ingest.sequences import Arrived, Receipt
 from ledger.recording import EventConflict, RecordingError, record
 
-logger = logging.getLogger(__name__)
+__all__ = ["Away", "Line", "Message", "Outcome", "commit", "run"]
 
-UNKNOWN_DEVICE = 0
+logger = logging.getLogger(__name__)
 
 
 class Away(RuntimeError):
     """The database cannot take anything now. Nothing was lost: the batch is unacknowledged and is tried again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """As the broker handed it over. `topic`: bytes, it may be no UTF-8. `token`: what acknowledging it needs."""
-
-    topic: bytes
-    payload: bytes
-    redelivered: bool
-    token: object = None
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """`records`: what the account must find again, counted here and nowhere else; an unreadable message is one."""
-
-    index: int
-    records: int
-    address: Address | None = None
-    pack: Pack | None = None
-    said: Said | None = None
-    identity: tuple[int, int] | None = None
-    error: WireError | None = None
-
-
-@dataclass(slots=True)
-class Tally:
-    received: int = 0
-    stored: int = 0
-    duplicate: int = 0
-    conflict: int = 0
-    quarantined: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,29 +55,22 @@ class Line:
     registry: Registry
     keys: MonthlyKeys
     retention: timedelta
+    numbers: BatchNumbers = field(default_factory=BatchNumbers)
 
 
 def run(conn: psycopg.Connection, line: Line, messages: Sequence[Message], now: datetime) -> Outcome:
     """Take a batch to its commit. Raises Away; then nothing of the batch is written."""
-    decoded = [decode(index, message, now) for index, message in enumerate(messages)]
     try:
-        line.registry.refresh_for(conn, _channels(decoded))
-        admitted = [admit(item, line, now) for item in decoded]
+        refresh = partial(line.registry.refresh, conn)
+        if line.registry.is_due():
+            refresh()
+        batch = intake(messages, line.registry, line.retention, now, refresh)
         conn.commit()
-        return _commit(conn, line, list(messages), decoded, admitted, now)
     except psycopg.Error as error:
         if not is_transient(error):
             raise
         raise Away(f"the database is away: {error}") from error
-
-
-def _channels(decoded: Iterable[Decoded]) -> Iterator[tuple[str, str | None]]:
-    """(device, channel) of everything that names one; (device, None) of the rest."""
-    for item in decoded:
-        if item.address is not None:
-            yield item.address.device, None
-            for channel in {record.channel for record in item.pack.records} if item.pack else ():
-                yield item.address.device, channel
+    return commit(conn, line, batch)
 
 
 def is_transient(error: psycopg.Error) -> bool:
@@ -130,303 +82,167 @@ def is_transient(error: psycopg.Error) -> bool:
     return state[:2] in ("08", "40", "53", "57", "58") or state in ("25006", "25P03", "55006", "55P03")
 
 
-def decode(index: int, message: Message, now: datetime) -> Decoded:
-    address = None
+def commit(conn: psycopg.Connection, line: Line, batch: Intake) -> Outcome:
+    """Raises Away; then nothing of the batch is written."""
     try:
-        address = parse_topic(message.topic)
-        if address.kind == "events":
-            said = epcis.decode(message.payload)
-            return Decoded(index, len(said.events), address, said=said)
-        pack = senml.decode(message.payload, address.device, _ms(now))
-        identity = None if pack.boot is None or pack.seq is None else (pack.boot, pack.seq)
-        return Decoded(index, len(pack.records), address, pack=pack, identity=identity)
-    except WireError as error:
-        return Decoded(index, 1, address, identity=_numbered(address, message), error=error)
-    except Exception as error:
-        # A fault of ours in reading one message must not stop the others, nor lose this one: it can be replayed.
-        logger.exception("a decoder failed", extra={"topic": repr(message.topic)})
-        fault = WireError("decoder_fault", f"our decoder failed on it: {error!r}")
-        return Decoded(index, 1, address, identity=_numbered(address, message), error=fault)
+        return _commit(conn, line, batch)
+    except psycopg.Error as error:
+        if not is_transient(error):
+            raise
+        raise Away(f"the database is away: {error}") from error
 
 
-def _numbered(address: Address | None, message: Message) -> tuple[int, int] | None:
-    """The number of a pack that could not be read; without it its device would send it for ever."""
-    if address is None or address.kind != "readings":
-        return None
-    return senml.identity_of_unreadable(message.payload)
-
-
-def admit(item: Decoded, line: Line, now: datetime) -> Admitted:
-    device = None
-    boot, seq = item.identity or (None, None)
+def _commit(conn: psycopg.Connection, line: Line, batch: Intake) -> Outcome:
     try:
-        if item.address is None or item.error is not None:
-            if item.address is not None:
-                device = _owner(line.registry, item.address)
-            raise item.error or WireError("unknown_topic", "the topic names no device")
-        device = find_device(line.registry, item.address)
-    except WireError as error:
-        refusal = Refusal(item.index, device, boot, seq, item.records, error.reason, error.detail)
-        return Admitted(refusals=(refusal,))
-    clock = Clock(_ms(now), _ms(now - line.retention))
-    if item.pack is not None:
-        return admit_pack(item.index, item.pack, device, clock)
-    assert item.said is not None
-    return admit_events(item.index, item.said, device, clock)
-
-
-def _owner(registry: Registry, address: Address) -> Device | None:
-    """The device of an unreadable message, so that its account shows it; never another organisation's."""
-    device = registry.device(address.device)
-    return device if device is not None and device.organisation == address.organisation else None
-
-
-def _commit(
-    conn: psycopg.Connection,
-    line: Line,
-    messages: list[Message],
-    decoded: list[Decoded],
-    admitted: list[Admitted],
-    now: datetime,
-) -> Outcome:
-    try:
-        with conn.transaction():
-            return _write(conn, line, messages, decoded, admitted, now)
+        return _transact(conn, line, batch)
     except psycopg.Error as error:
         # A batch that takes too long is halved like one that is refused; a single message that does is tried again.
-        too_long = isinstance(error, psycopg.errors.QueryCanceled) and len(messages) > 1
+        too_long = isinstance(error, psycopg.errors.QueryCanceled) and len(batch.messages) > 1
         if is_transient(error) and not too_long:
             raise
-        if len(messages) == 1:
-            refused = [_refuse_whole(decoded[0], admitted[0], error)]
-            with conn.transaction():
-                return _write(conn, line, messages, decoded, refused, now)
-    middle = len(messages) // 2
-    left = _commit(conn, line, messages[:middle], decoded[:middle], admitted[:middle], now)
-    right = _commit(conn, line, messages[middle:], decoded[middle:], admitted[middle:], now)
+        if len(batch.messages) == 1:
+            return _transact(conn, line, _refused_whole(batch, error))
+    middle = len(batch.messages) // 2
+    halves = (batch.messages[:middle], batch.messages[middle:])
+    left, right = (
+        _commit(conn, line, intake(part, line.registry, batch.retention, batch.received_at))
+        for part in halves
+    )
     return Outcome(left.batch_ids + right.batch_ids, left.receipts + right.receipts)
 
 
-def _refuse_whole(item: Decoded, admitted: Admitted, error: psycopg.Error) -> Admitted:
-    device = _device_of(admitted)
-    boot, seq = item.identity or (None, None)
+def _transact(conn: psycopg.Connection, line: Line, batch: Intake) -> Outcome:
+    try:
+        with conn.transaction():
+            return _write(conn, line, batch, around=False)
+    except KeyStands:
+        with conn.transaction():
+            return _write(conn, line, batch, around=True)
+
+
+def _refused_whole(batch: Intake, error: psycopg.Error) -> Intake:
+    """The same message with nothing taken of it."""
+    (message,), (device,), (boot,), (seq,), (records,) = (
+        batch.messages, batch.device, batch.boot, batch.seq, batch.records,
+    )  # fmt: skip
     detail = f"the database refused it ({error.sqlstate or 'no SQLSTATE'}): {str(error).splitlines()[0]}"
-    return Admitted(
-        refusals=(Refusal(item.index, device, boot, seq, item.records, "database_refused", detail),)
-    )
+    known = batch.devices.get(device)
+    refusal = Refusal(0, known, _number(boot), _number(seq), records, "database_refused", detail)
+    refused = Intake(batch.received_at, batch.retention, [message], refusals=[refusal], devices=batch.devices)
+    refused.device, refused.boot, refused.seq, refused.records = [device], [boot], [seq], [records]
+    refused.sent_ms = [NONE]
+    return refused
 
 
-def _write(
-    conn: psycopg.Connection,
-    line: Line,
-    messages: list[Message],
-    decoded: list[Decoded],
-    admitted: list[Admitted],
-    now: datetime,
-) -> Outcome:
+def _write(conn: psycopg.Connection, line: Line, batch: Intake, *, around: bool) -> Outcome:
     """One batch in the caller's transaction, verb by verb."""
-    batch = _Batch(decoded, {item.index: messages[place] for place, item in enumerate(decoded)})
-    batch_id = _open_batch(conn, line.worker, now, messages)
-    batch.refuse(refusal for part in admitted for refusal in part.refusals)
-    _store_readings(conn, batch_id, batch, [item for part in admitted for item in part.readings])
-    _store_observations(conn, batch_id, batch, [item for part in admitted for item in part.observations])
-    _record_events(conn, batch, admitted, now)
-    quarantine.write(conn, line.keys, batch_id, now, batch.quarantined)
-    _write_account(conn, batch_id, batch, decoded, admitted)
-    receipts = sequences.merge(conn, *batch.sequences(admitted))
-    marks.leave(conn, batch.touched, now)
-    return Outcome((batch_id,), tuple((batch.devices[receipt.device], receipt) for receipt in receipts))
+    number = line.numbers.next(conn)
+    writing = _Writing(batch)
+    touched = _store_readings(conn, number, writing, batch.readings(), around=around)
+    watched = _store_observations(conn, number, writing)
+    writing.refuse(batch.refusals)
+    _record_events(conn, writing)
+    receipts = closing.close(
+        conn,
+        BatchRow(number, line.worker, batch.received_at, len(batch.messages), _redelivered(batch.messages)),
+        writing.tallies.account(),
+        writing.arrived(),
+        readings.together(touched, watched),
+    )
+    quarantine.write(conn, line.keys, number, batch.received_at, batch.messages, writing.refused)
+    return Outcome((number,), tuple((batch.devices[receipt.device], receipt) for receipt in receipts))
 
 
-DETAILS = 5  # said in a row; what more there is, is counted
+def _redelivered(messages: Iterable[Message]) -> int:
+    return sum(message.redelivered for message in messages)
 
 
-def _details(group: list[Refusal]) -> str:
-    different = list(dict.fromkeys(refusal.detail for refusal in group))
-    more = len(different) - DETAILS
-    return "; ".join([*different[:DETAILS], *([f"and {more} more"] if more > 0 else [])])
-
-
-@dataclass(slots=True)
-class _Batch:
+class _Writing:
     """What accumulates while a batch is written."""
 
-    decoded: list[Decoded]
-    messages: dict[int, Message]
-    tallies: dict[int, Tally] = field(default_factory=lambda: defaultdict(Tally))
-    quarantined: list[Quarantined] = field(default_factory=list)
-    refused_messages: set[int] = field(default_factory=set)
-    touched: marks.Touched = field(default_factory=dict)
-    devices: dict[int, Device] = field(default_factory=dict)
+    def __init__(self, batch: Intake) -> None:
+        self.batch = batch
+        self.tallies = Tallies(batch.device, batch.records)
+        self.refused: list[Refused] = []
+        self.taken: set[int] = set()  # messages of which something was taken besides readings
 
     def refuse(self, refusals: Iterable[Refusal]) -> None:
-        """Refusals of one message and reason share one row: a pack of 500 bad records is one thing to read, and its bytes
-        are kept once, however many different things are wrong with it."""
-        grouped: dict[tuple[int, str], list[Refusal]] = defaultdict(list)
-        for refusal in refusals:
-            grouped[refusal.message, refusal.reason].append(refusal)
-        for group in grouped.values():
-            first, records = group[0], sum(refusal.records for refusal in group)
-            self.quarantined.append(self._row(first, records, _details(group)))
-            self.refused_messages.add(first.message)
-            tally = self.tallies[first.device.id if first.device else UNKNOWN_DEVICE]
-            if first.reason == "conflict":
-                tally.conflict += records
-            else:
-                tally.quarantined += records
+        for row in quarantine.grouped(refusals):
+            self.refused.append(row)
+            device = row.device.id if row.device else UNKNOWN_DEVICE
+            outcome = self.tallies.conflict if row.reason == "conflict" else self.tallies.quarantined
+            outcome[device] += row.records
 
-    def _row(self, refusal: Refusal, records: int, detail: str) -> Quarantined:
-        message = self.messages[refusal.message]
-        address = next(item.address for item in self.decoded if item.index == refusal.message)
-        return Quarantined(
-            organisation=address.organisation if address else None,
-            topic=message.topic,
-            device=refusal.device.id if refusal.device else None,
-            boot=refusal.boot,
-            seq=refusal.seq,
-            records=records,
-            reason=refusal.reason,
-            detail=detail,
-            payload=message.payload,
+    def arrived(self) -> Arrived:
+        batch = self.batch
+        device, boot, seq = (np.array(column, np.int64) for column in (batch.device, batch.boot, batch.seq))
+        numbered = (seq >= 0) & (device != UNKNOWN_DEVICE)
+        stored, refused = np.array(batch.row_counts(), np.intp) > 0, np.zeros(len(seq), bool)
+        stored[list(self.taken)] = True
+        refused[[row.message for row in self.refused]] = True
+        return Arrived.of(
+            *(
+                sequences.ranges(device[chosen], boot[chosen], seq[chosen])
+                for chosen in (numbered & stored, numbered & refused)
+            )
         )
 
-    def touch(self, item: Reading | Observation) -> None:
-        time = _datetime(item.time_ms)
-        first, last = self.touched.get(item.series, (time, time))
-        self.touched[item.series] = (min(first, time), max(last, time))
 
-    def sequences(
-        self, admitted: list[Admitted]
-    ) -> tuple[dict[sequences.Key, set[int]], dict[sequences.Key, set[int]]]:
-        """Numbers of messages with something taken, and of messages with something refused; one may be in both, and the
-        two together are what was published."""
-        stored: dict[sequences.Key, set[int]] = defaultdict(set)
-        refused: dict[sequences.Key, set[int]] = defaultdict(set)
-        for item, part in zip(self.decoded, admitted, strict=True):
-            device = _device_of(part)
-            if item.identity is None or device is None:
-                continue
-            self.devices[device.id] = device
-            boot, seq = item.identity
-            if part.readings or part.observations:
-                stored[device.id, boot].add(seq)
-            if item.index in self.refused_messages:
-                refused[device.id, boot].add(seq)
-        return stored, refused
+def _store_readings(
+    conn: psycopg.Connection, number: int, writing: _Writing, rows: Readings, *, around: bool
+) -> Touched:
+    result = readings.store(conn, number, rows, around=around)
+    writing.tallies.add(rows.message, result.outcome)
+    writing.refuse(
+        _conflict(writing.batch, int(rows.message[at]), int(rows.series[at]), int(rows.time_ms[at]),
+                  repr(result.standing[at].item()), repr(rows.value[at].item()))
+        for at in np.flatnonzero(result.outcome == readings.CONFLICT).tolist()
+    )  # fmt: skip
+    return result.touched
 
 
-def _device_of(part: Admitted) -> Device | None:
-    items: tuple[Reading | Observation | SaidEvent | Refusal, ...] = (
-        *part.readings,
-        *part.observations,
-        *part.events,
-        *part.refusals,
+def _store_observations(conn: psycopg.Connection, number: int, writing: _Writing) -> Touched:
+    rows = writing.batch.observations
+    outcome = readings.store_observations(conn, number, rows)
+    message = np.array([item.message for item in rows], np.intp)
+    writing.tallies.add(message, outcome)
+    writing.taken |= {*message.tolist()}
+    conflicts = [item for item, code in zip(rows, outcome.tolist(), strict=True) if code == readings.CONFLICT]
+    writing.refuse(
+        _conflict(writing.batch, item.message, item.series, item.time_ms, "another body", repr(item.body))
+        for item in conflicts
     )
-    return next((item.device for item in items if item.device), None)
+    return readings.touched_by(
+        [item for item, code in zip(rows, outcome.tolist(), strict=True) if code == readings.STORED]
+    )
 
 
-def _open_batch(conn: psycopg.Connection, worker: str, now: datetime, messages: list[Message]) -> int:
-    row = conn.execute(
-        "INSERT INTO batch (worker, received_at, messages, redelivered) VALUES (%s, %s, %s, %s) RETURNING id",
-        [worker, now, len(messages), sum(message.redelivered for message in messages)],
-    ).fetchone()
-    assert row is not None
-    return int(row[0])
+def _conflict(batch: Intake, message: int, series: int, time_ms: int, stands: str, came: str) -> Refusal:
+    when = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=time_ms)
+    detail = f"series {series} at {when.isoformat()}: {stands} is stored, {came} came; the stored one stands"
+    boot, seq = _number(batch.boot[message]), _number(batch.seq[message])
+    return Refusal(message, batch.devices[batch.device[message]], boot, seq, 1, "conflict", detail)
 
 
-def _store_readings(conn: psycopg.Connection, batch_id: int, batch: _Batch, rows: list[Reading]) -> None:
-    result = readings.store(conn, batch_id, rows)
-    _settle(batch, rows, result.outcome, result.standing)
+def _number(column: int) -> int | None:
+    return None if column == NONE else column
 
 
-def _store_observations(
-    conn: psycopg.Connection, batch_id: int, batch: _Batch, rows: list[Observation]
-) -> None:
-    outcome = readings.store_observations(conn, batch_id, rows)
-    _settle(batch, rows, outcome, np.full(len(rows), np.nan))
-
-
-def _settle(
-    batch: _Batch,
-    rows: Sequence[Reading | Observation],
-    outcome: np.ndarray[tuple[int], np.dtype[np.uint8]],
-    standing: np.ndarray[tuple[int], np.dtype[np.float64]],
-) -> None:
-    conflicts = []
-    packs = {item.index: item.pack for item in batch.decoded}
-    for item, code, stands in zip(rows, outcome.tolist(), standing.tolist(), strict=True):
-        tally = batch.tallies[item.device.id]
-        if code == readings.STORED:
-            tally.stored += 1
-            batch.touch(item)
-        elif code == readings.DUPLICATE:
-            tally.duplicate += 1
-        else:
-            conflicts.append(_conflict(item, packs[item.message], stands))
-    batch.refuse(conflicts)
-
-
-def _conflict(item: Reading | Observation, pack: Pack | None, stands: float) -> Refusal:
-    came = item.value if isinstance(item, Reading) else item.body
-    stood = "another body" if isinstance(item, Observation) else repr(stands)
-    detail = f"series {item.series} at {_datetime(item.time_ms).isoformat()}: {stood} is stored, {came!r} came; the stored one stands"
-    boot, seq = (pack.boot, pack.seq) if pack else (None, None)
-    return Refusal(item.message, item.device, boot, seq, 1, "conflict", detail)
-
-
-def _record_events(conn: psycopg.Connection, batch: _Batch, admitted: list[Admitted], now: datetime) -> None:
-    for said in (said for part in admitted for said in part.events):
-        tally = batch.tallies[said.device.id]
+def _record_events(conn: psycopg.Connection, writing: _Writing) -> None:
+    now = writing.batch.received_at
+    for said in writing.batch.events:
         try:
             # A savepoint: a fault in the middle of one event leaves nothing of it, and its neighbours stay.
             with conn.transaction():
                 found = record(conn, said.device.organisation, said.event, now, context=said.context)
-            if found.duplicate:
-                tally.duplicate += 1
-            else:
-                tally.stored += 1
+            (writing.tallies.duplicate if found.duplicate else writing.tallies.stored)[said.device.id] += 1
         except EventConflict as error:
-            batch.refuse([Refusal(said.message, said.device, None, None, 1, "conflict", str(error))])
+            writing.refuse([Refusal(said.message, said.device, None, None, 1, "conflict", str(error))])
         except RecordingError as error:
-            batch.refuse([Refusal(said.message, said.device, None, None, 1, "invalid_event", str(error))])
+            writing.refuse([Refusal(said.message, said.device, None, None, 1, "invalid_event", str(error))])
         except psycopg.Error:
             raise
         except Exception as error:
             logger.exception("recording failed", extra={"event": said.event.event_id})
             detail = f"our recording failed on it: {error!r}"
-            batch.refuse([Refusal(said.message, said.device, None, None, 1, "decoder_fault", detail)])
-
-
-def _write_account(
-    conn: psycopg.Connection, batch_id: int, batch: _Batch, decoded: list[Decoded], admitted: list[Admitted]
-) -> None:
-    """received comes from decoding and never from the other four: that is what makes the equation worth checking."""
-    received: Counter[int] = Counter()
-    for item, part in zip(decoded, admitted, strict=True):
-        device = _device_of(part)
-        received[device.id if device else UNKNOWN_DEVICE] += item.records
-    with conn.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO account (batch_id, device_id, received, stored, duplicate, conflict, quarantined)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s)",
-            [
-                [
-                    batch_id,
-                    device,
-                    received[device],
-                    tally.stored,
-                    tally.duplicate,
-                    tally.conflict,
-                    tally.quarantined,
-                ]
-                for device, tally in sorted((key, batch.tallies[key]) for key in {*received, *batch.tallies})
-            ],
-        )
-
-
-def _ms(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000)
-
-
-def _datetime(time_ms: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=time_ms)
+            writing.refuse([Refusal(said.message, said.device, None, None, 1, "decoder_fault", detail)])

@@ -7,7 +7,8 @@ Payloads may hold what a person typed, so they rest encrypted (AES-256-GCM) unde
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,24 +16,56 @@ from pathlib import Path
 import psycopg
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from ingest.admission import Refusal
+from ingest.message import Message
+from ingest.registry import Device
+from ingest.wire.errors import WireError
+from ingest.wire.topics import parse_topic
 from ledger.log_files import create_once
 
 _NONCE_BYTES = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Quarantined:
-    """One row. `topic`: bytes as received. `records`: how many records of the account it stands for."""
+class Refused:
+    """One row. `message`: which of the batch. `records`: how many records of the account it stands for."""
 
-    organisation: str | None
-    topic: bytes
-    device: int | None
+    message: int
+    device: Device | None
     boot: int | None
     seq: int | None
     records: int
     reason: str
     detail: str
-    payload: bytes
+
+
+DETAILS = 5  # said in a row; what more there is, is counted
+
+
+def grouped(refusals: Iterable[Refusal]) -> list[Refused]:
+    """Refusals of one message and reason share one row: a pack of 500 bad records is one thing to read, and its bytes
+    are kept once, however many different things are wrong with it."""
+    groups: dict[tuple[int, str], list[Refusal]] = defaultdict(list)
+    for refusal in refusals:
+        groups[refusal.message, refusal.reason].append(refusal)
+    return [
+        Refused(
+            message,
+            group[0].device,
+            group[0].boot,
+            group[0].seq,
+            sum(each.records for each in group),
+            reason,
+            _details(group),
+        )
+        for (message, reason), group in groups.items()
+    ]
+
+
+def _details(group: list[Refusal]) -> str:
+    different = list(dict.fromkeys(refusal.detail for refusal in group))
+    more = len(different) - DETAILS
+    return "; ".join([*different[:DETAILS], *([f"and {more} more"] if more > 0 else [])])
 
 
 class MonthlyKeys:
@@ -72,8 +105,10 @@ def write(
     keys: MonthlyKeys,
     batch_id: int,
     received_at: datetime,
-    rows: Sequence[Quarantined],
+    messages: Sequence[Message],
+    rows: Sequence[Refused],
 ) -> None:
+    """`messages`: of the batch; each row's payload and topic are those of its message."""
     if not rows:
         return
     month = received_at.strftime("%Y-%m")
@@ -81,8 +116,17 @@ def write(
         cursor.executemany(
             _INSERT,
             [
-                [batch_id, received_at, row.organisation, row.topic, row.device, row.boot, row.seq, row.records,
-                 row.reason, row.detail[:1000], month, keys.encrypt(month, row.payload)]
+                [batch_id, received_at, _organisation(messages[row.message].topic), messages[row.message].topic,
+                 row.device.id if row.device else None, row.boot, row.seq, row.records, row.reason, row.detail[:1000],
+                 month, keys.encrypt(month, messages[row.message].payload)]
                 for row in rows
             ],
         )  # fmt: skip
+
+
+def _organisation(topic: bytes) -> str | None:
+    """As far as the topic tells."""
+    try:
+        return parse_topic(topic).organisation
+    except WireError:
+        return None

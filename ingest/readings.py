@@ -1,8 +1,8 @@
 """The hypertable: put a batch in, read a series out.
 
-Contract of `store`: same key and same value is a duplicate, same key and another value a conflict, and both are
-found without asking the store on every batch: the batch goes in by binary COPY straight into the table, and only
-when the unique index refuses it is it staged and inserted around the rows that stand.
+Contract of `store`: same key and same value is a duplicate, same key and another value a conflict, and both are found
+without asking the store on every batch: the batch goes in by binary COPY straight into the table, as the first rows of its
+transaction, and only when the unique index refuses it is it done again, staged and inserted around the rows that stand.
 Rows are sorted by key before either, so that two workers with overlapping rows wait for each other in one order.
 """
 
@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import psycopg
 
-from ingest.admission import Observation, Reading
+from ingest.admission import Observation
+from ingest.intake import Readings
 
 ROW = np.dtype([("series", "<i4"), ("time_ms", "<i8"), ("value", "<f8"), ("flags", "<i2"), ("source", "<i8")])
-"""A batch's readings. `source`: index into the list the row came from."""
+"""A batch's readings. `source`: index into the columns the row came from."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_2000_MS = 946_684_800_000
@@ -46,38 +47,66 @@ class RowsLost(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
+class Touched:
+    """int64[k] each: series, ascending, and the first and last time, UTC ms, of what was stored of it."""
+
+    series: npt.NDArray[np.int64]
+    first_ms: npt.NDArray[np.int64]
+    last_ms: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """`outcome`: uint8[n], one of STORED, DUPLICATE, CONFLICT, in the order of the input.
-    `standing`: float64[n], for a conflict the value that stands, else NaN."""
+    `standing`: float64[n], for a conflict the value that stands, else NaN. `touched`: what was stored, by series."""
 
     outcome: npt.NDArray[np.uint8]
     standing: npt.NDArray[np.float64]
+    touched: Touched
 
 
-def store(conn: psycopg.Connection, batch_id: int, readings: Sequence[Reading]) -> Stored:
-    """Insert in the caller's transaction."""
-    rows = _rows(readings)
+class KeyStands(RuntimeError):
+    """A key of the batch stands already: its transaction is undone, and the batch is stored around what stands."""
+
+
+def store(conn: psycopg.Connection, batch_id: int, readings: Readings, *, around: bool) -> Stored:
+    """Insert in the caller's transaction. `around`: with what stands; without it a key that stands raises KeyStands."""
+    rows = _sorted(readings)
     outcome = np.full(len(rows), STORED, dtype=np.uint8)
     standing = np.full(len(rows), np.nan)
-    order = np.lexsort((rows["source"], rows["time_ms"], rows["series"]))
-    rows = rows[order]
     first = _first_of_key(rows)
     _judge_repeats(rows, first, outcome, standing)
-    fresh = rows[first]
-    if len(fresh) and not _copy_straight(conn, batch_id, fresh):
+    fresh = rows if first.all() else rows[first]
+    if len(fresh) and around:
         _insert_around(conn, batch_id, fresh, outcome, standing)
         _follow_first(rows, first, outcome, standing)
-    return Stored(outcome, standing)
+    elif len(fresh):
+        _copy_straight(conn, batch_id, fresh)
+    return Stored(outcome, standing, _touched(rows, outcome))
 
 
-def _rows(readings: Sequence[Reading]) -> npt.NDArray[np.void]:
-    rows = np.empty(len(readings), dtype=ROW)
-    rows["series"] = [reading.series for reading in readings]
-    rows["time_ms"] = [reading.time_ms for reading in readings]
-    rows["value"] = [reading.value for reading in readings]
-    rows["flags"] = [reading.flags for reading in readings]
-    rows["source"] = np.arange(len(readings))
+def _sorted(readings: Readings) -> npt.NDArray[np.void]:
+    """By key, and within a key in the order of arrival."""
+    rows = np.empty(len(readings.series), dtype=ROW)
+    order = np.lexsort((readings.time_ms, readings.series))  # stable
+    rows["series"] = readings.series[order]
+    rows["time_ms"] = readings.time_ms[order]
+    rows["value"] = readings.value[order]
+    rows["flags"] = readings.flags[order]
+    rows["source"] = order
     return rows
+
+
+def _touched(rows: npt.NDArray[np.void], outcome: npt.NDArray[np.uint8]) -> Touched:
+    """First and last time of what was stored, per series."""
+    kept = rows[outcome[rows["source"]] == STORED]
+    starts = (
+        np.flatnonzero(np.r_[True, kept["series"][1:] != kept["series"][:-1]])
+        if len(kept)
+        else np.empty(0, np.intp)
+    )
+    ends = np.r_[starts[1:], len(kept)][: len(starts)] - 1
+    return Touched(kept["series"][starts].astype(np.int64), kept["time_ms"][starts], kept["time_ms"][ends])
 
 
 def _first_of_key(rows: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
@@ -120,20 +149,17 @@ def _follow_first(
             standing[source] = np.nan if same else standing[head]
 
 
-def _copy_straight(conn: psycopg.Connection, batch_id: int, rows: npt.NDArray[np.void]) -> bool:
-    """True if all rows went in; False, and nothing written, if a key stands already."""
+def _copy_straight(conn: psycopg.Connection, batch_id: int, rows: npt.NDArray[np.void]) -> None:
     try:
         with (
-            conn.transaction(),
             conn.cursor() as cursor,
             cursor.copy(
                 "COPY reading_store (series_id, time, value, flags, batch_id) FROM STDIN (FORMAT binary)"
             ) as copy,
         ):
             copy.write(_copy_bytes(rows, np.full(len(rows), batch_id)))
-    except psycopg.errors.UniqueViolation:
-        return False
-    return True
+    except psycopg.errors.UniqueViolation as error:
+        raise KeyStands from error
 
 
 def _copy_bytes(rows: npt.NDArray[np.void], last: npt.NDArray[np.int64]) -> bytes:
@@ -240,6 +266,25 @@ def store_observations(
         # null then, and calling it a duplicate would be a guess, so it is kept as a conflict for a person.
         outcome[source - 1] = STORED if written else DUPLICATE if same else CONFLICT
     return outcome
+
+
+def touched_by(observations: Sequence[Observation]) -> Touched:
+    """What these observations touched."""
+    spans: dict[int, tuple[int, int]] = {}
+    for item in observations:
+        first, last = spans.get(item.series, (item.time_ms, item.time_ms))
+        spans[item.series] = min(first, item.time_ms), max(last, item.time_ms)
+    rows = np.array([(series, *spans[series]) for series in sorted(spans)], np.int64).reshape(-1, 3)
+    return Touched(rows[:, 0], rows[:, 1], rows[:, 2])
+
+
+def together(one: Touched, other: Touched) -> Touched:
+    """Of different series: one has numbers, the other has not."""
+    return Touched(
+        np.r_[one.series, other.series],
+        np.r_[one.first_ms, other.first_ms],
+        np.r_[one.last_ms, other.last_ms],
+    )
 
 
 def _datetime(time_ms: int) -> datetime:

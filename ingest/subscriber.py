@@ -1,39 +1,34 @@
-"""One ingest worker: a broker session, a queue, and the loop that takes batches down the line.
+"""The worker's end at the broker: what arrives goes into a queue, what is committed is acknowledged.
 
 Contract: the callback only enqueues and never raises (an exception there ends paho's network thread). A message is
 acknowledged after its batch committed, in order, and only on the connection it came by: after a reconnect the
-broker may give its number to another message. The next batch is what arrived while the last one committed.
+broker may give its number to another message.
 A worker holds a slot `{prefix}-{k}` by an advisory lock on a connection of its own; the slot's client id has a kept
 session, so what was in flight when a worker died comes to the next holder.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import queue
-import threading
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 
 import paho.mqtt.client as mqtt
 import psycopg
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from ingest import pipeline
 from ingest.broker_address import broker_address
-from ingest.pipeline import Away, Line, Message, Outcome
-from ingest.wire.topics import receipt_topic, subscriptions
+from ingest.message import Message
+from ingest.mqtt_client import BlockClient
+from ingest.wire.topics import subscriptions
 
 logger = logging.getLogger(__name__)
 
-BATCH = 2_000
-# A backlog of large packs is decoded piece by piece: as objects it takes ten times as much.
-BATCH_BYTES = 16 * 2**20
 SLOT_LOCK = 0x5359_0100  # "SY", ingest slots; the slot's number is the second key
 SLOTS = 64
+RECEIPTS_IN_FLIGHT = 1_000
 SUBSCRIBED = "subscribed: what is published from now on is kept for this worker"
 
 
@@ -60,10 +55,10 @@ def lease_slot(conn: psycopg.Connection) -> int:
 
 
 class Subscriber:
-    """The broker session. `arrived` is filled by paho's thread and emptied by the worker's loop."""
+    """The broker session. `arrived` is filled by paho's thread and emptied by the worker's loop; None wakes that loop."""
 
     def __init__(self, url: str, client_id: str, group: str | None) -> None:
-        self.arrived: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self.arrived: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self.entered = 0
         self.subscribed = False
         self._group = group
@@ -71,7 +66,7 @@ class Subscriber:
         address = broker_address(url)
         self._address = (address.host, address.port)
         # 3.1.1 for our own side: paho parses it twice as fast, and devices speak what they like.
-        self._client = mqtt.Client(
+        self._client = BlockClient(
             CallbackAPIVersion.VERSION2,
             client_id,
             clean_session=False,
@@ -84,6 +79,7 @@ class Subscriber:
         self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message
         self._client.reconnect_delay_set(1, 30)
+        self._client.max_inflight_messages_set(RECEIPTS_IN_FLIGHT)
 
     def start(self) -> None:
         self._client.connect_async(*self._address, keepalive=30)
@@ -93,18 +89,17 @@ class Subscriber:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def acknowledge(self, messages: list[Message]) -> None:
-        for message in messages:
-            token = message.token
-            if isinstance(token, Token) and token.connection == self._connection:
-                self._client.ack(token.mid, token.qos)
+    def acknowledge(self, messages: Iterable[Message]) -> None:
+        tokens = [message.token for message in messages if isinstance(message.token, Token)]
+        self._client.acknowledge(
+            token.mid for token in tokens if token.connection == self._connection and token.qos == 1
+        )
 
-    def send_receipts(self, outcome: Outcome) -> None:
-        for device, receipt in outcome.receipts:
-            body = {"boot": receipt.boot, "through": receipt.through, "gaps": receipt.gaps}
-            self._client.publish(
-                receipt_topic(device.organisation, device.external_id), json.dumps(body), qos=1
-            )
+    def publish(self, topic: str, payload: str) -> None:
+        self._client.publish(topic, payload, qos=1)
+
+    def wake(self) -> None:
+        self.arrived.put(None)
 
     def _on_connect(
         self, client: mqtt.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object
@@ -132,61 +127,3 @@ class Subscriber:
         self.entered += 1
         token = Token(message.mid, message.qos, self._connection)
         self.arrived.put(Message(message._topic, bytes(message.payload), bool(message.dup), token))
-
-
-def serve(
-    subscriber: Subscriber,
-    connect: Callable[[], psycopg.Connection],
-    line: Line,
-    now: Callable[[], datetime],
-    stop: threading.Event,
-) -> None:
-    """Run until `stop`. Everything taken from the queue is committed or still unacknowledged at the broker."""
-    conn: psycopg.Connection | None = None
-    backoff_s = 0.1
-    messages: list[Message] = []
-    try:
-        while not stop.is_set():
-            messages = messages or _next_batch(subscriber.arrived)
-            if not messages:
-                continue
-            try:
-                conn = conn if conn is not None and not conn.closed else connect()
-                outcome = pipeline.run(conn, line, messages, now())
-            except (Away, psycopg.OperationalError) as error:
-                logger.warning(
-                    "the database is away, the batch is kept",
-                    extra={"error": str(error), "messages": len(messages)},
-                )
-                _drop(conn)
-                conn = None
-                stop.wait(backoff_s)
-                backoff_s = min(backoff_s * 2, 10.0)
-                continue
-            backoff_s = 0.1
-            subscriber.acknowledge(messages)
-            subscriber.send_receipts(outcome)
-            messages = []
-    finally:
-        _drop(conn)
-
-
-def _next_batch(arrived: queue.SimpleQueue[Message]) -> list[Message]:
-    """What has arrived by now, at most BATCH messages and about BATCH_BYTES; waits only for the first."""
-    try:
-        messages = [arrived.get(timeout=0.2)]
-    except queue.Empty:
-        return []
-    held = len(messages[0].payload)
-    while len(messages) < BATCH and held < BATCH_BYTES:
-        try:
-            messages.append(arrived.get_nowait())
-        except queue.Empty:
-            break
-        held += len(messages[-1].payload)
-    return messages
-
-
-def _drop(conn: psycopg.Connection | None) -> None:
-    if conn is not None:
-        conn.close()

@@ -12,7 +12,8 @@ from deploy.settings import Settings
 from ingest.pipeline import Line
 from ingest.quarantine import MonthlyKeys
 from ingest.registry import Registry
-from ingest.subscriber import Subscriber, lease_slot, serve
+from ingest.subscriber import Subscriber, lease_slot
+from ingest.worker import serve
 
 
 def run(settings: Settings, stop: threading.Event) -> None:

@@ -7,7 +7,7 @@ known is asked for at once, so that one registered while ingest runs is known at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import psycopg
@@ -81,23 +81,15 @@ class Registry:
         self._devices: dict[tuple[str, str], Device] = {}
         self._organisations: frozenset[str] = frozenset()
 
-    def refresh_for(
-        self, conn: psycopg.Connection, wanted: Iterable[tuple[str, str | None]], scheme: str = SCHEME
-    ) -> None:
-        """Follow what was registered since, if it is time to ask or a (device, channel) of `wanted` is unknown."""
-        due = self._asked_at is None or self._monotonic() - self._asked_at >= self._refresh_s
-        if due or not all(self._knows(scheme, external_id, channel) for external_id, channel in wanted):
-            self.refresh(conn)
+    def is_due(self) -> bool:
+        """Whether it is time to ask for changes."""
+        return self._asked_at is None or self._monotonic() - self._asked_at >= self._refresh_s
 
     def refresh(self, conn: psycopg.Connection) -> None:
         """Read again if anything was registered since the last reading."""
         self._asked_at = self._monotonic()
         if self._version is None or _version(conn) != self._version:
             self.read(conn)
-
-    def _knows(self, scheme: str, external_id: str, channel: str | None) -> bool:
-        device = self._devices.get((scheme, external_id))
-        return device is not None and (channel is None or channel in device.series)
 
     def read(self, conn: psycopg.Connection) -> None:
         version = _version(conn)  # before the rows: what changes between is read once more, not missed

@@ -16,7 +16,8 @@ import paho.mqtt.client as mqtt
 import psycopg
 from paho.mqtt.enums import CallbackAPIVersion
 
-from ingest.subscriber import Subscriber, serve
+from ingest.subscriber import Subscriber
+from ingest.worker import serve
 from tests.integration.lines import line, registered
 from tests.servers.databases import Template
 from tests.servers.mosquitto import Broker

@@ -8,8 +8,7 @@ import numpy as np
 import psycopg
 
 from ingest import readings
-from ingest.admission import Reading
-from ingest.registry import Device
+from ingest.intake import Readings
 from tests.benchmarks.measuring import compare
 from tests.servers.databases import Template
 
@@ -19,22 +18,21 @@ SERIES = 100
 
 def run(template: Template) -> None:
     with template.clone() as database, psycopg.connect(database.service("ingest")) as conn:
-        device = Device(1, "coop", "bench", "urn:bench", 60)
         batches = count()
 
-        def rows() -> list[Reading]:
+        def rows() -> Readings:
+            place = np.arange(ROWS)
             first = 1_700_000_000_000 + next(batches) * ROWS * 1000
-            return [
-                Reading(0, device, place % SERIES, first + place * 1000, 2.0 + place % 7, 0)
-                for place in range(ROWS)
-            ]
+            return Readings(
+                place, place % SERIES, first + place * 1000, 2.0 + place % 7, np.zeros(ROWS, np.int16)
+            )
 
         prepared = [rows() for _ in range(10)]
-        bare = iter([_sorted(items) for items in prepared[1::2]])
+        bare = iter([_sorted(columns) for columns in prepared[1::2]])
         ours = iter(prepared[::2])
 
         def store() -> None:
-            readings.store(conn, 1, next(ours))
+            readings.store(conn, 1, next(ours), around=False)
             conn.commit()
 
         def copy() -> None:
@@ -50,7 +48,5 @@ def run(template: Template) -> None:
         compare("store a batch of readings", ROWS, "rows", store, "bare binary COPY, bytes ready", copy)
 
 
-def _sorted(items: list[Reading]) -> bytes:
-    rows = readings._rows(items)
-    rows = rows[np.lexsort((rows["time_ms"], rows["series"]))]
-    return readings._copy_bytes(rows, np.full(len(rows), 1))
+def _sorted(columns: Readings) -> bytes:
+    return readings._copy_bytes(readings._sorted(columns), np.full(ROWS, 1))

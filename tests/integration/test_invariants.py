@@ -141,8 +141,8 @@ ACCOUNT = (
 
 # What the owner does against each invariant.
 BREACHES: dict[str, str] = {
-    "account_adds_up": "UPDATE account SET stored = stored - 1 WHERE stored > 0",
-    "every_message_is_accounted_for": "DELETE FROM account WHERE batch_id = (SELECT max(batch_id) FROM account)",
+    "account_adds_up": "UPDATE batch_account SET stored[1] = stored[1] + 1",
+    "every_message_is_accounted_for": "DELETE FROM batch_account WHERE batch_id = (SELECT max(batch_id) FROM batch_account)",
     "what_is_accounted_as_stored_is_there": "DELETE FROM reading_store WHERE (series_id, time) = (SELECT series_id, time FROM reading_store LIMIT 1)",
     "what_is_accounted_as_refused_is_in_quarantine": "DELETE FROM quarantine WHERE reason = 'conflict'",
     "refused_numbers_are_those_in_quarantine": "UPDATE device_sequence SET refused = '{}' WHERE refused <> '{}'",

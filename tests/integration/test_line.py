@@ -11,7 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from ingest import pipeline
+from ingest import decoding
+from ingest.intake import Intake, Readings
 from ingest.pipeline import Message, run
 from ingest.registry import Registry
 from tests.integration.lines import (
@@ -199,10 +200,13 @@ def test_events_are_recorded_once_and_other_content_is_a_conflict(ingest: str, t
 def test_losing_one_message_inside_the_line_breaks_the_equation(
     ingest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = pipeline._store_readings
-    monkeypatch.setattr(
-        pipeline, "_store_readings", lambda conn, number, batch, items: whole(conn, number, batch, items[1:])
-    )
+    whole = Intake.readings
+
+    def short(batch: Intake) -> Readings:
+        rows = whole(batch)
+        return Readings(*(getattr(rows, each.name)[1:] for each in dataclasses.fields(rows)))
+
+    monkeypatch.setattr(Intake, "readings", short)
     take(ingest, tmp_path, [message(pack([1.0])), message(pack([2.0], seq=2, start_s=NOW_S - 60))])
     assert not adds_up(account(ingest))
 
@@ -246,14 +250,14 @@ def test_a_pack_with_many_things_wrong_is_kept_once(ingest: str, tmp_path: Path)
 def test_a_fault_of_a_decoder_quarantines_its_message_and_no_other(
     ingest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = pipeline.senml.decode
+    whole = decoding.senml.decode
 
     def fails(payload: bytes, device: str, received_ms: int) -> object:
         if b"7.25" in payload:
             raise KeyError("a fault of ours")
         return whole(payload, device, received_ms)
 
-    monkeypatch.setattr(pipeline.senml, "decode", fails)
+    monkeypatch.setattr(decoding.senml, "decode", fails)
     outcome = take(ingest, tmp_path, [message(pack([7.25])), message(pack([2.0], seq=2))])
     assert rows(ingest, "SELECT value FROM reading_store") == [(2.0,)]
     assert rows(ingest, "SELECT reason, seq FROM quarantine") == [("decoder_fault", 1)]

@@ -153,7 +153,6 @@ def test_a_worker_reads_again_what_changed_and_nothing_else(
 ) -> None:
     clock = [0.0]
     registry = Registry(lambda: clock[0])
-    known_one = [("room-1", "ambient")]
     reads = 0
 
     class Counted(Registry):
@@ -163,23 +162,28 @@ def test_a_worker_reads_again_what_changed_and_nothing_else(
             super().read(conn)
 
     registry = Counted(lambda: clock[0])
+
+    def follow(conn: psycopg.Connection) -> None:
+        if registry.is_due():
+            registry.refresh(conn)
+
     with psycopg.connect(database.service("ingest"), autocommit=True) as worker:
-        registry.refresh_for(worker, known_one)
+        follow(worker)
         for second in range(1, 20):
             clock[0] = float(second)
-            registry.refresh_for(worker, known_one)
-        registry.refresh_for(worker, [("stranger", None)])
+            follow(worker)
+        registry.refresh(worker)
         assert reads == 1, "nothing was registered"
         with psycopg.connect(database.owner) as owner:
             owner.execute("UPDATE device SET organisation = 'carrier' WHERE external_id = 'room-1'")
             owner.execute("UPDATE series SET maximum = 30 WHERE channel = 'ambient'")
             clock[0] += 5
-            registry.refresh_for(worker, known_one)
+            follow(worker)
             assert reads == 1, "not yet committed"
-        registry.refresh_for(worker, known_one)
+        follow(worker)
         assert reads == 1, "asked within two seconds"
         clock[0] += 2
-        registry.refresh_for(worker, known_one)
+        follow(worker)
         device = registry.device("room-1")
         assert reads == 2 and device is not None
         assert (device.organisation, device.series["ambient"].maximum) == ("carrier", 30)

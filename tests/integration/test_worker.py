@@ -16,7 +16,8 @@ import psycopg
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from ingest.subscriber import Subscriber, serve
+from ingest.subscriber import Subscriber
+from ingest.worker import serve
 from tests.integration.lines import account, adds_up, line, pack, registered
 from tests.servers.databases import Database
 from tests.servers.mosquitto import Broker

@@ -29,8 +29,8 @@ from psycopg_pool import ConnectionPool
 
 from deploy.command import main
 from deploy.settings import Settings
-from ingest import pipeline
-from ingest.admission import FLAG_SERVER_TIME, Admitted
+from ingest.admission import FLAG_SERVER_TIME, Admitted, admit, window_at
+from ingest.decoding import decode
 from ingest.pipeline import Line, Message
 from ingest.quarantine import MonthlyKeys
 from ingest.registry import Registry, RegistryDocument, joined, line_of, parse_registry
@@ -110,7 +110,9 @@ def line() -> Line:
 def admitted(fence: Fence) -> Admitted:
     topic = fence.after("topic=") or TOPIC.format(kind=fence.words[0])
     message = Message(topic.encode(), fence.payload, redelivered=False)
-    return pipeline.admit(pipeline.decode(0, message, RECEIVED_AT), line(), RECEIVED_AT)
+    worker = line()
+    window = window_at(RECEIVED_AT, worker.retention)
+    return admit(decode(0, message, window.received_ms), worker.registry, window)
 
 
 def taken(found: Admitted) -> int:
@@ -278,7 +280,7 @@ def reasons_in_code() -> Iterator[str]:
     """Every reason that the line can give, read from the calls that give it; a call it cannot read fails."""
     for path in [
         *sorted((REPOSITORY / "ingest/wire").glob("*.py")),
-        *(REPOSITORY / f"ingest/{name}.py" for name in ("admission", "pipeline")),
+        *(REPOSITORY / f"ingest/{name}.py" for name in ("admission", "decoding", "pipeline")),
     ]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]

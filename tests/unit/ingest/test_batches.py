@@ -3,20 +3,56 @@
 from __future__ import annotations
 
 import queue
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from ingest.pipeline import Message
-from ingest.subscriber import BATCH, BATCH_BYTES, _next_batch
+import psycopg
+
+from ingest.intake import Intake
+from ingest.pipeline import Line, Message
+from ingest.quarantine import MonthlyKeys
+from ingest.registry import Registry
+from ingest.worker import BATCH_BYTES, MESSAGES, Gatherer
+
+TOPIC = b"suyuan/v1/coop/logger-1/gossip"  # of no kind that there is: nobody asks the registry
+
+
+class Asked(Registry):
+    def is_due(self) -> bool:
+        return False
+
+
+def nowhere() -> psycopg.Connection:
+    raise AssertionError("nothing here needs the database")
+
+
+class Committer:
+    """Always free, unless a test says otherwise; what is handed over is seen."""
+
+    def __init__(self, stop: threading.Event, expected: int) -> None:
+        self.idle = threading.Event()
+        self.fault: BaseException | None = None
+        self.idle.set()
+        self.taken: list[int] = []
+        self._stop, self._expected = stop, expected
+
+    def hand_over(self, batch: Intake) -> None:
+        self.taken.append(len(batch.messages))
+        if sum(self.taken) == self._expected:
+            self._stop.set()
 
 
 def sizes(payloads: list[bytes]) -> list[int]:
-    arrived: queue.SimpleQueue[Message] = queue.SimpleQueue()
+    arrived: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
     for payload in payloads:
-        arrived.put(Message(b"suyuan/v1/coop/logger-1/readings", payload, False))
-    taken: list[int] = []
-    while not arrived.empty():
-        taken.append(len(_next_batch(arrived)))
-    assert _next_batch(arrived) == []
-    return taken
+        arrived.put(Message(TOPIC, payload, False))
+    stop = threading.Event()
+    line = Line("test", Asked(lambda: 0.0), MonthlyKeys(Path("never")), timedelta(days=1))
+    committer = Committer(stop, len(payloads))
+    Gatherer(arrived, nowhere, line, lambda: datetime.now(UTC), stop).run(committer)
+    assert arrived.empty()
+    return committer.taken
 
 
 def test_a_batch_ends_with_the_message_that_reaches_16_mib() -> None:
@@ -27,4 +63,30 @@ def test_a_batch_ends_with_the_message_that_reaches_16_mib() -> None:
 
 
 def test_a_batch_ends_with_its_two_thousandth_message() -> None:
-    assert sizes([b"x"] * (2 * BATCH + 1)) == [BATCH, BATCH, 1] == [2000, 2000, 1]
+    assert sizes([b"x"] * (2 * MESSAGES + 1)) == [MESSAGES, MESSAGES, 1] == [2000, 2000, 1]
+
+
+def test_what_arrives_while_the_last_batch_commits_is_the_next_batch() -> None:
+    arrived: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+    stop = threading.Event()
+    line = Line("test", Asked(lambda: 0.0), MonthlyKeys(Path("never")), timedelta(days=1))
+    committer = Committer(stop, 1 + 7)
+    gatherer = Gatherer(arrived, nowhere, line, lambda: datetime.now(UTC), stop)
+    arrived.put(Message(TOPIC, b"alone", False))
+    handed, whole = threading.Event(), committer.hand_over
+
+    def busy(batch: Intake) -> None:
+        committer.idle.clear()
+        whole(batch)
+        handed.set()
+
+    committer.hand_over = busy  # type: ignore[method-assign]
+    thread = threading.Thread(target=gatherer.run, args=(committer,))
+    thread.start()
+    assert handed.wait(5), "a message that comes alone waits for nothing"
+    for number in range(7):
+        arrived.put(Message(TOPIC, b"%d" % number, False))
+    committer.idle.set()
+    arrived.put(None)
+    thread.join(5)
+    assert sum(committer.taken) == 8 and committer.taken[0] == 1

@@ -1,0 +1,182 @@
+"""Decode and admit in one pass what is ordinary: a JSON pack of numbers, from a known device, with nothing wrong.
+
+In the line: `intake` asks here first, and takes the plain way (`decoding`, `admission`) for all that is declined.
+Contract: `take` either adds to the rows exactly what the plain way would admit, or adds nothing and returns None. It never
+refuses: whatever is unusual, wrong, or merely rare is the plain way's, which is the one that is documented (docs/wire.md).
+Most messages are ordinary, and the plain way makes an object of every record of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+
+from ingest.admission import EARLIEST_MS, Window
+from ingest.registry import Device, Series
+from ingest.registry.quantities import NUMBERLESS
+from ingest.wire.senml import META, RELATIVE_BELOW
+from ingest.wire.senml_record import MAX_BYTES, MAX_RECORDS
+
+LARGEST = 1.7976931348623157e308
+
+
+class _Record(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """The labels of an ordinary record; another one, or a value of another type, sends the pack the plain way."""
+
+    n: str = ""
+    v: float | None = None
+    t: float = 0.0
+    u: str | None = None
+    bn: str | None = None
+    bt: float | None = None
+    bu: str | None = None
+    vb: bool | None = None
+
+
+class Channel(NamedTuple):
+    """A series of numbers that is stored as it is sent, in `unit`."""
+
+    series: int
+    unit: str
+    minimum: float
+    maximum: float
+    boolean: bool
+
+    @classmethod
+    def of(cls, series: Series) -> Channel:
+        low = -LARGEST if series.minimum is None else series.minimum
+        high = LARGEST if series.maximum is None else series.maximum
+        return cls(series.id, series.unit, low, high, series.quantity == "boolean")
+
+
+def _is_ordinary(series: Series) -> bool:
+    """Numbers that are stored as they came, and no halves of a position."""
+    return (
+        series.quantity not in NUMBERLESS
+        and series.as_sent
+        and series.sent_unit == series.unit
+        and series.unit not in ("lat", "lon")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a topic leads: its device, and the channels whose records are ordinary there."""
+
+    device: Device
+    channels: dict[str, Channel]
+    prefixes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, device: Device) -> Route:
+        prefixes = (f"{device.external_id}/", f"{device.external_id}:")
+        channels = {
+            name: Channel.of(series)
+            for name, series in device.series.items()
+            if _is_ordinary(series) and name not in META and not name.startswith(prefixes)
+        }
+        return cls(device, channels, ("", *prefixes))
+
+
+@dataclass(slots=True)
+class Rows:
+    """Readings in the order in which they were taken, a column each; `counts`: how many each message brought."""
+
+    series: list[int] = field(default_factory=list)
+    time_ms: list[int] = field(default_factory=list)
+    value: list[float] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+
+
+class Said(NamedTuple):
+    """What a taken pack said of itself; `boot` and `seq` are -1 where the device keeps no count, `sent_ms` where it was not said."""
+
+    boot: int
+    seq: int
+    sent_ms: int
+    records: int
+
+
+_decode = msgspec.json.Decoder(list[_Record], strict=True).decode
+
+
+def take(payload: bytes, route: Route, window: Window, rows: Rows) -> Said | None:
+    """Add the pack's readings to `rows`, or add nothing and return None."""
+    if len(payload) > MAX_BYTES:
+        return None
+    try:
+        records = _decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if len(records) > MAX_RECORDS:
+        return None
+    begun = len(rows.series)
+    said = _add(records, route, window, rows)
+    if said is None:
+        del rows.series[begun:], rows.time_ms[begun:], rows.value[begun:]
+    return said
+
+
+def _add(records: list[_Record], route: Route, window: Window, rows: Rows) -> Said | None:
+    find, latest_ms, oldest_ms = route.channels.get, window.latest_ms(route.device), window.oldest_ms
+    add_series, add_time, add_value = rows.series.append, rows.time_ms.append, rows.value.append
+    base_time, base_unit = 0.0, None
+    boot = seq = sent_ms = -1
+    taken = 0
+    for record in records:
+        if record.bn is not None and record.bn not in route.prefixes:
+            return None
+        if record.bt is not None:
+            base_time = record.bt
+        base_unit = record.bu or base_unit
+        name, value = record.n, record.v
+        channel = find(name)
+        if channel is None:
+            if value is None or record.vb is not None or record.bn:
+                return None
+            if name == "seq" and seq < 0:
+                seq = _whole(value)
+            elif name == "boot" and boot < 0:
+                boot = _whole(value)
+            elif name == "sent" and sent_ms < 0 and 0 <= value < 2**40:
+                sent_ms = round(value * 1000)
+            else:
+                return None
+            continue
+        if value is None:
+            if record.vb is None or not channel.boolean:
+                return None
+            value = float(record.vb)
+        elif record.vb is not None or (channel.boolean and value not in (0.0, 1.0)):
+            return None
+        unit = record.u or base_unit
+        if unit is not None and unit != channel.unit:
+            return None
+        if not channel.minimum <= value <= channel.maximum:
+            return None
+        time = base_time + record.t
+        time_ms = round(time * 1000) if abs(time) < 2**40 else 0
+        if abs(time) < RELATIVE_BELOW:
+            if sent_ms < 0:
+                return None
+            time_ms += sent_ms
+        if not oldest_ms <= time_ms <= latest_ms:
+            return None
+        add_series(channel.series)
+        add_time(time_ms)
+        add_value(value + 0.0)  # -0 becomes 0
+        taken += 1
+    if not taken or (boot < 0) != (seq < 0) or boot == _NOT_WHOLE or seq == _NOT_WHOLE:
+        return None
+    if sent_ms >= 0 and not EARLIEST_MS <= sent_ms <= window.latest_ms(route.device):
+        return None
+    return Said(boot, seq, sent_ms, taken)
+
+
+_NOT_WHOLE = 2**53
+
+
+def _whole(value: float) -> int:
+    return int(value) if value.is_integer() and 0 <= value < 2**53 else _NOT_WHOLE
