@@ -12,6 +12,7 @@ import click
 
 from deploy.account_command import account
 from deploy.backup.command import backup
+from deploy.import_command import import_command
 from deploy.settings import Settings
 from deploy.simulate_command import follow_parent, simulate
 
@@ -21,6 +22,7 @@ First steps
   suyuan demo                    the whole line on this machine, nothing to set up
   suyuan migrate                 bring your own database to this release's schema
   suyuan register FILE           organisations, places, products, devices
+  suyuan import FILE             the same and where devices sit, from CSV or Excel
   suyuan account add LOGIN       a person who may sign in: their roles, organisation, regions
   suyuan ingest | jobs | sequencer | api     the four services, each a process
   suyuan doctor                  is everything well, and what to do if not
@@ -265,6 +267,7 @@ def doctor(deep: bool, as_json: bool, database_url: str | None) -> None:
 
 main.add_command(backup)
 main.add_command(account)
+main.add_command(import_command)
 
 
 @main.command(hidden=True)
