@@ -53,12 +53,7 @@ class Channel(NamedTuple):
 
 def _is_ordinary(series: Series) -> bool:
     """Numbers that are stored as they came, and no halves of a position."""
-    return (
-        series.quantity not in NUMBERLESS
-        and series.as_sent
-        and series.sent_unit == series.unit
-        and series.unit not in ("lat", "lon")
-    )
+    return series.quantity not in NUMBERLESS and series.as_sent and series.unit not in ("lat", "lon")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -147,6 +148,43 @@ def test_a_device_registered_while_ingest_runs_is_known(
         assert wait_until(known, 20, every_s=0.5)
     finally:
         late.stop()
+
+
+def test_what_is_registered_otherwise_while_ingest_runs_is_in_force(
+    database: Database, worker: Subscriber, device: Device
+) -> None:
+    """A range, a unit, an owner: the worker holds all of them in memory, and asks for changes every two seconds."""
+
+    def reasons() -> list[str]:
+        with psycopg.connect(database.owner) as conn:
+            return [reason for (reason,) in conn.execute("SELECT DISTINCT reason FROM quarantine ORDER BY 1")]
+
+    def registered_so(change: str) -> None:
+        with psycopg.connect(database.owner) as conn:
+            conn.execute(change.encode())
+
+    seq = 1
+    device.send(fresh([41.0], seq))
+    device.receipts.get(timeout=10)
+    for change, wanted in (
+        ("UPDATE series SET maximum = 40 WHERE channel = 'ambient'", ["value_out_of_range"]),
+        ("UPDATE series SET original_unit = 'degF', scale = 5 / 9.0::float8, \"offset\" = -160 / 9.0::float8 WHERE channel = 'ambient'",
+         ["value_out_of_range"]),
+        ("UPDATE device SET organisation = 'carrier' WHERE external_id = 'room-1'", ["foreign_topic", "value_out_of_range"]),
+    ):  # fmt: skip
+        registered_so(change)
+        until = time.monotonic() + 20
+        while True:
+            seq += 1
+            device.send(b'[{"n": "ambient", "v": %d, "t": %f}]' % (41, now_s() - 10))
+            with psycopg.connect(database.owner) as conn:
+                (converted,) = conn.execute(
+                    "SELECT count(*) FROM reading_store WHERE value = 5"
+                ).fetchone() or (0,)
+            if reasons() == wanted and (converted or "degF" not in change):
+                break
+            assert time.monotonic() < until, (change, reasons())
+    assert adds_up(account(database.owner))
 
 
 def test_what_entered_is_what_the_batches_count(

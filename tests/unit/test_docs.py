@@ -33,7 +33,7 @@ from ingest.admission import FLAG_SERVER_TIME, Admitted, admit, window_at
 from ingest.decoding import decode
 from ingest.pipeline import Line, Message
 from ingest.quarantine import MonthlyKeys
-from ingest.registry import Registry, RegistryDocument, joined, line_of, parse_registry
+from ingest.registry import Registry, RegistryDocument, joined, line_of, original, parse_registry
 from ingest.sequences import receipt
 from ingest.wire import epcis, senml, senml_cbor, topics
 from ingest.wire.errors import WireError
@@ -148,6 +148,29 @@ def test_the_long_example_is_what_the_text_says_of_it() -> None:
     (position,) = found.observations
     assert (channels[position.series], position.time_ms) == ("position", start + 60_000)
     assert position.body == {"latitude": 28.85, "longitude": 120.7}
+
+
+def test_the_example_in_other_units_is_stored_in_one_of_each_quantity() -> None:
+    (fence,) = (fence for fence in EXAMPLES if b"degF" in fence.payload and "ok" in fence.flags)
+    found = admitted(fence)
+    device = found.device
+    assert device is not None
+    channels = {series.id: series for series in device.series.values()}
+    values = [
+        (channels[item.series].channel, item.value, channels[item.series].unit) for item in found.readings
+    ]
+    assert values == [
+        ("pulp", 3.5, "Cel"),
+        ("pulp", 3.7, "Cel"),
+        ("battery", 3.123, "V"),
+        ("ethylene", 0.3, "ppm"),
+    ]
+    assert [original(channels[item.series], item.value) for item in found.readings] == [
+        38.3,
+        38.66,
+        3123,
+        57.5,
+    ]
 
 
 @pytest.mark.parametrize(
