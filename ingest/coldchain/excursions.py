@@ -12,7 +12,6 @@ In the line: marks -> detection reads a series and the intervals in which a limi
 Exact by construction: durations are sums of integer milliseconds and become minutes last.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -139,9 +138,7 @@ class Stretches:
 
 def beyond(value_c: FloatArray, limit: Limit, margin_c: float = 0.0) -> BoolArray:
     """Which readings lie beyond the limit moved outwards by `margin_c` (inwards if negative)."""
-    # Rounded, since 5.0 + 0.1 + 0.2 would else excuse a reading of exactly 5.3.
-    outwards = margin_c if limit.side == "above" else -margin_c
-    threshold = round(limit.limit_c + outwards, 9)
+    threshold = threshold_c(limit, margin_c)
     match limit.operator:
         case ">":
             return value_c > threshold
@@ -151,6 +148,12 @@ def beyond(value_c: FloatArray, limit: Limit, margin_c: float = 0.0) -> BoolArra
             return value_c < threshold
         case "<=":
             return value_c <= threshold
+
+
+def threshold_c(limit: Limit, margin_c: float = 0.0) -> float:
+    """The limit moved outwards by `margin_c`."""
+    # Rounded, since 5.0 + 0.1 + 0.2 would else excuse a reading of exactly 5.3.
+    return round(limit.limit_c + (margin_c if limit.side == "above" else -margin_c), 9)
 
 
 def check_series(time_ms: IntArray, value_c: FloatArray) -> None:
@@ -339,8 +342,11 @@ class _Found:
         minutes = np.diff(self.runs.elapsed_ms) / MINUTE_MS
         slices = np.concatenate(((excess[1:] + excess[:-1]) / 2 * minutes, [0.0]))
         # Steps between runs and across gaps have no minutes, so summing from one run's first reading
-        # to the next one's adds nothing foreign.
-        area: FloatArray = np.add.reduceat(slices, self.runs.first)
+        # to the next one's adds nothing foreign. bincount adds from the left, as `setwise` goes on adding.
+        run = np.zeros(slices.size, np.int64)
+        run[self.runs.first[1:]] = 1
+        begun = int(self.runs.first[0])
+        area = np.bincount(np.cumsum(run)[begun:], slices[begun:]).astype(np.float64)
         return area
 
     def extreme_c(self, first: IntArray, last: IntArray) -> float:
@@ -354,7 +360,10 @@ def _claimed_run(excursion: StoredExcursion, runs: Sequence[Run]) -> int | None:
     shared = [_shared_ms(excursion.start_ms, excursion.trigger_ms + 1, run) for run in runs]
     if shared and max(shared) > 0:
         return shared.index(max(shared))
-    ends_ms = EVER if excursion.end_ms is None else excursion.end_ms
+    # What was voided while it lasted comes back only where it was, which the above has looked at.
+    ends_ms = (
+        excursion.end_ms if excursion.end_ms is not None else EVER if excursion.live else excursion.start_ms
+    )
     return next((k for k, run in enumerate(runs) if _shared_ms(excursion.start_ms, ends_ms, run) > 0), None)
 
 
@@ -364,15 +373,19 @@ def _shared_ms(start_ms: int, end_ms: int, run: Run) -> int:
 
 
 def _says(excursion: StoredExcursion, run: Run) -> bool:
-    """Whether the stored version already says this; sums of floats may differ in the last bits."""
-    return (
-        excursion.live
-        and (excursion.start_ms, excursion.trigger_ms, excursion.end_ms, excursion.closed_by)
-        == (run.start_ms, run.trigger_ms, run.end_ms, run.closed_by)
-        and excursion.extreme_c == run.extreme_c
-        and math.isclose(excursion.minutes_at_least, run.minutes_at_least, abs_tol=1e-9)
-        and math.isclose(excursion.minutes_at_most, run.minutes_at_most, abs_tol=1e-9)
-        and math.isclose(excursion.area_c_min, run.area_c_min, rel_tol=1e-9, abs_tol=1e-9)
+    """Whether the stored version already says this, to the last bit: sums are made in one order, that of time."""
+    return excursion.live and all(
+        getattr(excursion, name) == getattr(run, name)
+        for name in (
+            "start_ms",
+            "trigger_ms",
+            "end_ms",
+            "closed_by",
+            "extreme_c",
+            "minutes_at_least",
+            "minutes_at_most",
+            "area_c_min",
+        )
     )
 
 

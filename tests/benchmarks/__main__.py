@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import audit, gate, ledger, line, store
+from tests.benchmarks import audit, following, gate, ledger, line, store
 from tests.servers.databases import Template
 from tests.servers.mosquitto import mosquitto_broker
 from tests.servers.plain import plain_server
@@ -19,6 +19,7 @@ def main() -> None:
             store.run(template)
             ledger.run(template, folder)
             line.run(template, broker, folder)
+            following.run(template, folder)
             audit.run(template)
             gate.run(template, folder)
 

@@ -96,7 +96,10 @@ PLACEMENTS = f"SELECT external_id, channel, parent, probe_position, valid, confl
 READINGS = f"SELECT external_id, channel, time, value, flags {NAMED.format('reading_store')} ORDER BY 1, 2, 3"
 GRANTS = "SELECT lot_grant.organisation, lot, depth, since, event_id FROM lot_grant JOIN event ON event.id = lot_grant.event ORDER BY 1, 2, 4, 5"
 GRANTED = "SELECT given.organisation, lot, event_id, said_by FROM lot_grant_event AS given JOIN event ON event.id = given.event ORDER BY 1, 2, 3"
-ROLLED_UP = f"SELECT external_id, channel, hour, n, minimum, maximum, first_at, last_at {NAMED.format('reading_1h')} ORDER BY 1, 2, 3"
+ROLLED_UP = (
+    "SELECT external_id, channel, hour, n, reading_1h.minimum, reading_1h.maximum, first_at, last_at"
+    f" {NAMED.format('reading_1h')} ORDER BY 1, 2, 3"
+)
 VERSIONS = "SELECT excursion, version, body FROM excursion_version ORDER BY excursion, version"
 
 
