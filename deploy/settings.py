@@ -8,8 +8,10 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ingest.wire.sparkplug_topics import is_id
 
 
 class Settings(BaseSettings):
@@ -37,6 +39,10 @@ class Settings(BaseSettings):
         default="ingest",
         description="Name of the shared subscription; empty: a plain one, for a single worker",
     )
+    sparkplug_groups: str = Field(
+        default="",
+        description="Sparkplug B groups to listen to, names with commas between; each has one ingest process for its owner",
+    )
     data_dir: Path = Field(
         default=Path("data"),
         description="Keys, head store and the log's public files; keys/ is secret, log/ may be served by any web server",
@@ -61,6 +67,20 @@ class Settings(BaseSettings):
         "On TimescaleDB's community edition run suyuan migrate after a change",
     )
 
+    @field_validator("sparkplug_groups")
+    @classmethod
+    def _group_names(cls, written: str) -> str:
+        wrong = [name for name in _names(written) if not is_id(name)]
+        if wrong:
+            raise ValueError(
+                f"no name of a Sparkplug group: {wrong[0]!r}; it stands in topics, without / + #"
+            )
+        return written
+
+    @property
+    def sparkplug_group_names(self) -> list[str]:
+        return _names(self.sparkplug_groups)
+
     @property
     def retention(self) -> timedelta:
         return timedelta(days=self.retention_days)
@@ -72,3 +92,7 @@ class Settings(BaseSettings):
     @property
     def log_dir(self) -> Path:
         return self.data_dir / "log"
+
+
+def _names(written: str) -> list[str]:
+    return list(dict.fromkeys(name for name in map(str.strip, written.split(",")) if name))

@@ -24,6 +24,7 @@ EARLIEST_MS = 1_420_070_400_000  # 2015-01-01T00:00:00Z: before it no device of 
 AHEAD_MS = 86_400_000  # a clock that was never corrected may be a day ahead, no more
 
 FLAG_SERVER_TIME = 1
+FLAG_HISTORICAL = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,8 @@ def find_device(registry: Registry, address: Address) -> Device:
     return device
 
 
-def admit_pack(message: int, pack: Pack, device: Device, window: Window) -> Admitted:
+def admit_pack(message: int, pack: Pack, device: Device, window: Window, flags: int = 0) -> Admitted:
+    """`flags`: of all its readings, besides what the pack itself says."""
     if pack.sent_ms is not None:
         try:
             _check_time("sent", pack.sent_ms, window.received_ms)
@@ -151,7 +153,7 @@ def admit_pack(message: int, pack: Pack, device: Device, window: Window) -> Admi
     readings: list[Reading] = []
     observations: list[Observation] = []
     refusals: list[Refusal] = []
-    flags = FLAG_SERVER_TIME if pack.server_time else 0
+    flags |= FLAG_SERVER_TIME if pack.server_time else 0
     for record in pack.records:
         try:
             series = _series(device, record, window)

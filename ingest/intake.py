@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
@@ -94,6 +95,14 @@ class Intake:
             self._number(device.id, said.boot, said.seq, said.sent_ms, said.records)
         else:
             self._take_plainly(message, registry, routes, window, refresh)
+        self._enter(message)
+
+    def add(self, message: Message, item: Decoded, admitted: Admitted) -> None:
+        """One message that was decoded and admitted elsewhere, with its place in the batch for an index."""
+        self._add(item, admitted)
+        self._enter(message)
+
+    def _enter(self, message: Message) -> None:
         self.messages.append(message)
         self.size_bytes += len(message.payload)
 
@@ -118,8 +127,10 @@ class Intake:
         rows.time_ms += [reading.time_ms for reading in admitted.readings]
         rows.value += [reading.value for reading in admitted.readings]
         rows.counts.append(len(admitted.readings))
-        if admitted.readings and admitted.readings[0].flags:
-            self._flagged.append((begun, len(rows.series), admitted.readings[0].flags))
+        for flags, run in groupby(enumerate(admitted.readings, begun), lambda pair: pair[1].flags):
+            if flags:
+                at = [place for place, _ in run]
+                self._flagged.append((at[0], at[-1] + 1, flags))
         self.observations += admitted.observations
         self.events += admitted.events
         self.refusals += admitted.refusals

@@ -30,7 +30,7 @@ from ingest.registry import Device, Registry
 from ingest.sequences import Arrived, Receipt
 from ledger.recording import EventConflict, RecordingError, record
 
-__all__ = ["Away", "Line", "Message", "Outcome", "commit", "run"]
+__all__ = ["Away", "Line", "Message", "Outcome", "commit", "is_transient", "refused_by", "run", "transact"]
 
 logger = logging.getLogger(__name__)
 
@@ -94,14 +94,14 @@ def commit(conn: psycopg.Connection, line: Line, batch: Intake) -> Outcome:
 
 def _commit(conn: psycopg.Connection, line: Line, batch: Intake) -> Outcome:
     try:
-        return _transact(conn, line, batch)
+        return transact(conn, line, batch)
     except psycopg.Error as error:
         # A batch that takes too long is halved like one that is refused; a single message that does is tried again.
         too_long = isinstance(error, psycopg.errors.QueryCanceled) and len(batch.messages) > 1
         if is_transient(error) and not too_long:
             raise
         if len(batch.messages) == 1:
-            return _transact(conn, line, _refused_whole(batch, error))
+            return transact(conn, line, _refused_whole(batch, error))
     middle = len(batch.messages) // 2
     halves = (batch.messages[:middle], batch.messages[middle:])
     left, right = (
@@ -111,7 +111,8 @@ def _commit(conn: psycopg.Connection, line: Line, batch: Intake) -> Outcome:
     return Outcome(left.batch_ids + right.batch_ids, left.receipts + right.receipts)
 
 
-def _transact(conn: psycopg.Connection, line: Line, batch: Intake) -> Outcome:
+def transact(conn: psycopg.Connection, line: Line, batch: Intake) -> Outcome:
+    """The whole batch or nothing: in a transaction of its own, or within the caller's."""
     try:
         with conn.transaction():
             return _write(conn, line, batch, around=False)
@@ -125,13 +126,16 @@ def _refused_whole(batch: Intake, error: psycopg.Error) -> Intake:
     (message,), (device,), (boot,), (seq,), (records,) = (
         batch.messages, batch.device, batch.boot, batch.seq, batch.records,
     )  # fmt: skip
-    detail = f"the database refused it ({error.sqlstate or 'no SQLSTATE'}): {str(error).splitlines()[0]}"
     known = batch.devices.get(device)
-    refusal = Refusal(0, known, _number(boot), _number(seq), records, "database_refused", detail)
+    refusal = Refusal(0, known, _number(boot), _number(seq), records, "database_refused", refused_by(error))
     refused = Intake(batch.received_at, batch.retention, [message], refusals=[refusal], devices=batch.devices)
     refused.device, refused.boot, refused.seq, refused.records = [device], [boot], [seq], [records]
     refused.sent_ms = [NONE]
     return refused
+
+
+def refused_by(error: psycopg.Error) -> str:
+    return f"the database refused it ({error.sqlstate or 'no SQLSTATE'}): {str(error).splitlines()[0]}"
 
 
 def _write(conn: psycopg.Connection, line: Line, batch: Intake, *, around: bool) -> Outcome:

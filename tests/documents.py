@@ -28,8 +28,8 @@ class Fence:
 
     @property
     def payload(self) -> bytes:
-        """The message that the block shows: its text, or for CBOR the bytes that it writes in hexadecimal."""
-        if self.language != "cbor":
+        """The message that the block shows: its text, or the bytes that it writes in hexadecimal."""
+        if self.language not in ("cbor", "hex"):
             return self.text.encode()
         return bytes.fromhex("".join(line.partition("#")[0] for line in self.text.splitlines()))
 

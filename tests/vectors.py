@@ -30,6 +30,7 @@ FLOORS: dict[str, int] = {
     "epcis/openepcis": 122,
     "epcis/oracles": 71,
     "iot/senml": 23,
+    "iot/sparkplug": 105,
     "ledger/extracted": 56,
     "ledger/jcs": 12,
     "ledger/merkle": 196,

@@ -1,9 +1,11 @@
-"""An ingest worker."""
+"""An ingest worker, and beside it the Sparkplug groups that it owns."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from deploy.database_url import connect
@@ -26,6 +28,25 @@ def run(settings: Settings, stop: threading.Event) -> None:
         subscriber = Subscriber(settings.mqtt_url, client, settings.mqtt_share_group or None)
         subscriber.start()
         try:
-            serve(subscriber, partial(connect, settings.database_url, client), line, now, stop)
+            with _sparkplug_groups(settings, line):
+                serve(subscriber, partial(connect, settings.database_url, client), line, now, stop)
         finally:
             subscriber.stop()
+
+
+@contextmanager
+def _sparkplug_groups(settings: Settings, line: Line) -> Iterator[None]:
+    """In a thread of their own until the block ends."""
+    if not settings.sparkplug_group_names:
+        yield
+        return
+    from deploy.services import sparkplug
+
+    stop = threading.Event()
+    thread = threading.Thread(target=sparkplug.run, args=(settings, line, stop), name="sparkplug")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

@@ -185,6 +185,8 @@ BREACHES: dict[str, str] = {
     "a_windows_entry_says_what_its_row_says": "UPDATE sealed_window SET root = sha256(root)",
     "what_was_sealed_is_there": "DELETE FROM reading_store WHERE time < (SELECT min(start_time) FROM sealed_window) + INTERVAL '1 hour'",
     "what_is_not_sealed_waits": "DELETE FROM mark WHERE consumer = 'sealing'",
+    "what_is_read_was_born": "INSERT INTO sparkplug_node (group_id, node_id, online, since, seq, awaits_birth, recent)"
+    " VALUES ('plant', 'gw1', true, now(), 0, false, decode(repeat('00', 2048), 'hex'))",
     "an_act_is_in_the_record": "INSERT INTO act (id, organisation, kind, event_ids, facts, at)"
     " VALUES (gen_random_uuid(), 'xj-coop', 'load', '{urn:uuid:nowhere}', '{}', now())",
     "certificates_never_exceed_their_lot": "ALTER TABLE certificate DISABLE TRIGGER ALL;"

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -35,9 +36,12 @@ from ingest.pipeline import Line, Message
 from ingest.quarantine import MonthlyKeys
 from ingest.registry import Registry, RegistryDocument, joined, line_of, original, parse_registry
 from ingest.sequences import receipt
-from ingest.wire import epcis, senml, senml_cbor, topics
+from ingest.sparkplug import session as sparkplug
+from ingest.wire import epcis, senml, senml_cbor, sparkplug_topics, topics
+from ingest.wire import sparkplug as sparkplug_wire
 from ingest.wire.errors import WireError
 from tests.documents import DOCS, REPOSITORY, Fence, fences, markdown_files, without_fences
+from tests.vectors import count_vectors, vector_path
 from trace_api.access import Databases
 from trace_api.app import Configuration, create_app
 from trace_api.words import CATALOGUES
@@ -252,11 +256,63 @@ def test_topics_are_taken_or_refused_as_said(fence: Fence) -> None:
     assert (outcome,) == fence.words[1:]
 
 
+@cache
+def heard() -> dict[str, tuple[sparkplug.Sample, ...] | WireError]:
+    """What each Sparkplug example says, one after the other as they stand."""
+    found: dict[str, tuple[sparkplug.Sample, ...] | WireError] = {}
+    node: sparkplug.Node | None = None
+    for fence in marked("sparkplug"):
+        address = sparkplug_topics.parse_topic(str(fence.after("topic=")).encode())
+        try:
+            read = sparkplug_wire.decode(fence.payload)
+        except WireError as error:
+            found[fence.name] = error
+            continue
+        digest = str(len(found)).rjust(sparkplug.DIGEST_BYTES).encode()
+        step = sparkplug.take(node, address, read, digest, RECEIVED_AT, redelivered=False)
+        node, found[fence.name] = step.node, step.said
+    return found
+
+
+@pytest.mark.parametrize("fence", **named(marked("sparkplug")))
+def test_each_sparkplug_example_does_what_its_marker_says(fence: Fence) -> None:
+    said = heard()[fence.name]
+    if isinstance(said, WireError):
+        assert f"refused:{said.reason}" in fence.words and len(said.detail) > 15
+        return
+    reasons = {sample.measured.reason for sample in said if isinstance(sample.measured, WireError)}
+    taken = [sample for sample in said if not isinstance(sample.measured, WireError)]
+    if "ok" in fence.flags:
+        assert not reasons and taken
+    elif (partly := fence.after("partly:")) is not None:
+        assert reasons == set(partly.split(",")) and taken
+    else:
+        assert reasons == {fence.after("refused:")} and not taken
+
+
+def test_the_first_sparkplug_examples_are_what_stands_beside_them() -> None:
+    birth, data = (heard()[fence.name] for fence in marked("sparkplug")[:2])
+    assert not isinstance(birth, WireError) and not isinstance(data, WireError)
+    sent_ms = 1_781_834_400_000
+    assert [sample.measured for sample in (*birth, *data)] == [
+        senml.Measured("Temperature/Pulp", None, sent_ms - 60_000, 2.31),
+        senml.Measured("Door", None, sent_ms, 0.0),
+        senml.Measured("Temperature/Pulp", None, sent_ms + 1000, 2.4),
+        senml.Measured("Door", None, sent_ms + 1000, 1.0),
+    ]
+
+
+def test_the_request_for_a_birth_is_the_one_that_is_sent() -> None:
+    (fence,) = marked("rebirth")
+    assert fence.payload == sparkplug_wire.rebirth_request(int(str(fence.after("sent="))))
+
+
 def test_no_example_goes_untested() -> None:
     """A marker with a typing mistake would otherwise be an example nobody runs."""
-    known = {"readings", "events", "receipt", "registry", "topic"}
+    known = {"readings", "events", "receipt", "registry", "topic", "sparkplug", "rebirth"}
     assert [fence.name for fence in fences(WIRE) if fence.words[:1] not in {(kind,) for kind in known}] == []
     outcomes = [fence.words[1] for fence in marked("readings", "events", "topic")]
+    outcomes += [fence.words[2] for fence in marked("sparkplug")]
     assert [
         word for word in outcomes if word != "ok" and word.split(":")[0] not in ("refused", "partly")
     ] == []
@@ -284,7 +340,7 @@ def test_the_reasons_are_those_of_the_code() -> None:
 
 
 def test_most_reasons_have_an_example() -> None:
-    shown = {reason for fence in marked("readings", "events", "topic") for word in fence.words[1:]
+    shown = {reason for fence in marked("readings", "events", "topic", "sparkplug") for word in fence.words[1:]
              for reason in word.partition(":")[2].split(",")}  # fmt: skip
     shown_by_other_tests = {"too_large", "conflict", "database_refused", "decoder_fault", "wrong_kind"}
     assert set(reasons_in_code()) - shown == shown_by_other_tests
@@ -303,6 +359,7 @@ def reasons_in_code() -> Iterator[str]:
     """Every reason that the line can give, read from the calls that give it; a call it cannot read fails."""
     for path in [
         *sorted((REPOSITORY / "ingest/wire").glob("*.py")),
+        *sorted((REPOSITORY / "ingest/sparkplug").glob("*.py")),
         *(REPOSITORY / f"ingest/{name}.py" for name in ("admission", "decoding", "pipeline")),
     ]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -615,6 +672,28 @@ def test_every_row_of_who_may_lie_names_what_shows_it() -> None:
     assert [
         cell for cell in shown if not ("not shown" in cell or re.search(r"`tests/[\w/.]+:test_\w+`", cell))
     ] == []
+
+
+# --- the list of what a Sparkplug host must do -------------------------------------------------------------------------
+
+OF_HOSTS = re.compile(
+    r"intro-sparkplug-host-state|components-ph-state|conformance-primary-host|principles-birth-certificates-order"
+    r"|host-topic-phid-.*|message-flow-p?hid-sparkplug-.*|operational-behavior-host-.*|payloads-ddeath-seq-number"
+    r"|operational-behavior-edge-node-termination-host-action-.*|payloads-state-.*"
+    r"|operational-behavior-primary-application-state-with-multiple-servers-state(-subs)?"
+    r"|operational-behavior-data-commands-[nd]cmd-.*|(payloads|topics)-[nd]cmd-.*"
+)
+
+
+def test_every_assertion_on_a_sparkplug_host_is_answered_once() -> None:
+    answers_to = [row[0].strip("`") for row in rows(DOCS / "sparkplug-host.md")]
+    listed = vector_path("iot/sparkplug/tck_assertions.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    ids = [line.split("\t")[0].removeprefix("tck-id-") for line in listed]
+    wanted = [name for name in ids if OF_HOSTS.fullmatch(name)]
+    found = {name: [answer for answer in answers_to if fnmatchcase(name, answer)] for name in wanted}
+    assert {name: answers for name, answers in found.items() if len(answers) != 1} == {}
+    assert {answer for answers in found.values() for answer in answers} == set(answers_to)
+    count_vectors(len(found))
 
 
 # --- the README in Chinese ---------------------------------------------------------------------------------------------

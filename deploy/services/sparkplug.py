@@ -1,0 +1,37 @@
+"""The Sparkplug groups that an ingest process owns, beside its own worker and by the same registry.
+
+Imported only where groups are named: the protobuf library is memory that a worker without them need not have.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from functools import partial
+
+import psycopg
+
+from deploy.database_url import connect
+from deploy.services.process import now
+from deploy.settings import Settings
+from ingest.closing import BatchNumbers
+from ingest.pipeline import Line
+from ingest.sparkplug import owner
+from ingest.sparkplug.host import HostSession, host_id
+
+
+def run(settings: Settings, line: Line, stop: threading.Event) -> None:
+    """Hold the groups that nobody else holds, until `stop`."""
+
+    def lease() -> psycopg.Connection:
+        conn = connect(settings.database_url, "sparkplug lease")
+        conn.autocommit = True
+        return conn
+
+    def serve(group: str, stop_group: threading.Event) -> None:
+        name = host_id(group)
+        own = replace(line, worker=name, numbers=BatchNumbers())
+        heard = HostSession(settings.mqtt_url, group, now)
+        owner.listen(heard, partial(connect, settings.database_url, name), own, now, stop_group)
+
+    owner.hold(settings.sparkplug_group_names, lease, serve, stop)
