@@ -40,11 +40,12 @@ class OrganisationEntry(_Entry):
 
 
 class CompartmentEntry(_Entry):
-    """A part of a place or vehicle, a place itself: `code` is what follows its parent's id."""
+    """A part of a place or vehicle, a place itself: `code` is what follows its parent's id. `kind` None: of a vehicle a
+    compartment, of a place what that is."""
 
     code: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,20}$")]
     name: Name
-    kind: str = "compartment"
+    kind: str | None = None
 
 
 class PlaceEntry(_Entry):

@@ -101,7 +101,7 @@ def load_place(conn: psycopg.Connection, entry: PlaceEntry) -> None:
         part = PlaceEntry(
             id=compartment_id(entry.id, compartment.code),
             organisation=entry.organisation,
-            kind=compartment.kind,
+            kind=compartment.kind or ("compartment" if "/8004/" in canonical(entry.id) else entry.kind),
             name=compartment.name,
             region=entry.region,
             lat=entry.lat,

@@ -122,15 +122,20 @@ def test_what_was_registered_before_units_were_one_loads_again(ingest: psycopg.C
 def test_compartments_and_rooms_are_places_of_their_own(ingest: psycopg.Connection) -> None:
     room = {"id": "https://suyuan.example/coop/place/room-2", "organisation": "coop", "kind": "cold_store",
             "name": {"zh": "二号间", "en": "Room 2"}, "parent": STORE}  # fmt: skip
-    register(ingest, places=[room, *REGISTRY["places"]], vehicles=[TRAILER])  # type: ignore[list-item]
+    store = REGISTRY["places"][0] | {"compartments": [{"code": "A1", "name": {"zh": "甲间", "en": "Room A"}}]}  # type: ignore[operator]
+    register(ingest, places=[room, store], vehicles=[TRAILER])
     found = dict(ingest.execute("SELECT id, parent FROM place").fetchall())
     assert found == {
         STORE: None,
+        f"{STORE}/254/A1": STORE,
         room["id"]: STORE,
         TRAILER["id"]: None,
         f"{TRAILER['id']}.FRONT": TRAILER["id"],
         f"{TRAILER['id']}.REAR": TRAILER["id"],
     }
+
+    kinds = "SELECT kind, count(*) FROM place WHERE parent IS NOT NULL GROUP BY kind ORDER BY kind"
+    assert ingest.execute(kinds).fetchall() == [("cold_store", 2), ("compartment", 2)]
 
 
 @pytest.mark.parametrize(

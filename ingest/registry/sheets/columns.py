@@ -36,9 +36,10 @@ ORGANISATION_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "market": ("批发市场", "市场"), "stall": ("档口", "摊位"), "retailer": ("零售", "门店"),
 }  # fmt: skip
 PLACE_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "plot": ("地块",), "collection": ("收购点",), "precooling": ("预冷间", "预冷库"), "packhouse": ("包装间", "包装厂"), "cold_store": ("冷库",),
-    "gate": ("闸口",), "yard": ("车场",), "dock": ("月台",), "stall": ("档口", "摊位"), "shop": ("门店",), "transfer": ("中转站",),
-    "trailer": ("车厢", "挂车"), "truck": ("冷藏车", "卡车"), "compartment": ("舱位", "隔间"),
+    "plot": ("地块",), "field": ("田块",), "collection": ("收购点",), "precooling": ("预冷间", "预冷库"), "packhouse": ("包装间", "包装厂"),
+    "cold_store": ("冷库",), "gate": ("闸口",), "yard": ("车场",), "dock": ("月台",), "stall": ("档口", "摊位"), "shop": ("门店",),
+    "transfer": ("中转站",), "store": ("仓库",), "shelf": ("货架",), "trailer": ("车厢", "挂车"), "truck": ("冷藏车", "卡车"),
+    "van": ("厢式货车",), "vehicle": ("车辆",), "compartment": ("舱位", "隔间"),
 }  # fmt: skip
 QUANTITY_WORDS: Final[Mapping[str, tuple[str, ...]]] = dict.fromkeys(QUANTITIES, ()) | {
     "temperature": ("温度",), "set_point": ("设定温度",), "humidity": ("湿度", "相对湿度"), "co2": ("二氧化碳",), "ethylene": ("乙烯",),
