@@ -120,7 +120,10 @@ class _Breach(click.ParamType[tuple[int, int]]):
     help="Put the first so many devices into a cold store with goods, so that a limit is in force on them.",
 )
 @click.option(
-    "--breach", type=_Breach(), help="This device is too warm from this message on. Implies --placed for it."
+    "--breach",
+    type=_Breach(),
+    multiple=True,
+    help="This device is too warm from this message on. Implies --placed for it. Repeat for more.",
 )
 @click.option(
     "--registry",
@@ -142,7 +145,7 @@ class _Breach(click.ParamType[tuple[int, int]]):
 def load(
     devices: int, rate: float | None, pack: int, messages: int | None, seconds: float | None, channels: int,
     interval: int, start: datetime | None, seed: int, boot: int | None, name: str, in_flight: int, keep: bool,
-    resend_after: float, give_up_after: float, placed: int, breach: tuple[int, int] | None,
+    resend_after: float, give_up_after: float, placed: int, breach: tuple[tuple[int, int], ...],
     registry: Path | None, log: Path | None, times: Path | None, as_json: bool, follow_parent: bool,
 ) -> None:  # fmt: skip
     """Send the messages of many devices, each with its number, as fast as the broker takes them or at a rate.
@@ -171,14 +174,14 @@ def load(
         interval,
         seed,
         name,
-        Breach(*breach) if breach else None,
+        tuple(Breach(*each) for each in breach),
     )
     if start is None:
         plan = replace(plan, start_ms=started(total, devices, plan.span_s, now))
     if registry is not None:
         registry.write_text(json.dumps(document(plan), ensure_ascii=False), encoding="utf-8")
         return
-    placed = max(placed, breach[0] + 1 if breach else 0)
+    placed = max([placed, *(device + 1 for device, _ in breach)])
     tell = _as_json if as_json else _in_words
     process.log_to_stderr()
     try:

@@ -29,7 +29,6 @@ class Came:
     reconnected: int
     seconds: float
     behind_ms: float = 0.0
-    breach_sent_at: float | None = None
     complete: bool = False
 
 

@@ -50,7 +50,7 @@ class Plan:
     interval_s: int = 1
     seed: int = 1
     name: str = "load"
-    breach: Breach | None = None
+    breaches: tuple[Breach, ...] = ()
 
     @property
     def span_s(self) -> int:
@@ -60,8 +60,9 @@ class Plan:
     def device(self, number: int) -> str:
         return f"{self.name}-{number + 1:05d}"
 
-    def channel(self, number: int) -> str:
-        return f"t{number + 1}"
+    def channel(self, device: int, number: int = 0) -> str:
+        """Probes are numbered through the whole load, as a plant's are."""
+        return f"t{device + 1}.{number + 1}" if number else f"t{device + 1}"
 
     def topic(self, number: int, kind: str = "readings") -> str:
         return f"suyuan/v1/{ORGANISATION}/{self.device(number)}/{kind}"
@@ -80,8 +81,7 @@ class Plan:
 
     @classmethod
     def of(cls, told: Document) -> Plan:
-        breach = told.get("breach")
-        return cls(**{**told, "breach": None if breach is None else Breach(**breach)})
+        return cls(**{**told, "breaches": tuple(Breach(**each) for each in told.get("breaches", ()))})
 
 
 def started(messages: int, devices: int, span_s: int, now: datetime) -> int:
@@ -94,13 +94,15 @@ def payloads(plan: Plan) -> Callable[[int, float], bytes]:
     """The pack of message `index`, sent at `sent_s` (seconds since 1970)."""
     usual = _templates(plan, LOWEST_C, HIGHEST_C)
     warm = _templates(plan, BREACH_C, BREACH_C + 1)
-    devices, span_s, start_s, breach = plan.devices, plan.span_s, plan.start_ms / 1000, plan.breach
+    devices, span_s, start_s = plan.devices, plan.span_s, plan.start_ms / 1000
+    warm_from = {breach.device: breach.seq for breach in plan.breaches}
 
     def payload(index: int, sent_s: float) -> bytes:
         turn, device = divmod(index, devices)
-        breached = breach is not None and device == breach.device and turn + 1 >= breach.seq
+        breached = device in warm_from and turn + 1 >= warm_from[device]
         template = (warm if breached else usual)[(device * 7 + turn) % _VARIANTS]
-        return template % (turn + 1, sent_s, start_s + turn * span_s)
+        ours = template.replace(b"@", str(device + 1).encode())
+        return ours % (turn + 1, sent_s, start_s + turn * span_s)
 
     return payload
 
@@ -111,14 +113,15 @@ def _templates(plan: Plan, low_c: float, high_c: float) -> list[bytes]:
 
 
 def _template(plan: Plan, chance: np.random.Generator, low_c: float, high_c: float) -> bytes:
-    """All of a pack but its number, its `sent` and its first time, written out beforehand."""
+    """All of a pack but its number, its `sent`, its first time and, for @, its device's number, written out beforehand."""
     records = [f'{{"n":"boot","v":{plan.boot}}}', '{"n":"seq","v":%d}', '{"n":"sent","v":%.6f}']
     for place in range(plan.pack):
         turn, channel = divmod(place, plan.channels)
         base = '"bt":%.3f,"bu":"Cel",' if place == 0 else ""
         later = f'"t":{turn * plan.interval_s},' if turn else ""
         value = round(float(chance.uniform(low_c, high_c)), 2)
-        records.append(f'{{{base}"n":"{plan.channel(channel)}",{later}"v":{value}}}')
+        probe = plan.channel(0, channel).replace("t1", "t@", 1)
+        records.append(f'{{{base}"n":"{probe}",{later}"v":{value}}}')
     return f"[{','.join(records)}]".encode()
 
 
@@ -167,7 +170,7 @@ def _device(plan: Plan, number: int) -> Document:
         "model": "load",
         "interval_s": plan.interval_s,
         "channels": [
-            {"channel": plan.channel(each), "quantity": "temperature", "unit": "Cel"}
+            {"channel": plan.channel(number, each), "quantity": "temperature", "unit": "Cel"}
             for each in range(plan.channels)
         ],
     }
@@ -189,7 +192,7 @@ def placing(plan: Plan, numbers: range) -> list[Document]:
     hung = [
         _event(plan, when, "AssociationEvent", plan.device(number), action="ADD", bizStep="installing", parentID=STORE,
                childEPCs=[_giai(plan, number)],
-               **{"suyuan:channel": plan.channel(0), "suyuan:probePosition": "ambient"})
+               **{"suyuan:channel": plan.channel(number), "suyuan:probePosition": "ambient"})
         for number in numbers
     ]  # fmt: skip
     return [made, *hung]

@@ -79,8 +79,6 @@ class _Run:
         self._payload = payloads(plan)
         self._topics = [prefixed(plan.topic(number)) for number in range(plan.devices)]
         self._receipts = Receipts(plan)
-        breach = plan.breach
-        self._breach = -1 if breach is None else (breach.seq - 1) * plan.devices + breach.device
         self._connection: Connection | None = None
         self._in_flight: dict[int, int] = {}  # packet number -> index
         self._number = 0
@@ -89,7 +87,7 @@ class _Run:
         self._times = array("d")
         self._late = array("d")
         self._sent_again = self._reconnected = self._at_broker = 0
-        self._begun_at = self._reported_at = self._breach_at = 0.0
+        self._begun_at = self._reported_at = 0.0
 
     # --- the whole ------------------------------------------------------------------------------------------
 
@@ -193,8 +191,6 @@ class _Run:
         if self._way.rate is not None and new:
             at = time.monotonic() - self._begun_at
             self._late.extend(at - index / self._way.rate for index in new)
-        if not self._breach_at and self._breach in new:
-            self._breach_at = now
 
     def _acknowledged(self, numbers: list[int]) -> None:
         for number in numbers:
@@ -254,7 +250,6 @@ class _Run:
             reconnected=self._reconnected,
             seconds=round(self._reported_at - self._begun_at, 3),
             behind_ms=self._behind_ms() if complete else 0.0,
-            breach_sent_at=self._breach_at or None,
             complete=complete,
         )
         if self._way.log is not None:

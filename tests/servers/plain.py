@@ -34,8 +34,8 @@ from tests.servers.postgres import (
 
 
 @contextmanager
-def plain_server(logs: Path) -> Iterator[PostgresServer]:
-    """A running server. Its log is `plain.log` in the folder `logs`."""
+def plain_server(logs: Path, **further: str) -> Iterator[PostgresServer]:
+    """A running server, with `further` settings. Its log is `plain.log` in the folder `logs`."""
     log = logs / "plain.log"
     # Not under pytest's own folder: its path can be longer than a unix socket's may be, and is closed to
     # others.
@@ -45,7 +45,7 @@ def plain_server(logs: Path) -> Iterator[PostgresServer]:
             shutil.chown(home, "nobody")
         port, password = free_port(), secrets.token_hex(16)
         _initialise(binaries, home, password, log)
-        settings = {**SETTINGS, "port": str(port), "unix_socket_directories": str(home)}
+        settings = {**SETTINGS, **further, "port": str(port), "unix_socket_directories": str(home)}
         command = [*lifeline(), str(binaries / "postgres"), "-D", str(home / "data"), *options(settings)]
         with log.open("ab") as out:
             server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/")

@@ -69,8 +69,8 @@ _TIMESCALE_SETTINGS = {
 
 
 @contextmanager
-def timescale_server(logs: Path) -> Iterator[PostgresServer]:
-    """A running server with TimescaleDB. Its log is `timescale.log` in the folder `logs`."""
+def timescale_server(logs: Path, **further: str) -> Iterator[PostgresServer]:
+    """A running server with TimescaleDB, with `further` settings. Its log is `timescale.log` in the folder `logs`."""
     try:
         root = debian_root()
     except ServerUnavailable as missing:
@@ -78,7 +78,7 @@ def timescale_server(logs: Path) -> Iterator[PostgresServer]:
             f"TimescaleDB: {missing} and SUYUAN_TEST_DATABASE_URL names no server"
         ) from missing
     port, password, log = free_port(), secrets.token_hex(16), logs / "timescale.log"
-    settings = {**SETTINGS, **_TIMESCALE_SETTINGS, "port": str(port)}
+    settings = {**SETTINGS, **_TIMESCALE_SETTINGS, **further, "port": str(port)}
     command = ["/bin/sh", "-c", _START, "sh", _PROGRAMS, password, " ".join(INITDB), *options(settings)]
     server = Contained(root, "postgres", command, log, in_memory=_IN_MEMORY)
     try:

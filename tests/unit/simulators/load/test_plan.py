@@ -75,8 +75,8 @@ def test_a_message_made_again_measures_the_same() -> None:
 
 
 def test_a_breach_begins_where_it_is_said_to() -> None:
-    of = plan(messages=30, breach={"device": 1, "seq": 4})
-    assert of.breach == Breach(1, 4)
+    of = plan(messages=30, breaches=[{"device": 1, "seq": 4}])
+    assert of.breaches == (Breach(1, 4),)
     for index in range(of.messages):
         pack = decoded(of, index)
         (record,) = pack.records
@@ -89,8 +89,13 @@ def test_the_registry_has_every_device_and_channel() -> None:
     of = plan(devices=4, pack=6, channels=3)
     document = parse_registry(json.dumps(registry(of)))
     registered = {device.id: {channel.channel for channel in device.channels} for device in document.devices}
-    assert registered == {of.device(number): {"t1", "t2", "t3"} for number in range(4)}
-    assert {record.channel for record in decoded(of, 0).records} == {"t1", "t2", "t3"}
+    for number in range(4):
+        named = {of.channel(number, each) for each in range(3)}
+        assert (
+            {record.channel for record in decoded(of, number).records}
+            == named
+            == registered[of.device(number)]
+        )
 
 
 def test_what_places_the_devices_are_events() -> None:
