@@ -50,7 +50,7 @@ lock: ## newest versions of all that is needed into requirements.lock
 	@rm -rf $(VENV)-lock
 
 clean: ## removes the environment, what was built, and the demo's data
-	@rm -rf $(VENV) $(VENV)-lock .demo build dist $(WEB)/dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(VENV)-lock .demo .bench build dist $(WEB)/dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/made:

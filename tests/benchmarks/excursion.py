@@ -9,11 +9,12 @@ from __future__ import annotations
 import numpy as np
 import psycopg
 
+from ingest.wire.topics import subscriptions
 from simulators.load.plan import Breach, Plan
 from tests.benchmarks.ground import Ground, series_of, wait_for
 from tests.benchmarks.latency import TIMES, since_published, subscribed
 from tests.benchmarks.line import BOOT, plan, start_ms
-from tests.benchmarks.racing import WholeLine, place
+from tests.benchmarks.racing import GROUP, WORKER, WholeLine, place
 from tests.benchmarks.telling import Target, short, target
 from tests.servers.waiting import wait_until
 
@@ -38,6 +39,7 @@ def run(ground: Ground, messages: int, whole: float | None) -> None:
     with ground.database(of) as database:
         place(ground, database, of)
         with (
+            ground.session(WORKER, subscriptions(GROUP)),
             ground.service(database, "jobs", "ingest") as (_, worker),
             psycopg.connect(database.owner, autocommit=True) as conn,
         ):

@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import paho.mqtt.client as mqtt
 import psycopg
@@ -85,15 +86,25 @@ class Ground:
         with ExitStack() as stack:
             running = []
             for name in names:
-                environment = build_service_environment(database, self.broker, self.folder / "data", name)
+                # The sequencer refuses a database that is younger than its log: each has a folder of its own.
+                data = self.folder / urlsplit(database.owner).path.strip("/")
+                environment = build_service_environment(database, self.broker, data, name)
                 command = [sys.executable, "-m", "deploy", name, "--follow-parent"]
                 running.append(
                     stack.enter_context(started(command, environment, self.folder / f"{name}.log"))
                 )
             yield running
 
-    def session(self, client: str, topics: Sequence[str], *, clean: bool = False) -> None:
-        """Make a kept session that these topics are kept for, or end one."""
+    @contextmanager
+    def session(self, client: str, topics: Sequence[str]) -> Iterator[None]:
+        """A kept session that these topics are kept for, until the block ends."""
+        self._connect_once(client, topics, clean=False)
+        try:
+            yield
+        finally:
+            self._connect_once(client, topics, clean=True)
+
+    def _connect_once(self, client: str, topics: Sequence[str], *, clean: bool) -> None:
         granted = threading.Event()
         own = mqtt.Client(CallbackAPIVersion.VERSION2, client, clean_session=clean, protocol=mqtt.MQTTv311)
         own.on_connect = lambda client, *_: client.subscribe([(topic, 1) for topic in topics])

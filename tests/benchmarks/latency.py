@@ -6,18 +6,18 @@ it takes before the commit's record is flushed.
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import psycopg
 
+from ingest.wire.topics import subscriptions
 from simulators.load.plan import Plan
 from tests.benchmarks import bare
 from tests.benchmarks.ground import TOPICS, Ground, series_of, wait_for
 from tests.benchmarks.line import plan
-from tests.benchmarks.racing import bare_loop, place
+from tests.benchmarks.racing import GROUP, WORKER, bare_loop, place
 from tests.benchmarks.telling import Target, short, target
 from tests.servers.databases import Database
 from tests.servers.waiting import wait_until
@@ -52,7 +52,7 @@ def _ours(ground: Ground, of: Plan, rate: int, services: tuple[str, ...]) -> npt
     """Milliseconds, a number for each message."""
     with ground.database(of) as database:
         place(ground, database, of)
-        with ground.service(database, *services) as running:
+        with ground.session(WORKER, subscriptions(GROUP)), ground.service(database, *services) as running:
             subscribed(ground)
             ground.publish(of, "--rate", str(rate), "--times", str(ground.folder / TIMES))
             wait_for(database, of, series_of(database, of), running[-1])
@@ -75,11 +75,8 @@ def since_published(database: Database, times: Path) -> npt.NDArray[np.float64]:
 
 
 def _bare(ground: Ground, of: Plan, rate: int) -> float:
-    ground.session(bare.CLIENT, [TOPICS])
-    try:
-        publisher: subprocess.Popen[bytes] = ground.publishing(of, "--rate", str(rate))
+    with ground.session(bare.CLIENT, [TOPICS]):
+        publisher = ground.publishing(of, "--rate", str(rate))
         p99 = bare_loop(ground, of.messages, "--sent")["p99_ms"]
         publisher.communicate()
         return p99
-    finally:
-        ground.session(bare.CLIENT, [TOPICS], clean=True)

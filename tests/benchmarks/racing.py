@@ -22,7 +22,10 @@ from tests.documents import REPOSITORY
 from tests.servers.databases import Database
 from tests.servers.waiting import wait_until
 
-GROUP = "ingest"  # of the shared subscription, as the settings have it
+GROUP, WORKER = (
+    "ingest",
+    "ingest-0",
+)  # of the shared subscription, as the settings have it, and the first slot
 
 
 @dataclass(frozen=True)
@@ -62,14 +65,11 @@ def drain(drain: Drain, ground: Ground, plan: Plan) -> Ran:
     """The messages wait, the program is started, and its commits are timed."""
     with ground.database(plan) as database:
         series = drain.prepare(ground, database, plan)
-        ground.session(drain.client, drain.topics)
-        try:
+        with ground.session(drain.client, drain.topics):
             ground.publish(plan)
             with drain.running(ground, database) as process:
                 stored = wait_for(database, plan, series, process)
                 return Ran(stored.rate, peak_mb(process), stored.commits)
-        finally:
-            ground.session(drain.client, drain.topics, clean=True)
 
 
 @dataclass
@@ -101,7 +101,7 @@ class WholeLine:
 
     name: str = "our whole line"
     settings: str = "suyuan ingest, with suyuan jobs beside it: registry, account, numbers, receipts, marks, detection, roll-ups"
-    client: str = "ingest-0"
+    client: str = WORKER
     topics: tuple[str, ...] = tuple(subscriptions(GROUP))
 
     def run(self, ground: Ground, plan: Plan) -> Ran:
@@ -117,26 +117,29 @@ class WholeLine:
             yield worker
 
 
+_PLACED = """
+SELECT (SELECT count(*) FROM placement), (SELECT count(*) FROM presence), (SELECT count(*) FROM reading_store),
+       (SELECT count(*) FROM mark)
+"""
+
+
 def place(ground: Ground, database: Database, plan: Plan) -> None:
     """All of the plan's devices into the cold store, by events through the line, and until they are projected."""
     one = Plan(plan.devices, 1, plan.boot - 1, plan.start_ms - plan.span_s * 1000, interval_s=plan.interval_s)
-    ground.session("ingest-0", subscriptions(GROUP))
-    ground.publish(one, "--placed", str(plan.devices))
     with (
-        ground.service(database, "ingest", "jobs", "sequencer"),
+        ground.session(WORKER, subscriptions(GROUP)),
         psycopg.connect(database.owner, autocommit=True) as conn,
     ):
+        ground.publish(one, "--placed", str(plan.devices))
+        with ground.service(database, "ingest", "jobs", "sequencer"):
 
-        def placed() -> bool:
-            rows = conn.execute(
-                "SELECT (SELECT count(*) FROM placement) - %s, EXISTS (SELECT FROM presence),"
-                " EXISTS (SELECT FROM reading_store), EXISTS (SELECT FROM mark)",
-                [plan.devices],
-            )
-            return rows.fetchone() == (0, True, True, False)
+            def found() -> tuple[int, ...]:
+                row = conn.execute(_PLACED).fetchone()
+                assert row is not None
+                return tuple(row)
 
-        if not wait_until(placed, 60, every_s=0.1):
-            raise RuntimeError("the devices of the load were not placed")
+            if not wait_until(lambda: found() == (plan.devices, 1, 1, 0), 60, every_s=0.1):
+                raise RuntimeError(f"placements, presences, readings, marks: {found()}")
         conn.execute("TRUNCATE reading_store")
 
 
@@ -148,13 +151,10 @@ class Bare:
     settings: str = f"paho, MQTT 3.1.1, acknowledgements in groups of {bare.GROUP}, stores nothing"
 
     def run(self, ground: Ground, plan: Plan) -> Ran:
-        ground.session(bare.CLIENT, [TOPICS])
-        try:
+        with ground.session(bare.CLIENT, [TOPICS]):
             ground.publish(plan)
             found = bare_loop(ground, plan.messages)
             return Ran(found["rate"] * plan.pack, found["peak_mb"])
-        finally:
-            ground.session(bare.CLIENT, [TOPICS], clean=True)
 
 
 def bare_loop(ground: Ground, messages: int, *further: str) -> dict[str, float]:
