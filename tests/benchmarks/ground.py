@@ -36,6 +36,7 @@ from tests.servers.waiting import wait_until
 
 TOPICS = "suyuan/v1/+/+/readings"
 LATEST_S = 240.0
+FEWEST_COMMITS = 4
 
 
 class NotCounted(RuntimeError):
@@ -191,6 +192,10 @@ def wait_for(database: Database, plan: Plan, series: int, alive: subprocess.Pope
             raise NotCounted(f"{rows:,} of {want:,} readings are in the table")
         found = conn.execute(_COMMITS).fetchone()
     assert found is not None
+    if found[0] < FEWEST_COMMITS:
+        raise NotCounted(
+            f"it did all of it in {found[0]} commits, which is too little to time; give more messages"
+        )
     return Stored(rows, int(found[0]), float(found[1]), float(found[2]), int(found[3]))
 
 
