@@ -329,8 +329,8 @@ def test_the_command_that_registers_an_installation_works(database: Database, tm
         for table, number in (
             ("organisation", 2),
             ("place", 3),
-            ("device", 2),
-            ("series", 8),
+            ("device", 3),
+            ("series", 10),
             ("limit_version", 1),
             ("api_token", 1),
         ):

@@ -21,10 +21,11 @@ import psycopg
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from ingest import pipeline
 from ingest.admission import FLAG_HISTORICAL, FLAG_SERVER_TIME
 from ingest.message import Message
 from ingest.registry import load, parse_registry
-from ingest.sparkplug import taking
+from ingest.sparkplug import entering, taking
 from ingest.sparkplug.stored import KnownBirths, NodeKey
 from tests.integration.lines import NOW, account, adds_up, line, registered
 from tests.servers.databases import Database
@@ -80,9 +81,10 @@ class Owner:
         with psycopg.connect(self._conninfo) as conn:
             return taking.take(conn, self._line, messages, now, self._known)
 
-    def replay(self, *messages: Message) -> None:
+    def reread(self, *messages: Message) -> None:
         with psycopg.connect(self._conninfo) as conn:
-            taking.replay(conn, self._line, messages, NOW, self._known)
+            batch = taking.reread(conn, self._line.registry, messages, self._line.retention, NOW)
+            pipeline.transact(conn, self._line, batch)
 
 
 @pytest.fixture
@@ -165,10 +167,10 @@ def test_what_is_out_of_order_waits_and_is_read_when_the_birth_has_come(owner: O
     waiting = [data(5, 5.0), data(6, 6.0)]
     assert owner.take(born(), data(1), *waiting) == [GW1]
     assert rows(ingest, REFUSED) == [("sequence_gap", 1), ("before_birth", 1)]
-    owner.replay(waiting[0])
+    owner.reread(waiting[0])
     assert rows(ingest, REFUSED)[2:] == [("before_birth", 1)], "not before its birth"
     assert owner.take(born(at_ms=NOW_MS + 1), data(1, 7.0, at_ms=NOW_MS + 2)) == []
-    owner.replay(*waiting)
+    owner.reread(*waiting)
     assert [row[3] for row in rows(ingest, STORED)] == [2.5, 4.0, 5.0, 6.0, 7.0]
     assert adds_up(account(ingest))
     assert rows(ingest, "SELECT seq, awaits_birth FROM sparkplug_node") == [(1, False)], (
@@ -281,12 +283,12 @@ def test_what_the_database_refuses_is_one_message_and_breaks_no_sequence(
 def test_losing_one_message_inside_the_line_breaks_the_equation(
     owner: Owner, ingest: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = taking.admit
+    whole = entering.admit
 
     def forgets(index: int, said: Sequence[Any], *rest: Any) -> Any:
         return whole(index, said[1:], *rest)
 
-    monkeypatch.setattr(taking, "admit", forgets)
+    monkeypatch.setattr(entering, "admit", forgets)
     owner.take(born())
     assert not adds_up(account(ingest))
 

@@ -32,14 +32,18 @@ from deploy.command import main
 from deploy.settings import Settings
 from ingest.admission import FLAG_SERVER_TIME, Admitted, admit, window_at
 from ingest.decoding import decode
+from ingest.intake import Intake
 from ingest.pipeline import Line, Message
 from ingest.quarantine import MonthlyKeys
 from ingest.registry import Registry, RegistryDocument, joined, line_of, original, parse_registry
 from ingest.sequences import receipt
+from ingest.sparkplug import entering
 from ingest.sparkplug import session as sparkplug
-from ingest.wire import epcis, senml, senml_cbor, sparkplug_topics, topics
+from ingest.wire import epcis, senml, senml_cbor, topics
 from ingest.wire import sparkplug as sparkplug_wire
 from ingest.wire.errors import WireError
+from ingest.wire.sparkplug import Payload
+from ingest.wire.sparkplug_topics import SparkplugAddress
 from tests.documents import DOCS, REPOSITORY, Fence, fences, markdown_files, without_fences
 from tests.vectors import count_vectors, vector_path
 from trace_api.access import Databases
@@ -257,48 +261,60 @@ def test_topics_are_taken_or_refused_as_said(fence: Fence) -> None:
 
 
 @cache
-def heard() -> dict[str, tuple[sparkplug.Sample, ...] | WireError]:
-    """What each Sparkplug example says, one after the other as they stand."""
-    found: dict[str, tuple[sparkplug.Sample, ...] | WireError] = {}
+def heard() -> dict[str, Intake]:
+    """What becomes of each Sparkplug example, one after the other as they stand."""
+    found: dict[str, Intake] = {}
     node: sparkplug.Node | None = None
     for fence in marked("sparkplug"):
-        address = sparkplug_topics.parse_topic(str(fence.after("topic=")).encode())
-        try:
-            read = sparkplug_wire.decode(fence.payload)
-        except WireError as error:
-            found[fence.name] = error
-            continue
-        digest = str(len(found)).rjust(sparkplug.DIGEST_BYTES).encode()
-        step = sparkplug.take(node, address, read, digest, RECEIVED_AT, redelivered=False)
-        node, found[fence.name] = step.node, step.said
+        message = Message(str(fence.after("topic=")).encode(), fence.payload, redelivered=False)
+
+        def read(address: SparkplugAddress, payload: Payload) -> entering.Said:
+            nonlocal node
+            digest = str(len(found)).rjust(sparkplug.DIGEST_BYTES).encode()
+            step = sparkplug.take(node, address, payload, digest, RECEIVED_AT, redelivered=False)
+            node = step.node
+            return step.said
+
+        item = entering.hear(message)
+        batch = Intake(RECEIVED_AT, line().retention)
+        window = window_at(RECEIVED_AT, line().retention)
+        entering.enter(batch, item, entering.say(item, read), line().registry, window, lambda: None)
+        found[fence.name] = batch
     return found
 
 
 @pytest.mark.parametrize("fence", **named(marked("sparkplug")))
 def test_each_sparkplug_example_does_what_its_marker_says(fence: Fence) -> None:
-    said = heard()[fence.name]
-    if isinstance(said, WireError):
-        assert f"refused:{said.reason}" in fence.words and len(said.detail) > 15
-        return
-    reasons = {sample.measured.reason for sample in said if isinstance(sample.measured, WireError)}
-    taken = [sample for sample in said if not isinstance(sample.measured, WireError)]
+    found = heard()[fence.name]
+    reasons = {refusal.reason for refusal in found.refusals}
     if "ok" in fence.flags:
-        assert not reasons and taken
-    elif (partly := fence.after("partly:")) is not None:
-        assert reasons == set(partly.split(",")) and taken
+        assert not reasons and found.reading_count > 0
+    elif (refused := fence.after("refused:")) is not None:
+        assert reasons == {refused} and found.reading_count == 0
     else:
-        assert reasons == {fence.after("refused:")} and not taken
+        assert reasons == set(str(fence.after("partly:")).split(",")) and found.reading_count > 0
+    assert all(len(refusal.detail) > 15 for refusal in found.refusals), "a sentence a person understands"
 
 
 def test_the_first_sparkplug_examples_are_what_stands_beside_them() -> None:
-    birth, data = (heard()[fence.name] for fence in marked("sparkplug")[:2])
-    assert not isinstance(birth, WireError) and not isinstance(data, WireError)
+    told = []
+    for fence in marked("sparkplug")[:2]:
+        found = heard()[fence.name]
+        ((_, device),) = found.devices.items()
+        channels = {series.id: name for name, series in device.series.items()}
+        columns = found.readings()
+        told += [
+            (channels[series], time_ms, value)
+            for series, time_ms, value in zip(
+                columns.series.tolist(), columns.time_ms.tolist(), columns.value.tolist(), strict=True
+            )
+        ]
     sent_ms = 1_781_834_400_000
-    assert [sample.measured for sample in (*birth, *data)] == [
-        senml.Measured("Temperature/Pulp", None, sent_ms - 60_000, 2.31),
-        senml.Measured("Door", None, sent_ms, 0.0),
-        senml.Measured("Temperature/Pulp", None, sent_ms + 1000, 2.4),
-        senml.Measured("Door", None, sent_ms + 1000, 1.0),
+    assert told == [
+        ("Temperature/Pulp", sent_ms - 60_000, 2.31),
+        ("Door", sent_ms, 0.0),
+        ("Temperature/Pulp", sent_ms + 1000, 2.4),
+        ("Door", sent_ms + 1000, 1.0),
     ]
 
 
