@@ -12,7 +12,7 @@ from typing import Any
 
 from ingest.decoding import Decoded
 from ingest.registry import Device, Registry, Series
-from ingest.registry.conversion import normalise
+from ingest.registry.conversion import is_as_registered, normalise
 from ingest.registry.quantities import NUMBERLESS
 from ingest.wire.epcis import Said
 from ingest.wire.errors import WireError
@@ -25,6 +25,7 @@ AHEAD_MS = 86_400_000  # a clock that was never corrected may be a day ahead, no
 
 FLAG_SERVER_TIME = 1
 FLAG_HISTORICAL = 2
+FLAG_UNIT_STORED = 4  # it came in the unit that is stored, although the device's registered one is another
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,8 @@ def admit_pack(message: int, pack: Pack, device: Device, window: Window, flags: 
                 observations.append(_observation(message, device, series, record, flags))
             else:
                 value = normalise(series, record.value, record.unit)
-                readings.append(Reading(message, device, series.id, record.time_ms, value, flags))
+                unit = 0 if is_as_registered(series, record.unit) else FLAG_UNIT_STORED
+                readings.append(Reading(message, device, series.id, record.time_ms, value, flags | unit))
         except WireError as error:
             refusals.append(Refusal(message, device, pack.boot, pack.seq, 1, error.reason, error.detail))
     return Admitted(device, tuple(readings), tuple(observations), (), tuple(refusals))

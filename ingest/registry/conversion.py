@@ -2,7 +2,8 @@
 
 In the line: admission, per number -> here. Contract: pure; exact rational arithmetic, rounded once, so that 41 °F is 5 °C
 and no excursion of ours. `original` gives back what was sent, to the digit: the shortest decimal that is stored as that
-value. That is the device's own as long as it has at most 9 decimals and 15 digits in all, of a unit of the table.
+value. That is the device's own as long as it has at most 9 decimals and 15 digits in all, of a unit of the table. What came in
+the stored unit already is told apart by its flag (`ingest.admission.FLAG_UNIT_STORED`) and is its own original.
 """
 
 from __future__ import annotations
@@ -37,8 +38,13 @@ def normalise(series: Series, value: float, unit: str | None) -> float:
     return stored + 0.0  # -0 becomes 0
 
 
+def is_as_registered(series: Series, unit: str | None) -> bool:
+    """Whether a value in `unit` is in the unit that its device is registered with, and so converted by the series' line."""
+    return series.as_sent or unit is None or unit == series.sent_unit
+
+
 def original(series: Series, stored: float) -> float:
-    """What was sent, in `series.sent_unit`, of a value that `normalise` gave."""
+    """What was sent, in `series.sent_unit`, of a value that `normalise` gave to one that `is_as_registered`."""
     if series.as_sent:
         return stored
     factor, offset = _exact_line(series.sent_unit, series.unit, series.scale, series.offset)

@@ -30,7 +30,7 @@ from psycopg_pool import ConnectionPool
 
 from deploy.command import main
 from deploy.settings import Settings
-from ingest.admission import FLAG_SERVER_TIME, Admitted, admit, window_at
+from ingest.admission import FLAG_SERVER_TIME, FLAG_UNIT_STORED, Admitted, admit, window_at
 from ingest.decoding import decode
 from ingest.intake import Intake
 from ingest.pipeline import Line, Message
@@ -179,6 +179,10 @@ def test_the_example_in_other_units_is_stored_in_one_of_each_quantity() -> None:
         3123,
         57.5,
     ]
+    assert {item.flags for item in found.readings} == {0}
+    (partly,) = (fence for fence in EXAMPLES if b"276.65" in fence.payload)
+    (as_stored,) = admitted(partly).readings
+    assert (as_stored.value, as_stored.flags) == (3.5, FLAG_UNIT_STORED)
 
 
 @pytest.mark.parametrize(
