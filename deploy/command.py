@@ -13,6 +13,7 @@ import click
 from deploy.account_command import account
 from deploy.backup.command import backup
 from deploy.import_command import import_command
+from deploy.quarantine_command import quarantine
 from deploy.settings import Settings
 from deploy.simulate_command import follow_parent, simulate
 
@@ -25,6 +26,7 @@ First steps
   suyuan import FILE             the same and where devices sit, from CSV or Excel
   suyuan account add LOGIN       a person who may sign in: their roles, organisation, regions
   suyuan ingest | jobs | sequencer | api     the four services, each a process
+  suyuan quarantine list         what could not be taken, why, and how to bring it in
   suyuan doctor                  is everything well, and what to do if not
   suyuan backup DIR              copy a running instance; suyuan backup restore DIR brings it back
   suyuan verify FILE --key KEY   check an evidence file, offline
@@ -265,6 +267,7 @@ def doctor(deep: bool, as_json: bool, database_url: str | None) -> None:
     sys.exit(run(database_url, deep, as_json, click.echo, lambda text: click.echo(text, err=True)))
 
 
+main.add_command(quarantine)
 main.add_command(backup)
 main.add_command(account)
 main.add_command(import_command)

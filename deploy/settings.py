@@ -67,6 +67,22 @@ class Settings(BaseSettings):
         "On TimescaleDB's community edition run suyuan migrate after a change",
     )
 
+    quarantine_rows: int = Field(
+        default=1000,
+        ge=1,
+        description="Rows that quarantine keeps of one device and day; beyond them messages are counted and let go",
+    )
+    quarantine_megabytes: int = Field(
+        default=50,
+        ge=2,
+        description="The same in MiB of payload; the unknown devices of one organisation share one budget",
+    )
+    quarantine_months: int = Field(
+        default=24,
+        ge=1,
+        description="Months after which `suyuan quarantine forget` throws away the key of what was quarantined, and its payloads end",
+    )
+
     @field_validator("sparkplug_groups")
     @classmethod
     def _group_names(cls, written: str) -> str:

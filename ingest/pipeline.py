@@ -21,6 +21,8 @@ import psycopg
 from ingest import closing, quarantine, readings, sequences
 from ingest.accounting import Tallies
 from ingest.admission import Refusal
+from ingest.again import Again
+from ingest.budget import Budget
 from ingest.closing import BatchNumbers, BatchRow
 from ingest.intake import NONE, UNKNOWN_DEVICE, Intake, Readings, intake
 from ingest.message import Message
@@ -56,6 +58,7 @@ class Line:
     keys: MonthlyKeys
     retention: timedelta
     numbers: BatchNumbers = field(default_factory=BatchNumbers)
+    budget: Budget = field(default_factory=Budget)
 
 
 def run(conn: psycopg.Connection, line: Line, messages: Sequence[Message], now: datetime) -> Outcome:
@@ -121,6 +124,11 @@ def transact(conn: psycopg.Connection, line: Line, batch: Intake) -> Outcome:
             return _write(conn, line, batch, around=True)
 
 
+def write_again(conn: psycopg.Connection, line: Line, batch: Intake, again: Again) -> None:
+    """The same for rows of quarantine, in the caller's transaction. What was not refused of a message stands already."""
+    _write(conn, line, batch, around=True, again=again)
+
+
 def _refused_whole(batch: Intake, error: psycopg.Error) -> Intake:
     """The same message with nothing taken of it."""
     (message,), (device,), (boot,), (seq,), (records,) = (
@@ -138,22 +146,41 @@ def refused_by(error: psycopg.Error) -> str:
     return f"the database refused it ({error.sqlstate or 'no SQLSTATE'}): {str(error).splitlines()[0]}"
 
 
-def _write(conn: psycopg.Connection, line: Line, batch: Intake, *, around: bool) -> Outcome:
-    """One batch in the caller's transaction, verb by verb."""
+def _write(
+    conn: psycopg.Connection, line: Line, batch: Intake, *, around: bool, again: Again | None = None
+) -> Outcome:
+    """One batch in the caller's transaction, verb by verb. `again`: the rows of quarantine that the messages were, which this
+    batch's account takes back."""
     number = line.numbers.next(conn)
     writing = _Writing(batch)
     touched = _store_readings(conn, number, writing, batch.readings(), around=around)
     watched = _store_observations(conn, number, writing)
     writing.refuse(batch.refusals)
     _record_events(conn, writing)
+    if again is not None:
+        again.take_back(writing.tallies)
+    entered = batch.messages if again is None else []
     receipts = closing.close(
         conn,
-        BatchRow(number, line.worker, batch.received_at, len(batch.messages), _redelivered(batch.messages)),
+        BatchRow(number, line.worker, batch.received_at, len(entered), _redelivered(entered)),
         writing.tallies.account(),
         writing.arrived(),
         readings.together(touched, watched),
     )
-    quarantine.write(conn, line.keys, number, batch.received_at, batch.messages, writing.refused)
+    if again is None:
+        kept = quarantine.within(
+            conn,
+            line.budget,
+            batch.received_at,
+            batch.messages,
+            writing.refused,
+            line.registry.knows_organisation,
+        )
+    else:
+        kept = again.refused_anew(writing.refused, batch.records)
+    quarantine.write(conn, line.keys, number, batch.received_at, batch.messages, kept)
+    if again is not None:
+        again.close(conn, number)
     return Outcome((number,), tuple((batch.devices[receipt.device], receipt) for receipt in receipts))
 
 

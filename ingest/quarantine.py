@@ -2,13 +2,15 @@
 
 Payloads may hold what a person typed, so they rest encrypted (AES-256-GCM) under a key of the month in
 `DATA_DIR/keys`, outside the database and its backups; throwing a month's key away is how its payloads end.
+In the line: `pipeline` -> here, within `budget`; `replay` reads it again (docs/quarantine.md).
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +18,9 @@ from pathlib import Path
 import psycopg
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from ingest import budget
 from ingest.admission import Refusal
+from ingest.budget import Budget, Owner, Wish
 from ingest.message import Message
 from ingest.registry import Device
 from ingest.wire.errors import WireError
@@ -68,30 +72,62 @@ def _details(group: list[Refusal]) -> str:
     return "; ".join([*different[:DETAILS], *([f"and {more} more"] if more > 0 else [])])
 
 
+class KeyGone(RuntimeError):
+    """The key of that month is not in DATA_DIR/keys: restore it from the keys' backup. One that was thrown away is gone, and
+    the payloads with it."""
+
+
 class MonthlyKeys:
-    """AES keys by month (`2026-06`), made on first use, one file each, readable by the owner only."""
+    """AES keys by month (`2026-06`), made on first use, one file each, readable by the owner only. A file without a byte: that
+    month's key was thrown away, and none is made in its place."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._ciphers: dict[str, AESGCM] = {}
 
     def encrypt(self, month: str, payload: bytes) -> bytes:
+        path = self._path(month)
+        if month not in self._ciphers and not path.exists():
+            # Two workers may want a new month's key at once: the first wins. It is on disk before anything is encrypted by it.
+            create_once(path, AESGCM.generate_key(bit_length=256))
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return nonce + self._cipher(month).encrypt(nonce, payload, month.encode())
 
     def decrypt(self, month: str, stored: bytes) -> bytes:
+        """Raises KeyGone."""
         return self._cipher(month).decrypt(stored[:_NONCE_BYTES], stored[_NONCE_BYTES:], month.encode())
+
+    def months(self) -> list[str]:
+        """Those that have a key, in order."""
+        paths = sorted(self._directory.glob("quarantine-????-??.key"))
+        return [path.stem.removeprefix("quarantine-") for path in paths if path.stat().st_size]
+
+    def throw_away(self, month: str) -> None:
+        """For good. What was written in its place is on disk before this returns."""
+        self._ciphers.pop(month, None)
+        with self._path(month).open("r+b") as file:
+            file.write(bytes(file.seek(0, os.SEEK_END)))
+            file.truncate(0)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _path(self, month: str) -> Path:
+        return self._directory / f"quarantine-{month}.key"
 
     def _cipher(self, month: str) -> AESGCM:
         if month not in self._ciphers:
-            self._ciphers[month] = AESGCM(self._key(self._directory / f"quarantine-{month}.key"))
+            path = self._path(month)
+            key = path.read_bytes() if path.exists() else None
+            if not key:
+                raise KeyGone(f"the key of {month} {'is missing' if key is None else 'was thrown away'}")
+            self._ciphers[month] = AESGCM(key)
         return self._ciphers[month]
 
-    def _key(self, path: Path) -> bytes:
-        """Two workers may want a new month's key at once: the first wins. It is on disk before anything is encrypted by it."""
-        if not path.exists():
-            create_once(path, AESGCM.generate_key(bit_length=256))
-        return path.read_bytes()
+
+def due(months: Iterable[str], kept: int, now: datetime) -> list[str]:
+    """Those that are over for more than `kept` months."""
+    oldest = now.year * 12 + now.month - 1 - kept
+    return [month for month in months if int(month[:4]) * 12 + int(month[5:]) - 1 < oldest]
 
 
 _INSERT = """
@@ -122,6 +158,27 @@ def write(
                 for row in rows
             ],
         )  # fmt: skip
+
+
+def within(
+    conn: psycopg.Connection,
+    most: Budget,
+    received_at: datetime,
+    messages: Sequence[Message],
+    rows: Sequence[Refused],
+    knows: Callable[[str], bool],
+) -> list[Refused]:
+    """Those that the budgets allow; the others are counted. `knows`: is an organisation of that name registered? Topics may
+    name any, and each would have a budget of its own."""
+    wishes = [_wish(messages[row.message], row, knows) for row in rows]
+    kept = budget.spend(conn, most, received_at, wishes)
+    return [row for row, stays in zip(rows, kept, strict=True) if stays]
+
+
+def _wish(message: Message, row: Refused, knows: Callable[[str], bool]) -> Wish:
+    organisation = "" if row.device else _organisation(message.topic) or ""
+    owner = Owner(row.device.id if row.device else 0, organisation if knows(organisation) else "")
+    return Wish(owner, row.message, row.boot, row.seq, len(message.payload), row.records, row.reason)
 
 
 def _organisation(topic: bytes) -> str | None:

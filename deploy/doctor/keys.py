@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from deploy.doctor.examination import Patient
-from deploy.doctor.findings import Finding, fail, listed, ok
+from deploy.doctor.findings import Finding, fail, listed, ok, warn
+from ingest.quarantine import MonthlyKeys, due
 from ledger.errors import LedgerError
 from ledger.head_store import HeadStore
 from ledger.keys import KeyStore
@@ -108,7 +109,14 @@ def of_quarantine(patient: Patient) -> Iterator[Finding]:
         yield fail(
             "keys",
             f"what was quarantined in {listed(missing)} cannot be opened: its key is missing",
-            "restore it from the keys' backup; if it was thrown away on purpose, its payloads have ended",
+            "restore it from the keys' backup; `suyuan quarantine forget` leaves an empty file where a key was thrown away",
         )
     elif months:
-        yield ok("keys", f"quarantine's keys of {len(months)} months are there")
+        yield ok("keys", f"quarantine's keys of {len(months)} months are there, or thrown away")
+    old = due(MonthlyKeys(folder).months(), patient.settings.quarantine_months, patient.now())
+    if old:
+        yield warn(
+            "keys",
+            f"payloads that were quarantined in {listed(old)} are older than SUYUAN_QUARANTINE_MONTHS",
+            "`suyuan quarantine forget` ends them: what a person typed is not kept for ever",
+        )

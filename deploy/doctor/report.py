@@ -20,6 +20,7 @@ from deploy.doctor import (
     environment,
     keys,
     logs,
+    quarantine,
     services,
     trial,
 )
@@ -40,6 +41,7 @@ CHECKS: dict[str, Check] = {
     "keys": keys.closed,
     "keys of logs": keys.fit,
     "keys of quarantine": keys.of_quarantine,
+    "quarantine": quarantine.quarantine,
     "disk": disk.of_files,
     "database's disk": disk.of_database,
     "logs": logs.logs,

@@ -11,11 +11,22 @@ from functools import partial
 from deploy.database_url import connect
 from deploy.services.process import now, require_schema
 from deploy.settings import Settings
+from ingest.budget import Budget
 from ingest.pipeline import Line
 from ingest.quarantine import MonthlyKeys
 from ingest.registry import Registry
 from ingest.subscriber import Subscriber, lease_slot
 from ingest.worker import serve
+
+
+def line_of(settings: Settings, worker: str) -> Line:
+    return Line(
+        worker,
+        Registry(time.monotonic),
+        MonthlyKeys(settings.keys_dir),
+        settings.retention,
+        budget=Budget(settings.quarantine_rows, settings.quarantine_megabytes * 2**20),
+    )
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
@@ -24,7 +35,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
     slot.autocommit = True
     with slot:
         client = f"{settings.mqtt_client_prefix}-{lease_slot(slot)}"
-        line = Line(client, Registry(time.monotonic), MonthlyKeys(settings.keys_dir), settings.retention)
+        line = line_of(settings, client)
         subscriber = Subscriber(settings.mqtt_url, client, settings.mqtt_share_group or None)
         subscriber.start()
         try:

@@ -306,6 +306,21 @@ IN_THE_DATABASE = {
         "DELETE FROM quarantine WHERE key_month = '1999-12'",
         "quarantined in 1999-12 cannot be opened",
     ),
+    "messages that were let go": Breach(
+        "quarantine",
+        "INSERT INTO quarantine_day (day, device_id, organisation, let_go_messages, let_go_records, last_reason)"
+        " VALUES (now()::date, 0, 'coop', 7, 9, 'unknown_device')",
+        "DELETE FROM quarantine_day WHERE organisation = 'coop'",
+        "7 messages of unknown devices of coop",
+    ),
+    "a decoder's fault": Breach(
+        "quarantine",
+        "INSERT INTO quarantine (batch_id, received_at, topic, records, reason, detail, key_month, payload)"
+        " SELECT min(id), now(), 'x', 1, 'decoder_fault', 'x', to_char(now(), 'YYYY-MM'), 'x' FROM batch",
+        "DELETE FROM quarantine WHERE topic = 'x'",
+        "a decoder of ours failed on 1 messages",
+        "warn",
+    ),
     "a clock set back": Breach(
         "clock",
         f"UPDATE leaf SET record_time = record_time + INTERVAL '1 day' {NEWEST}",
@@ -425,11 +440,11 @@ def test_a_changed_tile_is_found_by_a_deep_look(clinic: Clinic, tmp_path: Path, 
 
 
 def test_a_broken_invariant_is_found_by_a_deep_look(clinic: Clinic) -> None:
-    clinic.instance.alter("UPDATE account SET received = received + 1 WHERE batch_id = 1")
+    clinic.instance.alter("UPDATE batch_account SET received[1] = received[1] + 1 WHERE batch_id = 1")
     try:
         found = marked(clinic.look("invariants"), "fail", "account_adds_up", "Every record ended somewhere")
     finally:
-        clinic.instance.alter("UPDATE account SET received = received - 1 WHERE batch_id = 1")
+        clinic.instance.alter("UPDATE batch_account SET received[1] = received[1] - 1 WHERE batch_id = 1")
     assert len(found) == 1
 
 

@@ -146,6 +146,9 @@ BREACHES: dict[str, str] = {
     "what_is_accounted_as_stored_is_there": "DELETE FROM reading_store WHERE (series_id, time) = (SELECT series_id, time FROM reading_store LIMIT 1)",
     "what_is_accounted_as_refused_is_in_quarantine": "DELETE FROM quarantine WHERE reason = 'conflict'",
     "refused_numbers_are_those_in_quarantine": "UPDATE device_sequence SET refused = '{}' WHERE refused <> '{}'",
+    "a_replay_is_of_the_moment_it_came": "INSERT INTO quarantine_replay SELECT min(quarantine.id), max(batch.id), now(), 'taken'"
+    " FROM quarantine, batch",
+    "a_file_adds_up": "INSERT INTO backfill (sha256, reading, name, started_at, readings) VALUES (sha256('x'), 'x', 'x', now(), 1)",
     "one_value_per_series_and_time": "DROP INDEX reading_store_key; INSERT INTO reading_store SELECT * FROM reading_store LIMIT 1",
     "values_are_finite": "UPDATE reading_store SET value = '-0' WHERE (series_id, time) = (SELECT series_id, time FROM reading_store LIMIT 1)",
     "every_reading_has_a_series_and_a_batch": "INSERT INTO reading_store VALUES (0, now(), 2.5, 0, 0)",

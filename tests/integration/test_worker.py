@@ -17,6 +17,8 @@ import psycopg
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from ingest import decoding
+from ingest.replay import Choice, chosen, replay
 from ingest.subscriber import Subscriber
 from ingest.worker import serve
 from tests.integration.lines import account, adds_up, line, pack, registered
@@ -195,3 +197,50 @@ def test_what_entered_is_what_the_batches_count(
     assert wait_until(lambda: account(database.owner)["stored"] == 50, 20, every_s=0.05)
     with psycopg.connect(database.owner) as conn:
         assert conn.execute("SELECT sum(messages) FROM batch").fetchone() == (worker.entered,)
+
+
+def test_a_pack_that_a_decoder_failed_on_comes_in_by_a_replay(
+    database: Database, device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The main use of quarantine: a fault of ours, a release that mends it, and everything as if it had never been."""
+    decode = decoding.senml.decode
+    # Nothing that is usual in a pack, so that it goes the plain way.
+    odd = [
+        fresh([1.0, 2.0], seq).replace(b'"n": "ambient"', b'"n": "ambient", "ut": 60') for seq in (1, 2, 3)
+    ]
+
+    def fails(payload: bytes, *rest: Any) -> Any:
+        if payload in odd[:2]:
+            raise ZeroDivisionError("our fault")
+        return decode(payload, *rest)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(decoding.senml, "decode", fails)
+        for payload in odd:
+            device.send(payload)
+        assert wait_until(lambda: account(database.owner)["received"] == 4, 10, every_s=0.05)
+    assert account(database.owner) == {
+        "received": 4,
+        "stored": 2,
+        "duplicate": 0,
+        "conflict": 0,
+        "quarantined": 2,
+    }
+    with psycopg.connect(database.service("ingest"), autocommit=True) as conn:
+        for _ in replay(
+            conn, line(tmp_path), chosen(conn, Choice(reason="decoder_fault")), datetime.now(UTC)
+        ):
+            pass
+    assert account(database.owner) == {
+        "received": 6,
+        "stored": 6,
+        "duplicate": 0,
+        "conflict": 0,
+        "quarantined": 0,
+    }
+    with psycopg.connect(database.owner) as conn:
+        assert conn.execute("SELECT stored::text, refused::text FROM device_sequence").fetchall() == [
+            ("{[1,4)}", "{}")
+        ]
+    device.send(odd[0])
+    assert wait_until(lambda: account(database.owner)["duplicate"] == 2, 10, every_s=0.05)
