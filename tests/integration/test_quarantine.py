@@ -232,6 +232,13 @@ def test_old_readings_are_taken_once_the_retention_is_longer(place: Place) -> No
     place.holds()
 
 
+def test_what_needs_the_messages_before_it_is_left(place: Place) -> None:
+    place.take(Message(b"spBv1.0/plant/NDATA/line-1", b"\x00", redelivered=False), refused(2))
+    place.register(HUMID | {"channels": [{"channel": "humidity", "quantity": "temperature", "unit": "Cel"}]})
+    found = place.replay()
+    assert (found.taken, found.unchanged) == (1, 1) and "Sparkplug" in found.said[0]
+
+
 def test_a_crash_leaves_whole_batches_done_and_the_rest_open(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
