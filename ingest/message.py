@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """`topic`: bytes, it may be no UTF-8. `token`: what acknowledging it needs."""
+class Message(NamedTuple):
+    """`topic`: bytes, it may be no UTF-8. `token`: what acknowledging it needs: the packet's number, 0 with QoS 0, and the
+    connection it came by. One is made for every message, so it is a tuple."""
 
     topic: bytes
     payload: bytes
     redelivered: bool
-    token: object = None
+    token: tuple[int, int] | None = None

@@ -1,45 +1,80 @@
-"""paho's client, reading in blocks and acknowledging in groups.
+"""paho's client, taking PUBLISH packets a block at a time and acknowledging in groups.
 
-In the line: `subscriber` -> here -> the broker. Contract: what paho does, with fewer system calls and less work a message.
-paho asks the socket three times for each packet, waits on it once for each, and looks every topic up among callbacks that
-we do not have. A single reading's message costs paho more than all the rest of the line; this halves it. The names with an
-underscore are paho's own, so requirements.lock fixes its version and tests/integration/test_mqtt_client.py holds it to them.
+In the line: `subscriber` -> here -> the broker. Contract: connecting, keeping alive, subscribing, publishing and every packet
+that is not a whole PUBLISH are paho's; whole PUBLISH packets of QoS 0 and 1 are handed over a block's worth at a time, in
+order. MQTT 3.1.1 alone: in version 5 a PUBLISH has properties, and is paho's.
+paho asks the socket three times for each packet, waits on it once for each, and looks every topic up among callbacks that we
+do not have: a single reading's message costs it more than all the rest of the line (docs/decisions/0021-paho-in-blocks.md).
+Names with an underscore are paho's own; requirements.lock fixes its version, and tests/integration/test_mqtt_client.py holds
+it to them.
 """
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import MQTTErrorCode
 
 BLOCK_BYTES = 65_536
-PUBACK = 0x40
+PUBLISH, PUBACK, DUP, QOS = 0x30, 0x40, 0x08, 0x06
+ENDLESS = 2**28  # longer than any packet may be
+
+
+class Published(NamedTuple):
+    """A PUBLISH packet. `mid`: 0 with QoS 0."""
+
+    topic: bytes
+    payload: bytes
+    mid: int
+    qos: int
+    dup: bool
 
 
 class BlockSocket:
-    """A socket that reads ahead. It tells paho of what it holds by `pending`, as a TLS socket does."""
+    """A socket that reads ahead. What it holds begins where the next packet does, or goes on where paho left off."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
         self._held = b""
         self._at = 0
 
+    def fill(self) -> bool:
+        """Read one block more. False at the end; raises what the socket raises."""
+        came = self._inner.recv(BLOCK_BYTES)
+        self._held, self._at = self._held[self._at :] + came, 0
+        return bool(came)
+
+    def published(self) -> list[Published]:
+        """Take the whole PUBLISH packets at the front."""
+        found, self._at = publishes(self._held, self._at)
+        return found
+
+    def holds(self) -> bool:
+        return self._at < len(self._held)
+
+    def waits_for_more(self) -> bool:
+        """At the beginning of a packet: nothing is held, or a part of a PUBLISH that fits into a block."""
+        if not self.holds():
+            return True
+        if self._held[self._at] & 0xF0 != PUBLISH:
+            return False
+        length, body = _varint(self._held, self._at + 1)
+        if length == ENDLESS:
+            return len(self._held) - self._at < 5
+        return length <= BLOCK_BYTES and body + length > len(self._held)
+
     def recv(self, size: int) -> bytes:
-        if self._at >= len(self._held):
-            if size >= BLOCK_BYTES:
-                return bytes(self._inner.recv(size))
-            self._held, self._at = self._inner.recv(BLOCK_BYTES), 0
-        taken = self._held[self._at : self._at + size]
-        self._at += len(taken)
-        return taken
+        if self._at < len(self._held):
+            taken = self._held[self._at : self._at + size]
+            self._at += len(taken)
+            return taken
+        return bytes(self._inner.recv(size))
 
     def pending(self) -> int:
-        return len(self._held) - self._at or self._inner_pending()
-
-    def _inner_pending(self) -> int:
+        """What a wait on the socket would not see: a TLS socket's own."""
         pending = getattr(self._inner, "pending", None)
         return int(pending()) if pending is not None else 0
 
@@ -55,15 +90,51 @@ class BlockSocket:
     def setblocking(self, flag: bool) -> None:
         self._inner.setblocking(flag)
 
-    def setsockopt(self, *arguments: Any) -> None:
-        self._inner.setsockopt(*arguments)
-
     def getsockname(self) -> Any:
         return self._inner.getsockname()
 
 
+def publishes(data: bytes, at: int) -> tuple[list[Published], int]:
+    """The whole PUBLISH packets of QoS 0 and 1 in `data` from `at` on, and where they end."""
+    found: list[Published] = []
+    take, end = found.append, len(data)
+    while end - at >= 4:
+        head, length, body = data[at], data[at + 1], at + 2
+        if head & 0xF0 != PUBLISH or head & QOS > 2:
+            break
+        if length & 0x80:
+            length, body = _varint(data, at + 1)
+        stop = body + length
+        if stop > end or length < 4:
+            break
+        topic = body + 2
+        split = topic + (data[body] << 8 | data[body + 1])
+        payload = split + (head & QOS)  # two bytes of number with QoS 1, none with QoS 0
+        if payload > stop:
+            break
+        mid = data[split] << 8 | data[split + 1] if head & QOS else 0
+        take(Published(data[topic:split], data[payload:stop], mid, (head & QOS) >> 1, head & DUP != 0))
+        at = stop
+    return found, at
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """A packet's remaining length, and where what it counts begins; ENDLESS while its own bytes are not all there."""
+    value = 0
+    for place in range(4):
+        if at + place >= len(data):
+            break
+        value |= (data[at + place] & 0x7F) << 7 * place
+        if data[at + place] < 0x80:
+            return value, at + place + 1
+    return ENDLESS, at
+
+
 class BlockClient(mqtt.Client):
-    """`on_message` must not raise and gets every message; no callbacks by topic."""
+    """`on_published` must not raise; it gets everything that is published, and `on_message` nothing."""
+
+    def on_published(self, published: list[Published]) -> None:
+        raise NotImplementedError
 
     def _create_socket(self) -> Any:
         made: Any = super()._create_socket()
@@ -72,16 +143,33 @@ class BlockClient(mqtt.Client):
         return BlockSocket(made)
 
     def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
-        """All packets of a block, before paho looks at anything else."""
+        """A block: its PUBLISH packets at once, the others one by one."""
+        held: Any = self._sock
+        if held is None:
+            return MQTTErrorCode.MQTT_ERR_NO_CONN
+        try:
+            came = held.fill()
+        except BlockingIOError:
+            came = held.holds()
+        except OSError:
+            came = False
+        if not came:
+            return super().loop_read(max_packets)  # paho asks the socket itself, and takes it from there
         while True:
+            if self._in_packet["command"] == 0:
+                if published := held.published():
+                    self.on_published(published)
+                if held.waits_for_more():
+                    return MQTTErrorCode.MQTT_ERR_SUCCESS
             code = super().loop_read(max_packets)
-            held: Any = self._sock
-            if code != MQTTErrorCode.MQTT_ERR_SUCCESS or held is None or not held.pending():
+            if code != MQTTErrorCode.MQTT_ERR_SUCCESS or self._sock is None or not held.holds():
                 return code
 
     def _handle_on_message(self, message: mqtt.MQTTMessage) -> None:
-        if self.on_message is not None:
-            self.on_message(self, self._userdata, message)
+        """A PUBLISH that paho took: one that was longer than a block."""
+        self.on_published(
+            [Published(message._topic, bytes(message.payload), message.mid, message.qos, message.dup)]
+        )
 
     def acknowledge(self, mids: Iterable[int]) -> None:
         """PUBACK for all of these, in this order, in one write."""

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import logging
 import queue
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 
 import paho.mqtt.client as mqtt
 import psycopg
@@ -21,7 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.broker_address import broker_address
 from ingest.message import Message
-from ingest.mqtt_client import BlockClient
+from ingest.mqtt_client import BlockClient, Published
 from ingest.wire.topics import subscriptions
 
 logger = logging.getLogger(__name__)
@@ -36,15 +35,6 @@ class NoSlot(RuntimeError):
     """All ingest slots are taken. Stop a worker, or raise the number of slots."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """What acknowledging needs: the packet's number and the connection it came by."""
-
-    mid: int
-    qos: int
-    connection: int
-
-
 def lease_slot(conn: psycopg.Connection) -> int:
     """The lowest free slot, held as long as `conn` lives (autocommit)."""
     for slot in range(SLOTS):
@@ -54,11 +44,24 @@ def lease_slot(conn: psycopg.Connection) -> int:
     raise NoSlot(f"all {SLOTS} ingest slots are taken")
 
 
+Arrived = queue.SimpleQueue[list[Message]]
+"""Messages in the order in which they came; an empty list wakes who waits."""
+
+
+class _Client(BlockClient):
+    """Hands everything over and never raises: an exception there ends paho's network thread."""
+
+    arrive: Callable[[list[Published]], None]
+
+    def on_published(self, published: list[Published]) -> None:
+        self.arrive(published)
+
+
 class Subscriber:
-    """The broker session. `arrived` is filled by paho's thread and emptied by the worker's loop; None wakes that loop."""
+    """The broker session. `arrived` is filled by paho's thread, a block's messages at a time, and emptied by the worker's loop."""
 
     def __init__(self, url: str, client_id: str, group: str | None) -> None:
-        self.arrived: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self.arrived: Arrived = queue.SimpleQueue()
         self.entered = 0
         self.subscribed = False
         self._group = group
@@ -66,7 +69,7 @@ class Subscriber:
         address = broker_address(url)
         self._address = (address.host, address.port)
         # 3.1.1 for our own side: paho parses it twice as fast, and devices speak what they like.
-        self._client = BlockClient(
+        self._client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id,
             clean_session=False,
@@ -77,7 +80,7 @@ class Subscriber:
             self._client.username_pw_set(address.user, address.password)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
-        self._client.on_message = self._on_message
+        self._client.arrive = self._arrive
         self._client.reconnect_delay_set(1, 30)
         self._client.max_inflight_messages_set(RECEIPTS_IN_FLIGHT)
 
@@ -90,16 +93,15 @@ class Subscriber:
         self._client.loop_stop()
 
     def acknowledge(self, messages: Iterable[Message]) -> None:
-        tokens = [message.token for message in messages if isinstance(message.token, Token)]
-        self._client.acknowledge(
-            token.mid for token in tokens if token.connection == self._connection and token.qos == 1
-        )
+        tokens = [message.token for message in messages if message.token is not None]
+        connection = self._connection
+        self._client.acknowledge(mid for mid, by in tokens if mid and by == connection)
 
     def publish(self, topic: str, payload: str) -> None:
         self._client.publish(topic, payload, qos=1)
 
     def wake(self) -> None:
-        self.arrived.put(None)
+        self.arrived.put([])
 
     def _on_connect(
         self, client: mqtt.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object
@@ -122,8 +124,10 @@ class Subscriber:
             self.subscribed = True
             logger.info(SUBSCRIBED)
 
-    def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
-        # message.topic decodes and raises on bytes that are no UTF-8, so the raw bytes are taken.
-        self.entered += 1
-        token = Token(message.mid, message.qos, self._connection)
-        self.arrived.put(Message(message._topic, bytes(message.payload), bool(message.dup), token))
+    def _arrive(self, published: list[Published]) -> None:
+        # Topics are taken as bytes: one that is no UTF-8 goes to quarantine like everything else.
+        connection = self._connection
+        self.entered += len(published)
+        self.arrived.put(
+            [Message(topic, payload, dup, (mid, connection)) for topic, payload, mid, _, dup in published]
+        )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,7 +25,7 @@ from ingest.intake import Intake, Once, Routes
 from ingest.message import Message
 from ingest.pipeline import Away, Line, Outcome
 from ingest.receipts import Receipts
-from ingest.subscriber import Subscriber
+from ingest.subscriber import Arrived, Subscriber
 
 logger = logging.getLogger(__name__)
 
@@ -161,7 +162,7 @@ class Gatherer:
 
     def __init__(
         self,
-        arrived: queue.SimpleQueue[Message | None],
+        arrived: Arrived,
         connect: Connect,
         line: Line,
         now: Clock,
@@ -171,6 +172,7 @@ class Gatherer:
         self._registry = Connection(connect)
         self._routes = Routes(line.registry)
         self._patience = Patience(stop)
+        self._waiting: deque[Message] = deque()
 
     def run(self, committer: Next) -> None:
         batch: Intake | None = None
@@ -190,23 +192,24 @@ class Gatherer:
 
     def _gather(self, batch: Intake | None) -> Intake | None:
         """What has arrived by now; waits for the first of it, or to be woken."""
-        try:
-            message = self._arrived.get(timeout=LOOK_S)
-        except queue.Empty:
-            return batch
+        if not self._waiting:
+            try:
+                self._waiting.extend(self._arrived.get(timeout=LOOK_S))
+            except queue.Empty:
+                return batch
+            for _ in range(self._arrived.qsize()):  # nobody else takes from the queue
+                self._waiting.extend(self._arrived.get())
         if self._line.registry.is_due():
             self._patiently(self._refresh, batch)
         asked = Once(self._refresh)
         now = self._now()
         window = window_at(now, self._line.retention)
-        waiting = self._arrived.qsize()  # nobody else takes from the queue
-        while True:
-            if message is not None:
-                batch = Intake(now, self._line.retention) if batch is None else batch
-                self._take(batch, message, window, asked)
-            if not waiting or (batch is not None and _is_full(batch)):
-                return batch
-            message, waiting = self._arrived.get(), waiting - 1
+        while self._waiting:
+            batch = Intake(now, self._line.retention) if batch is None else batch
+            self._take(batch, self._waiting.popleft(), window, asked)
+            if _is_full(batch):
+                break
+        return batch
 
     def _take(self, batch: Intake, message: Message, window: Window, refresh: Once) -> None:
         registry, routes = self._line.registry, self._routes

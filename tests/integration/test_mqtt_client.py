@@ -9,7 +9,7 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from ingest.mqtt_client import BLOCK_BYTES, BlockClient
+from ingest.mqtt_client import BLOCK_BYTES, BlockClient, Published
 from tests.servers.mosquitto import Broker
 
 pytestmark = pytest.mark.editions("plain")
@@ -17,18 +17,26 @@ pytestmark = pytest.mark.editions("plain")
 SIZES = (0, 1, 100, BLOCK_BYTES - 7, BLOCK_BYTES, 3 * BLOCK_BYTES + 1, 5, 2_000_000)
 
 
+class Handing(BlockClient):
+    came: queue.SimpleQueue[Published]
+
+    def on_published(self, published: list[Published]) -> None:
+        for each in published:
+            self.came.put(each)
+
+
 class Reader:
     def __init__(self, port: int, client_id: str) -> None:
-        self.came: queue.SimpleQueue[mqtt.MQTTMessage] = queue.SimpleQueue()
+        self.came: queue.SimpleQueue[Published] = queue.SimpleQueue()
         self._ready = threading.Event()
-        self.client = BlockClient(
+        self.client = Handing(
             CallbackAPIVersion.VERSION2,
             client_id,
             clean_session=False,
             protocol=mqtt.MQTTv311,
             manual_ack=True,
         )
-        self.client.on_message = lambda _client, _data, message: self.came.put(message)
+        self.client.came = self.came
         self.client.on_connect = lambda client, *_: client.subscribe("blocks/#", 1)
         self.client.on_subscribe = lambda *_: self._ready.set()
         self.client.connect("127.0.0.1", port)
@@ -59,7 +67,7 @@ def test_messages_of_any_size_come_whole_and_in_order(mqtt_broker: Broker) -> No
         publish(mqtt_broker.port, payloads)
         for payload in payloads:
             message = reader.came.get(timeout=20)
-            assert bytes(message.payload) == payload
+            assert message.payload == payload
             reader.client.acknowledge([message.mid])
     finally:
         reader.stop()
@@ -76,9 +84,9 @@ def test_a_group_is_acknowledged_and_the_rest_comes_again(mqtt_broker: Broker) -
     again = Reader(mqtt_broker.port, "groups")
     try:
         rest = [again.came.get(timeout=20) for _ in range(300)]
-        assert [bytes(message.payload) for message in rest] == [b"%d" % number for number in range(700, 1000)]
+        assert [message.payload for message in rest] == [b"%d" % number for number in range(700, 1000)]
         assert all(message.dup for message in rest)
         publish(mqtt_broker.port, [b"after"])
-        assert bytes(again.came.get(timeout=20).payload) == b"after", "and nothing else"
+        assert again.came.get(timeout=20).payload == b"after", "and nothing else"
     finally:
         again.stop()

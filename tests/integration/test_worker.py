@@ -18,6 +18,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from ingest import decoding
+from ingest.mqtt_client import Published
 from ingest.replay import Choice, chosen, replay
 from ingest.subscriber import Subscriber
 from ingest.worker import serve
@@ -116,11 +117,8 @@ def test_a_topic_that_is_no_utf8_is_handed_to_the_callback_and_quarantined(
     database: Database, worker: Subscriber, device: Device
 ) -> None:
     """Mosquitto cuts such a publisher off, other brokers pass it on: the callback gets what they would hand it."""
-    message = mqtt.MQTTMessage(topic=b"suyuan/v1/coop/\xff\xfe/readings")
-    message.payload = fresh([1.0], 1)
-    with pytest.raises(UnicodeDecodeError):
-        _ = message.topic
-    worker._on_message(worker._client, None, message)
+    topic = b"suyuan/v1/coop/\xff\xfe/readings"
+    worker._client.on_published([Published(topic, fresh([1.0], 1), 0, 0, False)])
     device.send(fresh([1.0], 1))
     device.receipts.get(timeout=10)
     with psycopg.connect(database.owner) as conn:

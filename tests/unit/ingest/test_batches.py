@@ -13,6 +13,7 @@ from ingest.intake import Intake
 from ingest.pipeline import Line, Message
 from ingest.quarantine import MonthlyKeys
 from ingest.registry import Registry
+from ingest.subscriber import Arrived
 from ingest.worker import BATCH_BYTES, MESSAGES, Gatherer
 
 TOPIC = b"suyuan/v1/coop/logger-1/gossip"  # of no kind that there is: nobody asks the registry
@@ -44,9 +45,9 @@ class Committer:
 
 
 def sizes(payloads: list[bytes]) -> list[int]:
-    arrived: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+    arrived: Arrived = queue.SimpleQueue()
     for payload in payloads:
-        arrived.put(Message(TOPIC, payload, False))
+        arrived.put([Message(TOPIC, payload, False)])
     stop = threading.Event()
     line = Line("test", Asked(lambda: 0.0), MonthlyKeys(Path("never")), timedelta(days=1))
     committer = Committer(stop, len(payloads))
@@ -67,12 +68,12 @@ def test_a_batch_ends_with_its_two_thousandth_message() -> None:
 
 
 def test_what_arrives_while_the_last_batch_commits_is_the_next_batch() -> None:
-    arrived: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+    arrived: Arrived = queue.SimpleQueue()
     stop = threading.Event()
     line = Line("test", Asked(lambda: 0.0), MonthlyKeys(Path("never")), timedelta(days=1))
     committer = Committer(stop, 1 + 7)
     gatherer = Gatherer(arrived, nowhere, line, lambda: datetime.now(UTC), stop)
-    arrived.put(Message(TOPIC, b"alone", False))
+    arrived.put([Message(TOPIC, b"alone", False)])
     handed, whole = threading.Event(), committer.hand_over
 
     def busy(batch: Intake) -> None:
@@ -81,12 +82,12 @@ def test_what_arrives_while_the_last_batch_commits_is_the_next_batch() -> None:
         handed.set()
 
     committer.hand_over = busy  # type: ignore[method-assign]
-    thread = threading.Thread(target=gatherer.run, args=(committer,))
+    thread = threading.Thread(target=gatherer.run, args=(committer,), daemon=True)
     thread.start()
     assert handed.wait(5), "a message that comes alone waits for nothing"
     for number in range(7):
-        arrived.put(Message(TOPIC, b"%d" % number, False))
+        arrived.put([Message(TOPIC, b"%d" % number, False)])
     committer.idle.set()
-    arrived.put(None)
+    arrived.put([])
     thread.join(5)
     assert sum(committer.taken) == 8 and committer.taken[0] == 1
