@@ -115,63 +115,63 @@ def take(payload: bytes, route: Route, window: Window, rows: Rows) -> Said | Non
 
 
 def _add(records: list[_Record], route: Route, window: Window, rows: Rows) -> Said | None:
-    find, latest_ms, oldest_ms = route.channels.get, window.latest_ms(route.device), window.oldest_ms
+    find, prefixes = route.channels.get, route.prefixes
+    latest_ms, oldest_ms = window.latest_ms(route.device), window.oldest_ms
     add_series, add_time, add_value = rows.series.append, rows.time_ms.append, rows.value.append
     base_time, base_unit = 0.0, None
     boot = seq = sent_ms = -1
     taken = 0
     for record in records:
-        if record.bn is not None and record.bn not in route.prefixes:
+        name, value, base_name = record.n, record.v, record.bn
+        if base_name is not None and base_name not in prefixes:
             return None
         if record.bt is not None:
             base_time = record.bt
-        base_unit = record.bu or base_unit
-        name, value = record.n, record.v
+        if record.bu:
+            base_unit = record.bu
         channel = find(name)
         if channel is None:
-            if value is None or record.vb is not None or record.bn:
+            if value is None or value < 0 or base_name or record.vb is not None:
                 return None
             if name == "seq" and seq < 0:
-                seq = _whole(value)
+                seq = int(value) if value < _BEYOND and value.is_integer() else _BEYOND
             elif name == "boot" and boot < 0:
-                boot = _whole(value)
-            elif name == "sent" and sent_ms < 0 and 0 <= value < 2**40:
+                boot = int(value) if value < _BEYOND and value.is_integer() else _BEYOND
+            elif name == "sent" and sent_ms < 0 and value < 2**40:
                 sent_ms = round(value * 1000)
             else:
                 return None
             continue
+        series, own_unit, minimum, maximum, boolean = channel
         if value is None:
-            if record.vb is None or not channel.boolean:
+            if record.vb is None or not boolean:
                 return None
             value = float(record.vb)
-        elif record.vb is not None or (channel.boolean and value not in (0.0, 1.0)):
+        elif record.vb is not None or (boolean and value not in (0.0, 1.0)):
             return None
         unit = record.u or base_unit
-        if unit is not None and unit != channel.unit:
-            return None
-        if not channel.minimum <= value <= channel.maximum:
+        if (unit is not None and unit != own_unit) or not minimum <= value <= maximum:
             return None
         time = base_time + record.t
-        time_ms = round(time * 1000) if abs(time) < 2**40 else 0
-        if abs(time) < RELATIVE_BELOW:
+        if -RELATIVE_BELOW < time < RELATIVE_BELOW:
             if sent_ms < 0:
                 return None
-            time_ms += sent_ms
+            time_ms = round(time * 1000) + sent_ms
+        elif time < 2**40:
+            time_ms = round(time * 1000)
+        else:
+            return None
         if not oldest_ms <= time_ms <= latest_ms:
             return None
-        add_series(channel.series)
+        add_series(series)
         add_time(time_ms)
         add_value(value + 0.0)  # -0 becomes 0
         taken += 1
-    if not taken or (boot < 0) != (seq < 0) or boot == _NOT_WHOLE or seq == _NOT_WHOLE:
+    if not taken or (boot < 0) != (seq < 0) or boot == _BEYOND or seq == _BEYOND:
         return None
-    if sent_ms >= 0 and not EARLIEST_MS <= sent_ms <= window.latest_ms(route.device):
+    if sent_ms >= 0 and not EARLIEST_MS <= sent_ms <= latest_ms:
         return None
     return Said(boot, seq, sent_ms, taken)
 
 
-_NOT_WHOLE = 2**53
-
-
-def _whole(value: float) -> int:
-    return int(value) if value.is_integer() and 0 <= value < 2**53 else _NOT_WHOLE
+_BEYOND = 2**53
