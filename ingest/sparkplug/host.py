@@ -22,7 +22,6 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.broker_address import broker_address
 from ingest.message import Message
-from ingest.subscriber import Token
 from ingest.wire.sparkplug import rebirth_request
 from ingest.wire.sparkplug_topics import command_topic, state_topic, subscription
 
@@ -96,9 +95,9 @@ class HostSession:
 
     def acknowledge(self, messages: Iterable[Message]) -> None:
         for message in messages:
-            token = message.token
-            if isinstance(token, Token) and token.connection == self._connection:
-                self._client.ack(token.mid, token.qos)
+            mid, connection = message.token or (0, 0)
+            if mid and connection == self._connection:
+                self._client.ack(mid, 1)
 
     def ask_for_births(self, nodes: Iterable[str]) -> None:
         """QoS 0 and not retained, as the standard wants commands."""
@@ -146,7 +145,7 @@ class HostSession:
             if not self._leaving and _says_offline(payload):
                 self._say(online=True, time_ms=self._birth_ms)
             return
-        token = Token(message.mid, message.qos, self._connection)
+        token = message.mid, self._connection
         with self._changed:
             self._changed.wait_for(lambda: self._held < HELD_BYTES or self._leaving)
             self._arrived.append(Message(topic, payload, bool(message.dup), token))
