@@ -243,13 +243,25 @@ def note_change(conn: psycopg.Connection, kind: str, identifier: str) -> None:
     conn.execute("INSERT INTO registry_change (kind, identifier) VALUES (%s, %s)", [kind, identifier])
 
 
+# What the database says of these is of no help to who wrote the document.
+_SAID = {
+    "organisation_id_check": "an organisation's id is 1 to 63 of a-z, 0-9 and '-'",
+    "organisation_party_key": "another organisation has this party",
+    "place_organisation_fkey": "its organisation is not registered; register that first",
+    "device_organisation_fkey": "its organisation is not registered; register that first",
+    "product_organisation_fkey": "its organisation is not registered; register that first",
+    "device_giai_key": "another device has this giai",
+}
+
+
 def _execute(
     conn: psycopg.Connection, what: str, query: str, values: list[Any] | dict[str, Any]
 ) -> psycopg.Cursor[Any]:
     try:
         return conn.execute(query, values)
     except (psycopg.errors.IntegrityError, psycopg.errors.DataError) as error:
-        raise RegistryError(f"{what}: {error.diag.message_primary}") from error
+        said = _SAID.get(error.diag.constraint_name or "", error.diag.message_primary)
+        raise RegistryError(f"{what}: {said}") from error
 
 
 _BOUND = """

@@ -28,6 +28,8 @@ from ingest.registry.sheets.reading import (
     unit,
     uri,
     whole,
+    within,
+    written,
 )
 from ingest.registry.sheets.table import SheetError, Table
 
@@ -82,12 +84,21 @@ class Kind:
         return next((each for each in self.columns if wanted in _headings(each)), None)
 
 
-_ORGANISATION = Column("organisation", "所属组织", code, True, "xj-coop", ("组织编号",))
+_ID = written(r"[a-z0-9][a-z0-9-]{0,62}", "1 to 63 of a-z, 0-9 and '-', such as xj-coop")
+_ORGANISATION = Column("organisation", "所属组织", _ID, True, "xj-coop", ("组织编号",))
+_PROFILE = written(
+    r"[a-z0-9][a-z0-9._/-]{0,62}", "a name of a-z, 0-9, '.', '_', '/' and '-', such as dragino-lht65"
+)
+_PART = written(r"[A-Za-z0-9-]{1,20}", "1 to 20 of A-Z, a-z, 0-9 and '-', such as REAR")
 _NAMES = (
     Column("name_zh", "名称", plain, True, "仙居杨梅合作社", ("中文名称", "name")),
     Column("name_en", "英文名称", plain, False, "Xianju Bayberry Co-operative"),
 )
-_REGION = Column("region", "行政区划代码", code, False, "331024", ("区划代码",))
+_REGION_CODE = written(
+    r"[0-9]{2}|[0-9]{4}|[0-9]{6}|[0-9]{9}|[0-9]{12}",
+    "2, 4, 6, 9 or 12 digits of GB/T 2260 or 10114, such as 331024",
+)
+_REGION = Column("region", "行政区划代码", _REGION_CODE, False, "331024", ("区划代码",))
 _DEVICE = (
     Column("device", "设备编号", code, True, "logger-1", ("device_id",)),
     Column("scheme", "编号类型", one_of(SCHEMES, others=True), False, "suyuan"),
@@ -95,13 +106,13 @@ _DEVICE = (
 
 KINDS: Final[tuple[Kind, ...]] = (
     Kind("organisations", "组织", (
-        Column("id", "组织编号", code, True, "xj-coop", ("organisation",)),
+        Column("id", "组织编号", _ID, True, "xj-coop", ("organisation",)),
         *_NAMES,
         Column("party", "主体标识", party, True, "9521234002000", ("pgln",)),
         Column("kind", "类型", one_of(ORGANISATION_KINDS), True, "packer", ("组织类型",)),
         Column("publishes", "向消费者公开", truth, False, "是"),
         _REGION,
-        Column("gs1_prefix", "厂商识别代码", code, False, "9521234"),
+        Column("gs1_prefix", "厂商识别代码", written(r"[0-9]{4,12}", "4 to 12 digits"), False, "9521234"),
     )),
     Kind("places", "场所", (
         Column("id", "场所标识", uri, False, "9521234002048", ("gln", "giai", "uri", "place")),
@@ -110,20 +121,20 @@ KINDS: Final[tuple[Kind, ...]] = (
         *(Column(each.field, each.chinese, each.read, each.required, example, each.others)
           for each, example in zip(_NAMES, ("一号冷库", "Cold store 1"), strict=True)),
         _REGION,
-        Column("lat", "纬度", number, False, "28.85", ("latitude",)),
-        Column("lon", "经度", number, False, "120.73", ("longitude",)),
+        Column("lat", "纬度", within(-90, 90), False, "28.85", ("latitude",)),
+        Column("lon", "经度", within(-180, 180), False, "120.73", ("longitude",)),
         Column("time_zone", "时区", time_zone, False, "Asia/Shanghai"),
         Column("parent", "上级场所", uri, False, ""),
-        Column("code", "舱位", code, False, "", ("compartment", "隔间")),
+        Column("code", "舱位", _PART, False, "", ("compartment", "隔间")),
     )),
     Kind("devices", "设备", (
         *_DEVICE,
         _ORGANISATION,
         Column("giai", "设备标识", uri, False, ""),
         Column("model", "型号", plain, True, "L1"),
-        Column("interval_s", "测量间隔(秒)", whole, True, "300", ("interval", "间隔")),
-        Column("accuracy_c", "精度(℃)", number, False, "0.5", ("accuracy",)),
-        Column("profile", "解码方案", code, False, ""),
+        Column("interval_s", "测量间隔(秒)", within(1, 31_536_000, whole), True, "300", ("interval", "间隔")),
+        Column("accuracy_c", "精度(℃)", within(0, 100), False, "0.5", ("accuracy",)),
+        Column("profile", "解码方案", _PROFILE, False, ""),
         Column("independent", "独立于制冷控制", truth, False, "是"),
         Column("channel", "通道", code, False, "pulp"),
         Column("quantity", "测量量", one_of(QUANTITY_WORDS, others=True), False, "temperature"),
@@ -141,7 +152,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         *_DEVICE,
         Column("channel", "通道", code, False, "pulp"),
         Column("parent", "安装位置", code, True, "9521234002048", ("place", "场所标识")),
-        Column("code", "舱位", code, False, "", ("compartment", "隔间")),
+        Column("code", "舱位", _PART, False, "", ("compartment", "隔间")),
         Column("probe_position", "探头位置", one_of(POSITIONS), False, "ambient", ("position",)),
         Column("installed_at", "安装时间", plain, True, "2026-06-19 08:00", ("installed",)),
         Column("removed_at", "取下时间", plain, False, "", ("removed",)),

@@ -36,6 +36,27 @@ def code(text: str) -> str:
     return unicodedata.normalize("NFKC", text).strip()
 
 
+def written(pattern: str, looks_like: str) -> Reader:
+    """A code of that form. `looks_like`: said where it is another."""
+
+    def read(text: str) -> str:
+        if re.fullmatch(pattern, code(text)) is None:
+            raise ValueError(f"want {looks_like}")
+        return code(text)
+
+    return read
+
+
+def within(low: float, high: float, read: Callable[[str], float] | None = None) -> Reader:
+    def bounded(text: str) -> float:
+        value = (read or number)(text)
+        if not low <= value <= high:
+            raise ValueError(f"want {low:g} to {high:g}")
+        return value
+
+    return bounded
+
+
 def number(text: str) -> float:
     try:
         value = float(code(text).replace("−", "-"))

@@ -140,7 +140,7 @@ def _workbook(name: str, data: bytes) -> Iterator[Table]:
 
 
 def _sheet_rows(sheet: Any) -> Iterator[tuple[int, list[Any]]]:
-    for number, row in enumerate(sheet.iter_rows(max_col=MAX_COLUMNS), start=1):
+    for number, row in enumerate(sheet.iter_rows(max_col=MAX_COLUMNS + 1), start=1):
         yield number, [_Formula(cell.value) if cell.data_type in ("f", "e") else cell.value for cell in row]
 
 
@@ -165,6 +165,10 @@ def _table(name: str, numbered: Iterable[tuple[int, list[Any]]], encoding: str =
                     f"{name}, row {number}: the first row names the columns; {next(iter(refused.values()))}"
                 )
             header = _without_empty_end(cells)
+            if len(header) > MAX_COLUMNS:
+                raise SheetError(
+                    f"{name}: more than {MAX_COLUMNS} columns; suyuan import --template prints those that are read"
+                )
             continue
         if len(rows) + len(faults) >= MAX_ROWS:
             raise SheetError(f"{name}: more than {MAX_ROWS} rows; cut it into several files")

@@ -130,6 +130,8 @@ def test_a_formula_of_a_workbook_is_refused_and_so_is_a_number_it_rounded() -> N
         (b"PK\x03\x04nonsense", "cannot be read as an Excel workbook"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(100), "old Excel file"),
         (b"=1+1,b\n1,2\n", "begins as a formula"),
+        (b"a," * 61 + b"a\n", "more than 60 columns"),
+        (workbook(x=[["a"] * 61]), "more than 60 columns"),
         (b" " * (MAX_BYTES + 1), "at most"),
     ],
 )
@@ -231,6 +233,8 @@ def test_rows_of_one_device_are_one_item() -> None:
         (["A 1,o,m,60"], [(2, "device")]),
         (["a,o,m,sixty"], [(2, "间隔")]),
         (["a,o,m,1.5"], [(2, "间隔")]),
+        (["a,o,m,0"], [(2, "间隔")]),
+        (["a,Big Co,m,60"], [(2, "所属组织")]),
         (["a,,m,60"], [(2, "所属组织")]),
         (["a,o,m,60,t,温度,℃,,,,也许"], [(2, "独立于制冷控制")]),
     ],
