@@ -45,6 +45,7 @@ class HostSession:
         self._group, self._host, self._now = group, host_id(group), now
         self._arrived: deque[Message] = deque()
         self._held = 0
+        self._to_be_asked: set[str] = set()
         self._changed = threading.Condition()
         self._leaving = False
         self._connection = 0
@@ -63,10 +64,13 @@ class HostSession:
         self._client.on_pre_connect = self._on_pre_connect
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
+        self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
         self._client.reconnect_delay_set(1, 30)
 
     def start(self) -> None:
+        """Also again, after a stop: what had arrived is still to be taken."""
+        self._leaving = False
         self._client.connect_async(*self._address, keepalive=KEEPALIVE_S)
         self._client.loop_start()
 
@@ -100,8 +104,16 @@ class HostSession:
                 self._client.ack(mid, 1)
 
     def ask_for_births(self, nodes: Iterable[str]) -> None:
-        """QoS 0 and not retained, as the standard wants commands."""
-        for node in nodes:
+        """Now, or as soon as the session stands again. QoS 0 and not retained, as the standard wants commands."""
+        with self._changed:
+            self._to_be_asked |= set(nodes)
+        if self.subscribed.is_set():
+            self._ask()
+
+    def _ask(self) -> None:
+        with self._changed:
+            nodes, self._to_be_asked = self._to_be_asked, set()
+        for node in sorted(nodes):
             logger.info("asking for a birth", extra={"group": self._group, "node": node})
             self._client.publish(command_topic(self._group, node), rebirth_request(self._now_ms()))
 
@@ -135,7 +147,11 @@ class HostSession:
             return
         self._say(online=True, time_ms=self._birth_ms)
         self.subscribed.set()
+        self._ask()
         logger.info("listening to a Sparkplug group", extra={"group": self._group})
+
+    def _on_disconnect(self, *_: object) -> None:
+        self.subscribed.clear()
 
     def _on_message(self, client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         topic, payload = message._topic, bytes(message.payload)

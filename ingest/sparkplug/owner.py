@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 GROUP_LOCK = 0x5359_0200  # "SY", Sparkplug groups; the second key is the hash of the group's name
 TRY_EVERY_S = 1.0
+FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 10.0
 LOOK_S = 0.2
 
@@ -103,7 +104,7 @@ def listen(
     known = KnownBirths()
     conn: psycopg.Connection | None = None
     messages: list[Message] = []
-    pause_s = 0.1
+    patience = _Patience(heard, stop)
     heard.start()
     try:
         while not stop.is_set():
@@ -114,16 +115,11 @@ def listen(
                 conn = conn if conn is not None and not conn.closed else connect()
                 asked = taking.take(conn, line, messages, now(), known)
             except (Away, psycopg.OperationalError) as error:
-                logger.warning(
-                    "the database is away, the batch is kept",
-                    extra={"error": str(error), "messages": len(messages)},
-                )
                 if conn is not None:
                     conn.close()
-                stop.wait(pause_s)
-                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+                patience.wait(error, len(messages))
                 continue
-            pause_s = 0.1
+            patience.end()
             heard.acknowledge(messages)
             heard.ask_for_births(key.node for key in asked)
             messages = []
@@ -131,3 +127,29 @@ def listen(
         heard.stop()
         if conn is not None:
             conn.close()
+
+
+class _Patience:
+    """Waits for a database that is away, longer each time. Once that is long, the host says that it is away too: edge nodes
+    that wait for their host then keep what they measure, and it need not fit into our memory."""
+
+    def __init__(self, heard: HostSession, stop: threading.Event) -> None:
+        self._heard, self._stop = heard, stop
+        self._pause_s = FIRST_PAUSE_S
+        self._left = False
+
+    def wait(self, error: Exception, messages: int) -> None:
+        logger.warning(
+            "the database is away, the batch is kept", extra={"error": str(error), "messages": messages}
+        )
+        if self._pause_s >= LONGEST_PAUSE_S and not self._left:
+            self._heard.stop()
+            self._left = True
+        self._stop.wait(self._pause_s)
+        self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
+
+    def end(self) -> None:
+        self._pause_s = FIRST_PAUSE_S
+        if self._left:
+            self._heard.start()
+            self._left = False

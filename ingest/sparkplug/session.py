@@ -204,7 +204,8 @@ def _with_birth(node: Node, device: str, payload: Payload, received_at: datetime
         if (before.names, before.aliases) == (birth.names, birth.aliases):
             birth = replace(before, online=True, since=received_at)
         else:
-            birth = replace(birth, same_from_ms=payload.sent_ms or 0)
+            sent_ms = payload.sent_ms if payload.sent_ms is not None else _ms(received_at)
+            birth = replace(birth, same_from_ms=sent_ms)
     return replace(node, births={**node.births, device: birth})
 
 
@@ -276,7 +277,7 @@ def _sample(
             return None
         time_ms = metric.time_ms if metric.time_ms is not None else sent_ms
         ours = time_ms is None
-        when = round(received_at.timestamp() * 1000) if time_ms is None else time_ms
+        when = _ms(received_at) if time_ms is None else time_ms
         return Sample(_measured(metric, name, birth, when), metric.historical, server_time=ours)
     except WireError as error:
         return Sample(error)
@@ -318,6 +319,10 @@ def _is_control(name: str) -> bool:
 
 def _at(sent_ms: int | None, received_at: datetime) -> datetime:
     """A time of the node's, where it is one that a table can hold."""
-    if sent_ms is None or not 0 < sent_ms < round(received_at.timestamp() * 1000) + 86_400_000:
+    if sent_ms is None or not 0 < sent_ms < _ms(received_at) + 86_400_000:
         return received_at
     return datetime.fromtimestamp(sent_ms / 1000, received_at.tzinfo)
+
+
+def _ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)

@@ -12,6 +12,8 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -19,8 +21,10 @@ import psycopg
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from ingest.sparkplug import owner
 from ingest.sparkplug.host import HostSession
 from ingest.sparkplug.owner import hold
+from tests.integration.lines import line
 from tests.servers.databases import Database
 from tests.servers.mosquitto import Broker
 from tests.servers.waiting import wait_until
@@ -157,9 +161,8 @@ def test_a_host_that_takes_over_is_the_one_that_stands(mqtt_broker: Broker, neig
 def test_a_host_is_born_anew_with_every_connection(mqtt_broker: Broker, neighbour: Neighbour) -> None:
     session = host(mqtt_broker)
     _, first_ms = neighbour.next().state
-    session.subscribed.clear()
     mqtt_broker.restart()
-    assert session.subscribed.wait(20)
+    assert wait_until(session.subscribed.is_set, 20)
     late = Neighbour(mqtt_broker.port, STATE)
     assert wait_until(lambda: (said := late.next().state)[0] and said[1] > first_ms, 10)
     late.stop()
@@ -193,6 +196,35 @@ def test_messages_are_held_up_to_a_bound_and_leaving_does_not_wait_for_them(mqtt
     assert wait_until(lambda: session._held >= 2**20, 10), "the rest follows"
     session.stop()
     sender.stop()
+
+
+@pytest.mark.editions("plain")
+def test_a_host_without_its_database_says_that_it_is_away_and_comes_back(
+    database: Database,
+    mqtt_broker: Broker,
+    neighbour: Neighbour,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So that edge nodes keep what they measure; what had come in before is not lost by it."""
+    monkeypatch.setattr(owner, "LONGEST_PAUSE_S", 0.4)
+    session, stop = HostSession(mqtt_broker.url, "plant", now), threading.Event()
+    connect = partial(psycopg.connect, database.service("ingest"))
+    thread = threading.Thread(target=owner.listen, args=(session, connect, line(tmp_path), now, stop))
+    thread.start()
+    with psycopg.connect(database.owner, autocommit=True) as conn:
+        assert neighbour.next().state[0] and session.subscribed.is_set()
+        conn.execute("ALTER ROLE suyuan_ingest NOLOGIN")
+        try:
+            neighbour.publish("spBv1.0/plant/NDATA/gw1", payload(metric("t", 1.0, "Double"), seq=1))
+            assert not neighbour.next().state[0]
+        finally:
+            conn.execute("ALTER ROLE suyuan_ingest LOGIN")
+        assert neighbour.next().state[0]
+        assert neighbour.next().topic == "spBv1.0/plant/NCMD/gw1"
+        assert conn.execute("SELECT reason FROM quarantine").fetchall() == [("before_birth",)]
+    stop.set()
+    thread.join()
 
 
 # --- the lease ---------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from ingest.sparkplug.session import (
     ASK_EVERY,
     DIGEST_BYTES,
     MODULUS,
+    RECENT,
     Node,
     Sample,
     Step,
@@ -33,7 +34,7 @@ from ingest.wire.errors import WireError
 from ingest.wire.senml import Measured
 from ingest.wire.sparkplug import decode
 from ingest.wire.sparkplug_topics import SparkplugAddress, parse_topic
-from tests.unit.ingest.wire.sparkplug_writing import metric, payload, quality
+from tests.unit.ingest.wire.sparkplug_writing import PAYLOADS, metric, payload, quality
 from tests.vectors import count_vectors, vector_path
 
 NOW = datetime(2026, 6, 19, 2, 0, 5, tzinfo=UTC)
@@ -367,6 +368,29 @@ def test_sending_any_stretch_again_changes_nothing(what: list[tuple[str, int]], 
             once.node.awaits_birth,
             once.node.recent,
         )
+
+
+HEARD = st.tuples(
+    st.sampled_from(("NBIRTH", "NDATA", "NDEATH", "DBIRTH", "DDATA", "DDEATH")), PAYLOADS, st.booleans()
+)
+
+
+@given(st.lists(HEARD, max_size=12))
+def test_whatever_a_node_sends_its_state_stands_and_every_metric_is_said_once_or_passed_over(
+    heard: list[tuple[str, bytes, bool]],
+) -> None:
+    host = Listening()
+    for kind, encoded, again in heard:
+        try:
+            read = decode(encoded)
+        except WireError:
+            continue
+        said = host.hears(kind, encoded, "p1" if kind.startswith("D") else "", again)
+        assert isinstance(said, str) or len(said) <= len(read.metrics)
+        standing = host.standing
+        assert len(standing.recent) == DIGEST_BYTES * RECENT and 0 <= standing.seq <= 255
+        assert not standing.online or standing.births[""].online
+        assert standing.online or not any(birth.online for birth in standing.births.values())
 
 
 # --- out of quarantine --------------------------------------------------------------------------------------------------

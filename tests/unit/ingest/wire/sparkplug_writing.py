@@ -8,6 +8,8 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+from hypothesis import strategies as st
+
 DATATYPES = {
     "Int8": 1, "Int16": 2, "Int32": 3, "Int64": 4, "UInt8": 5, "UInt16": 6, "UInt32": 7, "UInt64": 8, "Float": 9,
     "Double": 10, "Boolean": 11, "String": 12, "DateTime": 13, "Text": 14, "UUID": 15, "DataSet": 16, "Bytes": 17,
@@ -83,3 +85,24 @@ def quality(code: int) -> bytes:
         + length(2, number(1, 12) + length(8, "Cel"))
         + length(2, number(1, 3) + number(3, code))
     )
+
+
+# Anything, and what is nearly a payload.
+_names = st.one_of(st.none(), st.text(max_size=8))
+_metrics = st.builds(
+    lambda name, alias, kind, raw, flag: metric(
+        name, alias=alias, datatype=kind, is_historical=flag, int=raw
+    ),
+    _names,
+    st.one_of(st.none(), st.integers(0, 2**64 - 1)),
+    st.one_of(st.none(), st.integers(0, 40)),
+    st.integers(0, 2**32 - 1),
+    st.one_of(st.none(), st.booleans()),
+)
+_fields = st.one_of(
+    _metrics.map(lambda encoded: length(2, encoded)),
+    st.tuples(st.integers(1, 20), st.integers(0, 2**64 - 1)).map(lambda pair: number(*pair)),
+    st.tuples(st.integers(1, 20), st.binary(max_size=30)).map(lambda pair: length(*pair)),
+    st.binary(max_size=30).map(lambda inner: length(2, inner)),
+)
+PAYLOADS = st.one_of(st.binary(max_size=200), st.lists(_fields, max_size=12).map(b"".join))

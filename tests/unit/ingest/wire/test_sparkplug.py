@@ -25,7 +25,7 @@ from ingest.wire.sparkplug import (
     value_as,
 )
 from ingest.wire.sparkplug_topics import SparkplugAddress, is_id, parse_topic
-from tests.unit.ingest.wire.sparkplug_writing import DATATYPES, length, metric, number, payload, quality
+from tests.unit.ingest.wire.sparkplug_writing import DATATYPES, PAYLOADS, length, metric, payload, quality
 from tests.vectors import count_vectors, vector_path
 
 
@@ -231,26 +231,7 @@ def test_templates_in_templates_are_refused_without_a_look_inside() -> None:
     assert fault(nested(30_000)).reason == "unsupported_value"
 
 
-_names = st.one_of(st.none(), st.text(max_size=8))
-_metrics = st.builds(
-    lambda name, alias, kind, raw, flag: metric(
-        name, alias=alias, datatype=kind, is_historical=flag, int=raw
-    ),
-    _names,
-    st.one_of(st.none(), st.integers(0, 2**64 - 1)),
-    st.one_of(st.none(), st.integers(0, 40)),
-    st.integers(0, 2**32 - 1),
-    st.one_of(st.none(), st.booleans()),
-)
-_fields = st.one_of(
-    _metrics.map(lambda encoded: length(2, encoded)),
-    st.tuples(st.integers(1, 20), st.integers(0, 2**64 - 1)).map(lambda pair: number(*pair)),
-    st.tuples(st.integers(1, 20), st.binary(max_size=30)).map(lambda pair: length(*pair)),
-    st.binary(max_size=30).map(lambda inner: length(2, inner)),
-)
-
-
-@given(st.one_of(st.binary(max_size=200), st.lists(_fields, max_size=12).map(b"".join)))
+@given(PAYLOADS)
 def test_any_bytes_are_a_payload_or_a_reason(encoded: bytes) -> None:
     try:
         found = decode(encoded)
