@@ -16,7 +16,7 @@ from typing import Any
 import cbor2
 
 from ingest.wire.errors import WireError
-from ingest.wire.senml_record import Record, refuse_must_understand
+from ingest.wire.senml_record import MAX_RECORDS, Record, refuse_must_understand
 
 # RFC 8428, table 4, which is conclusive: further labels will be text.
 LABELS = {
@@ -34,8 +34,9 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
 _NAMES = frozenset(_KINDS)
 _ANY_KIND = (int, float, str, bytes, bool)
 
-_DEPTH = 5  # self-description, array, map, decimal fraction, its array
-_DECIMAL_FRACTION, _SELF_DESCRIBED = 4, 55799
+_DEPTH = 3  # of a record: its map, decimal fraction, its array
+_DECIMAL_FRACTION, _SELF_DESCRIBED = 4, (55799).to_bytes(2)
+_ARRAY, _TAG = 4, 6  # major types
 
 
 def is_cbor(payload: bytes) -> bool:
@@ -44,20 +45,57 @@ def is_cbor(payload: bytes) -> bool:
 
 
 def parse(payload: bytes) -> list[Record]:
+    """Record by record: a megabyte of empty ones would otherwise be a hundred megabytes before anybody counts them."""
     stream = BytesIO(payload)
+    decoder = cbor2.CBORDecoder(stream, semantic_decoders=_TAGS, max_depth=_DEPTH, allow_duplicate_keys=False)
     try:
-        pack = cbor2.CBORDecoder(
-            stream, semantic_decoders=_TAGS, max_depth=_DEPTH, allow_duplicate_keys=False
-        ).decode()
+        wanted = _announced(stream)
+        records: list[Record] = []
+        while not _ended(payload, stream, wanted, len(records)):
+            records.append(_record(decoder.decode(), len(records)))
+            if len(records) > MAX_RECORDS:
+                raise WireError("too_large", f"a pack has at most {MAX_RECORDS} records; send smaller packs")
+    except WireError:
+        raise
     except cbor2.CBORDecodeEOF as error:
         raise WireError("truncated", "the payload ends in the middle of the pack") from error
     except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError) as error:
         raise WireError("malformed_cbor", f"not the CBOR of a pack: {_innermost(error)}") from error
     if stream.tell() != len(payload):
         raise WireError("malformed_cbor", f"{len(payload) - stream.tell()} bytes follow the end of the pack")
-    if not isinstance(pack, list):
+    return records
+
+
+def _announced(stream: BytesIO) -> int | None:
+    """Reads the head of the array of records, and how many it says there are; None: until its end."""
+    head = stream.read(1)
+    if head == b"\xd9" and stream.read(2) == _SELF_DESCRIBED:
+        head = stream.read(1)
+    if not head:
+        raise WireError("truncated", "the payload ends in the middle of the pack")
+    kind, low = head[0] >> 5, head[0] & 0x1F
+    if kind == _TAG:
+        raise WireError("malformed_cbor", "not the CBOR of a pack: a tag in front that has no place there")
+    if kind != _ARRAY:
         raise WireError("malformed_senml", "not a SenML pack: want an array of records")
-    return [_record(item, place) for place, item in enumerate(pack)]
+    if low < 24 or low == 31:
+        return None if low == 31 else low
+    if low > 27:
+        raise WireError("malformed_cbor", "not the CBOR of a pack: an array of no length there is")
+    width = 1 << (low - 24)
+    said = stream.read(width)
+    if len(said) < width:
+        raise WireError("truncated", "the payload ends in the middle of the pack")
+    return int.from_bytes(said)
+
+
+def _ended(payload: bytes, stream: BytesIO, wanted: int | None, found: int) -> bool:
+    if wanted is not None:
+        return found == wanted
+    if payload[stream.tell() : stream.tell() + 1] != b"\xff":
+        return False
+    stream.read(1)
+    return True
 
 
 def _record(item: object, place: int) -> Record:
@@ -99,25 +137,19 @@ def _decimal_fraction(parts: object, _immutable: bool) -> float:
     )  # beyond a double it is infinite, which is refused like any infinity
 
 
-def _self_described(pack: object, _immutable: bool) -> object:
-    return pack
-
-
 class _Tags(Mapping[int, Callable[[object, bool], object]]):
     """Asked for every tag before its content is read, so that none comes to the library's own decoders."""
 
     def __getitem__(self, tag: int) -> Callable[[object, bool], object]:
         if tag == _DECIMAL_FRACTION:
             return _decimal_fraction
-        if tag == _SELF_DESCRIBED:
-            return _self_described
         raise cbor2.CBORDecodeError(f"tag {tag} has no place in a pack")
 
     def __iter__(self) -> Iterator[int]:
-        return iter((_DECIMAL_FRACTION, _SELF_DESCRIBED))
+        return iter((_DECIMAL_FRACTION,))
 
     def __len__(self) -> int:
-        return 2
+        return 1
 
 
 _TAGS = _Tags()

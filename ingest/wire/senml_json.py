@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ingest.wire.errors import WireError
-from ingest.wire.senml_record import Record, refuse_must_understand
+from ingest.wire.senml_record import MAX_RECORDS, Record, refuse_must_understand
 
 
 class _JsonRecord(Record, frozen=True, gc=False):
@@ -20,10 +20,14 @@ class _JsonRecord(Record, frozen=True, gc=False):
 
 _decoder = msgspec.json.Decoder(list[_JsonRecord], strict=True)
 _NUMBERED = re.compile(rb'\{[^{}]{0,80}"n"\s*:\s*"(boot|seq)"[^{}]{0,80}\}')
+# Each record has one, and a text may have some: a megabyte of empty records would otherwise be fifty before they are counted.
+MAX_BRACES = 2 * MAX_RECORDS
 _VALUE = re.compile(rb'"v"\s*:\s*(\d{1,16})\s*[,}]')
 
 
 def parse(payload: bytes) -> list[Record]:
+    if payload.count(b"{") > MAX_BRACES:
+        raise WireError("too_large", f"a pack has at most {MAX_RECORDS} records; send smaller packs")
     try:
         records: list[Record] = list(_decoder.decode(payload))
     except RecursionError as error:
@@ -53,7 +57,7 @@ def _why(payload: bytes, detail: str) -> tuple[str, str]:
             "JSON has no NaN and no Infinity: leave the record out when the sensor has no value",
         )
     try:
-        msgspec.json.decode(payload)
+        msgspec.json.decode(payload, type=msgspec.Raw)  # looks, and makes nothing of it
     except RecursionError:
         return "malformed_json", "the payload is nested too deeply for a SenML pack"
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
