@@ -13,6 +13,7 @@ import click
 from deploy.account_command import account
 from deploy.backup.command import backup
 from deploy.import_command import import_command
+from deploy.profile_command import profile
 from deploy.quarantine_command import quarantine
 from deploy.settings import Settings
 from deploy.simulate_command import follow_parent, simulate
@@ -271,6 +272,7 @@ main.add_command(quarantine)
 main.add_command(backup)
 main.add_command(account)
 main.add_command(import_command)
+main.add_command(profile)
 
 
 @main.command(hidden=True)

@@ -47,6 +47,10 @@ class Settings(BaseSettings):
         default=Path("data"),
         description="Keys, head store and the log's public files; keys/ is secret, log/ may be served by any web server",
     )
+    profiles_dir: str = Field(
+        default="",
+        description="Profiles of sensors besides those shipped, one JSON file each (docs/profiles.md); read when a worker starts",
+    )
     public_url: str = Field(
         default="http://127.0.0.1:8080", description="What QR codes carry; a phone must reach it"
     )
@@ -100,6 +104,10 @@ class Settings(BaseSettings):
     @property
     def retention(self) -> timedelta:
         return timedelta(days=self.retention_days)
+
+    @property
+    def profiles_folder(self) -> Path | None:
+        return Path(self.profiles_dir) if self.profiles_dir else None
 
     @property
     def keys_dir(self) -> Path:

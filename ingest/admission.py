@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ingest.decoding import Decoded
+from ingest.decoding import Decoded, find_device
 from ingest.registry import Device, Registry, Series
 from ingest.registry.conversion import is_as_registered, normalise
 from ingest.registry.quantities import NUMBERLESS
@@ -121,24 +121,10 @@ def admit(item: Decoded, registry: Registry, window: Window) -> Admitted:
 
 def _owner(registry: Registry, address: Address) -> Device | None:
     """The device of an unreadable message, so that its account shows it; never another organisation's."""
-    device = registry.device(address.device)
-    return device if device is not None and device.organisation == address.organisation else None
-
-
-def find_device(registry: Registry, address: Address) -> Device:
-    """Raises WireError: unknown_device, or foreign_topic where the device is another organisation's."""
-    device = registry.device(address.device)
-    if device is None:
-        raise WireError(
-            "unknown_device",
-            f"no device {address.device!r} is registered; register it (suyuan register); the message is kept",
-        )
-    if device.organisation != address.organisation:
-        raise WireError(
-            "foreign_topic",
-            f"device {address.device!r} does not belong to {address.organisation!r}; it may write only its own topic",
-        )
-    return device
+    try:
+        return find_device(registry, address)
+    except WireError:
+        return None
 
 
 def admit_pack(message: int, pack: Pack, device: Device, window: Window, flags: int = 0) -> Admitted:

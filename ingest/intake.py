@@ -20,6 +20,7 @@ from ingest.decoding import Decoded
 from ingest.message import Message
 from ingest.quick import Route
 from ingest.registry import Device, Registry
+from ingest.wire.profiles import Profiles
 
 UNKNOWN_DEVICE = 0
 NONE = -1
@@ -40,10 +41,12 @@ class Readings:
 
 
 class Routes:
-    """Topics whose messages may go the quick way, as the registry stands. One entry for each topic of a known device."""
+    """Topics whose messages may go the quick way, as the registry stands: one entry for each topic of a known device. And the
+    profiles, by which others are read."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, profiles: Profiles) -> None:
         self._registry = registry
+        self.profiles = profiles
         self._routes: dict[bytes, Route] = {}
 
     def find(self, topic: bytes) -> Route | None:
@@ -53,7 +56,8 @@ class Routes:
         return None
 
     def learn(self, topic: bytes, item: Decoded, device: Device | None) -> None:
-        if device is not None and item.pack is not None and self.find(topic) is None:
+        is_senml = item.pack is not None and item.address is not None and item.address.kind == "readings"
+        if device is not None and is_senml and self.find(topic) is None:
             self._routes[topic] = Route.of(device)
 
 
@@ -114,9 +118,12 @@ class Intake:
         window: Window,
         refresh: Callable[[], None],
     ) -> None:
-        item = decoding.decode(len(self.messages), message, window.received_ms)
+        index, received_ms = len(self.messages), window.received_ms
+        item = decoding.decode(index, message, received_ms, registry, routes.profiles)
         if not _known(registry, item):
             refresh()
+            if item.error is not None:  # perhaps for want of the device
+                item = decoding.decode(index, message, received_ms, registry, routes.profiles)
         admitted = admit(item, registry, window)
         routes.learn(message.topic, item, admitted.device)
         self._add(item, admitted)
@@ -179,12 +186,13 @@ class Intake:
 def intake(
     messages: Sequence[Message],
     registry: Registry,
+    profiles: Profiles,
     retention: timedelta,
     now: datetime,
     refresh: Callable[[], None] = lambda: None,
 ) -> Intake:
     """A whole batch at once. `refresh`: asked at most once."""
-    batch, routes = Intake(now, retention), Routes(registry)
+    batch, routes = Intake(now, retention), Routes(registry, profiles)
     window, asked = window_at(now, retention), Once(refresh)
     for message in messages:
         batch.take(message, registry, routes, window, asked)
@@ -208,7 +216,7 @@ def _known(registry: Registry, item: Decoded) -> bool:
     """False where reading the registry again may change what becomes of the message."""
     if item.address is None:
         return True
-    device = registry.device(item.address.device)
-    if device is None or device.organisation != item.address.organisation:
+    device = registry.device(item.address.device, item.address.scheme)
+    if device is None or item.address.organisation not in (None, device.organisation):
         return False
     return item.pack is None or all(record.channel in device.series for record in item.pack.records)

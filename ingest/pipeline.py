@@ -29,7 +29,10 @@ from ingest.message import Message
 from ingest.quarantine import MonthlyKeys, Refused
 from ingest.readings import KeyStands, Touched
 from ingest.registry import Device, Registry
+from ingest.registry.known import SCHEME
 from ingest.sequences import Arrived, Receipt
+from ingest.wire import profiles
+from ingest.wire.profiles import Profiles
 from ledger.recording import EventConflict, RecordingError, record
 
 __all__ = ["Away", "Line", "Message", "Outcome", "commit", "is_transient", "refused_by", "run", "transact"]
@@ -51,12 +54,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What the line needs besides a connection and messages. `retention`: how old a reading from the field may be."""
+    """What the line needs besides a connection and messages. `retention`: how old a reading from the field may be.
+    `profiles`: how payloads are read that are no SenML; those shipped, unless an installation has more."""
 
     worker: str
     registry: Registry
     keys: MonthlyKeys
     retention: timedelta
+    profiles: Profiles = field(default_factory=profiles.load)
     numbers: BatchNumbers = field(default_factory=BatchNumbers)
     budget: Budget = field(default_factory=Budget)
 
@@ -67,7 +72,7 @@ def run(conn: psycopg.Connection, line: Line, messages: Sequence[Message], now: 
         refresh = partial(line.registry.refresh, conn)
         if line.registry.is_due():
             refresh()
-        batch = intake(messages, line.registry, line.retention, now, refresh)
+        batch = intake(messages, line.registry, line.profiles, line.retention, now, refresh)
         conn.commit()
     except psycopg.Error as error:
         if not is_transient(error):
@@ -108,7 +113,7 @@ def _commit(conn: psycopg.Connection, line: Line, batch: Intake) -> Outcome:
     middle = len(batch.messages) // 2
     halves = (batch.messages[:middle], batch.messages[middle:])
     left, right = (
-        _commit(conn, line, intake(part, line.registry, batch.retention, batch.received_at))
+        _commit(conn, line, intake(part, line.registry, line.profiles, batch.retention, batch.received_at))
         for part in halves
     )
     return Outcome(left.batch_ids + right.batch_ids, left.receipts + right.receipts)
@@ -181,7 +186,9 @@ def _write(
     quarantine.write(conn, line.keys, number, batch.received_at, batch.messages, kept)
     if again is not None:
         again.close(conn, number)
-    return Outcome((number,), tuple((batch.devices[receipt.device], receipt) for receipt in receipts))
+    told = ((batch.devices[receipt.device], receipt) for receipt in receipts)
+    # Others speak to a network server or a gateway, which would not know what a receipt is.
+    return Outcome((number,), tuple(pair for pair in told if pair[0].scheme == SCHEME))
 
 
 def _redelivered(messages: Iterable[Message]) -> int:

@@ -152,7 +152,7 @@ def write(
         cursor.executemany(
             _INSERT,
             [
-                [batch_id, received_at, _organisation(messages[row.message].topic), messages[row.message].topic,
+                [batch_id, received_at, _organisation(row, messages[row.message].topic), messages[row.message].topic,
                  row.device.id if row.device else None, row.boot, row.seq, row.records, row.reason, row.detail[:1000],
                  month, keys.encrypt(month, messages[row.message].payload)]
                 for row in rows
@@ -176,13 +176,15 @@ def within(
 
 
 def _wish(message: Message, row: Refused, knows: Callable[[str], bool]) -> Wish:
-    organisation = "" if row.device else _organisation(message.topic) or ""
+    organisation = "" if row.device else _organisation(row, message.topic) or ""
     owner = Owner(row.device.id if row.device else 0, organisation if knows(organisation) else "")
     return Wish(owner, row.message, row.boot, row.seq, len(message.payload), row.records, row.reason)
 
 
-def _organisation(topic: bytes) -> str | None:
-    """As far as the topic tells."""
+def _organisation(row: Refused, topic: bytes) -> str | None:
+    """The device's, or as far as the topic tells."""
+    if row.device is not None:
+        return row.device.organisation
     try:
         return parse_topic(topic).organisation
     except WireError:

@@ -209,7 +209,7 @@ def _prepared(line: Line, kept: _Kept, messages: Messages, now: datetime) -> tup
         formers.append(Former(rows, range(len(sent), len(sent) + copies)))
         sent += [Message(topic, payload, redelivered=False)] * copies
     retention = EVER if kept.worker.startswith(FILES) else line.retention
-    return intake(sent, line.registry, retention, kept.received_at), Again(formers, now)
+    return intake(sent, line.registry, line.profiles, retention, kept.received_at), Again(formers, now)
 
 
 def _worker(kept: _Kept) -> str:

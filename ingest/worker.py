@@ -170,7 +170,7 @@ class Gatherer:
     ) -> None:
         self._arrived, self._line, self._now, self._stop = arrived, line, now, stop
         self._registry = Connection(connect)
-        self._routes = Routes(line.registry)
+        self._routes = Routes(line.registry, line.profiles)
         self._patience = Patience(stop)
         self._waiting: deque[Message] = deque()
 

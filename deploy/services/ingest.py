@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +17,10 @@ from ingest.pipeline import Line
 from ingest.quarantine import MonthlyKeys
 from ingest.registry import Registry
 from ingest.subscriber import Subscriber, lease_slot
+from ingest.wire import profiles
 from ingest.worker import serve
+
+logger = logging.getLogger(__name__)
 
 
 def line_of(settings: Settings, worker: str) -> Line:
@@ -25,6 +29,7 @@ def line_of(settings: Settings, worker: str) -> Line:
         Registry(time.monotonic),
         MonthlyKeys(settings.keys_dir),
         settings.retention,
+        _profiles(settings),
         budget=Budget(settings.quarantine_rows, settings.quarantine_megabytes * 2**20),
     )
 
@@ -61,3 +66,10 @@ def _sparkplug_groups(settings: Settings, line: Line) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
+
+
+def _profiles(settings: Settings) -> profiles.Profiles:
+    found = profiles.load(settings.profiles_folder)
+    for name, why in found.refused.items():
+        logger.error("a profile cannot be used", extra={"profile": name, "error": why})
+    return found

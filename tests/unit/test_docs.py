@@ -39,7 +39,17 @@ from ingest.registry import Registry, RegistryDocument, joined, line_of, origina
 from ingest.sequences import receipt
 from ingest.sparkplug import entering
 from ingest.sparkplug import session as sparkplug
-from ingest.wire import epcis, senml, senml_cbor, topics
+from ingest.wire import (
+    cayenne,
+    chirpstack,
+    chirpstack_event,
+    epcis,
+    profile_reading,
+    senml,
+    senml_cbor,
+    teltonika,
+    topics,
+)
 from ingest.wire import sparkplug as sparkplug_wire
 from ingest.wire.errors import WireError
 from ingest.wire.sparkplug import Payload
@@ -120,14 +130,17 @@ def admitted(fence: Fence) -> Admitted:
     message = Message(topic.encode(), fence.payload, redelivered=False)
     worker = line()
     window = window_at(RECEIVED_AT, worker.retention)
-    return admit(decode(0, message, window.received_ms), worker.registry, window)
+    return admit(
+        decode(0, message, window.received_ms, worker.registry, worker.profiles), worker.registry, window
+    )
 
 
 def taken(found: Admitted) -> int:
     return len(found.readings) + len(found.observations) + len(found.events)
 
 
-EXAMPLES = marked("readings", "events")
+MESSAGES = ("readings", "events", "uplink", "raw", "teltonika")
+EXAMPLES = marked(*MESSAGES)
 
 
 @pytest.mark.parametrize("fence", **named(EXAMPLES))
@@ -329,9 +342,9 @@ def test_the_request_for_a_birth_is_the_one_that_is_sent() -> None:
 
 def test_no_example_goes_untested() -> None:
     """A marker with a typing mistake would otherwise be an example nobody runs."""
-    known = {"readings", "events", "receipt", "registry", "topic", "sparkplug", "rebirth"}
+    known = {*MESSAGES, "receipt", "registry", "topic", "sparkplug", "rebirth"}
     assert [fence.name for fence in fences(WIRE) if fence.words[:1] not in {(kind,) for kind in known}] == []
-    outcomes = [fence.words[1] for fence in marked("readings", "events", "topic")]
+    outcomes = [fence.words[1] for fence in marked(*MESSAGES, "topic")]
     outcomes += [fence.words[2] for fence in marked("sparkplug")]
     assert [
         word for word in outcomes if word != "ok" and word.split(":")[0] not in ("refused", "partly")
@@ -351,7 +364,9 @@ def test_the_topics_are_those_of_the_code() -> None:
         == in_document
     )
     read = {pattern.rpartition("/")[2] for pattern in topics.subscriptions("group")}
-    assert read == {"readings", "events"}, "the document says that nothing else is read"
+    assert read == {*topics.KINDS_IN, "up"}, "the document says that nothing else is read"
+    uplinks = topics.UPLINKS.replace("+", "{application}", 1).replace("+", "{devEUI}", 1)
+    assert f"\n| `{uplinks}` | from ChirpStack |" in wire_text()
 
 
 def test_the_reasons_are_those_of_the_code() -> None:
@@ -360,7 +375,7 @@ def test_the_reasons_are_those_of_the_code() -> None:
 
 
 def test_most_reasons_have_an_example() -> None:
-    shown = {reason for fence in marked("readings", "events", "topic", "sparkplug") for word in fence.words[1:]
+    shown = {reason for fence in marked(*MESSAGES, "topic", "sparkplug") for word in fence.words[1:]
              for reason in word.partition(":")[2].split(",")}  # fmt: skip
     shown_by_other_tests = {"too_large", "conflict", "database_refused", "decoder_fault", "wrong_kind"}
     assert set(reasons_in_code()) - shown == shown_by_other_tests
@@ -371,6 +386,13 @@ def test_sizes_and_bounds_are_those_of_the_code() -> None:
     assert f"{senml.MAX_BYTES:,} bytes" in text and senml.MAX_BYTES == epcis.MAX_BYTES
     assert f"{senml.MAX_RECORDS:,} records" in text
     assert f"`SUYUAN_RETENTION_DAYS` ({Settings().retention_days})" in text
+    assert f"An event has at most {chirpstack_event.MAX_BYTES:,} bytes" in text
+    assert f"{chirpstack.MAX_MEMBERS:,} members, {chirpstack_event.MAX_DEPTH} deep" in text
+    assert (
+        f"At most {profile_reading.MAX_BYTES:,} bytes" in text
+        and profile_reading.MAX_BYTES == cayenne.MAX_BYTES
+    )
+    assert f"At most {teltonika.MAX_BYTES:,}\nbytes" in text
     assert senml.RELATIVE_BELOW == 2**28
     assert json.loads((DOCS / "wire/senml-pack.schema.json").read_text())["maxItems"] == senml.MAX_RECORDS
 
