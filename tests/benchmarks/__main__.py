@@ -106,8 +106,7 @@ def _peers(wanted: bool) -> list[Runner]:
 def _tell(server: PostgresServer) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     print(
-        f"{cores} processors, Python {platform.python_version()}, PostgreSQL {server.version} ({server.edition}), data in memory, fsync off;"
-        f" load average {os.getloadavg()[0]:.1f} at the start"
+        f"{cores} processors, Python {platform.python_version()}, PostgreSQL {server.version} ({server.edition}), data in memory, fsync off"
     )
     print(
         f"Mosquitto: max_inflight_messages {MAX_INFLIGHT_MESSAGES}, max_queued_messages 0, persistence true, autosave_interval 5,"

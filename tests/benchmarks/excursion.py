@@ -15,7 +15,7 @@ from tests.benchmarks.ground import Ground, series_of, wait_for
 from tests.benchmarks.latency import TIMES, since_published, subscribed
 from tests.benchmarks.line import BOOT, plan, start_ms
 from tests.benchmarks.racing import GROUP, WORKER, WholeLine, place
-from tests.benchmarks.telling import Target, short, target
+from tests.benchmarks.telling import Target, busy, short, target
 from tests.servers.waiting import wait_until
 
 SECONDS = 20
@@ -51,6 +51,7 @@ def run(ground: Ground, messages: int, whole: float | None) -> None:
         stored_ms = float(np.percentile(since_published(database, ground.folder / TIMES), 99))
     print(
         f"\nExcursion: {len(of.breaches)} devices of {of.devices} grow too warm at {rate:,} messages/s, half of {reached:,.0f}"
+        f" ({busy()})"
     )
     if not found:
         print(f"  not counted: {len(took)} of {len(of.breaches)} excursions were opened within a minute")

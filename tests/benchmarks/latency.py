@@ -18,7 +18,7 @@ from tests.benchmarks import bare
 from tests.benchmarks.ground import TOPICS, Ground, series_of, wait_for
 from tests.benchmarks.line import plan
 from tests.benchmarks.racing import GROUP, WORKER, bare_loop, place
-from tests.benchmarks.telling import Target, short, target
+from tests.benchmarks.telling import Target, busy, short, target
 from tests.servers.databases import Database
 from tests.servers.waiting import wait_until
 
@@ -32,7 +32,7 @@ SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 FROM reading_s
 
 def run(ground: Ground, rate: int) -> None:
     of = plan(ground, rate * SECONDS)
-    print(f"\nLatency: {rate:,} messages/s for {SECONDS} s, without the first {WARM_UP_S}")
+    print(f"\nLatency: {rate:,} messages/s for {SECONDS} s, without the first {WARM_UP_S} ({busy()})")
     reference = _bare(ground, of, rate)
     print(
         f"  {'bare paho loop':<22} p99 {short(reference)} ms from publish to received, acknowledged one by one"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ Unit = Literal["messages/s", "readings/s"]
 
 
 def table(title: str, lanes: Sequence[Lane], reference: Lane, unit: Unit) -> None:
-    print(f"\n{title}", flush=True)
+    print(f"\n{title} ({busy()})", flush=True)
     for lane in lanes:
         print(f"  {lane.name:<22} {_figures(lane, reference, unit)}")
         print(f"  {'':<22} {lane.settings}", flush=True)
@@ -77,6 +78,11 @@ def target(found: float | None, wanted: Target) -> None:
 
 def ratio(lane: Lane, reference: Lane) -> float | None:
     return None if lane.rate is None or not reference.rate else lane.rate / reference.rate
+
+
+def busy() -> str:
+    """Whoever else works on the machine takes from everybody here, and not from all alike."""
+    return f"load average {os.getloadavg()[0]:.1f}"
 
 
 def short(number: float) -> str:
