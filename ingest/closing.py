@@ -65,6 +65,8 @@ WITH opened AS (
 ), counted AS (
   INSERT INTO batch_account (batch_id, device_ids, received, stored, duplicate, conflict, quarantined)
   VALUES (%(id)s, %(device)s, %(received)s, %(stored)s, %(duplicate)s, %(conflict)s, %(quarantined)s)
+), unfolded AS (
+  INSERT INTO account_unfolded (batch_id) VALUES (%(id)s)
 ), touched AS (
   SELECT array_agg(series ORDER BY series) AS series,
          array_agg('epoch'::timestamptz + first * INTERVAL '1 millisecond' ORDER BY series) AS first,
@@ -79,12 +81,16 @@ WITH opened AS (
   SELECT * FROM unnest(%(of)s::integer[], %(boot)s::bigint[], %(kept)s::text[]::int8multirange[], %(refused)s::text[]::int8multirange[])
     AS sent (device_id, boot, stored, refused)
   ORDER BY device_id, boot
-  ON CONFLICT (device_id, boot) DO UPDATE SET stored = held.stored + EXCLUDED.stored, refused = held.refused + EXCLUDED.refused
-  RETURNING device_id, boot, stored + refused AS numbers
+  ON CONFLICT (device_id, boot) DO UPDATE SET stored = held.stored + EXCLUDED.stored, refused = held.refused + EXCLUDED.refused,
+    was_broken = NOT (held.stored + held.refused) @> int8range(1, upper(held.stored + held.refused))
+  RETURNING device_id, boot, stored + refused AS numbers, was_broken
+), now_held AS (
+  SELECT device_id, boot, numbers, was_broken, NOT numbers @> int8range(1, upper(numbers)) AS broken FROM merged
+), broken AS (
+  INSERT INTO sequence_mark (created_at, device_ids)
+  SELECT %(received_at)s, array_agg(DISTINCT device_id) FROM now_held WHERE broken OR was_broken HAVING count(*) > 0
 )
-SELECT device_id, boot, upper(numbers) - 1,
-       CASE WHEN numbers @> int8range(1, upper(numbers)) THEN NULL ELSE numbers END
-FROM merged
+SELECT device_id, boot, upper(numbers) - 1, CASE WHEN broken THEN numbers END FROM now_held
 """
 
 

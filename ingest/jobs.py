@@ -1,4 +1,5 @@
-"""The mark consumers as one process: projection, detection, sealing, roll-ups, each in a thread with its own connection.
+"""What follows the commit, as one process: projection, detection, sealing, roll-ups and the rest of CONSUMERS, each in a thread
+with its own connection.
 
 Contract: of each consumer one runs at a time in the whole instance (an advisory lock, its lease, held by its
 connection), so a second process is a spare that takes over when the first dies. One step is one transaction: marks
@@ -15,12 +16,12 @@ from functools import partial
 
 import psycopg
 
-from ingest import detection, projection, rollups, sealing
+from ingest import accounting, detection, gaps, outbox, projection, rollups, sealing
 
 logger = logging.getLogger(__name__)
 
 LEASE_LOCK = 0x5359_0200  # "SY", consumers; the consumer's place in CONSUMERS is the second key
-CONSUMERS = ("projection", "detection", "sealing", "rollup")
+CONSUMERS = ("projection", "detection", "sealing", "rollup", "accounting", "gaps", "sending")
 IDLE_S = 0.1
 RETRY_S = 1.0
 
@@ -28,9 +29,18 @@ Step = Callable[[psycopg.Connection, datetime], bool]
 """One transaction's work; True if there was any."""
 
 
-def steps(organisation_key: Callable[[str], bytes]) -> dict[str, Step]:
-    """What each consumer does, in the order of their leases. `organisation_key`: 32 bytes, for the salts of sealed windows."""
-    each = (projection.step, detection.step, partial(sealing.step, key=organisation_key), rollups.step)
+def steps(organisation_key: Callable[[str], bytes], send: outbox.Send) -> dict[str, Step]:
+    """What each consumer does, in the order of their leases. `organisation_key`: 32 bytes, for the salts of sealed windows.
+    `send`: to the broker."""
+    each = (
+        projection.step,
+        detection.step,
+        partial(sealing.step, key=organisation_key),
+        rollups.step,
+        accounting.step,
+        gaps.step,
+        partial(outbox.step, send=send),
+    )
     return dict(zip(CONSUMERS, each, strict=True))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from functools import partial
 
@@ -9,10 +10,15 @@ from deploy.database_url import connect
 from deploy.services.process import now, require_schema
 from deploy.settings import Settings
 from ingest import jobs
+from ingest.outbox import Sender
 from ledger.keys import KeyStore
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
     require_schema(settings.database_url, "jobs")
-    consumers = jobs.steps(KeyStore(settings.keys_dir).organisation_key)
-    jobs.serve(consumers, partial(connect, settings.database_url, "jobs"), now, stop)
+    sender = Sender(settings.mqtt_url, f"{settings.mqtt_client_prefix}-outbox-{os.getpid()}")
+    consumers = jobs.steps(KeyStore(settings.keys_dir).organisation_key, sender.send)
+    try:
+        jobs.serve(consumers, partial(connect, settings.database_url, "jobs"), now, stop)
+    finally:
+        sender.stop()

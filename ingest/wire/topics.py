@@ -44,6 +44,10 @@ def receipt_topic(organisation: str, device: str) -> str:
     return f"{ROOT}/{organisation}/{device}/receipt"
 
 
+def command_topic(organisation: str, device: str) -> str:
+    return f"{ROOT}/{organisation}/{device}/cmd"
+
+
 def parse_topic(topic: bytes) -> Address:
     try:
         text = topic.decode("utf-8")

@@ -151,7 +151,7 @@ def _consumers(database: Database, folder: Path) -> Iterator[None]:
 def _consume(conninfo: str, folder: Path, stop: Event) -> None:
     ended = threading.Event()
     threading.Thread(target=lambda: (stop.wait(), ended.set()), daemon=True).start()
-    steps = jobs.steps(KeyStore(folder / "keys").organisation_key)
+    steps = jobs.steps(KeyStore(folder / "keys").organisation_key, lambda _messages: True)
     jobs.serve(steps, partial(psycopg.connect, conninfo), partial(datetime.now, UTC), ended)
 
 

@@ -146,6 +146,9 @@ BREACHES: dict[str, str] = {
     "every_message_is_accounted_for": "DELETE FROM batch_account WHERE batch_id = (SELECT max(batch_id) FROM batch_account)",
     "what_is_accounted_as_stored_is_there": "DELETE FROM reading_store WHERE (series_id, time) = (SELECT series_id, time FROM reading_store LIMIT 1)",
     "what_is_accounted_as_refused_is_in_quarantine": "DELETE FROM quarantine WHERE reason = 'conflict'",
+    "device_totals_are_those_of_the_batches": "INSERT INTO account_total VALUES (999999, 1, 1, 0, 0, 0)",
+    "open_gaps_are_the_numbers_that_are_missing": "INSERT INTO sequence_gap (device_id, boot, first_seq, last_seq, first_seen)"
+    " SELECT min(id), 99, 1, 2, now() FROM device",
     "refused_numbers_are_those_in_quarantine": "UPDATE device_sequence SET refused = '{}' WHERE refused <> '{}'",
     "a_replay_is_of_the_moment_it_came": "INSERT INTO quarantine_replay SELECT min(quarantine.id), max(batch.id), now(), 'taken'"
     " FROM quarantine, batch",

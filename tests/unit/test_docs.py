@@ -30,6 +30,7 @@ from psycopg_pool import ConnectionPool
 
 from deploy.command import main
 from deploy.settings import Settings
+from ingest import gaps
 from ingest.admission import FLAG_SERVER_TIME, FLAG_UNIT_STORED, Admitted, admit, window_at
 from ingest.decoding import decode
 from ingest.intake import Intake
@@ -240,6 +241,13 @@ def test_the_example_in_cbor_says_what_stands_beside_it() -> None:
     assert table == senml_cbor.LABELS
 
 
+@pytest.mark.parametrize("fence", **named(marked("command")))
+def test_a_request_to_send_again_is_written_as_the_document_says(fence: Fence) -> None:
+    said = json.loads(fence.text)
+    ranges = [(first, last) for first, last in said["resend"]["ranges"]]
+    assert {"id": said["id"]} | gaps.request(said["resend"]["boot"], reversed(ranges)) == said
+
+
 @pytest.mark.parametrize("fence", **named(marked("receipt")))
 def test_receipts_are_those_the_line_makes(fence: Fence) -> None:
     said = json.loads(fence.text)
@@ -342,7 +350,7 @@ def test_the_request_for_a_birth_is_the_one_that_is_sent() -> None:
 
 def test_no_example_goes_untested() -> None:
     """A marker with a typing mistake would otherwise be an example nobody runs."""
-    known = {*MESSAGES, "receipt", "registry", "topic", "sparkplug", "rebirth"}
+    known = {*MESSAGES, "receipt", "registry", "topic", "sparkplug", "rebirth", "command"}
     assert [fence.name for fence in fences(WIRE) if fence.words[:1] not in {(kind,) for kind in known}] == []
     outcomes = [fence.words[1] for fence in marked(*MESSAGES, "topic")]
     outcomes += [fence.words[2] for fence in marked("sparkplug")]

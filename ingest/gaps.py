@@ -1,0 +1,103 @@
+"""Gaps in devices' numbers as rows, and the request to send them again.
+
+In the line: a batch that finds a device's numbers broken, or mended, leaves a mark; here is its consumer. Contract: after a
+step, the open rows of a device are exactly the gaps in what is held of it, and every range that was ever open is in some row.
+A gap is one that lasted `GRACE`: two workers that share a device's messages make gaps and fill them all the time.
+A device that numbers its messages is asked for a gap when it is found, and again ever later, `ASKS` times in all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from ingest import outbox
+from ingest.registry import SCHEME
+from ingest.wire.topics import command_topic
+
+GRACE = timedelta(seconds=5)
+TAKEN = 500
+ASKS = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6))
+"""How long after each request the next one is made; after the last there is none."""
+ASKED_AT_ONCE = 1_000  # rows
+RANGES = 50  # of one request: a device has little memory, and is asked again for what is still missing
+
+_TAKE = """
+DELETE FROM sequence_mark WHERE id = ANY (ARRAY(SELECT id FROM sequence_mark WHERE created_at <= %s ORDER BY id LIMIT %s))
+RETURNING device_ids, created_at
+"""
+
+# Ranges are compared as sets: `missing` is what is not held now, `open` what the rows call so.
+_FOLLOW = """
+WITH held AS (
+  SELECT device_id, boot, int8multirange(int8range(1, upper(stored + refused))) - (stored + refused) AS missing
+  FROM device_sequence WHERE device_id = ANY (%(devices)s)
+), open AS (
+  SELECT gap.id, gap.device_id, gap.boot, gap.first_seen, gap.asks, gap.ask_next,
+         int8multirange(int8range(gap.first_seq, gap.last_seq, '[]')) AS numbers, held.missing
+  FROM sequence_gap AS gap JOIN held USING (device_id, boot) WHERE gap.filled_at IS NULL
+), changed AS (
+  SELECT * FROM open WHERE NOT missing @> numbers
+), gone AS (
+  DELETE FROM sequence_gap WHERE id IN (SELECT id FROM changed)
+), pieces AS (
+  SELECT device_id, boot, first_seen, %(now)s::timestamptz AS filled_at, asks, NULL::timestamptz AS ask_next, numbers - missing AS numbers
+  FROM changed
+  UNION ALL
+  SELECT device_id, boot, first_seen, NULL, asks, ask_next, numbers * missing FROM changed
+  UNION ALL
+  SELECT device_id, boot, %(now)s, NULL, 0::smallint, CASE WHEN scheme = %(scheme)s THEN %(now)s::timestamptz END,
+         missing - coalesce((SELECT range_agg(numbers) FROM open WHERE (open.device_id, open.boot) = (held.device_id, held.boot)), '{}')
+  FROM held JOIN device ON device.id = held.device_id
+)
+INSERT INTO sequence_gap (device_id, boot, first_seq, last_seq, first_seen, filled_at, asks, ask_next)
+SELECT device_id, boot, lower(part), upper(part) - 1, first_seen, filled_at, asks, ask_next FROM pieces, unnest(numbers) AS part
+"""
+
+_DUE = """
+SELECT gap.id, gap.asks, gap.boot, gap.first_seq, gap.last_seq, device.organisation, device.external_id
+FROM sequence_gap AS gap JOIN device ON device.id = gap.device_id
+WHERE gap.filled_at IS NULL AND gap.ask_next <= %s ORDER BY gap.ask_next, gap.id LIMIT %s
+"""
+
+_ASKED = """
+UPDATE sequence_gap SET asks = asks + 1, ask_next = next
+FROM unnest(%s::bigint[], %s::timestamptz[]) AS asked (gap, next) WHERE id = gap
+"""
+
+
+def step(conn: psycopg.Connection, now: datetime) -> bool:
+    """Returns whether there was any work."""
+    taken = conn.execute(_TAKE, [now - GRACE, TAKEN]).fetchall()
+    if taken:
+        devices = sorted({device for devices, _ in taken for device in devices})
+        seen = max(created_at for _, created_at in taken)
+        conn.execute(_FOLLOW, {"devices": devices, "now": seen, "scheme": SCHEME})
+    return _ask(conn, now) or bool(taken)
+
+
+def _ask(conn: psycopg.Connection, now: datetime) -> bool:
+    """One request to a device and boot, for the ranges that are due."""
+    due = conn.execute(_DUE, [now, ASKED_AT_ONCE]).fetchall()
+    wanted: dict[tuple[str, str, int], list[tuple[int, int]]] = defaultdict(list)
+    asked: list[tuple[int, datetime | None]] = []
+    for gap, asks, boot, first, last, organisation, device in due:
+        ranges = wanted[organisation, device, boot]
+        if len(ranges) < RANGES:
+            ranges.append((first, last))
+            asked.append((gap, now + ASKS[asks] if asks < len(ASKS) else None))
+    for (organisation, device, boot), ranges in wanted.items():
+        outbox.put(conn, command_topic(organisation, device), json.dumps(request(boot, ranges)), now)
+    if asked:
+        conn.execute(_ASKED, [[gap for gap, _ in asked], [moment for _, moment in asked]])
+    return bool(due)
+
+
+def request(boot: int, ranges: Iterable[tuple[int, int]]) -> dict[str, Any]:
+    """The command of docs/wire.md, but for its id. `ranges`: both ends inclusive."""
+    return {"resend": {"boot": boot, "ranges": [list(each) for each in sorted(ranges)]}}

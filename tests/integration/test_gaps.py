@@ -1,0 +1,180 @@
+"""Gaps in devices' numbers as rows, what is asked again, what goes out, and totals that are true at any moment."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as mqtt
+import psycopg
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from ingest import accounting, gaps, outbox
+from tests.integration.lines import NOW, NOW_S, message, pack, registered, take
+from tests.servers.databases import Database
+from tests.servers.mosquitto import Broker
+
+GAPS = (
+    "SELECT boot, first_seq, last_seq, first_seen, filled_at, asks FROM sequence_gap ORDER BY boot, first_seq"
+)
+LATER = NOW + gaps.GRACE
+
+
+@pytest.fixture
+def ingest(database: Database) -> str:
+    registered(database.service("ingest"))
+    return database.service("ingest")
+
+
+@pytest.fixture
+def jobs(database: Database, ingest: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(database.service("jobs"), autocommit=True) as conn:
+        yield conn
+
+
+def send(ingest: str, folder: Path, *numbers: int, boot: int = 1, now: datetime = NOW) -> None:
+    take(
+        ingest,
+        folder,
+        [
+            message(pack([1.0], seq=seq, boot=boot, start_s=NOW_S - 90_000 * boot - 60 * seq))
+            for seq in numbers
+        ],
+        now,
+    )
+
+
+def follow(conn: psycopg.Connection, now: datetime = LATER) -> list[tuple[Any, ...]]:
+    with conn.transaction():
+        gaps.step(conn, now)
+    return conn.execute(GAPS.encode()).fetchall()
+
+
+def test_a_gap_is_a_row_from_when_it_was_seen_to_when_it_was_filled(
+    ingest: str, jobs: psycopg.Connection, tmp_path: Path
+) -> None:
+    send(ingest, tmp_path, 1, 2, 9)
+    assert follow(jobs, NOW + gaps.GRACE / 2) == [], "it may be on its way by another worker"
+    assert follow(jobs) == [(1, 3, 8, NOW, None, 1)]
+    then = NOW + timedelta(minutes=5)
+    send(ingest, tmp_path, 5, 6, now=then)
+    assert follow(jobs, then + gaps.GRACE) == [
+        (1, 3, 4, NOW, None, 2), (1, 5, 6, NOW, then, 1), (1, 7, 8, NOW, None, 2)
+    ]  # fmt: skip
+    last = NOW + timedelta(hours=2)
+    send(ingest, tmp_path, 3, 4, 7, 8, 20, now=last)
+    found = follow(jobs, last + gaps.GRACE)
+    assert [row[1:5] for row in found] == [
+        (3, 4, NOW, last), (5, 6, NOW, then), (7, 8, NOW, last), (10, 19, last, None)
+    ]  # fmt: skip
+    assert follow(jobs, last + gaps.GRACE) == found, "nothing new, nothing done"
+
+
+def test_a_gap_that_closes_within_the_grace_is_none(
+    ingest: str, jobs: psycopg.Connection, tmp_path: Path
+) -> None:
+    send(ingest, tmp_path, 1, 3)
+    send(ingest, tmp_path, 2)
+    assert follow(jobs) == []
+    send(ingest, tmp_path, 2, boot=2)
+    assert follow(jobs) == [(2, 1, 1, NOW, None, 1)], "numbers begin with 1 in every boot"
+
+
+def test_what_the_batches_left_behind_is_what_is_missing(
+    ingest: str, jobs: psycopg.Connection, tmp_path: Path
+) -> None:
+    """In any order, with repeats, followed at any time: open rows are the gaps, and every gap there was is in some row."""
+    for step, numbers in enumerate([(4,), (9, 2), (2, 30, 12), (1,), (3, 10, 11), (31, 5, 29)]):
+        now = NOW + timedelta(minutes=step)
+        send(ingest, tmp_path, *numbers, now=now)
+        if step % 2:
+            follow(jobs, now + gaps.GRACE)
+        row = jobs.execute(
+            "SELECT int8multirange(int8range(1, upper(stored + refused))) - (stored + refused)"
+            " = coalesce((SELECT range_agg(int8range(first_seq, last_seq, '[]')) FROM sequence_gap WHERE filled_at IS NULL), '{}')"
+            " FROM device_sequence"
+        ).fetchone()
+        assert row == (True,) or not step % 2
+
+
+def test_a_device_is_asked_ever_later_and_then_no_more(
+    ingest: str, jobs: psycopg.Connection, tmp_path: Path
+) -> None:
+    send(ingest, tmp_path, 1, 4, 8)
+    now, asked_at = LATER, []
+    for _ in range(60):
+        follow(jobs, now)
+        rows = jobs.execute("DELETE FROM outbox RETURNING topic, body").fetchall()
+        if rows:
+            asked_at.append(now - LATER)
+            assert rows == [
+                ("suyuan/v1/coop/room-1/cmd", {"resend": {"boot": 1, "ranges": [[2, 3], [5, 7]]}})
+            ]
+        now += timedelta(minutes=10)
+    assert len(asked_at) == 1 + len(gaps.ASKS)
+    assert asked_at == sorted(asked_at) and asked_at[0] == timedelta(0)
+
+
+def test_the_device_hears_what_is_to_be_sent_again(
+    database: Database, ingest: str, jobs: psycopg.Connection, mqtt_broker: Broker, tmp_path: Path
+) -> None:
+    heard: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    ready = threading.Event()
+    device = mqtt.Client(CallbackAPIVersion.VERSION2, "room-1", protocol=mqtt.MQTTv5)
+    device.on_message = lambda _client, _data, message: heard.put(json.loads(message.payload))
+    device.on_subscribe = lambda *_: ready.set()
+    device.connect("127.0.0.1", mqtt_broker.port)
+    device.loop_start()
+    device.subscribe("suyuan/v1/coop/room-1/cmd", qos=1)
+    assert ready.wait(10)
+    sender = outbox.Sender(mqtt_broker.url, "outbox-test")
+    try:
+        send(ingest, tmp_path, 1, 4)
+        follow(jobs)
+        with jobs.transaction():
+            assert outbox.step(jobs, LATER, send=sender.send)
+        said = heard.get(timeout=10)
+        assert said["resend"] == {"boot": 1, "ranges": [[2, 3]]} and isinstance(said["id"], int)
+        assert jobs.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
+    finally:
+        sender.stop()
+        device.disconnect()
+        device.loop_stop()
+
+
+def test_what_the_broker_does_not_take_waits(ingest: str, jobs: psycopg.Connection, tmp_path: Path) -> None:
+    send(ingest, tmp_path, 1, 4)
+    follow(jobs)
+    assert not outbox.step(jobs, LATER, send=lambda _messages: False)
+    assert jobs.execute("SELECT count(*) FROM outbox").fetchone() == (1,)
+
+
+def test_a_devices_account_is_the_same_before_and_after_it_is_folded(
+    ingest: str, jobs: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seq in range(1, 8):
+        send(ingest, tmp_path, seq)
+        send(ingest, tmp_path, seq)
+    take(ingest, tmp_path, [message(b"{", device="nobody"), message(pack([9.9], start_s=NOW_S - 90_060))])
+    whole = (
+        "SELECT device_id, sum(received), sum(stored), sum(duplicate), sum(conflict), sum(quarantined) FROM account"
+        " GROUP BY device_id ORDER BY device_id"
+    )
+    wanted = jobs.execute(whole.encode()).fetchall()
+    monkeypatch.setattr(accounting, "FOLDED_AT_ONCE", 4)
+    monkeypatch.setattr(accounting, "FOLD_FROM", 1)
+    seen = []
+    while True:
+        seen.append(jobs.execute("SELECT * FROM device_account ORDER BY device_id").fetchall())
+        with jobs.transaction():
+            if not accounting.step(jobs, NOW):
+                break
+    assert len(seen) > 3 and all(rows == wanted for rows in seen)
+    assert jobs.execute("SELECT count(*) FROM account_unfolded").fetchone() == (0,)
+    assert len(wanted) == 2 and all(row[1] == sum(row[2:]) for row in wanted)
