@@ -32,6 +32,13 @@ ADVICE = {
     "value_out_of_range": "a fault of the probe or its wiring, or a range that is registered too narrow: if so, correct it and replay",
     "too_large": "send smaller packs; it is never taken as it is",
     "invalid_event": "the sentence lists the faults: correct the event where it is made, and send it anew",
+    "unknown_profile": "give the device a profile (docs/profiles.md), or mend the file that is named; restart ingest, then replay",
+    "unknown_port": "describe the port in the device's profile (suyuan profile check), restart ingest, then replay",
+    "malformed_payload": "is it the right profile? describe what the sensor sends (suyuan profile check), restart ingest, then replay",
+    "malformed_uplink": "compare ChirpStack's integration with docs/wire.md: its version, its marshaler, a bridge in between",
+    "sealed_uplink": "give the network server the device's AppSKey, or have the device activated with it; what was sent stays sealed",
+    "empty_pack": "nothing measured was in it: a frame for the network alone, or a sensor without a value; look at the probe if it lasts",
+    "command_packet": "a gateway passes on commands and answers: have it pass on records alone",
     "malformed_event": "correct the event where it is made, and send it anew",
 }  # fmt: skip
 OTHERWISE = _MEND_DEVICE

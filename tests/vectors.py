@@ -31,7 +31,7 @@ FLOORS: dict[str, int] = {
     "epcis/oracles": 71,
     "iot/cayennelpp": 33,
     "iot/lorawan": 7,
-    "iot/senml": 23,
+    "iot/senml": 35,
     "iot/sparkplug": 105,
     "iot/teltonika": 25,
     "ledger/extracted": 56,

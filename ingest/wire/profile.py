@@ -35,6 +35,9 @@ Raw = Annotated[
 ]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Channel = Annotated[str, Field(min_length=1, max_length=255)]
+Number = Annotated[
+    float, Field(ge=-1e15, le=1e15)
+]  # so that no raw value of 64 bits becomes more than a double holds
 Byte = Annotated[int, Field(ge=0, le=1023)]
 Order = Literal["big", "little"]
 TEXT = "text"
@@ -81,8 +84,8 @@ class Meaning(_Part):
     channel: Channel
     quantity: str
     unit: str | None = None
-    scale: float = 1.0
-    offset: float = 0.0
+    scale: Number = 1.0
+    offset: Number = 0.0
     invalid: tuple[Raw, ...] = ()
     words: dict[str, str] = {}
     optional: bool = False

@@ -93,4 +93,6 @@ def _positions(samples: Iterable[Sample]) -> Iterator[Sample]:
 
 def scaled(raw: int, scale: Fraction, offset: Fraction = Fraction(0)) -> float:
     """raw x scale + offset, exact and rounded once: 2781 hundredths are 27.81 and not 27.810000000000002."""
-    return float(raw * scale + offset)
+    shared = scale.denominator * offset.denominator
+    exact = raw * scale.numerator * offset.denominator + offset.numerator * scale.denominator
+    return exact / shared  # of two whole numbers: the nearest double

@@ -18,11 +18,14 @@ import psycopg
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from ingest.message import Message
+from ingest.pipeline import run
 from ingest.registry import load, parse_registry
+from ingest.replay import Choice, chosen, replay
 from ingest.subscriber import Subscriber
 from ingest.worker import serve
 from tests.documents import DOCS, fences
-from tests.integration.lines import account, adds_up, line
+from tests.integration.lines import NOW, account, adds_up, line
 from tests.servers.databases import Database
 from tests.servers.mosquitto import Broker
 from tests.servers.waiting import wait_until
@@ -155,3 +158,31 @@ def test_a_sensor_registered_while_ingest_runs_is_read_at_its_next_uplink(
         )
     send(gateway, topic, GOOD[0].payload.replace(b"a84041000181c061", b"a84041000181c062"))
     assert wait_until(lambda: account(database.owner)["stored"] == 3, 20, every_s=0.05)
+
+
+def test_what_nobody_could_read_is_read_when_the_sensor_has_its_profile(
+    database: Database, tmp_path: Path
+) -> None:
+    """Refused, then registered as it should have been, then replayed: nothing that was measured is lost."""
+    (registry,) = (fence for fence in WIRE if fence.words[:1] == ("registry",))
+    (uplink,) = (fence for fence in EXAMPLES if "refused:unknown_profile" in fence.words)
+    topic = (uplink.after("topic=") or "").encode()
+    with psycopg.connect(database.service("ingest")) as conn:
+        load(conn, parse_registry(registry.text))
+        conn.commit()
+        run(conn, line(tmp_path), [Message(topic, uplink.payload, redelivered=False)], NOW)
+        assert account(database.owner)["quarantined"] == 1
+        conn.execute(
+            "UPDATE device SET profile = 'milesight-em300-th' WHERE external_id = '24e124136b000001'"
+        )
+        conn.execute(
+            "INSERT INTO series (organisation, device_id, channel, quantity, unit)"
+            " SELECT organisation, id, 'humidity', 'humidity', '%RH' FROM device WHERE external_id = '24e124136b000001'"
+        )
+        conn.commit()
+    with psycopg.connect(database.service("ingest"), autocommit=True) as conn:
+        (result,) = replay(conn, line(tmp_path), chosen(conn, Choice()), NOW)
+    assert (result.taken, result.refused) == (1, 0)
+    with psycopg.connect(database.owner) as conn:
+        found = {channel: value for _, channel, value, _ in conn.execute(STORED)}
+        assert found == {"temperature": 20.0, "humidity": 30.0}
