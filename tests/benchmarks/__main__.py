@@ -20,6 +20,7 @@ from tests.benchmarks.ground import Ground
 from tests.benchmarks.peers import mqbridge, nodered
 from tests.benchmarks.peers.cache import NotInstalled
 from tests.benchmarks.racing import Runner
+from tests.benchmarks.telling import busy
 from tests.servers import ServerUnavailable
 from tests.servers.databases import Template
 from tests.servers.mosquitto import MAX_INFLIGHT_MESSAGES, mosquitto_broker
@@ -29,6 +30,7 @@ from tests.servers.timescale import timescale_server
 
 LINE_PARTS = ("line", "packs", "whole", "latency", "excursion")
 ROOM_PARTS = ("following", "store", "ledger", "audit", "gate")
+NOISY = 0.5  # load average for each processor
 SERVER_SETTINGS = {"track_commit_timestamp": "on", "shared_buffers": "256MB"}
 
 
@@ -104,7 +106,7 @@ def _peers(wanted: bool) -> list[Runner]:
 
 
 def _tell(server: PostgresServer) -> None:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     print(
         f"{cores} processors, Python {platform.python_version()}, PostgreSQL {server.version} ({server.edition}), data in memory, fsync off"
     )
@@ -113,6 +115,11 @@ def _tell(server: PostgresServer) -> None:
         " set_tcp_nodelay true; QoS 1, everybody's messages wait in a kept session",
         flush=True,
     )
+    if os.getloadavg()[0] > NOISY * cores:
+        print(
+            f"The machine is not quiet ({busy()}). What is measured here then says who gets how much of the processors: programs"
+            " of many processes and threads get more. Run it again when it is."
+        )
 
 
 if __name__ == "__main__":
