@@ -20,14 +20,14 @@ from ingest.intake import Intake, intake
 from ingest.message import Message
 from ingest.pipeline import Line
 from ingest.quarantine import KeyGone
+from ingest.sparkplug import taking
+from ingest.wire.sparkplug_topics import is_sparkplug
 
 WORKER = "replay"
 FILES = "file"
 """Workers of files are called so, and what came by file may be older than what the field may send."""
 
 LOCK = 0x5253_7175  # "quSR": one replay at a time
-STATEFUL = b"spBv1.0/"
-"""What such a message means lies in those before it."""
 EVER = timedelta(days=36_500)
 
 
@@ -141,22 +141,11 @@ def _batch(conn: psycopg.Connection, line: Line, ids: Sequence[int], now: dateti
         except KeyGone as error:
             return Replayed(list(ids), unchanged=len(ids), said=[str(error)])
         result = Replayed()
-        alone = [(key, rows) for key, rows in kept.messages.items() if not key[0].startswith(STATEFUL)]
-        for key, rows in kept.messages.items():
-            if key[0].startswith(STATEFUL):
-                result.add(
-                    _left(
-                        [row.id for row in rows],
-                        "Sparkplug is read in the order of its edge node: ask for a birth",
-                    )
-                )
-        if alone:
-            result.add(_some(conn, line, kept, alone, now))
+        for of_sparkplug in (False, True):
+            some = [each for each in kept.messages.items() if is_sparkplug(each[0][0]) == of_sparkplug]
+            if some:
+                result.add(_some(conn, line, kept, some, now))
         return result
-
-
-def _left(rows: list[int], why: str) -> Replayed:
-    return Replayed(rows, unchanged=len(rows), said=[f"rows {rows}: {why}"])
 
 
 def _open(conn: psycopg.Connection, line: Line, ids: Sequence[int]) -> _Kept:
@@ -176,8 +165,8 @@ Messages = list[tuple[tuple[bytes, bytes], list[Row]]]
 
 
 def _some(conn: psycopg.Connection, line: Line, kept: _Kept, messages: Messages, now: datetime) -> Replayed:
-    """Some of the messages; halved where the database refuses them, down to the one that it refuses."""
-    batch, again = _prepared(line, kept, messages, now)
+    """Some of the messages, all of Sparkplug or none; halved where the database refuses them, down to the one that it refuses."""
+    batch, again = _prepared(conn, line, kept, messages, now)
     try:
         with conn.transaction():
             pipeline.write_again(conn, replace(line, worker=_worker(kept)), batch, again)
@@ -198,7 +187,9 @@ def _some(conn: psycopg.Connection, line: Line, kept: _Kept, messages: Messages,
     return _told(again)
 
 
-def _prepared(line: Line, kept: _Kept, messages: Messages, now: datetime) -> tuple[Intake, Again]:
+def _prepared(
+    conn: psycopg.Connection, line: Line, kept: _Kept, messages: Messages, now: datetime
+) -> tuple[Intake, Again]:
     sent: list[Message] = []
     formers: list[Former] = []
     for (topic, payload), rows in messages:
@@ -209,7 +200,11 @@ def _prepared(line: Line, kept: _Kept, messages: Messages, now: datetime) -> tup
         formers.append(Former(rows, range(len(sent), len(sent) + copies)))
         sent += [Message(topic, payload, redelivered=False)] * copies
     retention = EVER if kept.worker.startswith(FILES) else line.retention
-    return intake(sent, line.registry, line.profiles, retention, kept.received_at), Again(formers, now)
+    if is_sparkplug(sent[0].topic):
+        batch = taking.reread(conn, line.registry, sent, retention, kept.received_at)
+    else:
+        batch = intake(sent, line.registry, line.profiles, retention, kept.received_at)
+    return batch, Again(formers, now)
 
 
 def _worker(kept: _Kept) -> str:

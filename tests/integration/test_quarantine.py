@@ -21,6 +21,8 @@ from ingest.budget import Budget
 from ingest.pipeline import Message
 from ingest.registry import load, parse_registry
 from ingest.replay import Choice, Replayed, chosen, replay
+from ingest.sparkplug import taking
+from ingest.sparkplug.stored import KnownBirths
 from tests.documents import DOCS, REPOSITORY, fences
 from tests.integration.lines import (
     NOW,
@@ -35,6 +37,7 @@ from tests.integration.lines import (
     registered,
 )
 from tests.servers.databases import Database
+from tests.unit.ingest.wire.sparkplug_writing import metric, payload
 
 LATER = NOW + timedelta(days=3)
 HELD = [
@@ -232,11 +235,37 @@ def test_old_readings_are_taken_once_the_retention_is_longer(place: Place) -> No
     place.holds()
 
 
-def test_what_needs_the_messages_before_it_is_left(place: Place) -> None:
-    place.take(Message(b"spBv1.0/plant/NDATA/line-1", b"\x00", redelivered=False), refused(2))
-    place.register(HUMID | {"channels": [{"channel": "humidity", "quantity": "temperature", "unit": "Cel"}]})
+def test_a_sparkplug_message_waits_for_the_birth_that_reads_it(place: Place) -> None:
+    """And is taken in part, where the birth is there and a channel is not."""
+    probe = {
+        "scheme": "sparkplug", "id": "plant/gw1", "organisation": "coop", "giai": "https://id.gs1.org/8004/95212340GW1",
+        "model": "edge", "interval_s": 60, "channels": [{"channel": "pulp", "quantity": "temperature", "unit": "Cel"}],
+    }  # fmt: skip
+    place.register(probe)
+
+    def hear(kind: str, *metrics: bytes, seq: int, at_ms: int) -> None:
+        said = Message(
+            f"spBv1.0/plant/{kind}/gw1".encode(),
+            payload(*metrics, timestamp=at_ms, seq=seq),
+            redelivered=False,
+        )
+        with psycopg.connect(place.ingest) as conn:
+            taking.take(conn, line(place.folder), [said], NOW, KnownBirths())
+        place.holds()
+
+    at_ms = round(NOW_S * 1000) - 60_000
+    both = (metric(None, 2.5, "Double", alias=1), metric(None, 91.0, "Double", alias=2))
+    hear("NDATA", *both, seq=4, at_ms=at_ms)
+    place.take(refused(2))
     found = place.replay()
-    assert (found.taken, found.unchanged) == (1, 1) and "Sparkplug" in found.said[0]
+    assert (found.taken, found.unchanged) == (0, 2) and place.open[0] == ("before_birth", 2)
+    names = (metric("pulp", 3.0, "Double", alias=1), metric("humid", 90.0, "Double", alias=2))
+    hear("NBIRTH", *names, seq=0, at_ms=at_ms + 5)
+    place.register(HUMID | {"channels": [{"channel": "humidity", "quantity": "temperature", "unit": "Cel"}]})
+    found = place.replay(Choice(reason="before_birth"))
+    assert (found.partly, found.reasons) == (1, {"unknown_channel": 1})
+    assert place.rows("SELECT value FROM reading_store WHERE value = 2.5") == [(2.5,)]
+    assert ("unknown_channel", 1) in place.open and place.replay().taken == 1
 
 
 def test_a_crash_leaves_whole_batches_done_and_the_rest_open(
