@@ -232,12 +232,22 @@ def test_every_bad_row_is_named_and_nothing_is_written(database: Database) -> No
         found = [(fault.row, fault.column) for fault in report.faults if fault.table == f"{name}.csv"]
         assert found == said, [str(fault) for fault in report.faults]
     assert all(len(fault.detail) > 15 for fault in report.faults)
+    assert [fault.value for fault in report.faults if fault.table == "placements.csv" and fault.column] == [
+        "none", "nose", "9521234002086", "浙J12345", "soon"
+    ]  # fmt: skip
     assert everything(database) == before
     partial = taken(database, *files, partial=True)
     assert partial.faults == report.faults and partial.taken == report.taken == 4
     assert rows(database, "SELECT count(*) FROM organisation WHERE id = 'ok-1'") == [(1,)]
     assert rows(database, "SELECT count(*) FROM device WHERE external_id = 'logger-8'") == [(1,)]
     assert rows(database, "SELECT count(*) FROM event") == [(7,)]
+
+
+def test_a_part_may_stand_before_its_whole(database: Database) -> None:
+    taken(database, *by_kind(("organisations",)))
+    heading, *lines = EXAMPLES["places"].splitlines()
+    assert taken(database, ("places.csv", "\n".join([heading, *reversed(lines)]).encode())).good
+    assert rows(database, "SELECT count(*), count(parent) FROM place") == [(4, 2)]
 
 
 def test_a_plate_names_the_vehicle_that_it_was_bound_to(database: Database) -> None:
@@ -280,7 +290,7 @@ def test_progress_ends_with_the_last_row(database: Database) -> None:
             progress=lambda done, of: seen.append((done, of)),
         )
         conn.rollback()
-    assert seen[-1] == (31, 31) and len(seen) == 30
+    assert seen[0] == (1, 31) and seen[-1] == (31, 31) and len(seen) == 31
 
 
 @pytest.mark.editions("plain")

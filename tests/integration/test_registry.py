@@ -153,6 +153,7 @@ def test_a_place_lies_in_something_else(
         register(ingest, places=[REGISTRY["places"][0] | change])  # type: ignore[operator]
 
 
+@pytest.mark.whole_server
 def test_a_worker_reads_again_what_changed_and_nothing_else(
     database: Database, ingest: psycopg.Connection
 ) -> None:

@@ -169,6 +169,15 @@ def _headings(column: Column) -> set[str]:
     return {_heading(each) for each in (column.field, column.chinese, *column.others)}
 
 
+def heading_of(table: Table, kind: Kind, field: str) -> str:
+    """As the sheet calls the field; the field's own name where the sheet has no such column."""
+    for heading in table.header:
+        column = kind.column(heading)
+        if column is not None and column.field == field:
+            return heading
+    return field
+
+
 def kind_of(table: Table, named: str | None = None) -> Kind | None:
     """By `named`, by the sheet's name, or by its headings; None where nothing says. Raises SheetError: headings that do not fit."""
     title = folded(table.name.rpartition("/")[2])

@@ -8,16 +8,18 @@ it changes nothing. The caller commits, or rolls back what was a trial.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
 import psycopg
 
 from ingest.registry.document import RegistryError
 from ingest.registry.loading import alone
-from ingest.registry.sheets.columns import KINDS, Kind, kind_of
+from ingest.registry.sheets.columns import KINDS, Kind, heading_of, kind_of
 from ingest.registry.sheets.items import Item, Refused, items_of
 from ingest.registry.sheets.table import Fault, SheetError, Table
+
+TURNS = 5  # a place may stand in the sheet before the one that it is part of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,42 +63,71 @@ def import_tables(
             f"{', '.join(passed_over)}: the headings are those of no kind of sheet; suyuan import --template prints them, --kind says which"
         )
     alone(conn)
-    total = sum(len(table.rows) + len({fault.row for fault in table.faults}) for table, _ in ours)
-    rows, taken, known = 0, 0, 0
-    faults: list[Fault] = []
+    done = _Done(
+        sum(len(table.rows) + len({fault.row for fault in table.faults}) for table, _ in ours), progress
+    )
     for table, of_kind in ours:
-        items, wrong = items_of(table, of_kind)
-        faults += wrong
-        rows += len({fault.row for fault in wrong} - {number for item in items for number in item.rows})
+        items, faults = items_of(table, of_kind)
+        done.faults += faults
+        done.count(len({fault.row for fault in faults} - {row.number for item in items for row in item.rows}))
+        _write_all(conn, table, of_kind, items, zone, now, done)
+    order = {table.name: place for place, (table, _) in enumerate(ours)}
+    said = sorted(done.faults, key=lambda fault: (order[fault.table], fault.row))
+    return Report(done.of, done.taken, done.known, tuple(said), passed_over)
+
+
+@dataclass(slots=True)
+class _Done:
+    """What has come of the rows so far."""
+
+    of: int
+    progress: Callable[[int, int], None]
+    rows: int = 0
+    taken: int = 0
+    known: int = 0
+    faults: list[Fault] = field(default_factory=list)
+
+    def count(self, rows: int) -> None:
+        self.rows += rows
+        self.progress(self.rows, self.of)
+
+
+def _write_all(
+    conn: psycopg.Connection,
+    table: Table,
+    kind: Kind,
+    items: Sequence[Item],
+    zone: tzinfo,
+    now: datetime,
+    done: _Done,
+) -> None:
+    refused: list[tuple[Item, Fault]] = []
+    for turn in range(TURNS):
+        refused = []
         for item in items:
-            outcome = _write(conn, table, of_kind, item, zone, now)
+            outcome = _write(conn, table, kind, item, zone, now)
             if isinstance(outcome, Fault):
-                faults.append(outcome)
+                refused.append((item, outcome))
             else:
-                taken += len(item.rows)
-                known += 0 if outcome else len(item.rows)
-            rows += len(item.rows)
-            progress(rows, total)
-    faults.sort(key=lambda fault: fault.row)
-    return Report(total, taken, known, tuple(faults), passed_over)
+                done.taken += len(item.rows)
+                done.known += 0 if outcome else len(item.rows)
+            done.count(0 if turn else len(item.rows))
+        if kind.name != "places" or len(refused) in (0, len(items)):
+            break
+        items = [item for item, _ in refused]
+    done.faults += [fault for _, fault in refused]
 
 
 def _write(
     conn: psycopg.Connection, table: Table, kind: Kind, item: Item, zone: tzinfo, now: datetime
 ) -> bool | Fault:
+    row = item.rows[0]
     try:
         with conn.transaction():
             return item.write(conn, zone, now)
     except Refused as error:
-        return Fault(table.name, item.rows[0], _heading(table, kind, error.column), "", str(error))
+        heading = heading_of(table, kind, error.column)
+        cell = row.cells[table.header.index(heading)] if heading in table.header else ""
+        return Fault(table.name, row.number, heading, cell, str(error))
     except RegistryError as error:
-        return Fault(table.name, item.rows[0], "", "", str(error))
-
-
-def _heading(table: Table, kind: Kind, field: str) -> str:
-    """As the sheet calls it."""
-    for heading in table.header:
-        column = kind.column(heading)
-        if column is not None and column.field == field:
-            return heading
-    return field
+        return Fault(table.name, row.number, "", "", str(error))

@@ -6,7 +6,7 @@ as a registry document; what its cells leave open stays as it is registered. `Re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any, Final, Protocol, TypeVar
@@ -20,7 +20,7 @@ from ingest.registry.known import SCHEME
 from ingest.registry.loading import compartment_id, load_device, load_organisation, load_parent, load_place
 from ingest.registry.placing import Sitting, place
 from ingest.registry.schemes import external_id
-from ingest.registry.sheets.columns import Kind
+from ingest.registry.sheets.columns import Kind, heading_of
 from ingest.registry.sheets.reading import moment, uri
 from ingest.registry.sheets.table import Fault, Row, Table
 from ledger.epcis.identifiers import canonical
@@ -46,9 +46,9 @@ class Write(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """`rows`: numbers of its rows, the first of which answers for it."""
+    """The first of its rows answers for it."""
 
-    rows: tuple[int, ...]
+    rows: tuple[Row, ...]
     write: Write
 
 
@@ -61,9 +61,9 @@ def items_of(table: Table, kind: Kind) -> tuple[list[Item], list[Fault]]:
         if not found:
             read.append((row, values))
     if kind.name == "devices":
-        return _devices(table, read, faults)
+        return _devices(table, kind, read, faults)
     make: Callable[[Values], Write] = _MAKERS[kind.name]
-    return [Item((row.number,), make(values)) for row, values in read], faults
+    return [Item((row,), make(values)) for row, values in read], faults
 
 
 def _values(table: Table, kind: Kind, row: Row) -> tuple[Values, list[Fault]]:
@@ -177,71 +177,54 @@ SELECT channel, minimum, maximum FROM series JOIN device ON device.id = device_i
 
 
 def _devices(
-    table: Table, read: Iterable[tuple[Row, Values]], faults: list[Fault]
+    table: Table, kind: Kind, read: Iterable[tuple[Row, Values]], faults: list[Fault]
 ) -> tuple[list[Item], list[Fault]]:
     """Rows of one device are one item, wherever they stand: a channel or a certificate each."""
     grouped: dict[tuple[str, str], list[tuple[Row, Values]]] = {}
+
+    def fault(row: Row, field: str, value: object, detail: str) -> Fault:
+        return Fault(table.name, row.number, heading_of(table, kind, field), str(value), detail)
+
     for row, values in read:
         try:
             scheme = values.get("scheme", SCHEME)
             grouped.setdefault((scheme, external_id(scheme, values["device"])), []).append((row, values))
         except RegistryError as error:
-            faults.append(Fault(table.name, row.number, "device", values["device"], str(error)))
+            faults.append(fault(row, "device", values["device"], str(error)))
     found: list[Item] = []
     for key, rows in grouped.items():
-        contradictions = _contradictions(table, rows)
+        contradictions = [fault(*said) for said in _contradictions(rows)]
         faults += contradictions
         if not contradictions:
-            numbers = tuple(row.number for row, _ in rows)
-            found.append(Item(numbers, _device(key, [values for _, values in rows])))
+            of_it = tuple(row for row, _ in rows)
+            found.append(Item(of_it, _device(key, [values for _, values in rows])))
     return found, faults
 
 
-def _contradictions(table: Table, rows: Sequence[tuple[Row, Values]]) -> list[Fault]:
-    """What one row says of the device and another says otherwise; a channel that stands twice."""
+def _contradictions(rows: Sequence[tuple[Row, Values]]) -> Iterator[tuple[Row, str, object, str]]:
+    """What one row says of the device and another says otherwise; a channel that stands twice, or by half."""
     said: dict[str, Any] = {}
     channels: set[str] = set()
-    found: list[Fault] = []
     for row, values in rows:
-        for field, value in values.items():
-            if field not in (*_OF_CHANNEL, *_OF_CALIBRATION) and said.setdefault(field, value) != value:
-                found.append(
-                    Fault(
-                        table.name,
-                        row.number,
-                        field,
-                        str(value),
-                        f"another row of this device says {said[field]}",
-                    )
-                )
+        for field, value in _of_device(values).items():
+            if said.setdefault(field, value) != value:
+                yield row, field, value, f"another row of this device says {said[field]}"
         channel = values.get("channel")
-        if channel is not None and channel in channels:
-            found.append(Fault(table.name, row.number, "channel", channel, "stands twice for this device"))
-        channels.add(channel or "")
-        lacking = [field for field in ("quantity", "unit") if channel is not None and field not in values]
-        if lacking or (channel is None and any(field in values for field in _OF_CHANNEL)):
-            found.append(
-                Fault(
-                    table.name,
-                    row.number,
-                    (lacking or ["channel"])[0],
-                    "",
-                    "a channel needs its name, quantity and unit",
-                )
-            )
-        if any(field in values for field in _OF_CALIBRATION) and not all(
-            field in values for field in _OF_CALIBRATION[:3]
-        ):
-            found.append(
-                Fault(
-                    table.name,
-                    row.number,
-                    "certificate",
-                    "",
-                    "a calibration needs certificate, laboratory and day",
-                )
-            )
-    return found
+        if channel in channels:
+            yield row, "channel", channel, "stands twice for this device"
+        if channel is not None:
+            channels.add(channel)
+        lacking = [field for field in ("channel", "quantity", "unit") if field not in values]
+        if lacking and any(field in values for field in _OF_CHANNEL):
+            yield row, lacking[0], "", "a channel needs its name, quantity and unit"
+        unsaid = [field for field in _OF_CALIBRATION[:3] if field not in values]
+        if unsaid and any(field in values for field in _OF_CALIBRATION):
+            yield row, unsaid[0], "", "a calibration needs certificate, laboratory and day"
+
+
+def _of_device(values: Values) -> dict[str, Any]:
+    apart = ("device", *_OF_CHANNEL, *_OF_CALIBRATION)
+    return {field: value for field, value in values.items() if field not in apart}
 
 
 def _device(key: tuple[str, str], rows: Sequence[Values]) -> Write:
@@ -252,11 +235,7 @@ def _device(key: tuple[str, str], rows: Sequence[Values]) -> Write:
         bounds = {channel: (low, high) for channel, low, high in conn.execute(_BOUNDS, key)}
         said: dict[str, Any] = {}
         for values in rows:
-            said |= {
-                field: value
-                for field, value in values.items()
-                if field not in ("device", *_OF_CHANNEL, *_OF_CALIBRATION)
-            }
+            said |= _of_device(values)
         giai = (
             said.get("giai") or standing.get("giai") or f"urn:suyuan:device:{scheme}:{quote(number, safe='')}"
         )

@@ -210,7 +210,9 @@ def devices(*rows: str) -> tuple[list[tuple[int, ...]], list[tuple[int, str]]]:
     )
     (table,) = read_tables("devices.csv", text.encode())
     items, faults = items_of(table, kind("devices"))
-    return [item.rows for item in items], [(fault.row, fault.column) for fault in faults]
+    return [tuple(row.number for row in item.rows) for item in items], [
+        (fault.row, fault.column) for fault in faults
+    ]
 
 
 def test_rows_of_one_device_are_one_item() -> None:
@@ -225,12 +227,12 @@ def test_rows_of_one_device_are_one_item() -> None:
 @pytest.mark.parametrize(
     ("rows", "faults"),
     [
-        (["a,o,m,60,t,温度,℃", "a,o,n,60,h,湿度,%RH"], [(3, "model")]),
-        (["a,o,m,60,t,温度,℃", "a,o,m,60,t,温度,℃"], [(3, "channel")]),
-        (["a,o,m,60,t,温度,"], [(2, "unit")]),
-        (["a,o,m,60,,温度,℃"], [(2, "channel")]),
-        (["a,o,m,60,,,,JZ-1,,"], [(2, "certificate")]),
-        (["A 1,o,m,60"], [(2, "device")]),
+        (["a,o,m,60,t,温度,℃", "a,o,n,60,h,湿度,%RH"], [(3, "型号")]),
+        (["a,o,m,60,t,温度,℃", "a,o,m,60,t,温度,℃"], [(3, "通道")]),
+        (["a,o,m,60,t,温度,"], [(2, "单位")]),
+        (["a,o,m,60,,温度,℃"], [(2, "通道")]),
+        (["a,o,m,60,,,,JZ-1,,"], [(2, "校准机构")]),
+        (["A 1,o,m,60"], [(2, "设备编号")]),
         (["a,o,m,sixty"], [(2, "间隔")]),
         (["a,o,m,1.5"], [(2, "间隔")]),
         (["a,o,m,0"], [(2, "间隔")]),
