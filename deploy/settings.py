@@ -87,6 +87,16 @@ class Settings(BaseSettings):
         description="Months after which `suyuan quarantine forget` throws away the key of what was quarantined, and its payloads end",
     )
 
+    metrics_listen: str = Field(
+        default="",
+        pattern=r"^$|^.+:[0-9]{1,5}$",
+        description="host:port at which an ingest or jobs process serves /metrics for Prometheus, each process its own; empty: nowhere",
+    )
+    metrics_devices: bool = Field(
+        default=True,
+        description="The jobs' metrics have the account of every device too; with tens of thousands of devices better false",
+    )
+
     @field_validator("sparkplug_groups")
     @classmethod
     def _group_names(cls, written: str) -> str:

@@ -56,6 +56,16 @@ class Account:
     conflict: list[int]
     quarantined: list[int]
 
+    def sums(self) -> tuple[int, int, int, int, int]:
+        """received, stored, duplicate, conflict, quarantined of all devices."""
+        return (
+            sum(self.received),
+            sum(self.stored),
+            sum(self.duplicate),
+            sum(self.conflict),
+            sum(self.quarantined),
+        )
+
 
 # Numbers are merged under the row's lock, so two workers with one device each add to what the other left.
 _CLOSE = """

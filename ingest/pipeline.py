@@ -46,10 +46,12 @@ class Away(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one commit did. `receipts`: to be sent now that it stands."""
+    """What one commit did. `receipts`: to be sent now that it stands. `records`: received, stored, duplicate, conflict,
+    quarantined."""
 
     batch_ids: tuple[int, ...]
     receipts: tuple[tuple[Device, Receipt], ...]
+    records: tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,9 @@ def _commit(conn: psycopg.Connection, line: Line, batch: Intake) -> Outcome:
         _commit(conn, line, intake(part, line.registry, line.profiles, batch.retention, batch.received_at))
         for part in halves
     )
-    return Outcome(left.batch_ids + right.batch_ids, left.receipts + right.receipts)
+    one, two = left.records, right.records
+    records = (one[0] + two[0], one[1] + two[1], one[2] + two[2], one[3] + two[3], one[4] + two[4])
+    return Outcome(left.batch_ids + right.batch_ids, left.receipts + right.receipts, records)
 
 
 def transact(conn: psycopg.Connection, line: Line, batch: Intake) -> Outcome:
@@ -165,10 +169,11 @@ def _write(
     if again is not None:
         again.take_back(writing.tallies)
     entered = batch.messages if again is None else []
+    account = writing.tallies.account()
     receipts = closing.close(
         conn,
         BatchRow(number, line.worker, batch.received_at, len(entered), _redelivered(entered)),
-        writing.tallies.account(),
+        account,
         writing.arrived(),
         readings.together(touched, watched),
     )
@@ -188,7 +193,7 @@ def _write(
         again.close(conn, number)
     told = ((batch.devices[receipt.device], receipt) for receipt in receipts)
     # Others speak to a network server or a gateway, which would not know what a receipt is.
-    return Outcome((number,), tuple(pair for pair in told if pair[0].scheme == SCHEME))
+    return Outcome((number,), tuple(pair for pair in told if pair[0].scheme == SCHEME), account.sums())
 
 
 def _redelivered(messages: Iterable[Message]) -> int:

@@ -3,8 +3,8 @@
 Contract: the callback only enqueues and never raises (an exception there ends paho's network thread). A message is
 acknowledged after its batch committed, in order, and only on the connection it came by: after a reconnect the
 broker may give its number to another message.
-A worker holds a slot `{prefix}-{k}` by an advisory lock on a connection of its own; the slot's client id has a kept
-session, so what was in flight when a worker died comes to the next holder.
+The client id is that of the worker's slot (`slots.py`) and has a kept session, so what was in flight when a worker died
+comes to the next holder.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import queue
 from collections.abc import Callable, Iterable
 
 import paho.mqtt.client as mqtt
-import psycopg
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -25,23 +24,8 @@ from ingest.wire.topics import subscriptions
 
 logger = logging.getLogger(__name__)
 
-SLOT_LOCK = 0x5359_0100  # "SY", ingest slots; the slot's number is the second key
-SLOTS = 64
 RECEIPTS_IN_FLIGHT = 1_000
 SUBSCRIBED = "subscribed: what is published from now on is kept for this worker"
-
-
-class NoSlot(RuntimeError):
-    """All ingest slots are taken. Stop a worker, or raise the number of slots."""
-
-
-def lease_slot(conn: psycopg.Connection) -> int:
-    """The lowest free slot, held as long as `conn` lives (autocommit)."""
-    for slot in range(SLOTS):
-        row = conn.execute("SELECT pg_try_advisory_lock(%s, %s)", [SLOT_LOCK, slot]).fetchone()
-        if row is not None and row[0]:
-            return slot
-    raise NoSlot(f"all {SLOTS} ingest slots are taken")
 
 
 Arrived = queue.SimpleQueue[list[Message]]

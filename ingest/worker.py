@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from ingest import pipeline
 from ingest.admission import Window, window_at
 from ingest.intake import Intake, Once, Routes
 from ingest.message import Message
+from ingest.metering import WorkerMeters
 from ingest.pipeline import Away, Line, Outcome
 from ingest.receipts import Receipts
 from ingest.subscriber import Arrived, Subscriber
@@ -40,15 +42,27 @@ Connect = Callable[[], psycopg.Connection]
 Clock = Callable[[], datetime]
 
 
-def serve(subscriber: Subscriber, connect: Connect, line: Line, now: Clock, stop: threading.Event) -> None:
+def serve(
+    subscriber: Subscriber,
+    connect: Connect,
+    line: Line,
+    now: Clock,
+    stop: threading.Event,
+    meters: WorkerMeters | None = None,
+) -> None:
     """Run until `stop`."""
     receipts = Receipts(subscriber.publish)
+    meters = WorkerMeters() if meters is None else meters
+    meters.watch(subscriber.arrived.qsize)
 
-    def told(batch: Intake, outcome: Outcome) -> None:
+    def told(batch: Intake, outcome: Outcome, seconds: float) -> None:
         subscriber.acknowledge(batch.messages)
         receipts.add(outcome.receipts)
+        meters.committed(
+            len(batch.messages), sum(each.redelivered for each in batch.messages), outcome.records, seconds
+        )
 
-    committer = Committer(connect, line, told, subscriber.wake, stop)
+    committer = Committer(connect, line, told, meters.away, subscriber.wake, stop)
     gatherer = Gatherer(subscriber.arrived, connect, line, now, stop)
     receipts.start()
     committer.start()
@@ -75,18 +89,22 @@ class Patience:
 
 
 class Committer:
-    """Commits one batch at a time, in a thread of its own, and says when it is free again. `told`: what follows a commit."""
+    """Commits one batch at a time, in a thread of its own, and says when it is free again.
+
+    `told`: what follows a commit, and after how many seconds it came. `away`: the database was."""
 
     def __init__(
         self,
         connect: Connect,
         line: Line,
-        told: Callable[[Intake, Outcome], None],
+        told: Callable[[Intake, Outcome, float], None],
+        away: Callable[[], None],
         wake: Callable[[], None],
         stop: threading.Event,
     ) -> None:
         self._connection = Connection(connect)
-        self._line, self._told, self._wake, self._stop = line, told, wake, stop
+        self._line, self._stop = line, stop
+        self._told, self._away, self._wake = told, away, wake
         self._batches: queue.SimpleQueue[Intake | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="commit", daemon=True)
         self.idle = threading.Event()
@@ -118,12 +136,14 @@ class Committer:
             self._wake()
 
     def _commit(self, batch: Intake) -> None:
-        patience = Patience(self._stop)
+        patience, begun = Patience(self._stop), time.perf_counter()
         while True:
             try:
-                self._told(batch, pipeline.commit(self._connection.get(), self._line, batch))
+                outcome = pipeline.commit(self._connection.get(), self._line, batch)
+                self._told(batch, outcome, time.perf_counter() - begun)
                 return
             except (Away, psycopg.OperationalError) as error:
+                self._away()
                 self._connection.drop()
                 if self._stop.is_set():
                     return

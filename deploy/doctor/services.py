@@ -13,7 +13,7 @@ from deploy.doctor.examination import Patient
 from deploy.doctor.findings import Finding, fail, grave, listed, ok, warn
 from deploy.doctor.logs import LATE, TOO_LATE, minutes
 from ingest.jobs import CONSUMERS, LEASE_LOCK
-from ingest.subscriber import SLOT_LOCK
+from ingest.slots import SLOT_LOCK
 from ledger.sequencer import ADVISORY_LOCK
 
 HTTP_S = 10

@@ -10,13 +10,16 @@ from contextlib import contextmanager
 from functools import partial
 
 from deploy.database_url import connect
+from deploy.services import metrics
 from deploy.services.process import now, require_schema
 from deploy.settings import Settings
 from ingest.budget import Budget
+from ingest.metering import WorkerMeters
 from ingest.pipeline import Line
 from ingest.quarantine import MonthlyKeys
 from ingest.registry import Registry
-from ingest.subscriber import Subscriber, lease_slot
+from ingest.slots import Slot
+from ingest.subscriber import Subscriber
 from ingest.wire import profiles
 from ingest.worker import serve
 
@@ -36,18 +39,20 @@ def line_of(settings: Settings, worker: str) -> Line:
 
 def run(settings: Settings, stop: threading.Event) -> None:
     require_schema(settings.database_url, "ingest")
-    slot = connect(settings.database_url, "ingest slot")
-    slot.autocommit = True
-    with slot:
-        client = f"{settings.mqtt_client_prefix}-{lease_slot(slot)}"
+    slot = Slot(partial(connect, settings.database_url, "ingest slot"), stop.set)
+    try:
+        client = f"{settings.mqtt_client_prefix}-{slot.number}"
         line = line_of(settings, client)
         subscriber = Subscriber(settings.mqtt_url, client, settings.mqtt_share_group or None)
         subscriber.start()
         try:
-            with _sparkplug_groups(settings, line):
-                serve(subscriber, partial(connect, settings.database_url, client), line, now, stop)
+            meters = WorkerMeters()
+            with metrics.served(settings, meters.registry), _sparkplug_groups(settings, line):
+                serve(subscriber, partial(connect, settings.database_url, client), line, now, stop, meters)
         finally:
             subscriber.stop()
+    finally:
+        slot.release()
 
 
 @contextmanager

@@ -6,10 +6,14 @@ import os
 import threading
 from functools import partial
 
+from prometheus_client import CollectorRegistry
+
 from deploy.database_url import connect
+from deploy.services import metrics
 from deploy.services.process import now, require_schema
 from deploy.settings import Settings
 from ingest import jobs
+from ingest.metering import DatabaseMeters
 from ingest.outbox import Sender
 from ledger.keys import KeyStore
 
@@ -18,7 +22,12 @@ def run(settings: Settings, stop: threading.Event) -> None:
     require_schema(settings.database_url, "jobs")
     sender = Sender(settings.mqtt_url, f"{settings.mqtt_client_prefix}-outbox-{os.getpid()}")
     consumers = jobs.steps(KeyStore(settings.keys_dir).organisation_key, sender.send)
+    registry = CollectorRegistry()
+    registry.register(
+        DatabaseMeters(partial(connect, settings.database_url, "metrics"), devices=settings.metrics_devices)
+    )
     try:
-        jobs.serve(consumers, partial(connect, settings.database_url, "jobs"), now, stop)
+        with metrics.served(settings, registry):
+            jobs.serve(consumers, partial(connect, settings.database_url, "jobs"), now, stop)
     finally:
         sender.stop()

@@ -462,7 +462,11 @@ def test_env_example_is_the_settings() -> None:
     text = (REPOSITORY / "deploy/env.example").read_text(encoding="utf-8")
     in_file = re.findall(r"^# (.+)\n(SUYUAN_\w+)=(.*)$", text, re.MULTILINE)
     in_code = [
-        (field.description, f"SUYUAN_{name.upper()}", str(field.default).replace("False", "false"))
+        (
+            field.description,
+            f"SUYUAN_{name.upper()}",
+            str(field.default).replace("False", "false").replace("True", "true"),
+        )
         for name, field in Settings.model_fields.items()
     ]
     assert in_file == in_code
