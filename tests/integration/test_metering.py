@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 from urllib.request import urlopen
@@ -15,6 +16,7 @@ from deploy.settings import Settings
 from deploy.stack.ports import free_port
 from ingest import pipeline
 from ingest.metering import OUTCOMES, DatabaseMeters, WorkerMeters
+from tests.documents import DOCS
 from tests.integration.lines import NOW, NOW_S, account, line, message, pack, registered, take
 from tests.servers.databases import Database
 
@@ -75,3 +77,20 @@ def test_a_workers_metrics_are_what_it_committed(database: Database, tmp_path: P
     )
     assert found["suyuan_ingest_messages_total", ()] == len(SENT)
     assert found["suyuan_ingest_commit_seconds_bucket", ("0.005",)] == 1
+
+
+def test_the_document_names_every_metric_and_no_other(database: Database, tmp_path: Path) -> None:
+    registered(database.service("ingest"))
+    take(database.service("ingest"), tmp_path, SENT)
+    registry = CollectorRegistry()
+    registry.register(DatabaseMeters(partial(psycopg.connect, database.service("jobs")), devices=True))
+    ours = {
+        metric.name: metric.type for each in (registry, WorkerMeters().registry) for metric in each.collect()
+    }
+    said = set(
+        re.findall(
+            r"`(suyuan_\w+?)(?:\{.*?\})?`",
+            (DOCS / "metrics.md").read_text(encoding="utf-8").split("Worth an alarm")[0],
+        )
+    )
+    assert said == {f"{name}_total" if kind == "counter" else name for name, kind in ours.items()}
