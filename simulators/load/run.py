@@ -93,7 +93,10 @@ class _Run:
 
     def run(self) -> Came:
         self._connect()
-        self._place()
+        try:
+            self._place()
+        except ConnectionLost as error:
+            raise LoadError(f"the devices were not placed, start again: {error}") from error
         self._begun_at = self._reported_at = time.monotonic()
         while not self._stop.is_set() and (
             self._next < self._plan.messages or self._in_flight or self._again

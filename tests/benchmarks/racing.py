@@ -61,13 +61,13 @@ class Drain(Protocol):
         """The program, until the block ends."""
 
 
-def drain(drain: Drain, ground: Ground, plan: Plan) -> Ran:
+def drain(program: Drain, ground: Ground, plan: Plan) -> Ran:
     """The messages wait, the program is started, and its commits are timed."""
     with ground.database(plan) as database:
-        series = drain.prepare(ground, database, plan)
-        with ground.session(drain.client, drain.topics):
+        series = program.prepare(ground, database, plan)
+        with ground.session(program.client, program.topics):
             ground.publish(plan)
-            with drain.running(ground, database) as process:
+            with program.running(ground, database) as process:
                 stored = wait_for(database, plan, series, process)
                 return Ran(stored.rate, peak_mb(process), stored.commits)
 
