@@ -6,7 +6,8 @@ what a device sent. One bad record never takes its neighbours in the pack with i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from ingest.registry.quantities import NUMBERLESS
 from ingest.wire.epcis import Said
 from ingest.wire.errors import WireError
 from ingest.wire.senml import Measured, Pack
+from ingest.wire.time_unit import mistaken_unit
 from ingest.wire.topics import Address
 from ledger.epcis.events import Event
 
@@ -82,22 +84,24 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Our time at receipt and the oldest measuring time taken from the field, both UTC ms."""
+    """Our time at receipt and the oldest measuring time taken from the field, both UTC ms. `ahead_ms`: by device, how far its
+    clock may be ahead of ours, as far as its clock is known (`ingest.clock.Clocks`)."""
 
     received_ms: int
     retained_from_ms: int
+    ahead_ms: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def oldest_ms(self) -> int:
         return max(EARLIEST_MS, self.retained_from_ms)
 
-    def latest_ms(self, _device: Device) -> int:
+    def latest_ms(self, device: Device) -> int:
         """The latest time that the device's clock can honestly show."""
-        return self.received_ms + AHEAD_MS
+        return self.received_ms + self.ahead_ms.get(device.id, AHEAD_MS)
 
 
-def window_at(now: datetime, retention: timedelta) -> Window:
-    return Window(_ms(now), _ms(now - retention))
+def window_at(now: datetime, retention: timedelta, ahead_ms: Mapping[int, int] | None = None) -> Window:
+    return Window(_ms(now), _ms(now - retention), {} if ahead_ms is None else ahead_ms)
 
 
 def admit(item: Decoded, registry: Registry, window: Window) -> Admitted:
@@ -131,7 +135,7 @@ def admit_pack(message: int, pack: Pack, device: Device, window: Window, flags: 
     """`flags`: of all its readings, besides what the pack itself says."""
     if pack.sent_ms is not None:
         try:
-            _check_time("sent", pack.sent_ms, window.received_ms)
+            _check_time("sent", pack.sent_ms, window.received_ms, window.latest_ms(device))
         except WireError as error:
             whole = Refusal(
                 message, device, pack.boot, pack.seq, len(pack.records), error.reason, error.detail
@@ -143,7 +147,7 @@ def admit_pack(message: int, pack: Pack, device: Device, window: Window, flags: 
     flags |= FLAG_SERVER_TIME if pack.server_time else 0
     for record in pack.records:
         try:
-            series = _series(device, record, window)
+            series = _series(device, record, window, pack.sent_ms)
             if record.value is None:
                 observations.append(_observation(message, device, series, record, flags))
             else:
@@ -162,34 +166,46 @@ def admit_events(message: int, said: Said, device: Device, window: Window) -> Ad
         try:
             if isinstance(event, WireError):
                 raise event
-            check_event_times(event, window.received_ms)
+            check_event_times(event, window.received_ms, window.latest_ms(device))
             taken.append(SaidEvent(message, device, event, said.context))
         except WireError as error:
             refusals.append(Refusal(message, device, None, None, 1, error.reason, error.detail))
     return Admitted(device, (), (), tuple(taken), tuple(refusals))
 
 
-def check_event_times(event: Event, received_ms: int) -> None:
-    """The same at both doors. Raises WireError."""
-    _check_time("eventTime", round(event.event_time.timestamp() * 1000), received_ms)
+def check_event_times(event: Event, received_ms: int, latest_ms: int | None = None) -> None:
+    """The same at both doors. `latest_ms`: what the clock of who says it can show, where one is known. Raises WireError."""
+    latest_ms = received_ms + AHEAD_MS if latest_ms is None else latest_ms
+    _check_time("eventTime", round(event.event_time.timestamp() * 1000), received_ms, latest_ms)
     declared = event.error_declaration
     if declared is not None:
-        _check_time("declarationTime", round(declared.declaration_time.timestamp() * 1000), received_ms)
+        declared_ms = round(declared.declaration_time.timestamp() * 1000)
+        _check_time("declarationTime", declared_ms, received_ms, latest_ms)
 
 
-def _check_time(what: str, time_ms: int, received_ms: int) -> None:
+def _check_time(
+    what: str, time_ms: int, received_ms: int, latest_ms: int, base_ms: int | None = None
+) -> None:
+    """`base_ms`: what a small time is relative to."""
+    if EARLIEST_MS <= time_ms <= latest_ms:
+        return
+    unit = mistaken_unit(time_ms, range(EARLIEST_MS, received_ms + AHEAD_MS), base_ms)
+    if unit is not None:
+        raise WireError("impossible_time", f"{what} {unit}")
     if time_ms < EARLIEST_MS:
-        raise WireError(
-            "impossible_time",
-            f"{what} lies before 2015: set the device's clock, or check seconds against milliseconds",
-        )
-    if time_ms > received_ms + AHEAD_MS:
+        raise WireError("impossible_time", f"{what} lies before 2015: set the device's clock")
+    if latest_ms == received_ms + AHEAD_MS:
         raise WireError(
             "impossible_time", f"{what} lies more than a day ahead of our clock: set the device's clock"
         )
+    raise WireError(
+        "impossible_time",
+        f"{what} lies {(time_ms - received_ms) / 60_000:.1f} minutes ahead of our clock, this device's clock can be"
+        f" {(latest_ms - received_ms) / 60_000:.1f} at most, by its last messages: set the device's clock",
+    )
 
 
-def _series(device: Device, record: Measured, window: Window) -> Series:
+def _series(device: Device, record: Measured, window: Window, sent_ms: int | None) -> Series:
     series = device.series.get(record.channel)
     if series is None:
         raise WireError(
@@ -204,7 +220,8 @@ def _series(device: Device, record: Measured, window: Window) -> Series:
         raise WireError("wrong_kind", f"{record.channel} carries no number, registered is {series.quantity}")
     if record.value is not None and series.quantity in NUMBERLESS:
         raise WireError("wrong_kind", f"{record.channel} carries a number, registered is {series.quantity}")
-    _check_time("the measuring time", record.time_ms, window.received_ms)
+    base_ms = window.received_ms if sent_ms is None else sent_ms
+    _check_time("the measuring time", record.time_ms, window.received_ms, window.latest_ms(device), base_ms)
     if record.time_ms < window.retained_from_ms:
         raise WireError(
             "beyond_retention",

@@ -6,7 +6,7 @@ In the line: `subscriber` -> here -> `pipeline`. Contract: every record of every
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -76,6 +76,7 @@ class Intake:
     boot: list[int] = field(default_factory=list)
     seq: list[int] = field(default_factory=list)
     sent_ms: list[int] = field(default_factory=list)
+    received_ms: list[int] = field(default_factory=list)
     records: list[int] = field(default_factory=list)
     size_bytes: int = 0
     _rows: quick.Rows = field(default_factory=quick.Rows)
@@ -99,15 +100,16 @@ class Intake:
             self._number(device.id, said.boot, said.seq, said.sent_ms, said.records)
         else:
             self._take_plainly(message, registry, routes, window, refresh)
-        self._enter(message)
+        self._enter(message, window.received_ms)
 
     def add(self, message: Message, item: Decoded, admitted: Admitted) -> None:
         """One message that was decoded and admitted elsewhere, with its place in the batch for an index."""
         self._add(item, admitted)
-        self._enter(message)
+        self._enter(message, round(self.received_at.timestamp() * 1000))
 
-    def _enter(self, message: Message) -> None:
+    def _enter(self, message: Message, received_ms: int) -> None:
         self.messages.append(message)
+        self.received_ms.append(received_ms)
         self.size_bytes += len(message.payload)
 
     def _take_plainly(
@@ -190,10 +192,11 @@ def intake(
     retention: timedelta,
     now: datetime,
     refresh: Callable[[], None] = lambda: None,
+    ahead_ms: Mapping[int, int] | None = None,
 ) -> Intake:
-    """A whole batch at once. `refresh`: asked at most once."""
+    """A whole batch at once. `refresh`: asked at most once. `ahead_ms`: as in `Window`."""
     batch, routes = Intake(now, retention), Routes(registry, profiles)
-    window, asked = window_at(now, retention), Once(refresh)
+    window, asked = window_at(now, retention, ahead_ms), Once(refresh)
     for message in messages:
         batch.take(message, registry, routes, window, asked)
     return batch

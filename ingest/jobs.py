@@ -16,12 +16,12 @@ from functools import partial
 
 import psycopg
 
-from ingest import accounting, detection, gaps, outbox, projection, rollups, sealing
+from ingest import accounting, clock, detection, gaps, outbox, projection, rollups, sealing
 
 logger = logging.getLogger(__name__)
 
 LEASE_LOCK = 0x5359_0200  # "SY", consumers; the consumer's place in CONSUMERS is the second key
-CONSUMERS = ("projection", "detection", "sealing", "rollup", "accounting", "gaps", "sending")
+CONSUMERS = ("projection", "detection", "sealing", "rollup", "accounting", "gaps", "sending", "clock")
 IDLE_S = 0.1
 RETRY_S = 1.0
 
@@ -40,6 +40,7 @@ def steps(organisation_key: Callable[[str], bytes], send: outbox.Send) -> dict[s
         accounting.step,
         gaps.step,
         partial(outbox.step, send=send),
+        clock.step,
     )
     return dict(zip(CONSUMERS, each, strict=True))
 

@@ -23,6 +23,8 @@ from ingest.accounting import Tallies
 from ingest.admission import Refusal
 from ingest.again import Again
 from ingest.budget import Budget
+from ingest.clock import Clocks, Sample, Samples
+from ingest.clock import samples as clock_samples
 from ingest.closing import BatchNumbers, BatchRow
 from ingest.intake import NONE, UNKNOWN_DEVICE, Intake, Readings, intake
 from ingest.message import Message
@@ -47,17 +49,19 @@ class Away(RuntimeError):
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What one commit did. `receipts`: to be sent now that it stands. `records`: received, stored, duplicate, conflict,
-    quarantined."""
+    quarantined. `samples`: of clocks that were written with it."""
 
     batch_ids: tuple[int, ...]
     receipts: tuple[tuple[Device, Receipt], ...]
     records: tuple[int, int, int, int, int]
+    samples: tuple[Sample, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """What the line needs besides a connection and messages. `retention`: how old a reading from the field may be.
-    `profiles`: how payloads are read that are no SenML; those shipped, unless an installation has more."""
+    `profiles`: how payloads are read that are no SenML; those shipped, unless an installation has more. `samples`: of devices'
+    clocks; None where messages do not come from the field as they are sent."""
 
     worker: str
     registry: Registry
@@ -66,6 +70,8 @@ class Line:
     profiles: Profiles = field(default_factory=profiles.load)
     numbers: BatchNumbers = field(default_factory=BatchNumbers)
     budget: Budget = field(default_factory=Budget)
+    clocks: Clocks = field(default_factory=Clocks)
+    samples: Samples | None = None
 
 
 def run(conn: psycopg.Connection, line: Line, messages: Sequence[Message], now: datetime) -> Outcome:
@@ -74,7 +80,10 @@ def run(conn: psycopg.Connection, line: Line, messages: Sequence[Message], now: 
         refresh = partial(line.registry.refresh, conn)
         if line.registry.is_due():
             refresh()
-        batch = intake(messages, line.registry, line.profiles, line.retention, now, refresh)
+            line.clocks.refresh(conn, now)
+        batch = intake(
+            messages, line.registry, line.profiles, line.retention, now, refresh, line.clocks.ahead_ms
+        )
         conn.commit()
     except psycopg.Error as error:
         if not is_transient(error):
@@ -113,24 +122,39 @@ def _commit(conn: psycopg.Connection, line: Line, batch: Intake) -> Outcome:
         if len(batch.messages) == 1:
             return transact(conn, line, _refused_whole(batch, error))
     middle = len(batch.messages) // 2
-    halves = (batch.messages[:middle], batch.messages[middle:])
     left, right = (
-        _commit(conn, line, intake(part, line.registry, line.profiles, batch.retention, batch.received_at))
-        for part in halves
+        _commit(conn, line, _part(line, batch, each)) for each in (slice(middle), slice(middle, None))
     )
     one, two = left.records, right.records
     records = (one[0] + two[0], one[1] + two[1], one[2] + two[2], one[3] + two[3], one[4] + two[4])
     return Outcome(left.batch_ids + right.batch_ids, left.receipts + right.receipts, records)
 
 
+def _part(line: Line, batch: Intake, chosen: slice) -> Intake:
+    """Some of the messages, each received when it was."""
+    part = intake(
+        batch.messages[chosen],
+        line.registry,
+        line.profiles,
+        batch.retention,
+        batch.received_at,
+        ahead_ms=line.clocks.ahead_ms,
+    )
+    part.received_ms = batch.received_ms[chosen]
+    return part
+
+
 def transact(conn: psycopg.Connection, line: Line, batch: Intake) -> Outcome:
     """The whole batch or nothing: in a transaction of its own, or within the caller's."""
     try:
         with conn.transaction():
-            return _write(conn, line, batch, around=False)
+            outcome = _write(conn, line, batch, around=False)
     except KeyStands:
         with conn.transaction():
-            return _write(conn, line, batch, around=True)
+            outcome = _write(conn, line, batch, around=True)
+    if line.samples is not None and outcome.samples:
+        line.samples.written(outcome.samples, batch.received_ms[-1])
+    return outcome
 
 
 def write_again(conn: psycopg.Connection, line: Line, batch: Intake, again: Again) -> None:
@@ -147,7 +171,7 @@ def _refused_whole(batch: Intake, error: psycopg.Error) -> Intake:
     refusal = Refusal(0, known, _number(boot), _number(seq), records, "database_refused", refused_by(error))
     refused = Intake(batch.received_at, batch.retention, [message], refusals=[refusal], devices=batch.devices)
     refused.device, refused.boot, refused.seq, refused.records = [device], [boot], [seq], [records]
-    refused.sent_ms = [NONE]
+    refused.sent_ms, refused.received_ms = [NONE], batch.received_ms
     return refused
 
 
@@ -191,9 +215,12 @@ def _write(
     quarantine.write(conn, line.keys, number, batch.received_at, batch.messages, kept)
     if again is not None:
         again.close(conn, number)
+    samples = [] if line.samples is None else line.samples.due(batch, writing.repeated)
+    clock_samples.write(conn, samples)
     told = ((batch.devices[receipt.device], receipt) for receipt in receipts)
     # Others speak to a network server or a gateway, which would not know what a receipt is.
-    return Outcome((number,), tuple(pair for pair in told if pair[0].scheme == SCHEME), account.sums())
+    sent = tuple(pair for pair in told if pair[0].scheme == SCHEME)
+    return Outcome((number,), sent, account.sums(), tuple(samples))
 
 
 def _redelivered(messages: Iterable[Message]) -> int:
@@ -208,6 +235,7 @@ class _Writing:
         self.tallies = Tallies(batch.device, batch.records)
         self.refused: list[Refused] = []
         self.taken: set[int] = set()  # messages of which something was taken besides readings
+        self.repeated: set[int] = set()  # messages of which a reading was stored before
 
     def refuse(self, refusals: Iterable[Refusal]) -> None:
         for row in quarantine.grouped(refusals):
@@ -236,6 +264,7 @@ def _store_readings(
 ) -> Touched:
     result = readings.store(conn, number, rows, around=around)
     writing.tallies.add(rows.message, result.outcome)
+    writing.repeated |= {*rows.message[result.outcome == readings.DUPLICATE].tolist()}
     writing.refuse(
         _conflict(writing.batch, int(rows.message[at]), int(rows.series[at]), int(rows.time_ms[at]),
                   repr(result.standing[at].item()), repr(rows.value[at].item()))

@@ -223,7 +223,7 @@ class Gatherer:
             self._patiently(self._refresh, batch)
         asked = Once(self._refresh)
         now = self._now()
-        window = window_at(now, self._line.retention)
+        window = window_at(now, self._line.retention, self._line.clocks.ahead_ms)
         while self._waiting:
             batch = Intake(now, self._line.retention) if batch is None else batch
             self._take(batch, self._waiting.popleft(), window, asked)
@@ -249,6 +249,7 @@ class Gatherer:
     def _refresh(self) -> None:
         conn = self._registry.get()
         self._line.registry.refresh(conn)
+        self._line.clocks.refresh(conn, self._now())
         conn.commit()
         self._patience.pause_s = 0.1
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 from deploy.database_url import connect
@@ -14,6 +15,7 @@ from deploy.services import metrics
 from deploy.services.process import now, require_schema
 from deploy.settings import Settings
 from ingest.budget import Budget
+from ingest.clock import Samples
 from ingest.metering import WorkerMeters
 from ingest.pipeline import Line
 from ingest.quarantine import MonthlyKeys
@@ -42,7 +44,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
     slot = Slot(partial(connect, settings.database_url, "ingest slot"), stop.set)
     try:
         client = f"{settings.mqtt_client_prefix}-{slot.number}"
-        line = line_of(settings, client)
+        line = replace(line_of(settings, client), samples=Samples())
         subscriber = Subscriber(settings.mqtt_url, client, settings.mqtt_share_group or None)
         subscriber.start()
         try:

@@ -156,8 +156,12 @@ def _identity(meta: dict[str, Any]) -> tuple[int | None, int | None, int | None]
     if sent is None:
         return boot, seq, None
     if not math.isfinite(_double(sent, "sent")) or not 0 <= sent < 2**40:
-        raise WireError("impossible_time", f"sent is {sent}, want seconds since 1970")
+        raise WireError("impossible_time", f"sent is {sent}, want seconds since 1970{_instead_of(sent)}")
     return boot, seq, round(sent * 1000)
+
+
+def _instead_of(sent: float) -> str:
+    return " and not milliseconds" if 2**40 <= sent < 2**43 else ""
 
 
 def _count(meta: dict[str, Any], name: str) -> int | None:
@@ -172,7 +176,7 @@ def _count(meta: dict[str, Any], name: str) -> int | None:
 
 
 def _resolve(record: Record, channel: str, unit: str | None, time: float, base_ms: int) -> Measured:
-    if not abs(time) < 2**40:
+    if not abs(time) < 2**53:
         raise WireError("impossible_time", f"the time of {channel} is {time}, want seconds since 1970")
     time_ms = round(time * 1000) + (base_ms if abs(time) < RELATIVE_BELOW else 0)
     if sum(each is not None for each in (record.v, record.vb, record.vs, record.vd)) > 1:

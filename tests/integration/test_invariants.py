@@ -8,6 +8,7 @@ Also here, since it needs a database: the lines of the README that register an i
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -22,6 +23,7 @@ import psycopg
 import pytest
 
 from ingest import pipeline
+from ingest.clock import Samples
 from ingest.pipeline import Message
 from simulators.world import World
 from tests.acceptance.instance import Instance, handed_over
@@ -60,7 +62,7 @@ def played(
 def play(instance: Instance) -> None:
     world = World(20260618, START)
     instance.register(world.registry())
-    worker = instance.worker()
+    worker = dataclasses.replace(instance.worker(), samples=Samples())
     now = START
     held_back: list[Message] = []
     sent = list(world.messages(START + timedelta(hours=HOURS)))
@@ -111,6 +113,7 @@ def test_it_holds(played: Instance, name: str) -> None:
 
 TABLES = """
     reading_store observation quarantine mark reading_1h event placement presence excursion sealed_window leaf checkpoint stream_head
+    clock_sample device_clock
 """
 
 
@@ -225,6 +228,10 @@ BREACHES: dict[str, str] = {
     "only_ingest_and_jobs_reach_the_store": "GRANT SELECT ON reading_store TO suyuan_api",
     "the_public_sees_no_table": "GRANT SELECT ON organisation TO suyuan_public",
     "no_service_reads_the_withholding_key": "GRANT SELECT ON withheld_key TO suyuan_public",
+    "a_clock_runs_in_one_way_at_a_time": "DELETE FROM device_clock; INSERT INTO device_clock"
+    " SELECT id, organisation, '(,)', now(), 0, 0, '(,)', at, at, 1, now() FROM device, (VALUES (now()), (now() + INTERVAL '1 hour')) AS first (at)",
+    "a_finding_is_of_its_device": "INSERT INTO device_finding (organisation, device_id, kind, since, evidence, looked_at)"
+    " SELECT 'hz-market', id, 'silent', now(), '{}', now() FROM device WHERE organisation = 'xj-coop' LIMIT 1",
     "row_level_security_stands": "ALTER TABLE event DISABLE ROW LEVEL SECURITY",
 }  # fmt: skip
 

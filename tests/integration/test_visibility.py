@@ -44,6 +44,8 @@ NARROW = (
     "capture_job",
     "sealed_window",
     "pending",
+    "device_clock",
+    "device_finding",
 )
 READABLE = tuple(table for table in NARROW if table != "pending")
 FOLLOWING = ("event_bytes", "event_party", "event_mention")
@@ -68,6 +70,15 @@ CERTIFICATE = (
     "certificate (id, number, organisation, kind, lot, lot_kg, product_zh, product_en, quantity_kg, origin, declared_by, contact,"
     " basis, evidence, issued_at, event_id) VALUES ('https://suyuan.example/carrier/doc/1', '1', 'carrier', 'producer', %s, 10, '冰', 'Ice',"
     " 10, '-', 'https://id.gs1.org/417/9521234005001', '-', '{self_declaration}', '{}', now(), 'carrier-1')"
+)
+
+CLOCK = (
+    "device_clock SELECT id, organisation, '(,)', now(), 0, 0, '(,)', now(), now(), 1, now() FROM device"
+    " ON CONFLICT DO NOTHING"
+)
+FINDING = (
+    "device_finding (organisation, device_id, kind, since, evidence, looked_at)"
+    " SELECT organisation, id, 'clock_skew', now(), '{}', now() FROM device ON CONFLICT DO NOTHING"
 )
 
 # What counts of an event of the carrier's, on goods whose portion is named by it.
@@ -107,6 +118,8 @@ def instance(database: Database, tmp_path: Path) -> Instance:
     for organisation in ("coop", "carrier"):
         with _as_organisation(instance, organisation) as conn:
             conn.execute(f"INSERT INTO {_job(organisation)}".encode())
+    for row in (CLOCK, FINDING):
+        instance.alter(f"INSERT INTO {row}")
     for row in (CERTIFICATE, MARK):
         instance.alter(f"INSERT INTO {row}", LOT)
     return instance
