@@ -67,7 +67,8 @@ class Settings(BaseSettings):
     retention_days: int = Field(
         default=1096,
         ge=1,
-        description="Readings from the field older than this go to quarantine; they come in by file. "
+        description="Raw readings older than this are dropped two days later by suyuan jobs (what was made of them stays); from the"
+        " field such ones go to quarantine, by file they come in. "
         "On TimescaleDB's community edition run suyuan migrate after a change",
     )
 

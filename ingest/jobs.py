@@ -10,29 +10,57 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 
 import psycopg
 
-from ingest import accounting, clock, detection, gaps, outbox, projection, rollups, sealing
+from ingest import accounting, clock, detection, gaps, outbox, projection, retention, rollups, sealing
 
 logger = logging.getLogger(__name__)
 
 LEASE_LOCK = 0x5359_0200  # "SY", consumers; the consumer's place in CONSUMERS is the second key
-CONSUMERS = ("projection", "detection", "sealing", "rollup", "accounting", "gaps", "sending", "clock")
-IDLE_S = 0.1
+CONSUMERS = (
+    "projection",
+    "detection",
+    "sealing",
+    "rollup",
+    "accounting",
+    "gaps",
+    "sending",
+    "clock",
+    "retention",
+)
 RETRY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """`idle_s`: pause when there was nothing to do. `share`: of the time that it may work while there is."""
+
+    idle_s: float = 0.1
+    share: float = 1.0
+
+    def rest_s(self, worked_s: float) -> float:
+        return min(60.0, worked_s * (1 / self.share - 1))
+
+
+# An hour is rolled up anew whenever it was touched: the busier it is, the more touches one look at it shall serve.
+PACES: Mapping[str, Pace] = {"rollup": Pace(share=0.2), "retention": Pace(idle_s=600.0, share=0.2)}
 
 Step = Callable[[psycopg.Connection, datetime], bool]
 """One transaction's work; True if there was any."""
 
 
-def steps(organisation_key: Callable[[str], bytes], send: outbox.Send) -> dict[str, Step]:
+def steps(
+    organisation_key: Callable[[str], bytes], send: outbox.Send, keep: timedelta | None = None
+) -> dict[str, Step]:
     """What each consumer does, in the order of their leases. `organisation_key`: 32 bytes, for the salts of sealed windows.
-    `send`: to the broker."""
-    each = (
+    `send`: to the broker. `keep`: how old raw readings may become; without it none is dropped."""
+    each: list[Step] = [
         projection.step,
         detection.step,
         partial(sealing.step, key=organisation_key),
@@ -41,8 +69,10 @@ def steps(organisation_key: Callable[[str], bytes], send: outbox.Send) -> dict[s
         gaps.step,
         partial(outbox.step, send=send),
         clock.step,
-    )
-    return dict(zip(CONSUMERS, each, strict=True))
+    ]
+    if keep is not None:
+        each.append(partial(retention.step, keep=keep))
+    return dict(zip(CONSUMERS, each, strict=False))
 
 
 def serve(
@@ -76,7 +106,7 @@ def _run(
         try:
             with connect() as conn:
                 conn.autocommit = True
-                _serve_lease(conn, number, step, now, stop)
+                _serve_lease(conn, number, step, now, stop, PACES.get(name, Pace()))
         except psycopg.OperationalError as error:
             logger.warning(
                 "the database is away, the consumer waits", extra={"consumer": name, "error": str(error)}
@@ -90,7 +120,12 @@ def _run(
 
 
 def _serve_lease(
-    conn: psycopg.Connection, number: int, step: Step, now: Callable[[], datetime], stop: threading.Event
+    conn: psycopg.Connection,
+    number: int,
+    step: Step,
+    now: Callable[[], datetime],
+    stop: threading.Event,
+    pace: Pace,
 ) -> None:
     while not stop.is_set():
         row = conn.execute("SELECT pg_try_advisory_lock(%s, %s)", [LEASE_LOCK, number]).fetchone()
@@ -98,7 +133,7 @@ def _serve_lease(
             break
         stop.wait(RETRY_S)
     while not stop.is_set():
+        begun = time.monotonic()
         with conn.transaction():
             worked = step(conn, now())
-        if not worked:
-            stop.wait(IDLE_S)
+        stop.wait(pace.rest_s(time.monotonic() - begun) if worked else pace.idle_s)

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import numpy as np
 import psycopg
 
-from ingest import marks, readings
+from ingest import marks, retention, series_reading, touched_hours
 from ingest.sequences import receipt
 from ledger.entry import stream_pseudonym
 from ledger.errors import LedgerError
@@ -32,6 +34,9 @@ logger = logging.getLogger(__name__)
 HOUR = timedelta(hours=1)
 QUIET = timedelta(minutes=2)
 MOST = 100
+NOTED = 500
+AT_ONCE = 20
+"""Windows whose readings are in memory together: a device that measures twenty times a second has 72,000 in an hour."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 OrganisationKey = Callable[[str], bytes]
 """organisation -> its 32-byte key, from outside the database."""
@@ -60,41 +65,59 @@ def step(conn: psycopg.Connection, now: datetime, key: OrganisationKey) -> bool:
     taken = marks.take(conn, "sealing")
     _note(conn, taken)
     due = _due(conn, now)
-    for window in due:
-        try:
-            with conn.transaction():
-                seal(conn, window, now, key)
-        except LedgerError:
-            # A device-hour that cannot be sealed must not keep the others from it; it is looked at again when touched.
-            logger.exception(
-                "a window cannot be sealed", extra={"device": window.device, "start": str(window.start)}
-            )
-        conn.execute(
-            "DELETE FROM open_window WHERE device_id = %s AND start_time = %s", [window.device, window.start]
-        )
+    for first in range(0, len(due), AT_ONCE):
+        some = due[first : first + AT_ONCE]
+        rows = read_windows(conn, [(window.device, window.start) for window in some])
+        for window in some:
+            _try(conn, window, rows[window.device, window.start], now, key)
+    _close(conn, due)
     return bool(taken or due)
+
+
+def _try(conn: psycopg.Connection, window: Due, rows: Rows, now: datetime, key: OrganisationKey) -> None:
+    try:
+        with conn.transaction():
+            seal(conn, window, rows, now, key)
+    except LedgerError:
+        # A device-hour that cannot be sealed must not keep the others from it; it is looked at again when touched.
+        logger.exception(
+            "a window cannot be sealed", extra={"device": window.device, "start": str(window.start)}
+        )
 
 
 _NOTE = """
 INSERT INTO open_window AS open (device_id, start_time, touched_at, urgent)
-SELECT DISTINCT ON (series.device_id, hour) series.device_id, hour, %s::timestamptz, %s::text
-FROM unnest(%s::integer[], %s::timestamptz[], %s::timestamptz[]) AS sent (series_id, first, last)
+SELECT DISTINCT series.device_id, hour, %(touched_at)s::timestamptz, %(urgent)s::text
+FROM unnest(%(series)s::integer[], %(firsts)s::timestamptz[], %(lasts)s::timestamptz[]) AS sent (series_id, first, last)
 JOIN series ON series.id = sent.series_id,
-generate_series(date_trunc('hour', first, 'UTC'), last, INTERVAL '1 hour') AS hour
+generate_series(first, last, INTERVAL '1 hour') AS hour
 -- A mark spans from the first to the last reading of its batch: hours in between that hold nothing need no window.
-WHERE EXISTS (SELECT FROM reading_store WHERE series_id = series.id AND time >= hour AND time < hour + INTERVAL '1 hour')
+WHERE EXISTS (SELECT FROM reading_store WHERE series_id = series.id AND time >= hour AND time < hour + INTERVAL '1 hour'
+                AND time >= %(first)s::timestamptz AND time < %(last)s::timestamptz + INTERVAL '1 hour')  -- lets the planner leave out chunks
    OR EXISTS (SELECT FROM observation WHERE series_id = series.id AND time >= hour AND time < hour + INTERVAL '1 hour')
+ORDER BY series.device_id, hour
 ON CONFLICT (device_id, start_time) DO UPDATE
 SET touched_at = greatest(open.touched_at, EXCLUDED.touched_at), urgent = coalesce(open.urgent, EXCLUDED.urgent)
 """
 
 
 def _note(conn: psycopg.Connection, taken: Iterable[marks.Mark]) -> None:
+    """All marks of a reason together, as touched when the last of them was."""
+    by_reason: dict[str | None, list[marks.Mark]] = defaultdict(list)
     for mark in taken:
-        urgent = mark.reason if mark.reason in ("excursion", "hand_over") else None
-        series = sorted(mark.touched)
-        first, last = [mark.touched[item][0] for item in series], [mark.touched[item][1] for item in series]
-        conn.execute(_NOTE, [mark.created_at, urgent, series, first, last])
+        by_reason[mark.reason if mark.reason in ("excursion", "hand_over") else None].append(mark)
+    for urgent, some in by_reason.items():
+        when = {"urgent": urgent, "touched_at": max(mark.created_at for mark in some)}
+        for touched in touched_hours.spans(some, NOTED):
+            conn.execute(_NOTE, touched.values() | when, prepare=False)
+
+
+def _close(conn: psycopg.Connection, due: Sequence[Due]) -> None:
+    conn.execute(
+        "DELETE FROM open_window USING unnest(%s::integer[], %s::timestamptz[]) AS done (device_id, start_time)"
+        " WHERE open_window.device_id = done.device_id AND open_window.start_time = done.start_time",
+        [[window.device for window in due], [window.start for window in due]],
+    )
 
 
 _DUE = """
@@ -110,18 +133,19 @@ def _due(conn: psycopg.Connection, now: datetime) -> list[Due]:
     return [Due(*row) for row in rows]
 
 
-def seal(conn: psycopg.Connection, window: Due, now: datetime, key: OrganisationKey) -> int | None:
-    """Seal one device-hour as it stands; returns the version's id, or None where nothing changed."""
+def seal(
+    conn: psycopg.Connection, window: Due, rows: Rows, now: datetime, key: OrganisationKey
+) -> int | None:
+    """Seal one device-hour as it stands, in `rows`; returns the version's id, or None where nothing changed."""
     start_ms = round(window.start.timestamp() * 1000)
     stream = stream_pseudonym(key(window.organisation), "device", str(window.device))
-    tree = WindowTree.of(
-        window_secret(key(window.organisation), stream, start_ms),
-        read_rows(conn, window.device, window.start),
-    )
+    tree = WindowTree.of(window_secret(key(window.organisation), stream, start_ms), rows)
     before = _last_sealed(conn, window.device, window.start)
     if tree.size == 0 or (before is not None and before.root == tree.root_hash):
         return None
     keys = leaf_keys(tree)
+    if before is not None and not before.keys.issubset(keys) and start_ms < retention.whole_since_ms(conn):
+        return None  # its readings were dropped by age: what came since is not all that there was
     closed: Closed = window.urgent or "hour"
     added = None if before is None else [place for place, item in enumerate(keys) if item not in before.keys]
     end_ms = start_ms + 3_600_000
@@ -131,24 +155,45 @@ def seal(conn: psycopg.Connection, window: Due, now: datetime, key: Organisation
 
 def read_rows(conn: psycopg.Connection, device: int, start: datetime) -> Rows:
     """All readings and observations of a device's hour, as a window commits to them."""
-    parts: list[Rows] = []
-    for series, uuid in conn.execute(
-        "SELECT id, uuid FROM series WHERE device_id = %s ORDER BY uuid", [device]
-    ).fetchall():
-        name = uuid.bytes if isinstance(uuid, UUID) else UUID(str(uuid)).bytes
-        times, values, flags = readings.read_series(conn, series, start, start + HOUR)
-        parts.append(window_readings(name, times, values, flags))
-        seen = conn.execute(
-            "SELECT (extract(epoch FROM time) * 1000)::bigint, body, flags FROM observation"
-            " WHERE series_id = %s AND time >= %s AND time < %s ORDER BY time",
-            [series, start, start + HOUR],
-        ).fetchall()
-        parts.append(
-            observations(
-                name, [row[0] for row in seen], [body_hash(row[1]) for row in seen], [row[2] for row in seen]
-            )
-        )
-    return np.concatenate(parts) if parts else observations(bytes(16), [], [], [])
+    return read_windows(conn, [(device, start)])[device, start]
+
+
+_SERIES = "SELECT device_id, id, uuid FROM series WHERE device_id = ANY (%s) ORDER BY device_id, uuid"
+_OBSERVED = """
+SELECT place, (extract(epoch FROM time) * 1000)::bigint, body, flags
+FROM unnest(%s::integer[], %s::timestamptz[]) WITH ORDINALITY AS wanted (series_id, start, place)
+JOIN observation ON observation.series_id = wanted.series_id AND time >= start AND time < start + INTERVAL '1 hour'
+ORDER BY place, time
+"""
+
+
+def read_windows(
+    conn: psycopg.Connection, wanted: Sequence[tuple[int, datetime]]
+) -> dict[tuple[int, datetime], Rows]:
+    """The same of many (device, start), each question once for all of them."""
+    of_device: dict[int, list[tuple[int, bytes]]] = defaultdict(list)
+    for device, series, uuid in conn.execute(_SERIES, [[device for device, _ in wanted]]):
+        of_device[device].append((series, uuid.bytes if isinstance(uuid, UUID) else UUID(str(uuid)).bytes))
+    places = [(window, series, name) for window in wanted for series, name in of_device[window[0]]]
+    starts = [round(start.timestamp() * 1000) for (_, start), _, _ in places]
+    found = series_reading.read_many(
+        conn,
+        [(series, first, first + 3_599_999) for (_, series, _), first in zip(places, starts, strict=True)],
+    )
+    seen: dict[int, list[tuple[int, Any, int]]] = defaultdict(list)
+    if places:
+        columns = [[series for _, series, _ in places], [window[1] for window, _, _ in places]]
+        for place, time_ms, body, flags in conn.execute(_OBSERVED, columns):
+            seen[place - 1].append((time_ms, body, flags))
+    parts: dict[tuple[int, datetime], list[Rows]] = defaultdict(list)
+    for place, (window, _, name) in enumerate(places):
+        part = found[place]
+        parts[window].append(window_readings(name, part.time_ms, part.value, part.flags))
+        if place in seen:
+            times, bodies, flags = zip(*seen[place], strict=True)
+            parts[window].append(observations(name, times, [body_hash(body) for body in bodies], flags))
+    nothing = observations(bytes(16), [], [], [])
+    return {window: np.concatenate([nothing, *parts[window]]) for window in wanted}
 
 
 def leaf_keys(tree: WindowTree) -> list[bytes]:

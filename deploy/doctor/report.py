@@ -21,6 +21,7 @@ from deploy.doctor import (
     keys,
     logs,
     quarantine,
+    retention,
     services,
     trial,
 )
@@ -48,6 +49,7 @@ CHECKS: dict[str, Check] = {
     "services": services.alive,
     "work that waits": services.waiting,
     "background jobs": background.policies,
+    "retention": retention.retention,
     "web": services.web,
     "accounts": accounts.accounts,
     "tokens": trial.tokens,

@@ -1,4 +1,4 @@
-"""The mark consumers."""
+"""The mark consumers, and retention."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ledger.keys import KeyStore
 def run(settings: Settings, stop: threading.Event) -> None:
     require_schema(settings.database_url, "jobs")
     sender = Sender(settings.mqtt_url, f"{settings.mqtt_client_prefix}-outbox-{os.getpid()}")
-    consumers = jobs.steps(KeyStore(settings.keys_dir).organisation_key, sender.send)
+    consumers = jobs.steps(KeyStore(settings.keys_dir).organisation_key, sender.send, settings.retention)
     registry = CollectorRegistry()
     registry.register(
         DatabaseMeters(partial(connect, settings.database_url, "metrics"), devices=settings.metrics_devices)

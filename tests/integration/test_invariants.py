@@ -160,6 +160,7 @@ BREACHES: dict[str, str] = {
     "values_are_finite": "UPDATE reading_store SET value = '-0' WHERE (series_id, time) = (SELECT series_id, time FROM reading_store LIMIT 1)",
     "every_reading_has_a_series_and_a_batch": "INSERT INTO reading_store VALUES (0, now(), 2.5, 0, 0)",
     "measuring_times_are_possible": "UPDATE observation SET time = time - INTERVAL '20 years' WHERE time = (SELECT min(time) FROM observation)",
+    "only_old_readings_were_dropped": "INSERT INTO retention_run VALUES (now() + INTERVAL '1 day', 1, 0, now())",
     "a_series_belongs_to_its_devices_organisation": "UPDATE series SET organisation = 'hz-market' WHERE organisation = 'xj-coop'",
     "temperatures_are_in_celsius": "UPDATE series SET original_unit = 'Cel', unit = 'degF' WHERE quantity = 'temperature'",
     "places_form_no_circle": "UPDATE place SET parent = (SELECT max(id) FROM place) WHERE id = (SELECT min(id) FROM place);"

@@ -1,0 +1,211 @@
+"""Raw readings go by age, on every edition; what was made of them stays, and what comes late for them spoils none of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from deploy.migrate import follow_retention
+from ingest import retention
+from ingest.pipeline import Message
+from tests.acceptance.instance import Instance
+from tests.integration.lines import NOW, pack
+from tests.integration.said import REGISTRY, by_terminal, made, message, placed
+from tests.integration.test_invariants import INVARIANTS
+from tests.servers.community import run_policies
+from tests.servers.databases import Database
+
+EVERY_EDITION = pytest.mark.editions("plain", "timescale", "community")
+HORIZON = datetime(2026, 6, 19, tzinfo=UTC)
+"""A midnight; readings lie from thirty-six hours before it to thirty-six after."""
+DAY = timedelta(days=1)
+ROLLED_UP = "SELECT hour, n, total, minimum, maximum, first_at, last_at FROM reading_1h ORDER BY hour"
+EXCURSIONS = "SELECT id, version, state, start_time, trigger_time, end_time, minutes_at_least, degree_minutes FROM excursion ORDER BY id"
+WINDOWS = "SELECT device_id, start_time, version, readings, root FROM sealed_window ORDER BY id"
+
+
+def keep(horizon: datetime = HORIZON) -> timedelta:
+    """How long readings are kept if by the present day those before `horizon` are to go."""
+    return datetime.now(UTC) - horizon - retention.MARGIN - timedelta(hours=1)
+
+
+def readings(start: datetime, values: list[float], seq: int, step_s: float = 60) -> Message:
+    return message(pack(values, seq=seq, start_s=start.timestamp(), step_s=step_s))
+
+
+def position(when: datetime, seq: int) -> Message:
+    start = f'"t": {when.timestamp()}'
+    return message(
+        f'[{{"n": "boot", "v": 1}}, {{"n": "seq", "v": {seq}}}, {{"n": "lat", "u": "lat", {start}, "v": 28.8}},'
+        f' {{"n": "lon", "u": "lon", {start}, "v": 120.7}}]'.encode()
+    )
+
+
+@pytest.fixture
+def instance(database: Database, tmp_path: Path) -> Instance:
+    """Three days of readings, an excursion on each side of the horizon, everything computed, sealed and in the log."""
+    instance = Instance(database, tmp_path)
+    instance.register(REGISTRY)
+    instance.take(by_terminal(made(72), placed(71)), NOW)
+    curve = [2.5 + (minute % 7) / 10 for minute in range(72 * 60)]
+    for warm in (20 * 60, 50 * 60):
+        curve[warm : warm + 45] = [7.3] * 45
+    begin = HORIZON - 1.5 * DAY
+    packs = [
+        readings(begin + hour * timedelta(hours=1), curve[60 * hour : 60 * hour + 60], hour + 1)
+        for hour in range(72)
+    ]
+    instance.take([*packs, position(begin, 100), position(HORIZON, 101)], NOW)
+    settle(instance)
+    return instance
+
+
+def settle(instance: Instance) -> None:
+    instance.settle(NOW + timedelta(hours=1))
+    if instance.database.edition == "community":
+        run_policies(instance.database.owner)
+
+
+def drop(instance: Instance, horizon: datetime = HORIZON) -> int:
+    """Until there is no more to do; returns in how many steps. The roll-up's refresh has been told, as `suyuan migrate` does."""
+    with psycopg.connect(instance.database.owner) as conn:
+        follow_retention(conn, keep(horizon))
+    steps = 0
+    with instance.as_role("jobs") as conn:
+        while retention.step(conn, datetime.now(UTC), keep(horizon)):
+            conn.commit()
+            steps += 1
+    return steps
+
+
+def made_of_them(instance: Instance) -> dict[str, list[tuple[Any, ...]]]:
+    return {query: instance.rows(query) for query in (ROLLED_UP, EXCURSIONS, WINDOWS)}
+
+
+@EVERY_EDITION
+def test_old_readings_go_and_what_was_made_of_them_stays(instance: Instance) -> None:
+    before = made_of_them(instance)
+    assert [len(rows) for rows in before.values()] == [72, 2, 72]
+    assert drop(instance) > 1 and drop(instance) == 0
+    assert instance.rows("SELECT min(time), count(*) FROM reading_store") == [(HORIZON, 36 * 60)]
+    assert instance.rows("SELECT time FROM observation") == [(HORIZON,)]
+    assert instance.rows("SELECT before, readings, observations FROM retention_run") == [
+        (HORIZON, 36 * 60, 1)
+    ]
+    settle(instance)
+    assert made_of_them(instance) == before
+    whatever_holds(instance)
+
+
+@EVERY_EDITION
+def test_what_comes_for_dropped_hours_spoils_nothing(instance: Instance) -> None:
+    """As it comes from a file; the field's are refused. What comes behind the horizon counts as ever."""
+    drop(instance)
+    before = made_of_them(instance)
+    late = [
+        readings(HORIZON - DAY + timedelta(minutes=hour * 60, seconds=20), [9.9] * 50, 200 + hour)
+        for hour in range(6)
+    ]
+    settled = NOW + timedelta(hours=1)
+    instance.take(late, settled)
+    instance.settle(settled + timedelta(minutes=5))
+    settle(instance)
+    assert made_of_them(instance) == before
+    whatever_holds(instance)
+
+    hour = HORIZON + timedelta(hours=30)
+    instance.take([readings(hour + timedelta(seconds=30), [9.0] * 40, 300)], settled)
+    instance.settle(settled + timedelta(minutes=5))
+    settle(instance)
+    after = made_of_them(instance)
+    ((_, number, _, _, warmest, *_),) = [row for row in after[ROLLED_UP] if row not in before[ROLLED_UP]]
+    assert (number, warmest) == (100, 9.0)
+    assert len(after[WINDOWS]) == 73, "amended"
+    assert drop(instance) > 0, "what came for dropped hours goes too"
+    assert instance.one("SELECT min(time) FROM reading_store") == HORIZON
+    whatever_holds(instance)
+
+
+@EVERY_EDITION
+def test_readings_taken_away_are_taken_out_of_what_was_made_of_them(instance: Instance) -> None:
+    """An hour in part, an hour whole, an excursion; by whoever may, with the mark that is left then."""
+    (first, second), hour = instance.rows(EXCURSIONS), HORIZON + timedelta(hours=32)
+    gone = (second[3], second[5])
+    instance.alter("DELETE FROM reading_store WHERE time >= %s AND time < %s", *gone)
+    instance.alter(
+        "DELETE FROM reading_store WHERE time >= %s AND time < %s", hour, hour + timedelta(hours=1)
+    )
+    instance.alter(
+        "DELETE FROM batch_account"
+    )  # nobody but the owner takes readings away, and the account knows nothing of it
+    for begin, end in (gone, (hour, hour + timedelta(minutes=59))):
+        for consumer in ("detection", "rollup"):
+            instance.alter(
+                "INSERT INTO mark (consumer, created_at, reason, series_ids, from_times, to_times)"
+                " SELECT %s, now(), 'readings', ARRAY[id], ARRAY[%s::timestamptz], ARRAY[%s::timestamptz] FROM series WHERE channel = 'ambient'",
+                consumer, begin, end,
+            )  # fmt: skip
+    settle(instance)
+    assert [(row[0], row[2]) for row in instance.rows(EXCURSIONS)] == [
+        (first[0], "closed"),
+        (second[0], "void"),
+    ]
+    rolled = instance.rows(ROLLED_UP)
+    assert len(rolled) == 71 and hour not in {row[0] for row in rolled}
+    assert min(row[1] for row in rolled) == 15, "forty-five minutes of an hour are gone"
+    assert instance.rows(INVARIANTS["rollups_are_those_of_the_readings"]) == []
+
+
+@EVERY_EDITION
+def test_a_legal_hold_keeps_what_it_names(instance: Instance) -> None:
+    instance.alter("INSERT INTO legal_hold (reason, since) VALUES ('a court', %s)", HORIZON - DAY)
+    drop(instance)
+    assert instance.one("SELECT whole_since FROM reading_horizon") == HORIZON - DAY
+    assert instance.one("SELECT min(time) FROM reading_store") == HORIZON - DAY
+    whatever_holds(instance)
+    instance.alter("UPDATE legal_hold SET released_at = now()")
+    drop(instance)
+    assert instance.one("SELECT min(time) FROM reading_store") == HORIZON
+    # Placed when the horizon has passed already: what is still there stays.
+    instance.take([readings(HORIZON - DAY, [2.0], 400)], NOW)
+    settle(instance)
+    instance.alter("INSERT INTO legal_hold (reason, since) VALUES ('another', %s)", HORIZON - 2 * DAY)
+    assert drop(instance) == 0
+    assert instance.one("SELECT min(time) FROM reading_store") == HORIZON - DAY
+
+
+def test_nothing_goes_that_is_still_to_be_looked_at(instance: Instance) -> None:
+    instance.take([readings(HORIZON - DAY + timedelta(seconds=30), [2.0], 400)], NOW)
+    for consumer in ("detection", "rollup", "sealing"):
+        assert drop(instance) == 0
+        instance.consume(consumer, NOW)
+    assert drop(instance) == 0, "an hour is still to be sealed"
+    settle(instance)
+    assert drop(instance) > 0
+
+
+@pytest.mark.editions("plain")
+def test_readings_can_be_dropped_in_no_other_way(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    with instance.as_role("jobs") as conn:
+        for statement in (
+            "DELETE FROM reading_store",
+            "UPDATE reading_horizon SET whole_since = now()",
+            "UPDATE legal_hold SET released_at = now()",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege), conn.transaction():
+                conn.execute(statement.encode())
+        with pytest.raises(psycopg.errors.RaiseException, match="for a day at least"), conn.transaction():
+            conn.execute("SELECT raise_reading_horizon(now())")
+        assert conn.execute("SELECT readings FROM drop_old_readings(10)").fetchone() == (0,)
+    with instance.as_role("ingest") as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        conn.execute("SELECT * FROM drop_old_readings(10)")
+    monkeypatch.setattr(retention, "MOST", 500)
+    assert drop(instance) == 6, "the horizon, and 2160 rows in batches"
+
+
+def whatever_holds(instance: Instance) -> None:
+    assert {name for name, query in INVARIANTS.items() if instance.rows(query)} == set()
