@@ -261,11 +261,43 @@ def store_observations(
             batch_id,
         ],
     )
+    unseen = []
     for source, same, written in rows:
-        # A row another worker committed between our snapshot and the insert is not visible to the join: `same` is
-        # null then, and calling it a duplicate would be a guess, so it is kept as a conflict for a person.
         outcome[source - 1] = STORED if written else DUPLICATE if same else CONFLICT
+        if same is None:
+            unseen.append(source - 1)
+    _judge_unseen(conn, observations, unseen, outcome)
     return outcome
+
+
+_STOOD = """
+SELECT sent.source - 1, sent.body = stood.body
+FROM unnest(%s::integer[], %s::timestamptz[], %s::jsonb[]) WITH ORDINALITY AS sent (series_id, time, body, source)
+JOIN observation AS stood USING (series_id, time)
+"""
+
+
+def _judge_unseen(
+    conn: psycopg.Connection,
+    observations: Sequence[Observation],
+    unseen: Sequence[int],
+    outcome: npt.NDArray[np.uint8],
+) -> None:
+    """What another worker committed between that statement's snapshot and its insert was invisible to it, and is not to the
+    next one: unjudged, a message that two workers got would be stored by one and called a conflict by the other."""
+    if not unseen:
+        return
+    chosen = [observations[index] for index in unseen]
+    rows = conn.execute(
+        _STOOD,
+        [
+            [item.series for item in chosen],
+            [_datetime(item.time_ms) for item in chosen],
+            [json.dumps(item.body) for item in chosen],
+        ],
+    )
+    for place, same in rows:
+        outcome[unseen[place]] = DUPLICATE if same else CONFLICT
 
 
 def touched_by(observations: Sequence[Observation]) -> Touched:
