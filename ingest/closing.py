@@ -23,7 +23,10 @@ DRAWN = 200
 
 @dataclass(slots=True)
 class BatchNumbers:
-    """Numbers for batches, drawn ahead. One worker's; a number that is never used is no gap in anything."""
+    """Numbers for batches, drawn ahead. One worker's; a number that is never used is no gap in anything.
+
+    A database that crashed may never have heard of numbers that were drawn in a transaction which did not commit, and gives
+    them to somebody else: after an error `forget` what is left."""
 
     _drawn: list[int] = field(default_factory=list)
 
@@ -32,6 +35,9 @@ class BatchNumbers:
             rows = conn.execute("SELECT nextval('batch_id_seq') FROM generate_series(1, %s)", [DRAWN])
             self._drawn = [row[0] for row in rows][::-1]
         return self._drawn.pop()
+
+    def forget(self) -> None:
+        self._drawn.clear()
 
 
 @dataclass(frozen=True, slots=True)

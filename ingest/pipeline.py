@@ -106,6 +106,7 @@ def commit(conn: psycopg.Connection, line: Line, batch: Intake) -> Outcome:
     try:
         return _commit(conn, line, batch)
     except psycopg.Error as error:
+        line.numbers.forget()
         if not is_transient(error):
             raise
         raise Away(f"the database is away: {error}") from error

@@ -37,6 +37,7 @@ def take(
     try:
         return _commit(conn, line, heard, now, known)
     except psycopg.Error as error:
+        line.numbers.forget()
         if not is_transient(error):
             raise
         raise Away(f"the database is away: {error}") from error
