@@ -4,6 +4,8 @@ else."""
 from __future__ import annotations
 
 import re
+import time
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -16,14 +18,36 @@ ENCODE = (
 _HOST = re.compile(r"(\[[^\]@]*\]|[^\[\]:@]*)(:(?P<port>\d{1,5})?)?")
 
 
-def connect(url: str, name: str, *, autocommit: bool = False) -> psycopg.Connection:
-    """`name`: as the server lists it. Raises psycopg.OperationalError, whose text may be shown."""
+class Connection(psycopg.Connection):
+    """Gives up a server that says nothing for `silence_s`: a network that fails may tell neither side, and a call would wait
+    for ever. The server's own statement_timeout ends whatever takes long, as long as it is there."""
+
+    silence_s: float | None = None
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        begun = time.monotonic()
+        try:
+            return super().wait(gen, interval, self.silence_s if timeout is None else timeout)
+        except psycopg.OperationalError:
+            if timeout is not None or self.silence_s is None or time.monotonic() - begun < self.silence_s:
+                raise
+            self.close()  # what comes after it on this connection fails at once, and waits no more
+            raise psycopg.OperationalError(f"the database said nothing for {self.silence_s:g} s") from None
+
+
+def connect(
+    url: str, name: str, *, autocommit: bool = False, silence_s: float | None = None
+) -> psycopg.Connection:
+    """`name`: as the server lists it. `silence_s`: after so long without an answer the connection is given up; longer than the
+    role's statement_timeout. Raises psycopg.OperationalError, whose text may be shown."""
     try:
-        return psycopg.connect(
+        conn = Connection.connect(
             url, application_name=f"suyuan {name}", connect_timeout=10, autocommit=autocommit
         )
     except psycopg.Error as error:
         raise psycopg.OperationalError(said_of(error, url)) from None
+    conn.silence_s = silence_s
+    return conn
 
 
 def is_plain(url: str) -> bool:

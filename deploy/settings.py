@@ -27,6 +27,12 @@ class Settings(BaseSettings):
         default="",
         description="The API's second connection, as suyuan_public: what shoppers see goes through it alone. Empty: database_url",
     )
+    database_silence_s: float = Field(
+        default=75.0,
+        gt=0,
+        description="Seconds without an answer after which ingest, jobs and the sequencer give up a connection to the database and "
+        "make another; longer than their roles' statement_timeout (60 s)",
+    )
     mqtt_url: str = Field(
         default="mqtt://127.0.0.1:1883",
         description="The broker, mqtt://[user:password@]host:port; MQTT 3.1.1 with shared subscriptions",
@@ -42,6 +48,12 @@ class Settings(BaseSettings):
     sparkplug_groups: str = Field(
         default="",
         description="Sparkplug B groups to listen to, names with commas between; each has one ingest process for its owner",
+    )
+    mqtt_keepalive_s: int = Field(
+        default=30,
+        ge=2,
+        description="A worker asks a broker that was silent for so many seconds whether it is there; if it is not, "
+        "that is noticed within twice that time",
     )
     data_dir: Path = Field(
         default=Path("data"),

@@ -11,15 +11,20 @@ it to them.
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+
+from ingest.broker_address import broker_address
 
 BLOCK_BYTES = 65_536
 PUBLISH, PUBACK, DUP, QOS = 0x30, 0x40, 0x08, 0x06
+ANSWER_S = 5.0
 ENDLESS = 2**28  # longer than any packet may be
 
 
@@ -176,3 +181,17 @@ class BlockClient(mqtt.Client):
         packets = b"".join(b"\x40\x02" + mid.to_bytes(2, "big") for mid in mids)
         if packets:
             self._packet_queue(PUBACK, packets, 0, 0)
+
+
+def remove_session(url: str, client_id: str) -> None:
+    """Nothing is kept at the broker under that name any more. A broker that is away keeps it."""
+    address = broker_address(url)
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id, clean_session=True, protocol=mqtt.MQTTv311)
+    if address.user:
+        client.username_pw_set(address.user, address.password)
+    with contextlib.suppress(OSError):
+        client.connect(address.host, address.port, keepalive=10)
+        answered = time.monotonic() + ANSWER_S
+        while not client.is_connected() and time.monotonic() < answered:
+            client.loop(0.1)
+        client.disconnect()

@@ -3,15 +3,16 @@
 Contract: the callback only enqueues and never raises (an exception there ends paho's network thread). A message is
 acknowledged after its batch committed, in order, and only on the connection it came by: after a reconnect the
 broker may give its number to another message.
-The client id is that of the worker's slot (`slots.py`) and has a kept session, so what was in flight when a worker died
-comes to the next holder.
+Which sessions a worker has is `sessions`' to say.
 """
 
 from __future__ import annotations
 
 import logging
 import queue
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import count
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
@@ -41,15 +42,40 @@ class _Client(BlockClient):
         self.arrive(published)
 
 
+@dataclass(slots=True)
+class Connection:
+    """One connection to the broker. `number`: of no other one in this process; `entered`: messages that came by it;
+    `committed`: those of them that are stored or in quarantine."""
+
+    number: int
+    entered: int = 0
+    committed: int = 0
+
+
 class Subscriber:
     """The broker session. `arrived` is filled by paho's thread, a block's messages at a time, and emptied by the worker's loop."""
 
-    def __init__(self, url: str, client_id: str, group: str | None) -> None:
-        self.arrived: Arrived = queue.SimpleQueue()
+    def __init__(
+        self,
+        url: str,
+        client_id: str,
+        group: str | None,
+        *,
+        arrived: Arrived | None = None,
+        numbers: Iterator[int] | None = None,
+        inherited: bool = False,
+        keepalive_s: int = 30,
+    ) -> None:
+        """`arrived`, `numbers` (of connections): shared with other sessions of the worker. `inherited`: another worker's session,
+        which is emptied and gets nothing new."""
+        self.arrived: Arrived = arrived or queue.SimpleQueue()
+        self.was_kept: bool | None = None  # whether the broker still had the session; None: not connected yet
         self.entered = 0
         self.subscribed = False
         self._group = group
-        self._connection = 0
+        self._inherited, self._keepalive_s = inherited, keepalive_s
+        self._numbers = numbers or count(1)
+        self._connection = Connection(0)
         address = broker_address(url)
         self._address = (address.host, address.port)
         # 3.1.1 for our own side: paho parses it twice as fast, and devices speak what they like.
@@ -62,6 +88,7 @@ class Subscriber:
         )
         if address.user:
             self._client.username_pw_set(address.user, address.password)
+        self._client.on_pre_connect = self._on_pre_connect
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.arrive = self._arrive
@@ -69,17 +96,26 @@ class Subscriber:
         self._client.max_inflight_messages_set(RECEIPTS_IN_FLIGHT)
 
     def start(self) -> None:
-        self._client.connect_async(*self._address, keepalive=30)
+        self._client.connect_async(*self._address, keepalive=self._keepalive_s)
         self._client.loop_start()
 
     def stop(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
 
+    @property
+    def at_rest(self) -> int | None:
+        """How many messages came by this connection, if all of them are committed; None while one is not, or without one."""
+        here = self._connection
+        settled = self._client.is_connected() and here.entered == here.committed
+        return here.entered if settled else None
+
     def acknowledge(self, messages: Iterable[Message]) -> None:
         tokens = [message.token for message in messages if message.token is not None]
-        connection = self._connection
-        self._client.acknowledge(mid for mid, by in tokens if mid and by == connection)
+        here = self._connection
+        mids = [mid for mid, by in tokens if by == here.number]
+        self._client.acknowledge(mid for mid in mids if mid)
+        here.committed += len(mids)
 
     def publish(self, topic: str, payload: str) -> None:
         self._client.publish(topic, payload, qos=1)
@@ -87,14 +123,27 @@ class Subscriber:
     def wake(self) -> None:
         self.arrived.put([])
 
+    def _on_pre_connect(self, _client: mqtt.Client, _data: object) -> None:
+        # Before the first byte of the new connection, and not when it is answered: until then an acknowledgement of the old
+        # one would still be sent.
+        self._connection = Connection(next(self._numbers))
+
     def _on_connect(
-        self, client: mqtt.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object
+        self,
+        client: mqtt.Client,
+        _data: object,
+        flags: mqtt.ConnectFlags,
+        reason: ReasonCode,
+        _properties: object,
     ) -> None:
-        self._connection += 1
         if reason.is_failure:
             logger.warning("the broker refused the connection", extra={"reason": str(reason)})
             return
-        client.subscribe([(topic, 1) for topic in subscriptions(self._group)])
+        self.was_kept = flags.session_present
+        if self._inherited:
+            client.unsubscribe(subscriptions(self._group))
+        else:
+            client.subscribe([(topic, 1) for topic in subscriptions(self._group)])
 
     def _on_subscribe(
         self, _client: mqtt.Client, _data: object, _mid: int, reasons: list[ReasonCode], _properties: object
@@ -110,8 +159,9 @@ class Subscriber:
 
     def _arrive(self, published: list[Published]) -> None:
         # Topics are taken as bytes: one that is no UTF-8 goes to quarantine like everything else.
-        connection = self._connection
+        here = self._connection
         self.entered += len(published)
+        here.entered += len(published)
         self.arrived.put(
-            [Message(topic, payload, dup, (mid, connection)) for topic, payload, mid, _, dup in published]
+            [Message(topic, payload, dup, (mid, here.number)) for topic, payload, mid, _, dup in published]
         )

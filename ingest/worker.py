@@ -13,7 +13,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -27,7 +27,7 @@ from ingest.message import Message
 from ingest.metering import WorkerMeters
 from ingest.pipeline import Away, Line, Outcome
 from ingest.receipts import Receipts
-from ingest.subscriber import Arrived, Subscriber
+from ingest.subscriber import Arrived
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +42,18 @@ Connect = Callable[[], psycopg.Connection]
 Clock = Callable[[], datetime]
 
 
+class Source(Protocol):
+    """Where messages come from and what is said goes to: one session, or several."""
+
+    arrived: Arrived
+
+    def acknowledge(self, messages: Iterable[Message]) -> None: ...
+    def publish(self, topic: str, payload: str) -> None: ...
+    def wake(self) -> None: ...
+
+
 def serve(
-    subscriber: Subscriber,
+    subscriber: Source,
     connect: Connect,
     line: Line,
     now: Clock,

@@ -13,22 +13,24 @@ from deploy.doctor.examination import Patient
 from deploy.doctor.findings import Finding, fail, grave, listed, ok, warn
 from deploy.doctor.logs import LATE, TOO_LATE, minutes
 from ingest.jobs import CONSUMERS, LEASE_LOCK
-from ingest.slots import SLOT_LOCK
+from ingest.sessions import SLOT_LOCK
 from ledger.sequencer import ADVISORY_LOCK
 
 HTTP_S = 10
 
 # A lock with two keys has them in classid and objid, and objsubid 2; one with a single key has its halves there, and 1.
 _LEASES = """
-SELECT objsubid, classid::bigint, objid::bigint FROM pg_locks
+SELECT objsubid, classid::bigint, objid::bigint, pid FROM pg_locks
 WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 
 
 def alive(patient: Patient) -> Iterator[Finding]:
     with patient.database() as conn:
-        held = {(kind, first, second) for kind, first, second in conn.execute(_LEASES)}
-    workers = sum(1 for kind, first, _ in held if (kind, first) == (2, SLOT_LOCK))
+        leases = conn.execute(_LEASES).fetchall()
+    held = {(kind, first, second) for kind, first, second, _ in leases}
+    # A worker may hold a second slot: a dead one's, which it drains.
+    workers = len({pid for kind, first, _, pid in leases if (kind, first) == (2, SLOT_LOCK)})
     consumers = [name for number, name in enumerate(CONSUMERS) if (2, LEASE_LOCK, number) in held]
     sequencer = (1, 0, ADVISORY_LOCK) in held
     yield _runs(patient, "ingest", workers, f"{workers} workers hold a slot")

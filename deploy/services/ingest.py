@@ -20,8 +20,7 @@ from ingest.metering import WorkerMeters
 from ingest.pipeline import Line
 from ingest.quarantine import MonthlyKeys
 from ingest.registry import Registry
-from ingest.slots import Slot
-from ingest.subscriber import Subscriber
+from ingest.sessions import Address, Sessions
 from ingest.wire import profiles
 from ingest.worker import serve
 
@@ -41,20 +40,22 @@ def line_of(settings: Settings, worker: str) -> Line:
 
 def run(settings: Settings, stop: threading.Event) -> None:
     require_schema(settings.database_url, "ingest")
-    slot = Slot(partial(connect, settings.database_url, "ingest slot"), stop.set)
+    connected = partial(connect, settings.database_url, silence_s=settings.database_silence_s)
+    address = Address(
+        settings.mqtt_url,
+        settings.mqtt_client_prefix,
+        settings.mqtt_share_group or None,
+        settings.mqtt_keepalive_s,
+    )
+    sessions = Sessions(address, partial(connected, "ingest slot", autocommit=True))
     try:
-        client = f"{settings.mqtt_client_prefix}-{slot.number}"
+        client = sessions.start()
         line = replace(line_of(settings, client), samples=Samples())
-        subscriber = Subscriber(settings.mqtt_url, client, settings.mqtt_share_group or None)
-        subscriber.start()
-        try:
-            meters = WorkerMeters()
-            with metrics.served(settings, meters.registry), _sparkplug_groups(settings, line):
-                serve(subscriber, partial(connect, settings.database_url, client), line, now, stop, meters)
-        finally:
-            subscriber.stop()
+        meters = WorkerMeters()
+        with metrics.served(settings, meters.registry), _sparkplug_groups(settings, line):
+            serve(sessions, partial(connected, client), line, now, stop, meters)
     finally:
-        slot.release()
+        sessions.stop()
 
 
 @contextmanager

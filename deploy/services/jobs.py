@@ -27,7 +27,8 @@ def run(settings: Settings, stop: threading.Event) -> None:
         DatabaseMeters(partial(connect, settings.database_url, "metrics"), devices=settings.metrics_devices)
     )
     try:
+        connected = partial(connect, settings.database_url, "jobs", silence_s=settings.database_silence_s)
         with metrics.served(settings, registry):
-            jobs.serve(consumers, partial(connect, settings.database_url, "jobs"), now, stop)
+            jobs.serve(consumers, connected, now, stop)
     finally:
         sender.stop()

@@ -15,7 +15,7 @@ from ledger.keys import KeyStore
 def run(settings: Settings, stop: threading.Event) -> None:
     require_schema(settings.database_url, "sequencer")
     sequencer.serve(
-        partial(connect, settings.database_url, "sequencer"),
+        partial(connect, settings.database_url, "sequencer", silence_s=settings.database_silence_s),
         KeyStore(settings.keys_dir),
         settings.data_dir,
         settings.log_origin,

@@ -124,6 +124,9 @@ class HostSession:
         return self._client.publish(state_topic(self._host), _state(online, time_ms), qos=1, retain=True)
 
     def _on_pre_connect(self, client: mqtt.Client, _data: object) -> None:
+        self._connection += (
+            1  # and not when it is answered: until then an old acknowledgement would still be sent
+        )
         # Every CONNECT has a will with a time of its own, and the birth after it the same time.
         self._birth_ms = self._now_ms()
         client.will_set(state_topic(self._host), _state(False, self._birth_ms), qos=1, retain=True)
@@ -131,7 +134,6 @@ class HostSession:
     def _on_connect(
         self, client: mqtt.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object
     ) -> None:
-        self._connection += 1
         if reason.is_failure:
             logger.warning("the broker refused the connection", extra={"reason": str(reason)})
             return
