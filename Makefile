@@ -23,7 +23,7 @@ INSTALLED_FROM := pyproject.toml requirements.lock $(wildcard hatch_build.py) $(
 # A recursive make's "Entering directory" would come after the demo's last line, which is for scripts to read.
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench lock clean
+.PHONY: help demo test check bench chaos lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +42,9 @@ check: $(VENV)/installed-test ## lint, format and types
 
 bench: $(VENV)/installed-test ## measures, each beside a reference measured in the same run
 	@exec $(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
+
+chaos: $(VENV)/installed-test ## breaks everything around ingest, and counts every message; CHAOS_ARGS="--help" shows its options
+	@exec $(BIN)/python -m tests.chaos $(CHAOS_ARGS)
 
 lock: ## newest versions of all that is needed into requirements.lock
 	@rm -rf $(VENV)-lock && "$(PYTHON)" -m venv $(VENV)-lock

@@ -40,7 +40,7 @@ allow_anonymous true
 user root
 persistence true
 persistence_location {{folder}}/
-autosave_interval 5
+autosave_interval {{autosave_s}}
 max_inflight_messages {MAX_INFLIGHT_MESSAGES}
 max_queued_messages 0
 message_size_limit {MESSAGE_SIZE_LIMIT}
@@ -72,15 +72,17 @@ class Broker(Protocol):
 
 class Mosquitto:
     """A broker of our own. `root` is the Debian root that holds the program, or None for the one on the
-    PATH."""
+    PATH. `autosave_s`: how often it saves what it holds; its own default is 1800."""
 
-    def __init__(self, root: Path | None, folder: Path, log: Path) -> None:
+    def __init__(self, root: Path | None, folder: Path, log: Path, autosave_s: int = 5) -> None:
         self.port = free_port()
         self.url = f"mqtt://127.0.0.1:{self.port}"
         self._root, self._folder, self._log = root, folder, log
         self._process: Contained | subprocess.Popen[bytes] | None = None
         within = Path("/", folder.relative_to(root)) if root else folder
-        (folder / "mosquitto.conf").write_text(CONFIGURATION.format(port=self.port, folder=within))
+        (folder / "mosquitto.conf").write_text(
+            CONFIGURATION.format(port=self.port, folder=within, autosave_s=autosave_s)
+        )
         program = "mosquitto" if root else _on_this_machine() or "mosquitto"
         self._command = [program, "-c", str(within / "mosquitto.conf")]
 
@@ -139,14 +141,14 @@ class NamedBroker:
 
 
 @contextmanager
-def mosquitto_broker(logs: Path) -> Iterator[Broker]:
+def mosquitto_broker(logs: Path, autosave_s: int = 5) -> Iterator[Broker]:
     """A broker for one test. Its log is `mosquitto.log` in the folder `logs`."""
     named = os.environ.get("SUYUAN_TEST_MQTT_URL")
     if named:
         yield NamedBroker(named)
         return
     with _program() as (root, folder):
-        broker = Mosquitto(root, folder, logs / "mosquitto.log")
+        broker = Mosquitto(root, folder, logs / "mosquitto.log", autosave_s)
         try:
             broker.start()
             yield broker
