@@ -23,6 +23,7 @@ from deploy.doctor import (
     quarantine,
     retention,
     services,
+    sparkplug,
     trial,
 )
 from deploy.doctor.examination import Check, Patient, examine
@@ -48,6 +49,7 @@ CHECKS: dict[str, Check] = {
     "logs": logs.logs,
     "services": services.alive,
     "work that waits": services.waiting,
+    "sparkplug": sparkplug.sparkplug,
     "background jobs": background.policies,
     "retention": retention.retention,
     "web": services.web,

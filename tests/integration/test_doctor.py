@@ -456,6 +456,7 @@ IN_THE_SETTINGS: dict[str, tuple[str, dict[str, str], str]] = {
     "no connection string": ("settings' values", {"public_database_url": "postgresql://[::1"}, "SUYUAN_PUBLIC_DATABASE_URL is no connection string"),
     "a broker over TLS": ("settings' values", {"mqtt_url": "mqtts://broker.example:8883"}, "SUYUAN_MQTT_URL is no mqtt:// address but mqtts://"),
     "no broker there": ("broker", {"mqtt_url": "mqtt://127.0.0.1:9"}, "does not answer at 127.0.0.1:9"),
+    "a group nobody listens to": ("sparkplug", {"sparkplug_groups": "plant"}, "nobody listens to plant"),
     "no web address": ("settings' values", {"public_url": "trace.example"}, "no address of a web page"),
     "a path in the web address": ("settings' values", {"public_url": "https://trace.example/suyuan"}, "has more than a host"),
     "no https in production": ("settings' values", {"production": "true", "public_url": "http://trace.example"}, "is not https"),

@@ -21,11 +21,15 @@ import psycopg
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from deploy.doctor import sparkplug
+from deploy.doctor.examination import Patient
+from deploy.settings import Settings
 from ingest import pipeline
 from ingest.admission import FLAG_HISTORICAL, FLAG_SERVER_TIME
 from ingest.message import Message
 from ingest.registry import load, parse_registry
 from ingest.sparkplug import entering, taking
+from ingest.sparkplug.owner import lease_group
 from ingest.sparkplug.stored import KnownBirths, NodeKey
 from tests.integration.lines import NOW, account, adds_up, line, registered
 from tests.servers.databases import Database
@@ -250,6 +254,24 @@ def test_a_group_costs_its_births_once_and_forgets_none(owner: Owner, ingest: st
         message("NDATA", payload(metric(None, True, "Boolean", alias=8), timestamp=NOW_MS - 4, seq=2))
     )
     assert [row[3] for row in rows(ingest, STORED) if row[1] == "Door"] == [0.0, 1.0, 1.0]
+
+
+def test_the_doctor_tells_whether_a_group_is_heard_and_read(database: Database, owner: Owner) -> None:
+    settings = Settings(sparkplug_groups="plant, 冷链")
+    patient = Patient(settings, database.service("jobs"), True, {}, lambda: NOW)
+
+    def told() -> list[tuple[str, str]]:
+        return [(found.mark, found.text) for found in sparkplug.sparkplug(patient)]
+
+    owner.take(born(), message("NDEATH", payload(metric("bdSeq", 3, "Int64"))), data(1))
+    with psycopg.connect(database.service("ingest"), autocommit=True) as conn:
+        assert lease_group(conn, "plant")
+        (unheard, unread) = told()
+        assert unheard[0] == "fail" and "nobody listens to 冷链" in unheard[1]
+        assert unread[0] == "warn" and "plant/gw1 was asked" in unread[1]
+        assert lease_group(conn, "冷链")
+        owner.take(born())
+        assert told() == [("ok", "plant, 冷链: 1 edge nodes known, 1 online")]
 
 
 POISON = """
