@@ -34,9 +34,11 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
 _NAMES = frozenset(_KINDS)
 _ANY_KIND = (int, float, str, bytes, bool)
 
-_DEPTH = 3  # of a record: its map, decimal fraction, its array
-_DECIMAL_FRACTION, _SELF_DESCRIBED = 4, (55799).to_bytes(2)
-_ARRAY, _TAG = 4, 6  # major types
+_SMALL = (
+    65_536  # above it all is read immutable: empty arrays are then one object, and not 64 bytes for each byte
+)
+_DEPTH = 5  # self-description, array, map, decimal fraction, its array
+_DECIMAL_FRACTION, _SELF_DESCRIBED = 4, 55799
 
 
 def is_cbor(payload: bytes) -> bool:
@@ -45,61 +47,45 @@ def is_cbor(payload: bytes) -> bool:
 
 
 def parse(payload: bytes) -> list[Record]:
-    """Record by record: a megabyte of empty ones would otherwise be a hundred megabytes before anybody counts them."""
-    stream = BytesIO(payload)
-    decoder = cbor2.CBORDecoder(stream, semantic_decoders=_TAGS, max_depth=_DEPTH, allow_duplicate_keys=False)
+    stream, counted = BytesIO(payload), _Counted()
     try:
-        wanted = _announced(stream)
-        records: list[Record] = []
-        while not _ended(payload, stream, wanted, len(records)):
-            records.append(_record(decoder.decode(), len(records)))
-            if len(records) > MAX_RECORDS:
-                raise WireError("too_large", f"a pack has at most {MAX_RECORDS} records; send smaller packs")
-    except WireError:
-        raise
+        pack = cbor2.CBORDecoder(
+            stream,
+            semantic_decoders=_TAGS,
+            object_hook=counted,
+            max_depth=_DEPTH,
+            allow_duplicate_keys=False,
+        ).decode(immutable=len(payload) > _SMALL)
     except cbor2.CBORDecodeEOF as error:
         raise WireError("truncated", "the payload ends in the middle of the pack") from error
     except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError) as error:
+        if counted.maps > MAX_RECORDS:
+            raise WireError(
+                "too_large", f"a pack has at most {MAX_RECORDS} records; send smaller packs"
+            ) from error
         raise WireError("malformed_cbor", f"not the CBOR of a pack: {_innermost(error)}") from error
     if stream.tell() != len(payload):
         raise WireError("malformed_cbor", f"{len(payload) - stream.tell()} bytes follow the end of the pack")
-    return records
-
-
-def _announced(stream: BytesIO) -> int | None:
-    """Reads the head of the array of records, and how many it says there are; None: until its end."""
-    head = stream.read(1)
-    if head == b"\xd9" and stream.read(2) == _SELF_DESCRIBED:
-        head = stream.read(1)
-    if not head:
-        raise WireError("truncated", "the payload ends in the middle of the pack")
-    kind, low = head[0] >> 5, head[0] & 0x1F
-    if kind == _TAG:
-        raise WireError("malformed_cbor", "not the CBOR of a pack: a tag in front that has no place there")
-    if kind != _ARRAY:
+    if not isinstance(pack, list | tuple):
         raise WireError("malformed_senml", "not a SenML pack: want an array of records")
-    if low < 24 or low == 31:
-        return None if low == 31 else low
-    if low > 27:
-        raise WireError("malformed_cbor", "not the CBOR of a pack: an array of no length there is")
-    width = 1 << (low - 24)
-    said = stream.read(width)
-    if len(said) < width:
-        raise WireError("truncated", "the payload ends in the middle of the pack")
-    return int.from_bytes(said)
+    return [_record(item, place) for place, item in enumerate(pack)]
 
 
-def _ended(payload: bytes, stream: BytesIO, wanted: int | None, found: int) -> bool:
-    if wanted is not None:
-        return found == wanted
-    if payload[stream.tell() : stream.tell() + 1] != b"\xff":
-        return False
-    stream.read(1)
-    return True
+class _Counted:
+    """Ends a pack of too many maps while it is read: a megabyte of empty ones would be a hundred before it is counted."""
+
+    def __init__(self) -> None:
+        self.maps = 0
+
+    def __call__(self, found: object, _immutable: bool = False) -> object:
+        self.maps += 1
+        if self.maps > MAX_RECORDS:
+            raise ValueError("too many maps")
+        return found
 
 
-def _record(item: object, place: int) -> Record:
-    if type(item) is not dict:
+def _record(item: Any, place: int) -> Record:
+    if type(item) not in (dict, cbor2.frozendict):
         raise WireError("malformed_senml", f"record {place} is no map")
     fields: dict[str, Any] = {}
     for key, value in item.items():
@@ -137,19 +123,25 @@ def _decimal_fraction(parts: object, _immutable: bool) -> float:
     )  # beyond a double it is infinite, which is refused like any infinity
 
 
+def _self_described(pack: object, _immutable: bool) -> object:
+    return pack
+
+
 class _Tags(Mapping[int, Callable[[object, bool], object]]):
     """Asked for every tag before its content is read, so that none comes to the library's own decoders."""
 
     def __getitem__(self, tag: int) -> Callable[[object, bool], object]:
         if tag == _DECIMAL_FRACTION:
             return _decimal_fraction
+        if tag == _SELF_DESCRIBED:
+            return _self_described
         raise cbor2.CBORDecodeError(f"tag {tag} has no place in a pack")
 
     def __iter__(self) -> Iterator[int]:
-        return iter((_DECIMAL_FRACTION,))
+        return iter((_DECIMAL_FRACTION, _SELF_DESCRIBED))
 
     def __len__(self) -> int:
-        return 1
+        return 2
 
 
 _TAGS = _Tags()

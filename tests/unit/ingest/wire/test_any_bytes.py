@@ -20,7 +20,7 @@ COSTLY = costly()
 NAMES = sorted(DECODERS)
 
 # Python's memory at its highest, in bytes: a number of its own, and so much for each byte of the payload.
-WITHIN, PER_BYTE = 4 * 2**20, 100
+WITHIN, PER_BYTE = 6 * 2**20, 50
 
 
 def outcome(name: str, payload: bytes) -> None:

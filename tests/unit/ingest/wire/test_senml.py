@@ -371,3 +371,23 @@ def test_a_number_of_any_width_is_found(boot: int, value_first: bool) -> None:
         one, other = ({label: each[label] for label in ("v", "n")} for each in (one, other))
     assert senml.identity_of_unreadable(in_cbor([other, one]) + b"\xff") == (boot, 5)
     assert senml.identity_of_unreadable(in_cbor([one])) is None
+
+
+def test_a_large_pack_means_what_its_parts_mean() -> None:
+    """Above 64 kB it is read in another way, so that nonsense costs no more than it weighs."""
+    parts = [
+        [{"n": "x", "v": number, "t": number}, {"n": "raw", "vd": bytes(40), "t": number}, {"n": "open", "vb": True, "t": number}]
+        for number in range(1_500)
+    ]  # fmt: skip
+    whole = in_cbor([record for part in parts for record in part])
+    assert len(whole) > 2**16
+    assert decode(whole).records == tuple(
+        record for part in parts for record in decode(in_cbor(part)).records
+    )
+    fraction = b"\x82\xa2\x00\x61x\x02\xc4\x82\x20\x18\x18\xa2\x00\x61y\x08\x5a\x00\x01\x00\x00" + bytes(
+        2**16
+    )
+    assert [(record.channel, record.value) for record in decode(fraction).records] == [
+        ("x", 2.4),
+        ("y", None),
+    ]
