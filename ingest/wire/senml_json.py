@@ -30,14 +30,16 @@ def parse(payload: bytes) -> list[Record]:
         raise WireError("too_large", f"a pack has at most {MAX_RECORDS} records; send smaller packs")
     try:
         records: list[Record] = list(_decoder.decode(payload))
+        # Records do not keep labels that they do not know, and do not look into what stands under them.
+        labels = msgspec.json.decode(payload, type=list[dict[str, Any]]) if b'_"' in payload else []
     except RecursionError as error:
         raise WireError("malformed_json", "the payload is nested too deeply for a SenML pack") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise WireError("malformed_json", f"not JSON in UTF-8: {error}") from error
+    except msgspec.MsgspecError as error:
         raise WireError(*_why(payload, str(error))) from error
-    if b'_"' in payload:
-        for record in msgspec.json.decode(payload, type=list[dict[str, Any]]):
-            for label in record:
-                refuse_must_understand(label)
+    for label in (label for record in labels for label in record):
+        refuse_must_understand(label)
     return records
 
 

@@ -44,7 +44,7 @@ def _by_profile(name: str, payload: bytes) -> Any:
 
 def _sparkplug(payload: bytes) -> Any:
     for metric in (said := sparkplug.decode(payload)).metrics:
-        if isinstance(metric, sparkplug.Metric):
+        if isinstance(metric, sparkplug.Metric) and metric.raw is not None:
             decoded(lambda _, metric=metric: sparkplug.value_as(metric, metric.datatype, "x"), b"")
     return said
 

@@ -391,3 +391,21 @@ def test_a_large_pack_means_what_its_parts_mean() -> None:
         ("x", 2.4),
         ("y", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b'[{"n": "x\xff", "v": 1}]', "malformed_json"),
+        (b'[{"n": "x", "v": 1, "y_": "\xc4q"}]', "malformed_json"),
+        (b'[{"n": "x", "v": 1, "y\xff_": 1}]', "malformed_json"),
+        (b'[{"n": "x", "v": 1, "y_": ' + b"[" * 5_000 + b"]" * 5_000 + b"}]", "malformed_json"),
+        (b'[{"n": "x", "v": 1, "y_": 1}]', "malformed_senml"),
+    ],
+    ids=range(5),
+)
+def test_what_stands_under_a_label_to_be_understood_is_a_reason_and_no_fault(
+    payload: bytes, reason: str
+) -> None:
+    """Found by fuzzing: the records are read without looking there, and the labels are read again."""
+    assert refused(payload) == reason
