@@ -27,7 +27,7 @@ _STANDING = """
 SELECT excursion.series_id, limit_id, limit_version, id, version, state, merged_into,
        (extract(epoch FROM start_time) * 1000)::bigint, (extract(epoch FROM trigger_time) * 1000)::bigint,
        (extract(epoch FROM end_time) * 1000)::bigint, minutes_at_least, minutes_at_most, extreme, degree_minutes, closed_by
-FROM unnest(%s::integer[], %s::bigint[], %s::bigint[]) AS wanted (series_id, first, last)
+FROM unnest(%b::integer[], %b::bigint[], %b::bigint[]) AS wanted (series_id, first, last)
 JOIN excursion ON excursion.series_id = wanted.series_id AND state <> 'merged'
   AND start_time <= timestamptz 'epoch' + wanted.last * INTERVAL '1 millisecond'
   AND coalesce(end_time, CASE state WHEN 'void' THEN trigger_time ELSE 'infinity' END)
@@ -76,8 +76,8 @@ def write(conn: psycopg.Connection, changed: Iterable[Change], now: datetime) ->
 # One statement each: the rows, and their versions.
 _OPEN = """
 WITH sent AS (
-  SELECT * FROM unnest(%s::text[], %s::integer[], %s::text[], %s::integer[], %s::text[], %s::timestamptz[], %s::timestamptz[],
-    %s::timestamptz[], %s::text[], %s::float8[], %s::float8[], %s::float8[], %s::float8[], %s::jsonb[]) WITH ORDINALITY
+  SELECT * FROM unnest(%b::text[], %b::integer[], %b::text[], %b::integer[], %b::text[], %b::timestamptz[], %b::timestamptz[],
+    %b::timestamptz[], %b::text[], %b::float8[], %b::float8[], %b::float8[], %b::float8[], %b::text[]::jsonb[]) WITH ORDINALITY
     AS sent (organisation, series_id, limit_id, limit_version, state, start_time, trigger_time, end_time, closed_by,
              extreme, at_least, at_most, degree_minutes, body, place)
 ), at AS (SELECT %s::timestamptz AS now), written AS (
@@ -92,8 +92,8 @@ SELECT written.id, 1, sent.body, computed_at FROM written JOIN sent USING (serie
 """
 _UPDATE = """
 WITH sent AS (
-  SELECT * FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::text[],
-    %s::float8[], %s::float8[], %s::float8[], %s::float8[], %s::jsonb[])
+  SELECT * FROM unnest(%b::bigint[], %b::text[], %b::timestamptz[], %b::timestamptz[], %b::timestamptz[], %b::text[],
+    %b::float8[], %b::float8[], %b::float8[], %b::float8[], %b::text[]::jsonb[])
     AS sent (id, state, start_time, trigger_time, end_time, closed_by, extreme, at_least, at_most, degree_minutes, body)
 ), written AS (
   UPDATE excursion SET version = version + 1, state = sent.state, start_time = sent.start_time, trigger_time = sent.trigger_time,
@@ -105,7 +105,7 @@ INSERT INTO excursion_version (excursion, version, body, computed_at) SELECT * F
 """
 _END = """
 WITH sent AS (
-  SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::jsonb[]) AS sent (id, state, merged_into, body)
+  SELECT * FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::text[]::jsonb[]) AS sent (id, state, merged_into, body)
 ), written AS (
   UPDATE excursion SET version = version + 1, state = sent.state, merged_into = sent.merged_into, computed_at = %s
   FROM sent WHERE excursion.id = sent.id RETURNING excursion.id, version, body, computed_at

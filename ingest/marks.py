@@ -62,13 +62,3 @@ def take(conn: psycopg.Connection, consumer: str, at_most: int = 500) -> list[Ma
         for row in rows
     ]
     return sorted(marks, key=lambda mark: mark.id)
-
-
-def union(marks: Iterable[Mark]) -> Touched:
-    """All touched intervals together, one per series."""
-    touched: Touched = {}
-    for mark in marks:
-        for series, (first, last) in mark.touched.items():
-            known = touched.get(series, (first, last))
-            touched[series] = (min(first, known[0]), max(last, known[1]))
-    return touched

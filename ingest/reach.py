@@ -224,8 +224,8 @@ ELSE
 END) * 1000)::bigint
 FROM (SELECT series_id, side, threshold, strict, forward, place, timestamptz 'epoch' + first * INTERVAL '1 millisecond' AS first,
              timestamptz 'epoch' + last * INTERVAL '1 millisecond' AS last
-      FROM unnest(%(series)s::integer[], %(side)s::float8[], %(threshold)s::float8[], %(strict)s::boolean[], %(forward)s::boolean[],
-                  %(firsts)s::bigint[], %(lasts)s::bigint[], %(places)s::integer[])
+      FROM unnest(%(series)b::integer[], %(side)b::float8[], %(threshold)b::float8[], %(strict)b::boolean[], %(forward)b::boolean[],
+                  %(firsts)b::bigint[], %(lasts)b::bigint[], %(places)b::integer[])
         AS sent (series_id, side, threshold, strict, forward, first, last, place) OFFSET 0) AS wanted
 """
 

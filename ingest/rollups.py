@@ -20,7 +20,7 @@ AT_ONCE = 100
 _ROLL_UP = """
 WITH touched AS (
   SELECT series_id, greatest(first, whole_since) AS first, last + INTERVAL '1 hour' AS until
-  FROM unnest(%(series)s::integer[], %(firsts)s::timestamptz[], %(lasts)s::timestamptz[]) AS sent (series_id, first, last), reading_horizon
+  FROM unnest(%(series)b::integer[], %(firsts)b::timestamptz[], %(lasts)b::timestamptz[]) AS sent (series_id, first, last), reading_horizon
 ), rolled AS (
   SELECT touched.series_id, hours.*
   FROM touched, LATERAL (

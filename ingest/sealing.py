@@ -88,7 +88,7 @@ def _try(conn: psycopg.Connection, window: Due, rows: Rows, now: datetime, key: 
 _NOTE = """
 INSERT INTO open_window AS open (device_id, start_time, touched_at, urgent)
 SELECT DISTINCT series.device_id, hour, %(touched_at)s::timestamptz, %(urgent)s::text
-FROM unnest(%(series)s::integer[], %(firsts)s::timestamptz[], %(lasts)s::timestamptz[]) AS sent (series_id, first, last)
+FROM unnest(%(series)b::integer[], %(firsts)b::timestamptz[], %(lasts)b::timestamptz[]) AS sent (series_id, first, last)
 JOIN series ON series.id = sent.series_id,
 generate_series(first, last, INTERVAL '1 hour') AS hour
 -- A mark spans from the first to the last reading of its batch: hours in between that hold nothing need no window.
@@ -114,7 +114,7 @@ def _note(conn: psycopg.Connection, taken: Iterable[marks.Mark]) -> None:
 
 def _close(conn: psycopg.Connection, due: Sequence[Due]) -> None:
     conn.execute(
-        "DELETE FROM open_window USING unnest(%s::integer[], %s::timestamptz[]) AS done (device_id, start_time)"
+        "DELETE FROM open_window USING unnest(%b::integer[], %b::timestamptz[]) AS done (device_id, start_time)"
         " WHERE open_window.device_id = done.device_id AND open_window.start_time = done.start_time",
         [[window.device for window in due], [window.start for window in due]],
     )
@@ -161,7 +161,7 @@ def read_rows(conn: psycopg.Connection, device: int, start: datetime) -> Rows:
 _SERIES = "SELECT device_id, id, uuid FROM series WHERE device_id = ANY (%s) ORDER BY device_id, uuid"
 _OBSERVED = """
 SELECT place, (extract(epoch FROM time) * 1000)::bigint, body, flags
-FROM unnest(%s::integer[], %s::timestamptz[]) WITH ORDINALITY AS wanted (series_id, start, place)
+FROM unnest(%b::integer[], %b::timestamptz[]) WITH ORDINALITY AS wanted (series_id, start, place)
 JOIN observation ON observation.series_id = wanted.series_id AND time >= start AND time < start + INTERVAL '1 hour'
 ORDER BY place, time
 """

@@ -36,7 +36,7 @@ SELECT (SELECT string_agg(timestamptz_send(time) || float8send(value) || int2sen
           AND store.time >= %(first)s::timestamptz AND store.time <= %(last)s::timestamptz)
 FROM (SELECT series_id, timestamptz 'epoch' + first * INTERVAL '1 millisecond' AS first,
              timestamptz 'epoch' + last * INTERVAL '1 millisecond' AS last, place
-      FROM unnest(%(series)s::integer[], %(firsts)s::bigint[], %(lasts)s::bigint[]) WITH ORDINALITY AS sent (series_id, first, last, place)
+      FROM unnest(%(series)b::integer[], %(firsts)b::bigint[], %(lasts)b::bigint[]) WITH ORDINALITY AS sent (series_id, first, last, place)
       OFFSET 0) AS wanted
 ORDER BY place
 """

@@ -31,7 +31,7 @@ class Snapshot:
 _READ = "SELECT series_id, at_ms, interval_ms, runs FROM detection_snapshot WHERE series_id = ANY (%s)"
 _WRITE = """
 INSERT INTO detection_snapshot (series_id, at_ms, interval_ms, runs)
-SELECT * FROM unnest(%s::integer[], %s::bigint[], %s::bigint[], %s::jsonb[])
+SELECT * FROM unnest(%b::integer[], %b::bigint[], %b::bigint[], %b::text[]::jsonb[])
 ON CONFLICT (series_id) DO UPDATE SET at_ms = EXCLUDED.at_ms, interval_ms = EXCLUDED.interval_ms, runs = EXCLUDED.runs
 """
 

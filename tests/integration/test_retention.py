@@ -22,7 +22,9 @@ from tests.servers.databases import Database
 EVERY_EDITION = pytest.mark.editions("plain", "timescale", "community")
 HORIZON = datetime(2026, 6, 19, tzinfo=UTC)
 """A midnight; readings lie from thirty-six hours before it to thirty-six after."""
-DAY = timedelta(days=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+MISSING = HORIZON + DAY
+"""An hour that nothing was heard of."""
 ROLLED_UP = "SELECT hour, n, total, minimum, maximum, first_at, last_at FROM reading_1h ORDER BY hour"
 EXCURSIONS = "SELECT id, version, state, start_time, trigger_time, end_time, minutes_at_least, degree_minutes FROM excursion ORDER BY id"
 WINDOWS = "SELECT device_id, start_time, version, readings, root FROM sealed_window ORDER BY id"
@@ -47,7 +49,7 @@ def position(when: datetime, seq: int) -> Message:
 
 @pytest.fixture
 def instance(database: Database, tmp_path: Path) -> Instance:
-    """Three days of readings, an excursion on each side of the horizon, everything computed, sealed and in the log."""
+    """Three days of readings but for an hour, an excursion on each side of the horizon, all computed, sealed and in the log."""
     instance = Instance(database, tmp_path)
     instance.register(REGISTRY)
     instance.take(by_terminal(made(72), placed(71)), NOW)
@@ -56,8 +58,9 @@ def instance(database: Database, tmp_path: Path) -> Instance:
         curve[warm : warm + 45] = [7.3] * 45
     begin = HORIZON - 1.5 * DAY
     packs = [
-        readings(begin + hour * timedelta(hours=1), curve[60 * hour : 60 * hour + 60], hour + 1)
+        readings(begin + hour * HOUR, curve[60 * hour : 60 * hour + 60], hour + 1)
         for hour in range(72)
+        if begin + hour * HOUR != MISSING
     ]
     instance.take([*packs, position(begin, 100), position(HORIZON, 101)], NOW)
     settle(instance)
@@ -89,9 +92,9 @@ def made_of_them(instance: Instance) -> dict[str, list[tuple[Any, ...]]]:
 @EVERY_EDITION
 def test_old_readings_go_and_what_was_made_of_them_stays(instance: Instance) -> None:
     before = made_of_them(instance)
-    assert [len(rows) for rows in before.values()] == [72, 2, 72]
+    assert [len(rows) for rows in before.values()] == [71, 2, 71]
     assert drop(instance) > 1 and drop(instance) == 0
-    assert instance.rows("SELECT min(time), count(*) FROM reading_store") == [(HORIZON, 36 * 60)]
+    assert instance.rows("SELECT min(time), count(*) FROM reading_store") == [(HORIZON, 35 * 60)]
     assert instance.rows("SELECT time FROM observation") == [(HORIZON,)]
     assert instance.rows("SELECT before, readings, observations FROM retention_run") == [
         (HORIZON, 36 * 60, 1)
@@ -124,9 +127,31 @@ def test_what_comes_for_dropped_hours_spoils_nothing(instance: Instance) -> None
     after = made_of_them(instance)
     ((_, number, _, _, warmest, *_),) = [row for row in after[ROLLED_UP] if row not in before[ROLLED_UP]]
     assert (number, warmest) == (100, 9.0)
-    assert len(after[WINDOWS]) == 73, "amended"
+    assert len(after[WINDOWS]) == 72, "amended"
     assert drop(instance) > 0, "what came for dropped hours goes too"
     assert instance.one("SELECT min(time) FROM reading_store") == HORIZON
+    whatever_holds(instance)
+
+
+@EVERY_EDITION
+def test_late_readings_reach_everything(instance: Instance) -> None:
+    """Also where the chunk that they belong to lies in columns."""
+    if instance.database.edition == "community":
+        chunks = (
+            "SELECT is_compressed FROM timescaledb_information.chunks WHERE hypertable_name = 'reading_store'"
+        )
+        assert {each for (each,) in instance.rows(chunks)} == {True}
+    before = made_of_them(instance)
+    later = NOW + 2 * HOUR
+    instance.take([readings(MISSING, [7.3] * 60, 61)], later)
+    instance.settle(later + timedelta(minutes=5))
+    settle(instance)
+    rolled, excursion, window = (
+        [row for row in rows if row not in before[query]] for query, rows in made_of_them(instance).items()
+    )
+    assert [(row[0], row[1], row[3]) for row in rolled] == [(MISSING, 60, 7.3)]
+    assert [row[2:6] for row in excursion] == [("closed", MISSING, MISSING + HOUR / 2, MISSING + HOUR)]
+    assert [row[1:4] for row in window] == [(MISSING, 1, 60)]
     whatever_holds(instance)
 
 
@@ -155,7 +180,7 @@ def test_readings_taken_away_are_taken_out_of_what_was_made_of_them(instance: In
         (second[0], "void"),
     ]
     rolled = instance.rows(ROLLED_UP)
-    assert len(rolled) == 71 and hour not in {row[0] for row in rolled}
+    assert len(rolled) == 70 and hour not in {row[0] for row in rolled}
     assert min(row[1] for row in rolled) == 15, "forty-five minutes of an hour are gone"
     assert instance.rows(INVARIANTS["rollups_are_those_of_the_readings"]) == []
 
