@@ -196,15 +196,17 @@ def _resolve(record: Record, channel: str, unit: str | None, time: float, base_m
 
 
 def _join_positions(records: tuple[Measured, ...]) -> tuple[Measured, ...]:
-    """A latitude and a longitude of one time are one position: apart they name no place."""
+    """A latitude and a longitude of one time are one position: apart they name no place. A second one of the same time stays
+    as it came, and is refused: dropped here it would be gone and counted nowhere."""
     halves: dict[int, dict[str, Measured]] = {}
     for record in records:
         if record.unit in ("lat", "lon") and record.value is not None and math.isfinite(record.value):
-            halves.setdefault(record.time_ms, {})[record.unit] = record
+            halves.setdefault(record.time_ms, {}).setdefault(record.unit, record)
     whole = {time_ms: pair for time_ms, pair in halves.items() if len(pair) == 2}
     if not whole:
         return records
-    kept = [record for record in records if record.unit not in ("lat", "lon") or record.time_ms not in whole]
+    joined = {id(half) for pair in whole.values() for half in pair.values()}
+    kept = [record for record in records if id(record) not in joined]
     for time_ms, pair in whole.items():
         latitude, longitude = pair["lat"].value or 0.0, pair["lon"].value or 0.0
         kept.append(Measured("position", "deg", time_ms, None, position=(latitude, longitude)))

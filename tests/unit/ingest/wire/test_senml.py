@@ -357,6 +357,17 @@ def test_half_a_position_that_is_no_number_makes_no_position(form: Any) -> None:
     assert [record.channel for record in pack.records] == ["lat", "lon"]
 
 
+@pytest.mark.parametrize("form", [in_cbor, in_json])
+def test_a_second_half_of_a_position_is_not_dropped(form: Any) -> None:
+    """Two receivers in one box: one position, and what is left over goes to admission, which refuses it."""
+    records = [
+        {"n": unit, "u": unit, "v": value, "t": 1781834340} for unit in ("lat", "lon") for value in (1, 2)
+    ]
+    pack = decode(form([{"bn": "", "n": "x", "v": 3, "t": 1781834340}, *records]))
+    assert [record.channel for record in pack.records] == ["x", "lat", "lon", "position"]
+    assert pack.records[-1].position == (1.0, 1.0)
+
+
 @given(cut=st.integers(WHOLE.index(b"seq") + 9, len(WHOLE) - 1))
 def test_a_pack_that_is_cut_off_still_says_its_number(cut: int) -> None:
     assert outcome(WHOLE[:cut]) == "truncated"
