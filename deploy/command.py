@@ -12,6 +12,7 @@ import click
 
 from deploy.account_command import account
 from deploy.backup.command import backup
+from deploy.devices_command import devices
 from deploy.import_command import import_command
 from deploy.profile_command import profile
 from deploy.quarantine_command import quarantine
@@ -29,6 +30,7 @@ First steps
   suyuan ingest | jobs | sequencer | api     the four services, each a process
   suyuan quarantine list         what could not be taken, why, and how to bring it in
   suyuan doctor                  is everything well, and what to do if not
+  suyuan devices health          what is wrong with devices in the field
   suyuan backup DIR              copy a running instance; suyuan backup restore DIR brings it back
   suyuan verify FILE --key KEY   check an evidence file, offline
 
@@ -273,6 +275,7 @@ main.add_command(backup)
 main.add_command(account)
 main.add_command(import_command)
 main.add_command(profile)
+main.add_command(devices)
 
 
 @main.command(hidden=True)

@@ -18,7 +18,7 @@ from functools import partial
 
 import psycopg
 
-from ingest import accounting, clock, detection, gaps, outbox, projection, retention, rollups, sealing
+from ingest import accounting, clock, detection, gaps, health, outbox, projection, retention, rollups, sealing
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,7 @@ CONSUMERS = (
     "gaps",
     "sending",
     "clock",
+    "health",
     "retention",
 )
 RETRY_S = 1.0
@@ -49,7 +50,12 @@ class Pace:
 
 
 # An hour is rolled up anew whenever it was touched: the busier it is, the more touches one look at it shall serve.
-PACES: Mapping[str, Pace] = {"rollup": Pace(share=0.2), "retention": Pace(idle_s=600.0, share=0.2)}
+PACES: Mapping[str, Pace] = {
+    "rollup": Pace(share=0.2),
+    "clock": Pace(idle_s=0.5),
+    "health": Pace(idle_s=2.0, share=0.2),
+    "retention": Pace(idle_s=600.0, share=0.2),
+}
 
 Step = Callable[[psycopg.Connection, datetime], bool]
 """One transaction's work; True if there was any."""
@@ -69,6 +75,7 @@ def steps(
         gaps.step,
         partial(outbox.step, send=send),
         clock.step,
+        health.step,
     ]
     if keep is not None:
         each.append(partial(retention.step, keep=keep))

@@ -17,7 +17,7 @@ from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import FileResponse, JSONResponse
 
 from ledger.reader import LogReader, open_log
-from trace_api import access, capture, excursions, lots, pages, pages_routes, problems
+from trace_api import access, capture, devices, excursions, lots, pages, pages_routes, problems
 from trace_api.access import Databases
 from trace_api.accounts import accounts_pages, signing_in
 from trace_api.accounts.guard import Guard
@@ -69,6 +69,7 @@ def create_app(databases: Databases, configuration: Configuration, now: Callable
     app.include_router(capture.router(databases, now))
     app.include_router(lots.router(databases, guard, logs, configuration.organisation_key, now))
     app.include_router(excursions.router(databases))
+    app.include_router(devices.router(databases, guard))
     app.include_router(acts_routes.router(databases, guard, configuration.public_url, now))
     app.include_router(pages_routes.router(databases, configuration.public_url, now))
     app.include_router(signing_in.router(databases, guard, configuration.passwords, assets, now))
