@@ -10,7 +10,6 @@ is left, and lets go. Nothing is ever discarded: a session that is let go is kep
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -60,7 +59,7 @@ class Sessions:
     """What `worker.serve` takes messages from. `connect`: an autocommit connection for the locks."""
 
     def __init__(self, address: Address, connect: Callable[[], psycopg.Connection]) -> None:
-        self.arrived: Arrived = queue.SimpleQueue()
+        self.arrived = Arrived()
         self._numbers = count(1)
         self._address, self._connect = address, connect
         self._conn: psycopg.Connection | None = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -26,11 +27,41 @@ from ingest.wire.topics import subscriptions
 logger = logging.getLogger(__name__)
 
 RECEIPTS_IN_FLIGHT = 1_000
+HELD_BYTES = 32 * 2**20
+OVERHEAD_BYTES = 400  # of a message's objects, besides its payload
 SUBSCRIBED = "subscribed: what is published from now on is kept for this worker"
 
 
-Arrived = queue.SimpleQueue[list[Message]]
-"""Messages in the order in which they came; an empty list wakes who waits."""
+class Arrived:
+    """Blocks of messages between the network and the line, in the order in which they came; an empty one wakes who waits.
+
+    Beyond HELD_BYTES `put` waits for room and the socket is left unread: with QoS 1 the broker's window bounds what comes, with
+    QoS 0 nothing does, and a database that is away would end the worker for want of memory."""
+
+    def __init__(self) -> None:
+        self._blocks: queue.SimpleQueue[tuple[list[Message], int]] = queue.SimpleQueue()
+        self._room = threading.Condition()
+        self.held_bytes = 0
+
+    def put(self, messages: list[Message], leaving: Callable[[], bool] = lambda: False) -> None:
+        """`leaving`: asked while there is no room; then it does not wait any longer."""
+        size = sum(len(message.payload) for message in messages) + OVERHEAD_BYTES * len(messages)
+        with self._room:
+            while size and self.held_bytes > HELD_BYTES and not leaving():
+                self._room.wait(0.2)
+            self.held_bytes += size
+        self._blocks.put((messages, size))
+
+    def get(self, timeout: float | None = None) -> list[Message]:
+        """Raises queue.Empty."""
+        messages, size = self._blocks.get(timeout=timeout)
+        with self._room:
+            self.held_bytes -= size
+            self._room.notify_all()
+        return messages
+
+    def qsize(self) -> int:
+        return self._blocks.qsize()
 
 
 class _Client(BlockClient):
@@ -68,7 +99,8 @@ class Subscriber:
     ) -> None:
         """`arrived`, `numbers` (of connections): shared with other sessions of the worker. `inherited`: another worker's session,
         which is emptied and gets nothing new."""
-        self.arrived: Arrived = arrived or queue.SimpleQueue()
+        self.arrived = Arrived() if arrived is None else arrived
+        self._leaving = False
         self.was_kept: bool | None = None  # whether the broker still had the session; None: not connected yet
         self.entered = 0
         self.subscribed = False
@@ -100,6 +132,7 @@ class Subscriber:
         self._client.loop_start()
 
     def stop(self) -> None:
+        self._leaving = True
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -163,5 +196,6 @@ class Subscriber:
         self.entered += len(published)
         here.entered += len(published)
         self.arrived.put(
-            [Message(topic, payload, dup, (mid, here.number)) for topic, payload, mid, _, dup in published]
+            [Message(topic, payload, dup, (mid, here.number)) for topic, payload, mid, _, dup in published],
+            lambda: self._leaving,
         )
