@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from deploy.account_command import account
+from deploy.backfill_command import file
 from deploy.backup.command import backup
 from deploy.devices_command import devices
 from deploy.import_command import import_command
@@ -28,6 +29,7 @@ First steps
   suyuan import FILE             the same and where devices sit, from CSV or Excel
   suyuan account add LOGIN       a person who may sign in: their roles, organisation, regions
   suyuan ingest | jobs | sequencer | api     the four services, each a process
+  suyuan ingest file FILE        readings from CSV, Parquet, SenML or a logger's export
   suyuan quarantine list         what could not be taken, why, and how to bring it in
   suyuan doctor                  is everything well, and what to do if not
   suyuan devices health          what is wrong with devices in the field
@@ -178,11 +180,19 @@ def register(document: Path, tokens: tuple[str, ...]) -> None:
         click.echo(f"{organisation} {token}")
 
 
-@main.command()
+@main.group(invoke_without_command=True)
 @follow_parent
-def ingest(follow_parent: bool) -> None:
-    """Take what devices send over MQTT into the database. Start more for more throughput."""
-    _serve("ingest", follow_parent)
+@click.pass_context
+def ingest(context: click.Context, follow_parent: bool) -> None:
+    """Take what devices send over MQTT into the database. Start more for more throughput.
+
+    With `file`, take readings from files instead.
+    """
+    if context.invoked_subcommand is None:
+        _serve("ingest", follow_parent)
+
+
+ingest.add_command(file)
 
 
 @main.command()

@@ -164,6 +164,15 @@ class Intake:
         self.records.append(records)
 
     @property
+    def sent(self) -> Sequence[Message]:
+        """The messages, for what is made of those that are refused."""
+        return self.messages
+
+    @property
+    def redelivered(self) -> int:
+        return sum(message.redelivered for message in self.messages)
+
+    @property
     def reading_count(self) -> int:
         return len(self._rows.series)
 

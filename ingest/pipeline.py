@@ -193,11 +193,11 @@ def _write(
     _record_events(conn, writing)
     if again is not None:
         again.take_back(writing.tallies)
-    entered = batch.messages if again is None else []
+    entered, redelivered = (len(batch.sent), batch.redelivered) if again is None else (0, 0)
     account = writing.tallies.account()
     receipts = closing.close(
         conn,
-        BatchRow(number, line.worker, batch.received_at, len(entered), _redelivered(entered)),
+        BatchRow(number, line.worker, batch.received_at, entered, redelivered),
         account,
         writing.arrived(),
         readings.together(touched, watched),
@@ -207,13 +207,13 @@ def _write(
             conn,
             line.budget,
             batch.received_at,
-            batch.messages,
+            batch.sent,
             writing.refused,
             line.registry.knows_organisation,
         )
     else:
         kept = again.refused_anew(writing.refused, batch.records)
-    quarantine.write(conn, line.keys, number, batch.received_at, batch.messages, kept)
+    quarantine.write(conn, line.keys, number, batch.received_at, batch.sent, kept)
     if again is not None:
         again.close(conn, number)
     samples = [] if line.samples is None else line.samples.due(batch, writing.repeated)
@@ -222,10 +222,6 @@ def _write(
     # Others speak to a network server or a gateway, which would not know what a receipt is.
     sent = tuple(pair for pair in told if pair[0].scheme == SCHEME)
     return Outcome((number,), sent, account.sums(), tuple(samples))
-
-
-def _redelivered(messages: Iterable[Message]) -> int:
-    return sum(message.redelivered for message in messages)
 
 
 class _Writing:

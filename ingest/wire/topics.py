@@ -40,6 +40,10 @@ def subscriptions(group: str | None) -> list[str]:
     return [f"$share/{group}-{kind}/{each}" if group else each for kind, each in filters.items()]
 
 
+def readings_topic(organisation: str, device: str) -> str:
+    return f"{ROOT}/{organisation}/{device}/readings"
+
+
 def receipt_topic(organisation: str, device: str) -> str:
     return f"{ROOT}/{organisation}/{device}/receipt"
 

@@ -1,7 +1,8 @@
 """`make bench`: everything, or what is named: `make bench BENCH_ARGS="line --messages 50000"`.
 
 Parts: `line` (the insert line beside its bounds and its peers), `packs`, `whole`, `latency`, `excursion`, and what the other
-rooms measure: `following` (detection alone), `store`, `ledger`, `audit`, `gate`. Every figure stands beside a reference measured in the same run.
+rooms measure: `following` (detection alone), `store`, `backfill`, `ledger`, `audit`, `gate`. Every figure stands beside a
+reference measured in the same run.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import click
 
-from tests.benchmarks import audit, excursion, following, gate, latency, ledger, line, store
+from tests.benchmarks import audit, backfill, excursion, following, gate, latency, ledger, line, store
 from tests.benchmarks.ground import Ground
 from tests.benchmarks.peers import mqbridge, nodered
 from tests.benchmarks.peers.cache import NotInstalled
@@ -29,7 +30,7 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.timescale import timescale_server
 
 LINE_PARTS = ("line", "packs", "whole", "latency", "excursion")
-ROOM_PARTS = ("following", "store", "ledger", "audit", "gate")
+ROOM_PARTS = ("following", "store", "backfill", "ledger", "audit", "gate")
 NOISY = 0.5  # load average for each processor
 SERVER_SETTINGS = {"track_commit_timestamp": "on", "shared_buffers": "256MB"}
 
@@ -76,6 +77,7 @@ def main(
             "excursion": lambda: excursion.run(ground, messages, found["whole"]),
             "following": lambda: following.run(ground.template, folder),
             "store": lambda: store.run(ground.template),
+            "backfill": lambda: backfill.run(ground.template, folder),
             "ledger": lambda: ledger.run(ground.template, folder),
             "audit": lambda: audit.run(ground.template),
             "gate": lambda: gate.run(ground.template, folder),

@@ -1,0 +1,145 @@
+"""A file from its first row to its last: read, admitted, stored, marked, committed with its checkpoint.
+
+In the line: a file -> here -> `pipeline`. Contract: each step is one transaction with its checkpoint in it; a fault of the file
+is named with its line and takes nobody with it; what the database refuses ends the run, and the same call goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import psycopg
+
+from ingest import pipeline
+from ingest.backfill import cells, checkpoint, delimited, lines, packs, parquet, tags
+from ingest.backfill.checkpoint import Checkpoint, Key
+from ingest.backfill.frames import Fault, FileError, Form, Frame
+from ingest.backfill.packs import Packs
+from ingest.pipeline import Line
+
+KINDS = ("csv", "parquet", "senml", "tag")
+WORKER = "file"
+
+
+@dataclass(slots=True)
+class Step:
+    """What one transaction did. `position`: bytes of the file that are read."""
+
+    position: int
+    faults: list[Fault] = field(default_factory=list)
+    readings: int = 0
+    checkpoint: Checkpoint | None = None
+
+
+def kind_of(path: Path, form: Form) -> str:
+    if form.kind is not None:
+        return form.kind
+    with path.open("rb") as file:
+        begun = file.read(4096)
+    if begun.startswith(b"PAR1"):
+        return "parquet"
+    if tags.is_tag(begun):
+        return "tag"
+    return "senml" if packs.is_senml(begun) else "csv"
+
+
+def take_in(
+    conn: psycopg.Connection, line: Line, path: Path, form: Form, key: Key, begun: Checkpoint, now: datetime
+) -> Iterator[Step]:
+    """From where `begun` says. Raises FileError; psycopg.Error."""
+    before = begun.through
+    for part, through, position in _parts(line, path, form, begun.through):
+        with conn.transaction():
+            step = _store(conn, line, part, form, now)
+            batches, faulty = step.batches, sum(fault.count for fault in step.at_the_door)
+            found = checkpoint.advance(conn, key, before, through, step.readings, faulty, batches)
+            if found is None:
+                raise FileError(f"{path.name} is being taken in by somebody else at this moment")
+        before = through
+        yield Step(position, step.faults, step.readings, found)
+
+
+def rehearse(line: Line, path: Path, form: Form, now: datetime) -> Iterator[Step]:
+    """The same without storing: what the file holds, and what is wrong with it."""
+    for part, _, position in _parts(line, path, form, 0):
+        if isinstance(part, Frame):
+            _, faults, readings = cells.admit(part, line.registry, form, _ms(now))
+            yield Step(position, faults, readings)
+        else:
+            batch = packs.gather(part, line.registry, now)
+            refused = [
+                Fault(part.line[each.message], "", each.reason, each.detail, each.records)
+                for each in batch.refusals
+            ]
+            yield Step(position, part.faults + refused, sum(batch.records) + len(part.faults))
+
+
+def _parts(line: Line, path: Path, form: Form, done: int) -> Iterator[tuple[Frame | Packs, int, int]]:
+    kind, zone = kind_of(path, form), _zone(form)
+    if kind == "senml":
+        for some in packs.read(path, form, line.registry, done):
+            yield some, some.through, some.position
+        return
+    read = {"csv": delimited.read, "parquet": parquet.read, "tag": tags.read}[kind]
+    for frame in read(path, form, zone, done):
+        yield frame, frame.through, frame.position
+
+
+def _zone(form: Form) -> ZoneInfo | None:
+    if form.time_zone is None:
+        return None
+    try:
+        return ZoneInfo(form.time_zone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise FileError(f"{form.time_zone!r} is no time zone: want a name as Asia/Shanghai") from error
+
+
+@dataclass(slots=True)
+class _Stored:
+    """`at_the_door`: of `faults`, those of readings that no batch counted."""
+
+    readings: int
+    at_the_door: list[Fault]
+    faults: list[Fault]
+    batches: Sequence[int] = ()
+
+
+def _store(conn: psycopg.Connection, line: Line, part: Frame | Packs, form: Form, now: datetime) -> _Stored:
+    return (
+        _store_frame(conn, line, part, form, now)
+        if isinstance(part, Frame)
+        else _store_packs(conn, line, part, now)
+    )
+
+
+def _store_frame(conn: psycopg.Connection, line: Line, frame: Frame, form: Form, now: datetime) -> _Stored:
+    admitted, faults, readings = cells.admit(frame, line.registry, form, _ms(now))
+    full = [each for each in admitted if len(each.row)]
+    if not full:
+        return _Stored(readings, faults, faults)
+    batch = lines.gather(full, now)
+    done = pipeline.transact(conn, line, batch)
+    assert batch.rows is not None
+    said = "something else is stored under its key, and stands; what came lies in quarantine"
+    conflicts = [Fault(int(frame.line[row]), "", "conflict", said) for row in sorted(batch.rows.asked)]
+    return _Stored(readings, faults, faults + conflicts, done.batch_ids)
+
+
+def _store_packs(conn: psycopg.Connection, line: Line, some: Packs, now: datetime) -> _Stored:
+    readings = len(some.faults)
+    if not some.messages:
+        return _Stored(readings, some.faults, some.faults)
+    batch = packs.gather(some, line.registry, now)
+    refused = [
+        Fault(some.line[each.message], "", each.reason, each.detail, each.records) for each in batch.refusals
+    ]
+    done = pipeline.transact(conn, line, batch)
+    return _Stored(readings + sum(batch.records), some.faults, some.faults + refused, done.batch_ids)
+
+
+def _ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
