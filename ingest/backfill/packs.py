@@ -19,6 +19,7 @@ from ingest.backfill.cells import find_device
 from ingest.backfill.frames import Fault, FileError, Form
 from ingest.intake import NONE, Intake, intake
 from ingest.message import Message
+from ingest.pipeline import Line
 from ingest.registry import Registry
 from ingest.replay import EVER
 from ingest.wire.errors import WireError
@@ -88,9 +89,9 @@ def _base_name(payload: bytes) -> str:
         ) from error
 
 
-def gather(packs: Packs, registry: Registry, now: datetime) -> Intake:
+def gather(packs: Packs, line: Line, now: datetime) -> Intake:
     """Raises FileError where a pack's times rest on the moment at which it is received: a file has none."""
-    batch = intake(packs.messages, registry, EVER, now)
+    batch = intake(packs.messages, line.registry, line.profiles, EVER, now)
     columns = batch.readings()
     ours = [int(at) for at in columns.message[columns.flags & FLAG_SERVER_TIME > 0][:1]]
     ours += [item.message for item in batch.observations if item.flags & FLAG_SERVER_TIME][:1]

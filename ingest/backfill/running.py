@@ -70,7 +70,7 @@ def rehearse(line: Line, path: Path, form: Form, now: datetime) -> Iterator[Step
             _, faults, readings = cells.admit(part, line.registry, form, _ms(now))
             yield Step(position, faults, readings)
         else:
-            batch = packs.gather(part, line.registry, now)
+            batch = packs.gather(part, line, now)
             refused = [
                 Fault(part.line[each.message], "", each.reason, each.detail, each.records)
                 for each in batch.refusals
@@ -133,7 +133,7 @@ def _store_packs(conn: psycopg.Connection, line: Line, some: Packs, now: datetim
     readings = len(some.faults)
     if not some.messages:
         return _Stored(readings, some.faults, some.faults)
-    batch = packs.gather(some, line.registry, now)
+    batch = packs.gather(some, line, now)
     refused = [
         Fault(some.line[each.message], "", each.reason, each.detail, each.records) for each in batch.refusals
     ]
