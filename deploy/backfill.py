@@ -126,7 +126,7 @@ def _taken(
         begun = checkpoint.begin(conn, key, path.name, now())
     summary.before = begun if begun.through else None
     last = begun
-    for step in report.watched(path, running.take_in(conn, line, path, form, key, begun, now())):
+    for step in report.watched(path, running.take_in(conn, line, path, form, key, begun, now)):
         report.note(path, step.faults, summary)
         last = step.checkpoint or last
         summary.readings, summary.stored = last.readings - begun.readings, last.stored - begun.stored

@@ -42,13 +42,15 @@ class BatchNumbers:
 
 @dataclass(frozen=True, slots=True)
 class BatchRow:
-    """`messages`: counted where they entered; of these `redelivered` were sent again by the broker."""
+    """`messages`: counted where they entered; of these `redelivered` were sent again by the broker. `marked_at`: our clock now,
+    also where `received_at` is of then."""
 
     id: int
     worker: str
     received_at: datetime
     messages: int
     redelivered: int
+    marked_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ WITH opened AS (
   FROM unnest(%(series)s::integer[], %(first)s::bigint[], %(last)s::bigint[]) AS touched (series, first, last)
 ), marked AS (
   INSERT INTO mark (consumer, created_at, reason, series_ids, from_times, to_times)
-  SELECT consumer, %(received_at)s, 'readings', series, first, last
+  SELECT consumer, %(marked_at)s, 'readings', series, first, last
   FROM touched, unnest(%(consumers)s::text[]) AS consumer WHERE series IS NOT NULL
 ), merged AS (
   INSERT INTO device_sequence AS held (device_id, boot, stored, refused)
@@ -104,7 +106,7 @@ WITH opened AS (
   SELECT device_id, boot, numbers, was_broken, NOT numbers @> int8range(1, upper(numbers)) AS broken FROM merged
 ), broken AS (
   INSERT INTO sequence_mark (created_at, device_ids)
-  SELECT %(received_at)s, array_agg(DISTINCT device_id) FROM now_held WHERE broken OR was_broken HAVING count(*) > 0
+  SELECT %(marked_at)s, array_agg(DISTINCT device_id) FROM now_held WHERE broken OR was_broken HAVING count(*) > 0
 )
 SELECT device_id, boot, upper(numbers) - 1, CASE WHEN broken THEN numbers END FROM now_held
 """
@@ -123,7 +125,7 @@ def close(
         _CLOSE,
         {
             "id": batch.id, "worker": batch.worker, "received_at": batch.received_at,
-            "messages": batch.messages, "redelivered": batch.redelivered,
+            "messages": batch.messages, "redelivered": batch.redelivered, "marked_at": batch.marked_at,
             "device": _array(account.device), "received": _array(account.received), "stored": _array(account.stored),
             "duplicate": _array(account.duplicate), "conflict": _array(account.conflict),
             "quarantined": _array(account.quarantined),

@@ -197,7 +197,14 @@ def _write(
     account = writing.tallies.account()
     receipts = closing.close(
         conn,
-        BatchRow(number, line.worker, batch.received_at, entered, redelivered),
+        BatchRow(
+            number,
+            line.worker,
+            batch.received_at,
+            entered,
+            redelivered,
+            again.at if again else batch.received_at,
+        ),
         account,
         writing.arrived(),
         readings.together(touched, watched),

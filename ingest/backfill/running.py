@@ -6,7 +6,7 @@ is named with its line and takes nobody with it; what the database refuses ends 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +23,9 @@ from ingest.pipeline import Line
 
 KINDS = ("csv", "parquet", "senml", "tag")
 WORKER = "file"
+
+Clock = Callable[[], datetime]
+"""Ours, asked at each step: a seal waits until what it seals has been quiet."""
 
 
 @dataclass(slots=True)
@@ -48,13 +51,13 @@ def kind_of(path: Path, form: Form) -> str:
 
 
 def take_in(
-    conn: psycopg.Connection, line: Line, path: Path, form: Form, key: Key, begun: Checkpoint, now: datetime
+    conn: psycopg.Connection, line: Line, path: Path, form: Form, key: Key, begun: Checkpoint, now: Clock
 ) -> Iterator[Step]:
     """From where `begun` says. Raises FileError; psycopg.Error."""
     before = begun.through
     for part, through, position in _parts(line, path, form, begun.through):
         with conn.transaction():
-            step = _store(conn, line, part, form, now)
+            step = _store(conn, line, part, form, now())
             batches, faulty = step.batches, sum(fault.count for fault in step.at_the_door)
             found = checkpoint.advance(conn, key, before, through, step.readings, faulty, batches)
             if found is None:

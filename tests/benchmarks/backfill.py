@@ -43,7 +43,7 @@ def run(template: Template, folder: Path) -> None:
             path, now = next(files), datetime.now(UTC)
             key = checkpoint.key_of(path, FORM, "csv")
             begun = checkpoint.begin(conn, key, path.name, now)
-            for _ in running.take_in(conn, worker, path, FORM, key, begun, now):
+            for _ in running.take_in(conn, worker, path, FORM, key, begun, lambda: now):
                 next(numbers)
 
         def copy() -> None:

@@ -17,9 +17,11 @@ import pytest
 
 from ingest.backfill import checkpoint, delimited, running
 from ingest.backfill.frames import FileError, Form
+from tests.acceptance.instance import Instance
 from tests.documents import DOCS, REPOSITORY, fences
 from tests.integration.lines import NOW, account, adds_up, line, message, pack, registered, take
 from tests.servers.databases import Database
+from tests.servers.waiting import wait_until
 from tests.vectors import count_vectors, vector_path
 
 HELD = [
@@ -213,7 +215,7 @@ def test_a_run_that_is_killed_goes_on_and_doubles_nothing(
         with psycopg.connect(place.ingest, autocommit=True) as conn:
             worker.registry.read(conn)
             begun = checkpoint.begin(conn, key, path.name, NOW)
-            for number, _ in enumerate(running.take_in(conn, worker, path, form, key, begun, NOW), 1):
+            for number, _ in enumerate(running.take_in(conn, worker, path, form, key, begun, lambda: NOW), 1):
                 place.holds()
                 if number == most:
                     break
@@ -237,6 +239,55 @@ def test_a_run_that_is_killed_goes_on_and_doubles_nothing(
 
 
 @pytest.mark.editions("plain")
+def test_the_command_that_was_killed_goes_on(place: Place) -> None:
+    """kill -9 at some moment in the middle of it."""
+    rows = 150_000
+    file = place.write("years.csv", wide(rows))
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("SUYUAN_", "PG"))
+    }
+    environment |= {"SUYUAN_DATABASE_URL": place.ingest, "SUYUAN_DATA_DIR": str(place.folder / "data")}
+    command = [sys.executable, "-m", "deploy", "ingest", "file", file, "--device", "room-1"]
+    running_one = subprocess.Popen(
+        command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert wait_until(
+        lambda: place.rows("SELECT through FROM backfill WHERE through > 0") != [], 60, every_s=0.01
+    )
+    running_one.kill()
+    running_one.communicate(timeout=10)
+    place.holds()
+    ((through,),) = place.rows("SELECT through FROM backfill")
+    assert 0 < through < rows, "it was stopped in the middle"
+    found = place.take(file, "--device", "room-1")
+    assert found == good(2 * (rows - through)), "only the rest is read, and none of it was there"
+    assert place.rows("SELECT count(*) FROM reading_store") == [(2 * rows,)]
+
+
+@pytest.mark.editions("plain")
+def test_what_follows_a_commit_follows(database: Database, tmp_path: Path) -> None:
+    """Old hours are sealed and rolled up like any other."""
+    registered(database.service("ingest"))
+    instance, later = Instance(database, tmp_path), NOW + timedelta(minutes=5)
+    path = tmp_path / "old.csv"
+    path.write_text(wide(120), encoding="utf-8")
+    form = Form(device="room-1")
+    key = checkpoint.key_of(path, form, "csv")
+    with instance.as_role("ingest") as conn:
+        worker = line(tmp_path)
+        worker.registry.read(conn)
+        begun = checkpoint.begin(conn, key, path.name, NOW)
+        list(running.take_in(conn, worker, path, form, key, begun, lambda: NOW))
+    instance.settle(later)
+    assert instance.rows("SELECT hour, n FROM reading_1h ORDER BY series_id, hour") == [
+        (LONG_AGO, 60), (LONG_AGO + timedelta(hours=1), 60), (LONG_AGO, 60), (LONG_AGO + timedelta(hours=1), 60),
+    ]  # fmt: skip
+    assert instance.rows("SELECT start_time, readings FROM sealed_window ORDER BY 1") == [
+        (LONG_AGO, 120), (LONG_AGO + timedelta(hours=1), 120),
+    ]  # fmt: skip
+
+
+@pytest.mark.editions("plain")
 def test_two_runs_of_one_file_at_once_count_it_once(place: Place) -> None:
     path = Path(place.write("once.csv", wide(10)))
     form = Form(device="room-1")
@@ -245,9 +296,9 @@ def test_two_runs_of_one_file_at_once_count_it_once(place: Place) -> None:
     with psycopg.connect(place.ingest, autocommit=True) as conn:
         worker.registry.read(conn)
         begun = checkpoint.begin(conn, key, path.name, NOW)
-        list(running.take_in(conn, worker, path, form, key, begun, NOW))
+        list(running.take_in(conn, worker, path, form, key, begun, lambda: NOW))
         with pytest.raises(FileError, match="somebody else"):
-            list(running.take_in(conn, worker, path, form, key, begun, NOW))
+            list(running.take_in(conn, worker, path, form, key, begun, lambda: NOW))
     place.holds()
 
 

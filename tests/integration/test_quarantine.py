@@ -144,6 +144,9 @@ def test_a_device_that_was_registered_later(place: Place) -> None:
     assert place.replay().rows == [], "replayed is replayed"
     assert place.rows("SELECT count(*) FROM quarantine") == [(2,)], "no row is ever deleted"
     assert place.rows("SELECT DISTINCT replayed_at, outcome FROM quarantine_replay") == [(LATER, "taken")]
+    assert place.rows("SELECT DISTINCT created_at FROM mark") == [(LATER,)], (
+        "a seal waits until it is quiet now"
+    )
     assert place.rows("SELECT count(*) FROM mark WHERE consumer = 'detection'") == [(1,)], (
         "what follows a commit follows"
     )
