@@ -220,7 +220,8 @@ def _write(
         )
     else:
         kept = again.refused_anew(writing.refused, batch.records)
-    quarantine.write(conn, line.keys, number, batch.received_at, batch.sent, kept)
+    moments = batch.received_ms if again is None else ()
+    quarantine.write(conn, line.keys, number, batch.received_at, batch.sent, kept, moments)
     if again is not None:
         again.close(conn, number)
     samples = [] if line.samples is None else line.samples.due(batch, writing.repeated)

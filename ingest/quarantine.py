@@ -12,7 +12,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -28,6 +28,7 @@ from ingest.wire.topics import parse_topic
 from ledger.log_files import create_once
 
 _NONCE_BYTES = 12
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +144,22 @@ def write(
     received_at: datetime,
     messages: Sequence[Message],
     rows: Sequence[Refused],
+    received_ms: Sequence[int] = (),
 ) -> None:
-    """`messages`: of the batch; each row's payload and topic are those of its message."""
+    """`messages`: of the batch; each row's payload and topic are those of its message. `received_ms`: our clock at each of them,
+    by which it was decoded and will be again; none: that of the batch."""
     if not rows:
         return
     month = received_at.strftime("%Y-%m")
+
+    def moment(at: int) -> datetime:
+        return EPOCH + timedelta(milliseconds=received_ms[at]) if received_ms else received_at
+
     with conn.cursor() as cursor:
         cursor.executemany(
             _INSERT,
             [
-                [batch_id, received_at, _organisation(row, messages[row.message].topic), messages[row.message].topic,
+                [batch_id, moment(row.message), _organisation(row, messages[row.message].topic), messages[row.message].topic,
                  row.device.id if row.device else None, row.boot, row.seq, row.records, row.reason, row.detail[:1000],
                  month, keys.encrypt(month, messages[row.message].payload)]
                 for row in rows

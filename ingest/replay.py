@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import product
 
 import psycopg
 
@@ -126,7 +127,7 @@ ORDER BY kept.id
 
 @dataclass(slots=True)
 class _Kept:
-    """The messages of one batch that are to be replayed, each with all of its rows."""
+    """The messages of one batch and moment that are to be replayed, each with all of its rows."""
 
     received_at: datetime
     worker: str
@@ -137,28 +138,31 @@ def _batch(conn: psycopg.Connection, line: Line, ids: Sequence[int], now: dateti
     with conn.transaction():
         conn.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         try:
-            kept = _open(conn, line, ids)
+            moments = _open(conn, line, ids)
         except KeyGone as error:
             return Replayed(list(ids), unchanged=len(ids), said=[str(error)])
         result = Replayed()
-        for of_sparkplug in (False, True):
+        for kept, of_sparkplug in product(moments, (False, True)):
             some = [each for each in kept.messages.items() if is_sparkplug(each[0][0]) == of_sparkplug]
             if some:
                 result.add(_some(conn, line, kept, some, now))
         return result
 
 
-def _open(conn: psycopg.Connection, line: Line, ids: Sequence[int]) -> _Kept:
+def _open(conn: psycopg.Connection, line: Line, ids: Sequence[int]) -> list[_Kept]:
     """Rows of one message lie apart, one for each reason, and go down the line together: it is sent once."""
-    wanted, kept = set(ids), _Kept(datetime.max, "", {})
-    found: dict[tuple[bytes, bytes], list[Row]] = defaultdict(list)
+    wanted = set(ids)
+    found: dict[datetime, _Kept] = {}
     for row in conn.execute(_ROWS, {"one": ids[0], "ids": list(ids)}):
         identity, received_at, topic, device, boot, seq, records, reason, month, payload, worker = row
-        kept.received_at, kept.worker = received_at, worker
+        kept = found.setdefault(received_at, _Kept(received_at, worker, defaultdict(list)))
         key = topic, line.keys.decrypt(month, payload)
-        found[key].append(Row(identity, device, boot, seq, records, reason))
-    kept.messages = {key: rows for key, rows in found.items() if any(row.id in wanted for row in rows)}
-    return kept
+        kept.messages[key].append(Row(identity, device, boot, seq, records, reason))
+    for kept in found.values():
+        kept.messages = {
+            key: rows for key, rows in kept.messages.items() if any(row.id in wanted for row in rows)
+        }
+    return [found[moment] for moment in sorted(found)]
 
 
 Messages = list[tuple[tuple[bytes, bytes], list[Row]]]

@@ -17,7 +17,9 @@ import psycopg
 import pytest
 
 from ingest import decoding, pipeline
+from ingest.admission import window_at
 from ingest.budget import Budget
+from ingest.intake import Intake, Routes
 from ingest.pipeline import Message
 from ingest.registry import load, parse_registry
 from ingest.replay import Choice, Replayed, chosen, replay
@@ -173,6 +175,30 @@ def test_a_partly_refused_pack(place: Place) -> None:
     assert place.rows("SELECT stored::text, refused::text FROM device_sequence") == [("{[1,2)}", "{[1,2)}")]
     before = place.rows("SELECT count(*) FROM batch")
     assert place.replay().unchanged == 1 and place.rows("SELECT count(*) FROM batch") == before
+
+
+def test_a_message_is_replayed_as_of_its_own_moment_and_not_its_batchs(place: Place) -> None:
+    """A batch gathers for as long as the last one commits; what has relative times and no `sent` rests on the message's moment."""
+    said = [{"n": "ambient", "v": 2.5, "t": -60}, {"n": "humidity", "v": 91, "t": -60}]
+    worker = line(place.folder)
+    batch, routes = Intake(NOW, worker.retention), Routes(worker.registry, worker.profiles)
+    with psycopg.connect(place.ingest) as conn:
+        worker.registry.read(conn)
+        for seconds in (0, 3):
+            window = window_at(NOW + timedelta(seconds=seconds), worker.retention)
+            batch.take(message(json.dumps(said).encode()), worker.registry, routes, window, lambda: None)
+        conn.commit()
+        pipeline.commit(conn, worker, batch)
+    place.register(HUMID)
+    assert place.replay().taken == 2
+    assert account(place.ingest) == {
+        "received": 6,
+        "stored": 4,
+        "duplicate": 2,
+        "conflict": 0,
+        "quarantined": 0,
+    }
+    assert place.rows("SELECT count(DISTINCT time) FROM reading_store") == [(2,)]
 
 
 def test_equal_messages_of_one_batch_count_as_often_as_they_came(place: Place) -> None:
