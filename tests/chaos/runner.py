@@ -21,6 +21,8 @@ from tests.servers.plain import PlainServer
 from tests.servers.timescale import timescale_server
 
 BROKERS_OWN_AUTOSAVE_S = 1_800  # Mosquitto's default
+# What no commit has written is lost with the server, and not by luck alone.
+LAZY = {"wal_writer_delay": "10s"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def plain_ground(logs: Path) -> Iterator[Ground]:
             prelude = small_disk.prelude(home)
         except ServerUnavailable:
             prelude = []
-        server = PlainServer(home, logs / "plain.log", prelude=prelude)
+        server = PlainServer(home, logs / "plain.log", LAZY, prelude)
         try:
             yield Ground("plain", Template(server.start()), server, bool(prelude))
         finally:
