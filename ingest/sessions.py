@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import count
@@ -27,6 +28,7 @@ SLOT_LOCK = 0x5359_0100  # "SY", ingest slots; the slot's number is the second k
 SLOTS = 64
 LOOK_S = 2.0
 RESTING_LOOKS = 3  # nothing came and nothing is open for so long: the session is drained
+AGAIN_S = 600.0  # then it is looked into again: a broker under load may have had something left
 
 # A worker whose machine lost its power holds its slot until the server notices: in its own two hours, or in half a minute.
 _NOTICE = "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS wanted (name, value)"
@@ -69,6 +71,7 @@ class Sessions:
             int, tuple[int, int]
         ] = {}  # slot -> messages that had come, looks for which it was so
         self._known: set[int] = set()  # slots that somebody had: their sessions may be kept
+        self._let_go_at: dict[int, float] = {}  # monotonic seconds
         self._free: set[int] = set()  # of these, without a holder at the last look
         self._beyond: int | None = None  # a slot that may be left from workers that were before us
         self._stop = threading.Event()
@@ -131,8 +134,10 @@ class Sessions:
     def _inherit(self, conn: psycopg.Connection, taken: set[int]) -> None:
         """Sessions without a holder at two looks: who is only being started again has it back by then."""
         self._known |= taken
+        self._let_go_at = {slot: at for slot, at in self._let_go_at.items() if slot not in taken}
+        lately = {slot for slot, at in self._let_go_at.items() if time.monotonic() - at < AGAIN_S}
         beyond = {self._beyond} if self._beyond is not None and self._beyond < SLOTS else set()
-        free = (self._known | beyond) - taken
+        free = (self._known | beyond) - taken - lately
         for slot in sorted(free & self._free):
             if self._lock(conn, slot):
                 logger.info("a session without a worker is drained", extra={"slot": slot})
@@ -147,6 +152,7 @@ class Sessions:
             if subscriber.was_kept is False:
                 self._part(conn, slot)
                 remove_session(self._address.url, self._address.client_id(slot))
+                self._known.discard(slot)
                 self._beyond = None if slot == self._beyond else self._beyond
             elif self._rests(slot, subscriber):
                 self._part(conn, slot)
@@ -161,7 +167,7 @@ class Sessions:
     def _part(self, conn: psycopg.Connection, slot: int) -> None:
         self._end(slot)
         conn.execute("SELECT pg_advisory_unlock(%s, %s)", [SLOT_LOCK, slot])
-        self._known.discard(slot)
+        self._let_go_at[slot] = time.monotonic()
         logger.info("let go of a session", extra={"slot": slot})
 
     def _begin(self, slot: int, *, inherited: bool) -> None:

@@ -31,6 +31,7 @@ SELECT objid::integer, pid FROM pg_locks WHERE locktype = 'advisory' AND classid
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "LOOK_S", 0.1)
+    monkeypatch.setattr(sessions, "RESTING_LOOKS", 10)
 
 
 @pytest.fixture
