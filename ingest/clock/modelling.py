@@ -23,7 +23,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _TAKE = """
 UPDATE clock_sample SET fitted = true
-WHERE ctid = ANY (ARRAY(SELECT ctid FROM clock_sample WHERE NOT fitted LIMIT %s))
+WHERE ctid = ANY (ARRAY(SELECT ctid FROM clock_sample WHERE NOT fitted ORDER BY device_id LIMIT %s))
 RETURNING device_id
 """
 

@@ -1,7 +1,7 @@
-"""Looking at devices, each at most once a minute: the consumer `health`.
+"""Looking at devices, each every two minutes: the consumer `health`.
 
 In the line: `reading_store`, `reading_1h`, `placement`, `device_clock` -> here (`judging`) -> `findings`. It takes no marks: what
-is wrong with a device is seen in its newest readings, also in that there are none, and a look a minute costs the same however
+is wrong with a device is seen in its newest readings, also in that there are none, and a look costs the same however
 much comes in. Contract: a few queries a step for many devices; what stands can be dropped and is found again.
 """
 
@@ -21,7 +21,7 @@ from ingest.health.judging import Judgement, Times, Values
 from ingest.health.thresholds import Thresholds, shipped
 
 AT_ONCE = 200
-EVERY = timedelta(minutes=1)
+EVERY = timedelta(minutes=2)
 RECENT = timedelta(days=2)
 NEWEST = 60
 
@@ -50,7 +50,7 @@ class Series:
     values: Values
 
 
-# Asked ten times a second while nothing is due, so it asks the index first.
+# Asked all the time while nothing is due, so it asks the index first.
 _IS_DUE = (
     "SELECT EXISTS (SELECT FROM device_look WHERE looked_at <= %s) OR NOT EXISTS (SELECT FROM device_look)"
 )
@@ -209,8 +209,9 @@ def _newest(
         "quantities": rules.judged_quantities(),
     }
     rows: dict[tuple[int, int, str], list[tuple[int, float]]] = defaultdict(list)
-    for series, device, quantity, time_ms, value in conn.execute(_NEWEST, asked):
-        rows[series, device, quantity].append((time_ms, value))
+    with conn.cursor(binary=True) as cursor:
+        for series, device, quantity, time_ms, value in cursor.execute(_NEWEST, asked):
+            rows[series, device, quantity].append((time_ms, value))
     for (series, device, quantity), found in rows.items():
         times, values = zip(*found, strict=True)
         yield Series(series, device, quantity, np.array(times, np.int64), np.array(values, np.float64))
