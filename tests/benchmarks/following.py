@@ -34,6 +34,7 @@ EVERY_S = A_BATCH / 10_000
 MINUTES = A_BATCH // SERIES
 HISTORY_MINUTES = 1440
 HOLD_MINUTES = 30  # of the shipped limit: above 5 °C
+STARTED = 4  # projection, detection, sealing, roll-ups
 COLD, WARM = 2.5, 8.0
 MINUTE = timedelta(minutes=1)
 
@@ -142,10 +143,22 @@ def _consumers(database: Database, folder: Path) -> Iterator[None]:
     process = context.Process(target=_consume, args=(database.service("jobs"), folder, stop))
     process.start()
     try:
+        _wait_for_leases(database)
         yield
     finally:
         stop.set()
         process.join()
+
+
+def _wait_for_leases(database: Database) -> None:
+    """How long a process takes to start is not how long a commit takes to be followed."""
+    held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND granted"
+    with psycopg.connect(database.owner, autocommit=True) as conn:
+        while True:
+            row = conn.execute(held, [jobs.LEASE_LOCK]).fetchone()
+            if row is not None and row[0] >= STARTED:
+                return
+            time.sleep(0.05)
 
 
 def _consume(conninfo: str, folder: Path, stop: Event) -> None:
