@@ -40,6 +40,11 @@ WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND classid = %s
 """
 
 
+def let_go_if_lost(conn: psycopg.Connection) -> None:
+    """Of a connection that holds locks: has the server notice soon that nobody is at its other end."""
+    conn.execute(_NOTICE, [list(_NOTICED), list(_NOTICED.values())])
+
+
 class NoSlot(RuntimeError):
     """All ingest slots are taken. Stop a worker, or raise the number of slots."""
 
@@ -197,7 +202,7 @@ class Sessions:
     def _locks(self) -> psycopg.Connection:
         if self._conn is None or self._conn.closed:
             self._conn = self._connect()
-            self._conn.execute(_NOTICE, [list(_NOTICED), list(_NOTICED.values())])
+            let_go_if_lost(self._conn)
         return self._conn
 
     def _drop(self) -> None:

@@ -14,8 +14,10 @@ import psycopg
 from deploy.database_url import connect
 from deploy.services.process import now
 from deploy.settings import Settings
+from ingest.clock import Samples
 from ingest.closing import BatchNumbers
 from ingest.pipeline import Line
+from ingest.sessions import let_go_if_lost
 from ingest.sparkplug import owner
 from ingest.sparkplug.host import HostSession, host_id
 
@@ -23,15 +25,17 @@ from ingest.sparkplug.host import HostSession, host_id
 def run(settings: Settings, line: Line, stop: threading.Event) -> None:
     """Hold the groups that nobody else holds, until `stop`."""
 
+    connected = partial(connect, settings.database_url, silence_s=settings.database_silence_s)
+
     def lease() -> psycopg.Connection:
-        conn = connect(settings.database_url, "sparkplug lease")
-        conn.autocommit = True
+        conn = connected("sparkplug lease", autocommit=True)
+        let_go_if_lost(conn)
         return conn
 
     def serve(group: str, stop_group: threading.Event) -> None:
         name = host_id(group)
-        own = replace(line, worker=name, numbers=BatchNumbers())
-        heard = HostSession(settings.mqtt_url, group, now)
-        owner.listen(heard, partial(connect, settings.database_url, name), own, now, stop_group)
+        own = replace(line, worker=name, numbers=BatchNumbers(), samples=Samples())
+        heard = HostSession(settings.mqtt_url, group, now, settings.mqtt_keepalive_s)
+        owner.listen(heard, partial(connected, name), own, now, stop_group)
 
     owner.hold(settings.sparkplug_group_names, lease, serve, stop)

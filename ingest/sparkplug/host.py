@@ -29,7 +29,6 @@ logger = logging.getLogger(__name__)
 
 HELD_BYTES = 16 * 2**20
 BATCH = 2_000
-KEEPALIVE_S = 30
 
 
 def host_id(group: str) -> str:
@@ -40,9 +39,9 @@ def host_id(group: str) -> str:
 class HostSession:
     """`now`: our clock, for the times of STATE and of commands."""
 
-    def __init__(self, url: str, group: str, now: Callable[[], datetime]) -> None:
+    def __init__(self, url: str, group: str, now: Callable[[], datetime], keepalive_s: int = 30) -> None:
         self.subscribed = threading.Event()
-        self._group, self._host, self._now = group, host_id(group), now
+        self._group, self._host, self._now, self._keepalive_s = group, host_id(group), now, keepalive_s
         self._arrived: deque[Message] = deque()
         self._held = 0
         self._to_be_asked: set[str] = set()
@@ -71,7 +70,7 @@ class HostSession:
     def start(self) -> None:
         """Also again, after a stop: what had arrived is still to be taken."""
         self._leaving = False
-        self._client.connect_async(*self._address, keepalive=KEEPALIVE_S)
+        self._client.connect_async(*self._address, keepalive=self._keepalive_s)
         self._client.loop_start()
 
     def stop(self) -> None:

@@ -1,8 +1,8 @@
 """Edge nodes and their births in Postgres, so that whoever takes a group over reads on where the other stopped.
 
 Place in the line: read before a batch is decoded, written in the batch's own transaction. Contract: rows of nodes are
-locked until the transaction ends, in ascending order; what a birth said is read once under its number, which is never
-given to another.
+locked until the transaction ends, in ascending order; what a birth said is read once under its number, which is another as
+soon as it says something else.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ class KnownBirths:
 
     def learn(self, number: int, names: Mapping[str, int | None], aliases: Mapping[int, str]) -> None:
         self._said[number] = (dict(names), dict(aliases))
+
+    def forget(self) -> None:
+        """After a failure: what was written may not stand, and its number may come to mean something else."""
+        self._said.clear()
 
     def birth(self, number: int, online: bool, since: datetime, same_from_ms: int | None) -> Birth:
         names, aliases = self._said[number]

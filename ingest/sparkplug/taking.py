@@ -11,12 +11,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import psycopg
 
 from ingest import pipeline
-from ingest.admission import window_at
-from ingest.intake import Intake
+from ingest.admission import Window, window_at
+from ingest.intake import Intake, Once
 from ingest.message import Message
 from ingest.pipeline import Away, Line, is_transient, refused_by
 from ingest.registry import Registry
@@ -58,7 +59,9 @@ def reread(
         return session.replay(nodes.get(NodeKey(address.group, address.node)), address, payload, received_at)
 
     said = [(item, say(item, read)) for item in heard]
-    return _batch(conn, registry, said, retention, received_at)
+    return _batch(
+        said, registry, window_at(received_at, retention), retention, received_at, _once(conn, registry)
+    )
 
 
 def _commit(
@@ -84,7 +87,7 @@ def _transact(
     before = stored.load(conn, _nodes(heard), known, lock=True)
     order = _Order(before, now)
     said = [(item, order.say(item)) for item in heard]
-    batch = _batch(conn, line.registry, [pair for pair in said if pair[1]], line.retention, now)
+    batch = _open(conn, line, [pair for pair in said if pair[1]], now)
     if batch.messages:
         pipeline.transact(conn, line, batch)
     stored.save(conn, order.changed(), before, known)
@@ -107,13 +110,13 @@ def _refuse(
             before = stored.load(conn, _nodes([item]), known, lock=True)
             order = _Order(before, now)
             order.say(item)
-            pipeline.transact(conn, line, _batch(conn, line.registry, [(item, fault)], line.retention, now))
+            pipeline.transact(conn, line, _open(conn, line, [(item, fault)], now))
             stored.save(conn, order.changed(), before, known)
             return order.to_be_asked
     except psycopg.Error as again:
         if is_transient(again):
             raise
-    pipeline.transact(conn, line, _batch(conn, line.registry, [(item, fault)], line.retention, now))
+    pipeline.transact(conn, line, _open(conn, line, [(item, fault)], now))
     return []
 
 
@@ -148,30 +151,29 @@ def _nodes(heard: Iterable[Heard]) -> list[NodeKey]:
     return [item.node for item in heard if item.node is not None]
 
 
+def _open(conn: psycopg.Connection, line: Line, said: Iterable[tuple[Heard, Said]], now: datetime) -> Intake:
+    """The batch of what was just heard."""
+    refresh = _once(conn, line.registry)
+    if line.registry.is_due():
+        refresh()
+        line.clocks.refresh(conn, now)
+    window = window_at(now, line.retention, line.clocks.ahead_ms)
+    return _batch(said, line.registry, window, line.retention, now, refresh)
+
+
 def _batch(
-    conn: psycopg.Connection,
-    registry: Registry,
     said: Iterable[tuple[Heard, Said]],
+    registry: Registry,
+    window: Window,
     retention: timedelta,
     received_at: datetime,
+    refresh: Callable[[], None],
 ) -> Intake:
-    batch, window = Intake(received_at, retention), window_at(received_at, retention)
-    refresh = _refreshing(conn, registry)
+    batch = Intake(received_at, retention)
     for item, what in said:
         enter(batch, item, what, registry, window, refresh)
     return batch
 
 
-def _refreshing(conn: psycopg.Connection, registry: Registry) -> Callable[[], None]:
-    """Asks for what was registered since: now if it is time, and at most once more for a batch."""
-    if registry.is_due():
-        registry.refresh(conn)
-    asked = False
-
-    def refresh() -> None:
-        nonlocal asked
-        if not asked:
-            asked = True
-            registry.refresh(conn)
-
-    return refresh
+def _once(conn: psycopg.Connection, registry: Registry) -> Once:
+    return Once(partial(registry.refresh, conn))

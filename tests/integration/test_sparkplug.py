@@ -302,6 +302,29 @@ def test_what_the_database_refuses_is_one_message_and_breaks_no_sequence(
     assert adds_up(account(ingest))
 
 
+NO_BIRTH = """
+CREATE FUNCTION no_birth() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.said -> 'names' ? 'poison' THEN RAISE EXCEPTION 'index row too large' USING ERRCODE = '54000'; END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER no_birth BEFORE INSERT ON sparkplug_birth FOR EACH ROW EXECUTE FUNCTION no_birth();
+"""
+
+
+def test_a_birth_that_the_database_refuses_is_kept_and_its_node_is_not_read_by_another(
+    database: Database, owner: Owner, ingest: str
+) -> None:
+    with psycopg.connect(database.owner) as conn:
+        conn.execute(NO_BIRTH.encode())
+    poison = born(PULP, metric("poison", 1.0, "Double", alias=8), seq=9, at_ms=NOW_MS + 1)
+    assert owner.take(born(), data(1), poison, data(10), data(11)) == [GW1]
+    assert [row[3] for row in rows(ingest, STORED)] == [2.5, 4.0]
+    assert rows(ingest, REFUSED) == [("database_refused", 2), ("sequence_gap", 1), ("before_birth", 1)]
+    assert adds_up(account(ingest))
+    assert owner.take(born(at_ms=NOW_MS + 9), data(1, 5.0, at_ms=NOW_MS - 1)) == []
+
+
 def test_losing_one_message_inside_the_line_breaks_the_equation(
     owner: Owner, ingest: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
