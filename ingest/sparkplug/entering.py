@@ -66,13 +66,13 @@ def hear(message: Message) -> Heard:
         return Heard(message, address, _fault(message, error))
 
 
-def say(item: Heard, read: Callable[[SparkplugAddress, Payload], Said]) -> Said:
-    """What a message says by `read`, which knows its node."""
-    if item.address is not None and item.address.kind in COMMANDS:
-        return ()  # our own, mostly: the group's subscription brings them back
-    if item.address is None or isinstance(item.payload, WireError):
+def say(item: Heard, read: Callable[[SparkplugAddress, Payload | WireError], Said]) -> Said:
+    """What a message says by `read`, which knows its node; also of one that cannot be read, which may break an order."""
+    if item.address is None:
         assert isinstance(item.payload, WireError)
         return item.payload
+    if item.address.kind in COMMANDS:
+        return ()  # our own, mostly: the group's subscription brings them back
     try:
         return read(item.address, item.payload)
     except Exception as error:

@@ -119,6 +119,21 @@ def take(
     return Step(node, said)
 
 
+def take_unreadable(
+    node: Node | None,
+    address: SparkplugAddress,
+    fault: WireError,
+    digest: bytes,
+    received_at: datetime,
+    redelivered: bool,
+) -> Step:
+    """A message of which not even the sequence number can be read: it may have been the birth that changed every alias."""
+    node = node or Node(online=False, since=received_at)
+    if address.kind == "NDEATH" or (redelivered and node.has_seen(digest)):
+        return Step(node, fault)
+    return _refused(replace(node.having_seen(digest), awaits_birth=True), fault, received_at)
+
+
 def replay(
     node: Node | None, address: SparkplugAddress, payload: Payload, received_at: datetime
 ) -> tuple[Sample, ...] | WireError:

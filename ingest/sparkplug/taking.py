@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -55,7 +56,9 @@ def reread(
     heard = [hear(message) for message in messages]
     nodes = stored.load(conn, _nodes(heard), KnownBirths())
 
-    def read(address: SparkplugAddress, payload: Payload) -> Said:
+    def read(address: SparkplugAddress, payload: Payload | WireError) -> Said:
+        if isinstance(payload, WireError):
+            return payload
         return session.replay(nodes.get(NodeKey(address.group, address.node)), address, payload, received_at)
 
     said = [(item, say(item, read)) for item in heard]
@@ -102,8 +105,8 @@ def _refuse(
     known: KnownBirths,
     error: psycopg.Error,
 ) -> list[NodeKey]:
-    """The message with nothing taken of it. Its node reads on after it, unless that is what the database refused: then the
-    next message shows a gap."""
+    """The message with nothing taken of it. Its node reads on after it, unless that is what the database refused: then it
+    awaits its next birth."""
     fault = WireError("database_refused", refused_by(error))
     try:
         with conn.transaction():
@@ -116,7 +119,11 @@ def _refuse(
     except psycopg.Error as again:
         if is_transient(again):
             raise
-    pipeline.transact(conn, line, _open(conn, line, [(item, fault)], now))
+    with conn.transaction():
+        before = stored.load(conn, _nodes([item]), known, lock=True)
+        pipeline.transact(conn, line, _open(conn, line, [(item, fault)], now))
+        broken = {key: replace(node, awaits_birth=True) for key, node in before.items()}
+        stored.save(conn, broken, before, known)
     return []
 
 
@@ -130,12 +137,15 @@ class _Order:
 
     def say(self, item: Heard) -> Said:
         digest = hashlib.blake2b(item.message.payload, digest_size=DIGEST_BYTES).digest()
+        again = item.message.redelivered
 
-        def read(address: SparkplugAddress, payload: Payload) -> Said:
+        def read(address: SparkplugAddress, payload: Payload | WireError) -> Said:
             key = NodeKey(address.group, address.node)
-            step = session.take(
-                self._nodes.get(key), address, payload, digest, self._now, item.message.redelivered
-            )
+            node = self._nodes.get(key)
+            if isinstance(payload, WireError):
+                step = session.take_unreadable(node, address, payload, digest, self._now, again)
+            else:
+                step = session.take(node, address, payload, digest, self._now, again)
             self._nodes[key] = step.node
             if step.rebirth:
                 self.to_be_asked.append(key)

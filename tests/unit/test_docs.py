@@ -293,8 +293,10 @@ def heard() -> dict[str, Intake]:
     for fence in marked("sparkplug"):
         message = Message(str(fence.after("topic=")).encode(), fence.payload, redelivered=False)
 
-        def read(address: SparkplugAddress, payload: Payload) -> entering.Said:
+        def read(address: SparkplugAddress, payload: Payload | WireError) -> entering.Said:
             nonlocal node
+            if isinstance(payload, WireError):
+                return payload
             digest = str(len(found)).rjust(sparkplug.DIGEST_BYTES).encode()
             step = sparkplug.take(node, address, payload, digest, RECEIVED_AT, redelivered=False)
             node = step.node

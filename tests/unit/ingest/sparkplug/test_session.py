@@ -28,6 +28,7 @@ from ingest.sparkplug.session import (
     birth_of,
     replay,
     take,
+    take_unreadable,
     weight,
 )
 from ingest.wire.errors import WireError
@@ -294,6 +295,21 @@ def test_after_a_break_nothing_is_read_until_the_birth(seq: int, reason: str) ->
     assert host.asked == 1
     host.hears("NBIRTH", nbirth(AIR))
     assert host.hears("NDATA", data(1, alias=8)) == [("Temperature/Air", 4.0, NOW_MS)]
+
+
+def test_an_unreadable_message_may_have_been_a_birth() -> None:
+    """Nothing is read after it by what the birth before it said, also where the numbers would fit."""
+    host = born()
+    fault = WireError("malformed_protobuf", "cut off")
+    for kind, awaits in (("NDEATH", False), ("NBIRTH", True)):
+        address = SparkplugAddress("plant", kind, "gw1")
+        step = take_unreadable(host.node, address, fault, digest(b"?"), host.at, False)
+        assert step.said is fault and step.node.awaits_birth == step.rebirth == awaits
+    host.node = step.node
+    assert host.hears("NDATA", data(1)) == "before_birth"
+    host.hears("NBIRTH", nbirth(PULP))
+    again = take_unreadable(host.node, address, fault, digest(b"?"), host.at, True)
+    assert again.node == host.node, "what comes again broke what it broke"
 
 
 def test_what_cannot_be_read_stands_for_its_measurements() -> None:
