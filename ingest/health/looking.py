@@ -97,16 +97,17 @@ SELECT DISTINCT ON (device_id) device_id,
 FROM device_clock WHERE device_id = ANY (%(devices)s) ORDER BY device_id, first_at DESC
 """
 
-# Series that hang at one place and position with one that is asked for, over all the days, hour by hour.
+# Series of one organisation that hang at one place and position with one that is asked for, over all the days, hour by hour.
+# Another's would tell by the difference what it measured.
 _BESIDE = """
 WITH hung AS (
-  SELECT DISTINCT placement.series_id, placement.parent, placement.probe_position, series.quantity, series.device_id
+  SELECT DISTINCT placement.series_id, placement.parent, placement.probe_position, series.quantity, series.organisation, series.device_id
   FROM placement JOIN series ON series.id = placement.series_id
   WHERE NOT placement.conflict AND placement.valid @> tstzrange(%(since)s, %(now)s) AND series.quantity = ANY (%(quantities)s)
-), asked AS (SELECT DISTINCT parent, probe_position, quantity FROM hung WHERE device_id = ANY (%(devices)s))
-SELECT hung.parent, hung.probe_position, hung.quantity, hung.series_id, hung.device_id, device.accuracy_c,
+), asked AS (SELECT DISTINCT parent, probe_position, quantity, organisation FROM hung WHERE device_id = ANY (%(devices)s))
+SELECT hung.organisation, hung.parent, hung.probe_position, hung.quantity, hung.series_id, hung.device_id, device.accuracy_c,
        (extract(epoch FROM rolled.hour) * 1000)::bigint, rolled.total / rolled.n
-FROM hung JOIN asked USING (parent, probe_position, quantity) JOIN device ON device.id = hung.device_id
+FROM hung JOIN asked USING (parent, probe_position, quantity, organisation) JOIN device ON device.id = hung.device_id
 JOIN reading_1h AS rolled ON rolled.series_id = hung.series_id AND rolled.hour >= %(since)s AND rolled.hour < %(now)s
 """
 
@@ -254,10 +255,10 @@ def _drifts(
         "devices": [device.id for device in devices], "since": now - timedelta(days=rule.days), "now": now,
         "quantities": rule.quantities,
     }  # fmt: skip
-    groups: dict[tuple[str, str, str], dict[int, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+    groups: dict[tuple[str, ...], dict[int, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     owners: dict[int, tuple[int, float]] = {}
     for *place, series, device, accuracy, hour, mean in conn.execute(_BESIDE, asked):
-        groups[place[0], place[1], place[2]][series][hour] = mean
+        groups[tuple(place)][series][hour] = mean
         owners[series] = device, accuracy
     looked = {device.id for device in devices}
     judged: dict[Key, Judgement] = {}
