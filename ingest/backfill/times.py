@@ -22,6 +22,7 @@ _QUARTER_MS = 900_000
 _MS = timedelta(milliseconds=1)
 _EPOCH = datetime(1970, 1, 1)
 _PLAIN = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?", re.ASCII)
+_OFFSET = re.compile(r"(?:Z|[+-]\d\d:?\d\d)\Z", re.ASCII)
 _ANY = re.compile(
     r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?[ T]+(\d{1,2}):(\d\d)(?::(\d\d)(?:\.(\d{1,6})\d*)?)?\s*(Z|[+-]\d\d:?\d\d)?", re.ASCII
 )  # fmt: skip
@@ -34,9 +35,11 @@ def parse(texts: Sequence[str], zone: ZoneInfo | None) -> tuple[Integers, str]:
         return from_numbers(numbers), _WANT
     except ValueError:
         pass
-    uniform = _uniform(texts)
+    suffix = _OFFSET.search(texts[0])
+    offset = suffix[0] if suffix and all(text.endswith(suffix[0]) for text in texts) else ""
+    uniform = _uniform([text[: -len(offset)] for text in texts] if offset else texts)
     if uniform is not None:
-        return localised(uniform, zone), _WANT
+        return uniform - _offset_ms(offset) if offset else localised(uniform, zone), _WANT
     return np.array([_one(text, zone) for text in texts], np.int64), _WANT
 
 
@@ -47,8 +50,8 @@ _WANT = (
 
 
 def _uniform(texts: Sequence[str]) -> Integers | None:
-    """A column of one form, without offsets: by numpy."""
-    if not texts or not _PLAIN.fullmatch(texts[0]):
+    """A column of one form: by numpy."""
+    if not _PLAIN.fullmatch(texts[0]):
         return None
     length = len(texts[0])
     if any(len(text) != length for text in texts) or not all(map(_PLAIN.fullmatch, texts)):

@@ -22,6 +22,7 @@ MS = round(MOMENT.timestamp() * 1000)
     "text",
     [
         "2021-06-18T00:05:00Z", "2021-06-18 08:05", "2021-06-18 08:05:00.000", "2021-06-18T08:05:00+08:00", "2021-06-17T19:05:00-0500",
+        "2021-06-18 08:05+08:00",
         "2021/6/18 8:05", "2021年6月18日 8:05", "2021.06.18 08:05:00", "1623974700", "1623974700.000", "1623974700000",
     ],
 )  # fmt: skip
@@ -78,7 +79,8 @@ def test_a_column_is_what_its_cells_are(moments: list[datetime]) -> None:
     ]
     whole = parse(texts, SHANGHAI)[0]
     mixed = parse([*texts, "2021/6/18 8:05"], SHANGHAI)[0][:-1]
-    assert whole.tolist() == mixed.tolist() == want
+    placed = parse([f"{text}+08:00" for text in texts], None)[0]
+    assert whole.tolist() == mixed.tolist() == placed.tolist() == want
     assert whole.dtype == np.int64
 
 
