@@ -27,13 +27,16 @@ def commit_and_puback(stage: Stage) -> Verdict:
     wire = stage.proxy(stage.broker.port)
     worker = stage.worker(broker=wire)
     known = stage.all_messages()
-    share = len(known) // stage.size.faults
+    share = len(known) // (2 * stage.size.faults)
     gateways, committed = [], 0
     for fault in range(stage.size.faults):
-        last = fault == stage.size.faults - 1
-        gateways.append(stage.publish(known[fault * share : None if last else (fault + 1) * share]))
-        time.sleep(stage.random.random() * 0.3 * share / stage.size.rate)
-        committed += _kill_after_commit(stage, worker, wire)
+        first, last = 2 * fault * share, fault == stage.size.faults - 1
+        gateways.append(stage.publish(known[first : first + share]))
+        time.sleep(stage.random.random() * share / stage.size.rate)
+        wire.set(up=Mode.HOLD)
+        before = stage.ask("SELECT coalesce(array_agg(id), '{}') FROM batch")
+        gateways.append(stage.publish(known[first + share : None if last else first + 2 * share]))
+        committed += _kill_after_commit(stage, worker, wire, before)
         stage.await_subscribed(worker.start())
     verdict = stage.verdict(*gateways)
     assert verdict.duplicates >= committed, (
@@ -42,26 +45,18 @@ def commit_and_puback(stage: Stage) -> Verdict:
     return verdict
 
 
-def _kill_after_commit(stage: Stage, worker: Worker, wire: Proxy) -> int:
-    """Returns how many messages were committed while no acknowledgement could reach the broker."""
-    wire.set(up=Mode.HOLD)
-    before = stage.ask("SELECT coalesce(array_agg(id), '{}') FROM batch")
-    # The first one may have been acknowledged before the wire held; the second one was not.
-    stage.wait(lambda: stage.batches() >= len(before) + 2, "a batch to be committed behind the wire")
+def _kill_after_commit(stage: Stage, worker: Worker, wire: Proxy, before: list[int]) -> int:
+    """`before`: what was committed when the wire held already: the acknowledgement of any other batch is held. Returns how many
+    messages were in those."""
+    stage.wait(lambda: stage.batches() > len(before), "a batch to be committed behind the wire")
     held = wire.held_up()
     worker.kill()
-    number = int(stage.ask(_COMMITTED_SINCE, before=before))
+    number = int(stage.ask("SELECT sum(messages) FROM batch WHERE id <> ALL (%(before)s)", before=before))
     wire.cut()
     wire.set()
     stage.inject("kill -9 between COMMIT and PUBACK")
     stage.inject("PUBACK held back", held.count(b"\x40\x02"))
     return number
-
-
-_COMMITTED_SINCE = """
-SELECT sum(messages) FROM batch
-WHERE id <> ALL (%(before)s) AND id > (SELECT min(id) FROM batch WHERE id <> ALL (%(before)s))
-"""
 
 
 def worker_sleep(stage: Stage) -> Verdict:
