@@ -32,24 +32,26 @@ DELETE FROM sequence_mark WHERE id = ANY (ARRAY(SELECT id FROM sequence_mark WHE
 RETURNING device_ids, created_at
 """
 
-# Ranges are compared as sets: `missing` is what is not held now, `open` what the rows call so.
+# Ranges are compared as sets: `missing` is what is not held now, `open` what the rows call so. It is kept out of the rows: a
+# device that sends every second number has thousands of gaps, and each row would carry them all.
 _FOLLOW = """
-WITH held AS (
+WITH held AS MATERIALIZED (
   SELECT device_id, boot, int8multirange(int8range(1, upper(stored + refused))) - (stored + refused) AS missing
   FROM device_sequence WHERE device_id = ANY (%(devices)s)
-), open AS (
-  SELECT gap.id, gap.device_id, gap.boot, gap.first_seen, gap.asks, gap.ask_next,
-         int8multirange(int8range(gap.first_seq, gap.last_seq, '[]')) AS numbers, held.missing
-  FROM sequence_gap AS gap JOIN held USING (device_id, boot) WHERE gap.filled_at IS NULL
+), open AS MATERIALIZED (
+  SELECT id, device_id, boot, first_seen, asks, ask_next, int8range(first_seq, last_seq, '[]') AS numbers
+  FROM sequence_gap WHERE filled_at IS NULL AND device_id = ANY (%(devices)s)
 ), changed AS (
-  SELECT * FROM open WHERE NOT missing @> numbers
+  SELECT open.*, int8multirange(numbers) * missing AS rest
+  FROM open JOIN held USING (device_id, boot) WHERE NOT missing @> numbers
 ), gone AS (
   DELETE FROM sequence_gap WHERE id IN (SELECT id FROM changed)
 ), pieces AS (
-  SELECT device_id, boot, first_seen, %(now)s::timestamptz AS filled_at, asks, NULL::timestamptz AS ask_next, numbers - missing AS numbers
+  SELECT device_id, boot, first_seen, %(now)s::timestamptz AS filled_at, asks, NULL::timestamptz AS ask_next,
+         int8multirange(numbers) - rest AS numbers
   FROM changed
   UNION ALL
-  SELECT device_id, boot, first_seen, NULL, asks, ask_next, numbers * missing FROM changed
+  SELECT device_id, boot, first_seen, NULL, asks, ask_next, rest FROM changed
   UNION ALL
   SELECT device_id, boot, %(now)s, NULL, 0::smallint, CASE WHEN scheme = %(scheme)s THEN %(now)s::timestamptz END,
          missing - coalesce((SELECT range_agg(numbers) FROM open WHERE (open.device_id, open.boot) = (held.device_id, held.boot)), '{}')
@@ -60,14 +62,23 @@ SELECT device_id, boot, lower(part), upper(part) - 1, first_seen, filled_at, ask
 """
 
 _DUE = """
-SELECT gap.id, gap.asks, gap.boot, gap.first_seq, gap.last_seq, device.organisation, device.external_id
+SELECT gap.id, gap.asks, gap.device_id, gap.boot, gap.first_seq, gap.last_seq, device.organisation, device.external_id
 FROM sequence_gap AS gap JOIN device ON device.id = gap.device_id
-WHERE gap.filled_at IS NULL AND gap.ask_next <= %s ORDER BY gap.ask_next, gap.id LIMIT %s
+WHERE gap.filled_at IS NULL AND gap.ask_next <= %s ORDER BY gap.asks, gap.ask_next, gap.id LIMIT %s
 """
 
 _ASKED = """
 UPDATE sequence_gap SET asks = asks + 1, ask_next = next
 FROM unnest(%s::bigint[], %s::timestamptz[]) AS asked (gap, next) WHERE id = gap
+"""
+
+# A request's worth each time, each row put off once: thousands in one go would be more than a device can take.
+_PUT_OFF = """
+UPDATE sequence_gap AS gap SET ask_next = %(now)s::timestamptz + (1 + waiting.place / %(ranges)s) * %(pause)s::interval
+FROM (SELECT id, row_number() OVER (PARTITION BY device_id, boot ORDER BY asks, ask_next, id) - 1 AS place
+      FROM sequence_gap JOIN unnest(%(device)s::integer[], %(boot)s::bigint[]) AS full_of (device_id, boot) USING (device_id, boot)
+      WHERE filled_at IS NULL AND ask_next <= %(now)s) AS waiting
+WHERE gap.id = waiting.id
 """
 
 
@@ -82,19 +93,27 @@ def step(conn: psycopg.Connection, now: datetime) -> bool:
 
 
 def _ask(conn: psycopg.Connection, now: datetime) -> bool:
-    """One request to a device and boot, for the ranges that are due."""
+    """One request to a device and boot, for the ranges that are due; those that do not go into it are due with later ones."""
     due = conn.execute(_DUE, [now, ASKED_AT_ONCE]).fetchall()
     wanted: dict[tuple[str, str, int], list[tuple[int, int]]] = defaultdict(list)
     asked: list[tuple[int, datetime | None]] = []
-    for gap, asks, boot, first, last, organisation, device in due:
+    over: set[tuple[int, int]] = set()
+    for gap, asks, of, boot, first, last, organisation, device in due:
         ranges = wanted[organisation, device, boot]
         if len(ranges) < RANGES:
             ranges.append((first, last))
             asked.append((gap, now + ASKS[asks] if asks < len(ASKS) else None))
+        else:
+            over.add((of, boot))
     for (organisation, device, boot), ranges in wanted.items():
         outbox.put(conn, command_topic(organisation, device), json.dumps(request(boot, ranges)), now)
     if asked:
         conn.execute(_ASKED, [[gap for gap, _ in asked], [moment for _, moment in asked]])
+    if over:
+        devices, boots = (list(column) for column in zip(*sorted(over), strict=True))
+        conn.execute(
+            _PUT_OFF, {"now": now, "ranges": RANGES, "pause": ASKS[0], "device": devices, "boot": boots}
+        )
     return bool(due)
 
 

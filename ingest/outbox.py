@@ -63,7 +63,8 @@ class Sender:
         self._connected = threading.Event()
 
     def send(self, messages: Sequence[tuple[str, str]]) -> bool:
-        """QoS 1, in order. Waits for the broker's acknowledgements, `PATIENCE_S` for each at most."""
+        """QoS 1, in order. Waits for the broker's acknowledgements, and gives up with the first that takes `PATIENCE_S`: the
+        rows' transaction is open meanwhile."""
         if not self._started:
             self._client.on_connect = lambda *_: self._connected.set()
             self._client.on_disconnect = lambda *_: self._connected.clear()
@@ -76,9 +77,11 @@ class Sender:
         try:
             for each in sent:
                 each.wait_for_publish(PATIENCE_S)
+                if not each.is_published():
+                    return False
         except (ValueError, RuntimeError):  # paho: no longer connected, or its queue is full
             return False
-        return all(each.is_published() for each in sent)
+        return True
 
     def stop(self) -> None:
         if self._started:

@@ -178,3 +178,54 @@ def test_a_devices_account_is_the_same_before_and_after_it_is_folded(
     assert len(seen) > 3 and all(rows == wanted for rows in seen)
     assert jobs.execute("SELECT count(*) FROM account_unfolded").fetchone() == (0,)
     assert len(wanted) == 2 and all(row[1] == sum(row[2:]) for row in wanted)
+
+
+@pytest.fixture
+def every_second(database: Database, ingest: str) -> int:
+    """A device that counts in twos. Returns how many gaps it has."""
+    many = 20_000
+    with psycopg.connect(database.owner) as owner:
+        owner.execute(
+            "INSERT INTO device_sequence (device_id, boot, stored) SELECT device.id, 1, numbers FROM device,"
+            " (SELECT range_agg(int8range(2 * number - 1, 2 * number)) AS numbers FROM generate_series(1, %s) AS number) AS sent"
+            " WHERE external_id = 'room-1'",
+            [many],
+        )
+    return many
+
+
+@pytest.mark.editions("plain")
+def test_a_device_that_counts_in_twos_is_followed_in_time(
+    ingest: str, jobs: psycopg.Connection, tmp_path: Path, every_second: int
+) -> None:
+    jobs.execute("SET statement_timeout = '5s'")
+    send(ingest, tmp_path, 2 * every_second + 1)
+    assert len(follow(jobs)) == every_second
+    send(ingest, tmp_path, 2, 2 * every_second + 3, now=LATER)
+    found = follow(jobs, LATER + gaps.GRACE)
+    assert len(found) == every_second + 1 and sum(row[4] is None for row in found) == every_second
+
+
+@pytest.mark.editions("plain")
+def test_a_device_is_not_flooded_with_requests(
+    ingest: str, jobs: psycopg.Connection, tmp_path: Path, every_second: int
+) -> None:
+    send(ingest, tmp_path, 2 * every_second + 1)
+    while True:
+        with jobs.transaction():
+            if not gaps.step(jobs, LATER):
+                break
+    bodies = [body for (body,) in jobs.execute("SELECT body FROM outbox ORDER BY id").fetchall()]
+    assert [len(body["resend"]["ranges"]) for body in bodies] == [gaps.RANGES]
+    follow(jobs, LATER + gaps.ASKS[0])
+    (body,) = jobs.execute("SELECT body FROM outbox ORDER BY id DESC LIMIT 1").fetchone() or ()
+    assert body["resend"]["ranges"] != bodies[0]["resend"]["ranges"], "others have their turn"
+
+
+@pytest.mark.editions("plain")
+def test_a_receipt_has_an_end(ingest: str, tmp_path: Path, every_second: int) -> None:
+    ((_, receipt),) = take(
+        ingest, tmp_path, [message(pack([1.0], seq=2 * every_second + 1, start_s=NOW_S - 60))]
+    ).receipts
+    assert receipt.through == 1 and receipt.gaps[:2] == ((2, 2), (4, 4))
+    assert 0 < len(receipt.gaps) <= 1_000
