@@ -101,7 +101,13 @@ class Window:
 
 
 def window_at(now: datetime, retention: timedelta, ahead_ms: Mapping[int, int] | None = None) -> Window:
-    return Window(_ms(now), _ms(now - retention), {} if ahead_ms is None else ahead_ms)
+    return window_of(_ms(now), retention, ahead_ms)
+
+
+def window_of(received_ms: int, retention: timedelta, ahead_ms: Mapping[int, int] | None = None) -> Window:
+    """`received_ms`: UTC ms."""
+    kept_ms = round(retention.total_seconds() * 1000)
+    return Window(received_ms, received_ms - kept_ms, {} if ahead_ms is None else ahead_ms)
 
 
 def admit(item: Decoded, registry: Registry, window: Window) -> Admitted:

@@ -14,19 +14,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import groupby
 
 import numpy as np
 import psycopg
 
 from ingest import closing, quarantine, readings, sequences
 from ingest.accounting import Tallies
-from ingest.admission import Refusal
+from ingest.admission import Refusal, window_of
 from ingest.again import Again
 from ingest.budget import Budget
 from ingest.clock import Clocks, Sample, Samples
 from ingest.clock import samples as clock_samples
 from ingest.closing import BatchNumbers, BatchRow
-from ingest.intake import NONE, UNKNOWN_DEVICE, Intake, Readings, intake
+from ingest.intake import NONE, UNKNOWN_DEVICE, Intake, Readings, Routes, intake
 from ingest.message import Message
 from ingest.quarantine import MonthlyKeys, Refused
 from ingest.readings import KeyStands, Touched
@@ -101,6 +102,11 @@ def is_transient(error: psycopg.Error) -> bool:
     return state[:2] in ("08", "40", "53", "57", "58") or state in ("25006", "25P03", "55006", "55P03")
 
 
+def is_installations(error: psycopg.Error) -> bool:
+    """A right, a table or a prepared statement is missing: no message's fault, and each of them would be refused for it."""
+    return error.sqlstate is not None and error.sqlstate[:2] in ("26", "42")
+
+
 def commit(conn: psycopg.Connection, line: Line, batch: Intake) -> Outcome:
     """Raises Away; then nothing of the batch is written."""
     try:
@@ -118,7 +124,7 @@ def _commit(conn: psycopg.Connection, line: Line, batch: Intake) -> Outcome:
     except psycopg.Error as error:
         # A batch that takes too long is halved like one that is refused; a single message that does is tried again.
         too_long = isinstance(error, psycopg.errors.QueryCanceled) and len(batch.messages) > 1
-        if is_transient(error) and not too_long:
+        if (is_transient(error) and not too_long) or is_installations(error):
             raise
         if len(batch.messages) == 1:
             return transact(conn, line, _refused_whole(batch, error))
@@ -132,16 +138,14 @@ def _commit(conn: psycopg.Connection, line: Line, batch: Intake) -> Outcome:
 
 
 def _part(line: Line, batch: Intake, chosen: slice) -> Intake:
-    """Some of the messages, each received when it was."""
-    part = intake(
-        batch.messages[chosen],
-        line.registry,
-        line.profiles,
-        batch.retention,
-        batch.received_at,
-        ahead_ms=line.clocks.ahead_ms,
-    )
-    part.received_ms = batch.received_ms[chosen]
+    """Some of the messages, each taken by the clock at its receipt: a batch may have gathered for long while the database was
+    away, and relative times rest on that clock."""
+    part, routes = Intake(batch.received_at, batch.retention), Routes(line.registry, line.profiles)
+    entered = zip(batch.messages[chosen], batch.received_ms[chosen], strict=True)
+    for received_ms, group in groupby(entered, lambda pair: pair[1]):
+        window = window_of(received_ms, batch.retention, line.clocks.ahead_ms)
+        for message, _ in group:
+            part.take(message, line.registry, routes, window, refresh=lambda: None)
     return part
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import psycopg
 import pytest
 
 from ingest import decoding
-from ingest.intake import Intake, Readings
-from ingest.pipeline import Message, run
+from ingest.admission import window_at
+from ingest.intake import Intake, Readings, Routes
+from ingest.pipeline import Message, commit, run
 from ingest.registry import Registry
 from tests.integration.lines import (
     NOW,
@@ -235,6 +237,53 @@ def test_what_the_database_refuses_is_bisected_down_to_one_message(
     assert reason == "database_refused"
     assert "54000" in detail, "with its SQLSTATE"
     assert adds_up(account(ingest))
+
+
+@pytest.mark.editions("plain")  # it is decided before the table
+def test_a_message_keeps_the_time_of_its_receipt_when_its_batch_is_bisected(
+    database: Database, ingest: str, tmp_path: Path
+) -> None:
+    """A batch gathers for as long as the database is away: it would be taken by a clock that is that much behind."""
+    with psycopg.connect(database.owner) as owner:
+        owner.execute(POISON)
+    ours, later = line(tmp_path), NOW + timedelta(minutes=20)
+    relative = b'[{"n": "ambient", "u": "Cel", "v": 1.0, "t": -10}]'
+    with psycopg.connect(ingest) as conn:
+        ours.registry.read(conn)
+        (device,) = [found for found in (ours.registry.device("room-1"),) if found is not None]
+        ours.clocks.ahead_ms[device.id] = 60_000
+        batch, routes = Intake(NOW, ours.retention), Routes(ours.registry, ours.profiles)
+        for payload, kind, when in (
+            (json.dumps(harvest("urn:uuid:poison")).encode(), "events", NOW),
+            (relative, "readings", later),
+            (pack([2.0], start_s=later.timestamp(), sent_s=later.timestamp()), "readings", later),
+        ):
+            window = window_at(when, ours.retention, ours.clocks.ahead_ms)
+            batch.take(message(payload, kind=kind), ours.registry, routes, window, lambda: None)
+        commit(conn, ours, batch)
+    assert rows(ingest, "SELECT reason FROM quarantine") == [("database_refused",)]
+    assert rows(ingest, "SELECT value, time FROM reading_store ORDER BY time") == [
+        (1.0, later - timedelta(seconds=10)), (2.0, later)
+    ]  # fmt: skip
+
+
+@pytest.mark.editions("plain")
+def test_a_right_that_is_missing_is_no_messages_fault(
+    database: Database, ingest: str, tmp_path: Path
+) -> None:
+    """An upgrade that was left in the middle would otherwise put all there is into quarantine, and let go what is beyond its budget."""
+    with psycopg.connect(database.owner) as owner:
+        owner.execute("REVOKE INSERT ON reading_store FROM suyuan_ingest")
+    messages = [message(pack([1.0], seq=seq, start_s=NOW_S - 60 * seq)) for seq in range(1, 4)]
+    try:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            take(ingest, tmp_path, messages)
+    finally:
+        with psycopg.connect(database.owner) as owner:
+            owner.execute("GRANT INSERT ON reading_store TO suyuan_ingest")
+    assert rows(ingest, "SELECT reason FROM quarantine") == []
+    take(ingest, tmp_path, messages)
+    assert account(ingest)["stored"] == 3
 
 
 def test_a_pack_with_many_things_wrong_is_kept_once(ingest: str, tmp_path: Path) -> None:
