@@ -136,7 +136,18 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 class BlockClient(mqtt.Client):
-    """`on_published` must not raise; it gets everything that is published, and `on_message` nothing."""
+    """`on_published` gets everything that is published, and `on_message` nothing. `on_end`: the network thread has ended by an
+    error, paho's or ours; it would be gone in silence."""
+
+    def on_end(self, error: BaseException) -> None:
+        raise NotImplementedError
+
+    def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
+        try:
+            return super().loop_forever(timeout, retry_first_connection)
+        except BaseException as error:
+            self.on_end(error)
+            raise
 
     def on_published(self, published: list[Published]) -> None:
         raise NotImplementedError
@@ -158,7 +169,9 @@ class BlockClient(mqtt.Client):
             came = held.holds()
         except OSError:
             came = False
-        if not came:
+        if came:
+            self._last_bytes_received = time.monotonic()  # an answer to a ping may be a long way behind
+        else:
             return super().loop_read(max_packets)  # paho asks the socket itself, and takes it from there
         while True:
             if self._in_packet["command"] == 0:

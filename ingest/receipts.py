@@ -24,10 +24,11 @@ Publish = Callable[[str, str], None]
 
 class Receipts:
     """A thread that publishes what is newest, and then rests: a device that sends much is told seldom, one that sends now and
-    then at once."""
+    then at once. `fault`: by what the thread has ended."""
 
     def __init__(self, publish: Publish) -> None:
         self._publish = publish
+        self.fault: BaseException | None = None
         self._waiting: dict[tuple[int, int], tuple[Device, Receipt]] = {}
         self._guard = threading.Lock()
         self._news = threading.Event()
@@ -51,11 +52,14 @@ class Receipts:
         self._news.set()
 
     def _run(self) -> None:
-        while not self._stop.is_set():
-            self._news.wait()
-            self._news.clear()
+        try:
+            while not self._stop.is_set():
+                self._news.wait()
+                self._news.clear()
+                self._flush()
             self._flush()
-        self._flush()
+        except BaseException as error:
+            self.fault = error
 
     def _flush(self) -> None:
         """A few at a time over `EVERY_S`: all devices at once would hold up the line, which shares the interpreter."""

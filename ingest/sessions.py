@@ -79,6 +79,7 @@ class Sessions:
         self._let_go_at: dict[int, float] = {}  # monotonic seconds
         self._free: set[int] = set()  # of these, without a holder at the last look
         self._beyond: int | None = None  # a slot that may be left from workers that were before us
+        self._fault: BaseException | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sessions", daemon=True)
 
@@ -98,6 +99,12 @@ class Sessions:
             subscriber.stop()
         self._drop()
 
+    @property
+    def fault(self) -> BaseException | None:
+        """By what a thread has ended: of a session, or the one that looks after the slots."""
+        ended = (subscriber.fault for subscriber in self._served.values())
+        return self._fault or next((fault for fault in ended if fault is not None), None)
+
     def acknowledge(self, messages: Iterable[Message]) -> None:
         for subscriber in self._served.values():
             subscriber.acknowledge(messages)
@@ -111,6 +118,13 @@ class Sessions:
         self.arrived.put([])
 
     def _run(self) -> None:
+        try:
+            self._look_after_slots()
+        except BaseException as error:
+            self._fault = error
+            self.wake()
+
+    def _look_after_slots(self) -> None:
         while not self._stop.wait(LOOK_S):
             try:
                 self._look()

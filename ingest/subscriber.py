@@ -1,6 +1,6 @@
 """The worker's end at the broker: what arrives goes into a queue, what is committed is acknowledged.
 
-Contract: the callback only enqueues and never raises (an exception there ends paho's network thread). A message is
+Contract: the callback only enqueues; if paho's network thread ends all the same, `fault` says by what. A message is
 acknowledged after its batch committed, in order, and only on the connection it came by: after a reconnect the
 broker may give its number to another message.
 Which sessions a worker has is `sessions`' to say.
@@ -65,12 +65,16 @@ class Arrived:
 
 
 class _Client(BlockClient):
-    """Hands everything over and never raises: an exception there ends paho's network thread."""
+    """Hands everything over."""
 
     arrive: Callable[[list[Published]], None]
+    ended: Callable[[BaseException], None]
 
     def on_published(self, published: list[Published]) -> None:
         self.arrive(published)
+
+    def on_end(self, error: BaseException) -> None:
+        self.ended(error)
 
 
 @dataclass(slots=True)
@@ -104,6 +108,7 @@ class Subscriber:
         self.was_kept: bool | None = None  # whether the broker still had the session; None: not connected yet
         self.entered = 0
         self.subscribed = False
+        self.fault: BaseException | None = None
         self._group = group
         self._inherited, self._keepalive_s = inherited, keepalive_s
         self._numbers = numbers or count(1)
@@ -124,6 +129,7 @@ class Subscriber:
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.arrive = self._arrive
+        self._client.ended = self._ended
         self._client.reconnect_delay_set(1, 30)
         self._client.max_inflight_messages_set(RECEIPTS_IN_FLIGHT)
 
@@ -177,6 +183,10 @@ class Subscriber:
             client.unsubscribe(subscriptions(self._group))
         else:
             client.subscribe([(topic, 1) for topic in subscriptions(self._group)])
+
+    def _ended(self, error: BaseException) -> None:
+        self.fault = error
+        self.wake()
 
     def _on_subscribe(
         self, _client: mqtt.Client, _data: object, _mid: int, reasons: list[ReasonCode], _properties: object

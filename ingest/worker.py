@@ -13,7 +13,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -42,7 +42,15 @@ Connect = Callable[[], psycopg.Connection]
 Clock = Callable[[], datetime]
 
 
-class Source(Protocol):
+class Fallible(Protocol):
+    """Something with a thread."""
+
+    @property
+    def fault(self) -> BaseException | None:
+        """By what it has ended."""
+
+
+class Source(Fallible, Protocol):
     """Where messages come from and what is said goes to: one session, or several."""
 
     arrived: Arrived
@@ -60,7 +68,7 @@ def serve(
     stop: threading.Event,
     meters: WorkerMeters | None = None,
 ) -> None:
-    """Run until `stop`."""
+    """Run until `stop`. Raises what one of the threads ended by: a worker without it would stand there and do nothing."""
     receipts = Receipts(subscriber.publish)
     meters = WorkerMeters() if meters is None else meters
     meters.watch(subscriber.arrived.qsize)
@@ -73,7 +81,7 @@ def serve(
         )
 
     committer = Committer(connect, line, told, meters.away, subscriber.wake, stop)
-    gatherer = Gatherer(subscriber.arrived, connect, line, now, stop)
+    gatherer = Gatherer(subscriber.arrived, connect, line, now, stop, (receipts, subscriber))
     receipts.start()
     committer.start()
     try:
@@ -178,11 +186,10 @@ class Connection:
             held.close()
 
 
-class Next(Protocol):
+class Next(Fallible, Protocol):
     """Who takes a whole batch."""
 
     idle: threading.Event
-    fault: BaseException | None
 
     def hand_over(self, batch: Intake) -> None: ...
 
@@ -197,8 +204,10 @@ class Gatherer:
         line: Line,
         now: Clock,
         stop: threading.Event,
+        others: Sequence[Fallible] = (),
     ) -> None:
         self._arrived, self._line, self._now, self._stop = arrived, line, now, stop
+        self._others = others
         self._registry = Connection(connect)
         self._routes = Routes(line.registry, line.profiles)
         self._patience = Patience(stop)
@@ -208,8 +217,9 @@ class Gatherer:
         batch: Intake | None = None
         try:
             while not self._stop.is_set():
-                if committer.fault is not None:
-                    raise committer.fault
+                for other in (committer, *self._others):
+                    if other.fault is not None:
+                        raise other.fault
                 if batch is not None and committer.idle.is_set():
                     committer.hand_over(batch)
                     batch = None

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from ingest.intake import Intake
 from ingest.pipeline import Line, Message
@@ -54,6 +55,18 @@ def sizes(payloads: list[bytes]) -> list[int]:
     Gatherer(arrived, nowhere, line, lambda: datetime.now(UTC), stop).run(committer)
     assert arrived.empty()
     return committer.taken
+
+
+class Ended:
+    fault: BaseException | None = ConnectionError("paho")
+
+
+def test_a_worker_ends_with_a_thread_of_its_own() -> None:
+    stop = threading.Event()
+    line = Line("test", Asked(lambda: 0.0), MonthlyKeys(Path("never")), timedelta(days=1))
+    gatherer = Gatherer(Arrived(), nowhere, line, lambda: datetime.now(UTC), stop, [Ended()])
+    with pytest.raises(ConnectionError):
+        gatherer.run(Committer(stop, 1))
 
 
 def test_a_batch_ends_with_the_message_that_reaches_16_mib() -> None:

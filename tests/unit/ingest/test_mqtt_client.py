@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+
+import paho.mqtt.client as mqtt
 from hypothesis import given
 from hypothesis import strategies as st
+from paho.mqtt.enums import CallbackAPIVersion
 
-from ingest.mqtt_client import BLOCK_BYTES, BlockSocket, Published, publishes
+from ingest.mqtt_client import BLOCK_BYTES, BlockClient, BlockSocket, Published, publishes
 
 
 def publish(topic: bytes, payload: bytes, mid: int = 0, dup: bool = False) -> bytes:
@@ -84,3 +88,23 @@ def test_any_bytes_are_taken_or_left(data: bytes) -> None:
     found, at = publishes(data, 0)
     assert 0 <= at <= len(data)
     assert sum(len(each.topic) + len(each.payload) + 4 for each in found) <= at
+
+
+class Handing(BlockClient):
+    def on_published(self, published: list[Published]) -> None:
+        self.came = published
+
+
+def test_messages_that_come_keep_the_connection_while_the_answer_to_a_ping_is_behind_them() -> None:
+    """paho gives a connection up that brought no byte for a keep-alive; a backlog may take longer than that."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        client = Handing(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311, manual_ack=True)
+        ours.setblocking(False)
+        client._sock = BlockSocket(ours)
+        client._last_bytes_received = 0.0
+        theirs.sendall(publish(b"a/b", b"x", 7))
+        assert client.loop_read() == mqtt.MQTT_ERR_SUCCESS
+        assert [each.mid for each in client.came] == [7]
+        assert client._last_bytes_received > 0.0
+        client._sock = None

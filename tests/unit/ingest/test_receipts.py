@@ -26,3 +26,14 @@ def test_a_device_that_sends_much_is_told_the_newest_only() -> None:
     assert {"boot": 3, "through": 499, "gaps": []} in rest
     assert {"boot": 4, "through": 1, "gaps": [[2, 3]]} in rest, "another boot is another count"
     assert len(rest) < 100
+
+
+def test_a_thread_that_ends_says_by_what() -> None:
+    def failing(_topic: str, _payload: str) -> None:
+        raise ValueError("too large")
+
+    receipts = Receipts(failing)
+    receipts.start()
+    receipts.add([(DEVICE, Receipt(1, 3, 1, ()))])
+    receipts.stop()
+    assert isinstance(receipts.fault, ValueError)
