@@ -40,7 +40,10 @@ def reconnect_storm(stage: Stage) -> Verdict:
     stage.two_workers()
     known = stage.all_messages()
     crowd = stage.crowd([known[first::STORM] for first in range(STORM)], known)
-    for _ in stage.at_random_points(max(2, stage.size.faults // 4), until=0.5):
+    stage.wait(lambda: crowd.connects >= STORM, "all of them to be connected")
+    crowd.cut()
+    stage.inject("all cut at once")
+    for _ in stage.at_random_points(max(1, stage.size.faults // 4), until=0.5):
         crowd.cut()
         stage.inject("all cut at once")
     verdict = stage.verdict(crowd)

@@ -27,11 +27,14 @@ def commit_unanswered(stage: Stage) -> Verdict:
     stage.owner.execute(SLOW_COMMIT)
     wire = stage.proxy(stage.database_port)
     stage.worker(database=wire)
-    gateway = stage.publish(stage.all_messages())
-    for _ in stage.at_random_points():
+    known = stage.all_messages()
+    share = -(-len(known) // stage.size.faults)
+    gateways = []
+    for first in range(0, len(known), share):
+        gateways.append(stage.publish(known[first : first + share]))
         _cut_unanswered(stage, wire)
         stage.inject("COMMIT without its answer")
-    verdict = stage.verdict(gateway)
+    verdict = stage.verdict(*gateways)
     assert verdict.duplicates >= stage.injected.total(), (
         "a batch whose commit was not answered must come again"
     )
