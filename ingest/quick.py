@@ -16,7 +16,7 @@ import msgspec
 from ingest.admission import EARLIEST_MS, Window
 from ingest.registry import Device, Series
 from ingest.registry.quantities import NUMBERLESS
-from ingest.wire.senml import META, RELATIVE_BELOW
+from ingest.wire.senml import MAX_NAME, META, RELATIVE_BELOW
 from ingest.wire.senml_record import MAX_BYTES, MAX_RECORDS
 
 LARGEST = 1.7976931348623157e308
@@ -70,7 +70,10 @@ class Route:
         channels = {
             name: Channel.of(series)
             for name, series in device.series.items()
-            if _is_ordinary(series) and name not in META and not name.startswith(prefixes)
+            if _is_ordinary(series)
+            and name not in META
+            and not name.startswith(prefixes)
+            and len(prefixes[0]) + len(name) <= MAX_NAME
         }
         return cls(device, channels, ("", *prefixes))
 

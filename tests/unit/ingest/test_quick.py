@@ -128,3 +128,10 @@ def test_ordinary_packs_go_the_quick_way() -> None:
             3, 17, round(NOW_S * 1000), len(records)
         )  # fmt: skip
         assert len(rows.series) == len(records)
+
+
+def test_a_name_that_is_too_long_with_its_base_is_left_to_the_plain_way() -> None:
+    name = "x" * 252
+    device = Device(1, "coop", "room-1", "giai", 60, {name: Series(1, name, "temperature", "Cel")})
+    payload = b'[{"bn":"room-1/","n":"%s","v":1,"t":1781834340}]' % name.encode()
+    assert quick.take(payload, Route.of(device), WINDOW, Rows()) is None
