@@ -210,10 +210,11 @@ def test_a_host_without_its_database_says_that_it_is_away_and_comes_back(
     monkeypatch.setattr(owner, "LONGEST_PAUSE_S", 0.4)
     session, stop = HostSession(mqtt_broker.url, "plant", now), threading.Event()
     connect = partial(psycopg.connect, database.service("ingest"))
-    thread = threading.Thread(target=owner.listen, args=(session, connect, line(tmp_path), now, stop))
+    arguments = (session, connect, line(tmp_path), now, stop)
+    thread = threading.Thread(target=owner.listen, args=arguments, daemon=True)
     thread.start()
     with psycopg.connect(database.owner, autocommit=True) as conn:
-        assert neighbour.next().state[0] and session.subscribed.is_set()
+        assert neighbour.next().state[0] and session.subscribed.wait(10)
         conn.execute("ALTER ROLE suyuan_ingest NOLOGIN")
         try:
             neighbour.publish("spBv1.0/plant/NDATA/gw1", payload(metric("t", 1.0, "Double"), seq=1))
