@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -38,7 +39,12 @@ def line_of(settings: Settings, worker: str) -> Line:
     )
 
 
+SWITCH_S = 0.0005
+"""How long one thread may keep another from running. Python's own 5 ms are as long as a message may take to its commit."""
+
+
 def run(settings: Settings, stop: threading.Event) -> None:
+    sys.setswitchinterval(SWITCH_S)
     require_schema(settings.database_url, "ingest")
     connected = partial(connect, settings.database_url, silence_s=settings.database_silence_s)
     address = Address(

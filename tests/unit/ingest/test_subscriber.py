@@ -104,11 +104,14 @@ def test_a_network_thread_that_ends_is_told(subscriber: Subscriber, listening: s
 
     subscriber._client.arrive = failing
     subscriber.start()
+    network = subscriber._client._thread
+    assert network is not None
     played = Played(listening)
     played.subscribed()
     played.send(publish(TOPIC, b"[]", 7))
     assert subscriber.arrived.get(timeout=10) == [], "whoever waits is woken"
     assert isinstance(subscriber.fault, MemoryError)
+    network.join(10)  # or pytest would tell of its end in the next test
     played.close()
 
 
