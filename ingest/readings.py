@@ -149,17 +149,18 @@ def _follow_first(
             standing[source] = np.nan if same else standing[head]
 
 
+_COPY = "COPY reading_store (series_id, time, value, flags, batch_id) FROM STDIN (FORMAT binary)"
+
+
 def _copy_straight(conn: psycopg.Connection, batch_id: int, rows: npt.NDArray[np.void]) -> None:
-    try:
-        with (
-            conn.cursor() as cursor,
-            cursor.copy(
-                "COPY reading_store (series_id, time, value, flags, batch_id) FROM STDIN (FORMAT binary)"
-            ) as copy,
-        ):
-            copy.write(_copy_bytes(rows, np.full(len(rows), batch_id)))
-    except psycopg.errors.UniqueViolation as error:
-        raise KeyStands from error
+    with conn.cursor() as cursor:
+        try:
+            with cursor.copy(_COPY) as copy:
+                copy.write(_copy_bytes(rows, np.full(len(rows), batch_id)))
+        except psycopg.errors.UniqueViolation as error:
+            raise KeyStands from error
+        if cursor.rowcount != len(rows):
+            raise RowsLost(f"got {cursor.rowcount} rows into reading_store, want {len(rows)}")
 
 
 def _copy_bytes(rows: npt.NDArray[np.void], last: npt.NDArray[np.int64]) -> bytes:

@@ -16,6 +16,7 @@ from ingest import decoding
 from ingest.admission import window_at
 from ingest.intake import Intake, Readings, Routes
 from ingest.pipeline import Message, commit, run
+from ingest.readings import RowsLost
 from ingest.registry import Registry
 from tests.integration.lines import (
     NOW,
@@ -358,3 +359,21 @@ def test_a_new_channel_of_a_known_device_is_known_at_once(ingest: str, tmp_path:
         conn.commit()
         run(conn, worker, [message(pack([2.0], seq=2, channel="surface"))], NOW)
     assert account(ingest)["stored"] == 2
+
+
+LOSING = """
+CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN IF NEW.value = 2 THEN RETURN NULL; END IF; RETURN NEW; END $$;
+CREATE TRIGGER lose BEFORE INSERT ON reading_store FOR EACH ROW EXECUTE FUNCTION lose();
+"""
+
+
+@pytest.mark.editions("plain")
+def test_a_row_that_the_database_loses_without_an_error_is_not_called_stored(
+    database: Database, ingest: str, tmp_path: Path
+) -> None:
+    with psycopg.connect(database.owner) as owner:
+        owner.execute(LOSING)
+    with pytest.raises(RowsLost, match="got 1 rows"):
+        take(ingest, tmp_path, [message(pack([1.0, 2.0]))])
+    assert rows(ingest, "SELECT count(*) FROM reading_store") == [(0,)]
