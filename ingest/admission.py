@@ -6,6 +6,7 @@ what a device sent. One bad record never takes its neighbours in the pack with i
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,6 +22,8 @@ from ingest.wire.senml import Measured, Pack
 from ingest.wire.time_unit import mistaken_unit
 from ingest.wire.topics import Address
 from ledger.epcis.events import Event
+
+logger = logging.getLogger(__name__)
 
 EARLIEST_MS = 1_420_070_400_000  # 2015-01-01T00:00:00Z: before it no device of ours existed
 AHEAD_MS = 86_400_000  # a clock that was never corrected may be a day ahead, no more
@@ -123,10 +126,18 @@ def admit(item: Decoded, registry: Registry, window: Window) -> Admitted:
         boot, seq = item.identity or (None, None)
         refusal = Refusal(item.index, device, boot, seq, item.records, error.reason, error.detail)
         return Admitted(device, refusals=(refusal,))
-    if item.pack is not None:
-        return admit_pack(item.index, item.pack, device, window)
-    assert item.said is not None
-    return admit_events(item.index, item.said, device, window)
+    try:
+        if item.pack is not None:
+            return admit_pack(item.index, item.pack, device, window)
+        assert item.said is not None
+        return admit_events(item.index, item.said, device, window)
+    except Exception as error:
+        # As where it is decoded: the others go on, and this one can be replayed.
+        logger.exception("admitting failed", extra={"device": device.external_id})
+        boot, seq = item.identity or (None, None)
+        detail = f"our own code failed on it: {error!r}"
+        refusal = Refusal(item.index, device, boot, seq, item.records, "decoder_fault", detail)
+        return Admitted(device, refusals=(refusal,))
 
 
 def _owner(registry: Registry, address: Address) -> Device | None:

@@ -3,7 +3,8 @@
 Contract: one transaction holds a batch's readings, events, refusals, account, sequences and marks. A crash before
 the commit leaves nothing and the broker sends again; after it, sending again finds duplicates. What can never be
 taken goes to quarantine in the same transaction; what could not be taken now raises `Away` and is tried again,
-unacknowledged, by the caller. A database error that is neither is bisected down to the one message that causes it.
+unacknowledged, by the caller. An error that is neither, the database's or our own code's, is bisected down to the one
+message that causes it.
 `intake` decodes and admits, here is the rest: what has to do with the database.
 """
 
@@ -27,6 +28,7 @@ from ingest.budget import Budget
 from ingest.clock import Clocks, Sample, Samples
 from ingest.clock import samples as clock_samples
 from ingest.closing import BatchNumbers, BatchRow
+from ingest.faults import NO_MESSAGES_FAULT, Faults
 from ingest.intake import NONE, UNKNOWN_DEVICE, Intake, Readings, Routes, intake
 from ingest.message import Message
 from ingest.quarantine import MonthlyKeys, Refused
@@ -35,6 +37,7 @@ from ingest.registry import Device, Registry
 from ingest.registry.known import SCHEME
 from ingest.sequences import Arrived, Receipt
 from ingest.wire import profiles
+from ingest.wire.errors import WireError
 from ingest.wire.profiles import Profiles
 from ledger.recording import EventConflict, RecordingError, record
 
@@ -72,6 +75,7 @@ class Line:
     numbers: BatchNumbers = field(default_factory=BatchNumbers)
     budget: Budget = field(default_factory=Budget)
     clocks: Clocks = field(default_factory=Clocks)
+    faults: Faults = field(default_factory=Faults)
     samples: Samples | None = None
 
 
@@ -119,6 +123,27 @@ def commit(conn: psycopg.Connection, line: Line, batch: Intake) -> Outcome:
 
 
 def _commit(conn: psycopg.Connection, line: Line, batch: Intake) -> Outcome:
+    """What passes, then what our own code failed on, as quarantine. Where nothing passes and much fails (`Faults`), the fault
+    is everybody's: it is raised, and what it failed on stays unacknowledged."""
+    failed: list[tuple[Intake, Exception]] = []
+    outcome = _bisected(conn, line, batch, failed)
+    if outcome.records[1] or outcome.records[2]:
+        line.faults.passed()
+    if failed and line.faults.is_everything([alone.device[0] for alone, _ in failed]):
+        raise failed[0][1]
+    for alone, error in failed:
+        logger.error(
+            "writing a message failed", extra={"topic": repr(alone.messages[0].topic)}, exc_info=error
+        )
+        fault = WireError("decoder_fault", f"our own code failed on it as it was written: {error!r}")
+        outcome = _both(outcome, transact(conn, line, _refused_whole(alone, fault)))
+    return outcome
+
+
+def _bisected(
+    conn: psycopg.Connection, line: Line, batch: Intake, failed: list[tuple[Intake, Exception]]
+) -> Outcome:
+    """`failed`: gets the messages that our own code fails on, each alone."""
     try:
         return transact(conn, line, batch)
     except psycopg.Error as error:
@@ -127,11 +152,23 @@ def _commit(conn: psycopg.Connection, line: Line, batch: Intake) -> Outcome:
         if (is_transient(error) and not too_long) or is_installations(error):
             raise
         if len(batch.messages) == 1:
-            return transact(conn, line, _refused_whole(batch, error))
+            fault = WireError("database_refused", refused_by(error))
+            return transact(conn, line, _refused_whole(batch, fault))
+    except NO_MESSAGES_FAULT:
+        raise
+    except Exception as error:
+        if len(batch.messages) == 1:
+            failed.append((batch, error))
+            return Outcome((), (), (0, 0, 0, 0, 0))
     middle = len(batch.messages) // 2
     left, right = (
-        _commit(conn, line, _part(line, batch, each)) for each in (slice(middle), slice(middle, None))
+        _bisected(conn, line, _part(line, batch, each), failed)
+        for each in (slice(middle), slice(middle, None))
     )
+    return _both(left, right)
+
+
+def _both(left: Outcome, right: Outcome) -> Outcome:
     one, two = left.records, right.records
     records = (one[0] + two[0], one[1] + two[1], one[2] + two[2], one[3] + two[3], one[4] + two[4])
     return Outcome(left.batch_ids + right.batch_ids, left.receipts + right.receipts, records)
@@ -167,13 +204,13 @@ def write_again(conn: psycopg.Connection, line: Line, batch: Intake, again: Agai
     _write(conn, line, batch, around=True, again=again)
 
 
-def _refused_whole(batch: Intake, error: psycopg.Error) -> Intake:
+def _refused_whole(batch: Intake, fault: WireError) -> Intake:
     """The same message with nothing taken of it."""
     (message,), (device,), (boot,), (seq,), (records,) = (
         batch.messages, batch.device, batch.boot, batch.seq, batch.records,
     )  # fmt: skip
     known = batch.devices.get(device)
-    refusal = Refusal(0, known, _number(boot), _number(seq), records, "database_refused", refused_by(error))
+    refusal = Refusal(0, known, _number(boot), _number(seq), records, fault.reason, fault.detail)
     refused = Intake(batch.received_at, batch.retention, [message], refusals=[refusal], devices=batch.devices)
     refused.device, refused.boot, refused.seq, refused.records = [device], [boot], [seq], [records]
     refused.sent_ms, refused.received_ms = [NONE], batch.received_ms
@@ -321,7 +358,7 @@ def _record_events(conn: psycopg.Connection, writing: _Writing) -> None:
             writing.refuse([Refusal(said.message, said.device, None, None, 1, "conflict", str(error))])
         except RecordingError as error:
             writing.refuse([Refusal(said.message, said.device, None, None, 1, "invalid_event", str(error))])
-        except psycopg.Error:
+        except (psycopg.Error, *NO_MESSAGES_FAULT):
             raise
         except Exception as error:
             logger.exception("recording failed", extra={"event": said.event.event_id})

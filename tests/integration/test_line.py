@@ -5,15 +5,20 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import psycopg
 import pytest
 
-from ingest import decoding
+from ingest import admission, decoding, readings
 from ingest.admission import window_at
+from ingest.faults import FEW
 from ingest.intake import Intake, Readings, Routes
 from ingest.pipeline import Message, commit, run
 from ingest.readings import RowsLost
@@ -287,6 +292,87 @@ def test_a_right_that_is_missing_is_no_messages_fault(
     assert account(ingest)["stored"] == 3
 
 
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Our own code fails as a message is written that holds the reading 7.25."""
+    whole = readings._copy_bytes
+
+    def fails(rows: npt.NDArray[np.void], last: npt.NDArray[np.int64]) -> bytes:
+        if 7.25 in rows["value"]:
+            raise ValueError("a fault of ours")
+        return whole(rows, last)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(readings, "_copy_bytes", fails)
+        yield
+
+
+def seventh(number: int, device: str = "room-1") -> Message:
+    """What our code fails on."""
+    sent = pack([7.25], seq=number, start_s=NOW_S - 60 * number)
+    if device == "truck-1":
+        return message(sent.replace(b"ambient", b"return_air"), device, "carrier")
+    return message(sent)
+
+
+@pytest.mark.editions("plain")  # it is before the table
+@pytest.mark.usefixtures("failing")
+def test_what_our_own_code_fails_on_is_bisected_down_to_one_message(
+    ingest: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else the worker ends, starts again, gets the same batch again, and so on."""
+    good = [message(pack([1.0], seq=seq, start_s=NOW_S - 60 * seq)) for seq in (1, 2, 4, 5)]
+    outcome = take(ingest, tmp_path, [*good[:2], seventh(3), *good[2:]])
+    assert rows(ingest, "SELECT count(*) FROM reading_store") == [(4,)]
+    ((reason, seq, detail),) = rows(ingest, "SELECT reason, seq, detail FROM quarantine")
+    assert (reason, seq) == ("decoder_fault", 3) and "ValueError('a fault of ours')" in detail
+    assert outcome.receipts[-1][1].through == 5, "held, so that its device need not send it for ever"
+    assert adds_up(account(ingest)) and outcome.records == (5, 4, 0, 0, 1)
+    assert any(record.exc_info and "writing" in record.message for record in caplog.records)
+
+
+@pytest.mark.editions("plain")
+def test_what_everything_fails_on_does_not_empty_the_queue_into_quarantine(
+    ingest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = [seventh(seq, device) for seq in range(1, 7) for device in ("room-1", "truck-1")]
+    with monkeypatch.context() as patch:
+        patch.setattr(readings, "_copy_bytes", lambda *_: int("a release that was broken"))
+        with pytest.raises(ValueError, match="broken"):
+            take(ingest, tmp_path, many)
+        ours = line(tmp_path)  # one by one it ends the same
+        with psycopg.connect(ingest) as conn:
+            for each in many[:FEW]:
+                run(conn, ours, [each], NOW)
+            with pytest.raises(ValueError, match="broken"):
+                run(conn, ours, [many[FEW]], NOW)
+        assert rows(ingest, "SELECT reason, count(*) FROM quarantine GROUP BY 1") == [("decoder_fault", FEW)]
+    take(ingest, tmp_path, many)
+    assert account(ingest)["stored"] == len(many)
+
+
+@pytest.mark.editions("plain")
+@pytest.mark.usefixtures("failing")
+def test_one_devices_messages_may_all_fail_and_stop_nobody(ingest: str, tmp_path: Path) -> None:
+    take(ingest, tmp_path, [seventh(seq) for seq in range(1, FEW + 5)])
+    assert account(ingest) == {"received": 14, "stored": 0, "duplicate": 0, "conflict": 0, "quarantined": 14}
+
+
+@pytest.mark.editions("plain")
+def test_what_is_no_messages_fault_refuses_none(ingest: str, tmp_path: Path) -> None:
+    """A folder of keys that cannot be written: all that belongs into quarantine would be called a fault of ours."""
+    folder = tmp_path / "keys"
+    folder.write_text("no folder")
+    messages = [message(pack([1.0])), message(b"{")]
+    with pytest.raises(FileExistsError):
+        take(ingest, folder, messages)
+    assert rows(ingest, "SELECT count(*) FROM batch") == [(0,)]
+    folder.unlink()
+    folder.mkdir()
+    take(ingest, folder, messages)
+    assert account(ingest)["stored"] == account(ingest)["quarantined"] == 1
+
+
 def test_a_pack_with_many_things_wrong_is_kept_once(ingest: str, tmp_path: Path) -> None:
     """Else 400 kB of unknown channels would be 8 GB of quarantine."""
     records = [{"n": "boot", "v": 1}, {"n": "seq", "v": 1}, {"n": "sent", "v": NOW_S}]
@@ -297,17 +383,18 @@ def test_a_pack_with_many_things_wrong_is_kept_once(ingest: str, tmp_path: Path)
     assert adds_up(account(ingest)) and account(ingest)["quarantined"] == 500
 
 
-def test_a_fault_of_a_decoder_quarantines_its_message_and_no_other(
-    ingest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("room", "name"), [(decoding.senml, "decode"), (admission, "admit_pack")])
+def test_a_fault_in_reading_quarantines_its_message_and_no_other(
+    ingest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: ModuleType, name: str
 ) -> None:
-    whole = decoding.senml.decode
+    whole = getattr(room, name)
 
-    def fails(payload: bytes, device: str, received_ms: int) -> object:
-        if b"7.25" in payload:
+    def fails(*said: Any) -> object:
+        if "7.25" in str(said):
             raise KeyError("a fault of ours")
-        return whole(payload, device, received_ms)
+        return whole(*said)
 
-    monkeypatch.setattr(decoding.senml, "decode", fails)
+    monkeypatch.setattr(room, name, fails)
     outcome = take(ingest, tmp_path, [message(pack([7.25])), message(pack([2.0], seq=2))])
     assert rows(ingest, "SELECT value FROM reading_store") == [(2.0,)]
     assert rows(ingest, "SELECT reason, seq FROM quarantine") == [("decoder_fault", 1)]

@@ -12,12 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import paho.mqtt.client as mqtt
 import psycopg
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from ingest import decoding
+from ingest import decoding, readings
 from ingest.mqtt_client import Published
 from ingest.replay import Choice, chosen, replay
 from ingest.subscriber import Subscriber
@@ -111,6 +113,25 @@ def test_bad_messages_stop_nobody_and_none_is_lost(database: Database, device: D
     assert device.receipts.get(timeout=20)["through"] == 1
     found = account(database.owner)
     assert found == {"received": 7, "stored": 1, "duplicate": 0, "conflict": 0, "quarantined": 6}
+
+
+def test_a_message_that_our_own_code_fails_on_ends_no_worker(
+    database: Database, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = readings._copy_bytes
+
+    def fails(rows: npt.NDArray[np.void], last: npt.NDArray[np.int64]) -> bytes:
+        if 7.25 in rows["value"]:
+            raise TypeError("a fault of ours")
+        return whole(rows, last)
+
+    monkeypatch.setattr(readings, "_copy_bytes", fails)
+    for seq, value in enumerate((1.0, 7.25, 2.0, 3.0), 1):
+        device.send(fresh([value], seq))
+    assert wait_until(lambda: device.receipts.get(timeout=10)["through"] == 4, 20, every_s=0)
+    with psycopg.connect(database.owner) as conn:
+        assert conn.execute("SELECT reason, seq FROM quarantine").fetchall() == [("decoder_fault", 2)]
+    assert account(database.owner)["stored"] == 3
 
 
 def test_a_topic_that_is_no_utf8_is_handed_to_the_callback_and_quarantined(
