@@ -17,7 +17,7 @@ from ingest.wire.errors import WireError
 from ingest.wire.profile import Profile
 from ingest.wire.profiles import Profiles
 from ingest.wire.samples import Registered, Sample, measured
-from ingest.wire.senml import Pack
+from ingest.wire.senml import MAX_NAME, Pack
 
 MAX_MEMBERS = 1_000
 
@@ -106,19 +106,19 @@ def flattened(decoded: Any) -> Iterator[tuple[str, Any]]:
     waiting: list[tuple[str, Any, int]] = [("", decoded, 0)]
     while waiting:
         name, value, depth = waiting.pop()
+        if len(name) > MAX_NAME:  # before it stands in front of those of all its members
+            raise WireError("malformed_uplink", f"a member's name has more than {MAX_NAME} characters")
         if not isinstance(value, dict | list):
             count += 1
             yield name, value
-        elif depth == MAX_DEPTH:
+            continue
+        if depth == MAX_DEPTH:
             raise WireError("malformed_uplink", f"the object is nested more than {MAX_DEPTH} deep")
-        else:
-            inner = value.items() if isinstance(value, dict) else enumerate(value)
-            parts = [(f"{name}.{key}" if name else str(key), part, depth + 1) for key, part in inner]
-            waiting += reversed(parts)
-        if count + len(waiting) > MAX_MEMBERS:
+        if count + len(waiting) + len(value) > MAX_MEMBERS:
             raise WireError("too_large", f"the object has more than {MAX_MEMBERS} members")
-        if len(name) > 255:
-            raise WireError("malformed_uplink", "a member's name has more than 255 characters")
+        inner = value.items() if isinstance(value, dict) else enumerate(value)
+        parts = [(f"{name}.{key}" if name else str(key), part, depth + 1) for key, part in inner]
+        waiting += reversed(parts)
 
 
 def _radio(uplink: Uplink) -> list[Sample]:

@@ -166,6 +166,7 @@ def costly() -> dict[str, bytes]:
         "shared values": cbor2.dumps([{0: "x", 2: 1}] * 10_000, value_sharing=True),
         "an object nested in protobuf": _nested_protobuf(8_000),
         "members in JSON": f"{{{eui}, \"object\": {json.dumps(dict.fromkeys(map(str, range(4_000)), 1))}}}".encode(),
+        "a long name in front of many members": f'{{{eui}, "object": {{"{"k" * 30_000}": [{"0," * 15_000}0]}}}}'.encode(),
         "arrays in an uplink": f'{{{eui}, "object": '.encode() + b"[" * 60_000,
         "gateways in protobuf": PROTOBUF + b"\x62\x00" * 32_000,
         "an object of empty fields": PROTOBUF + b"\x5a" + varint(60_000) + b"\x0a\x00" * 30_000,
