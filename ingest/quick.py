@@ -15,11 +15,9 @@ import msgspec
 
 from ingest.admission import EARLIEST_MS, Window
 from ingest.registry import Device, Series
-from ingest.registry.quantities import NUMBERLESS
+from ingest.registry.quantities import LARGEST, NUMBERLESS
 from ingest.wire.senml import MAX_NAME, META, RELATIVE_BELOW
 from ingest.wire.senml_record import MAX_BYTES, MAX_RECORDS
-
-LARGEST = 1.7976931348623157e308
 
 
 class _Record(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -46,8 +44,8 @@ class Channel(NamedTuple):
 
     @classmethod
     def of(cls, series: Series) -> Channel:
-        low = -LARGEST if series.minimum is None else series.minimum
-        high = LARGEST if series.maximum is None else series.maximum
+        low = -LARGEST if series.minimum is None else max(series.minimum, -LARGEST)
+        high = LARGEST if series.maximum is None else min(series.maximum, LARGEST)
         return cls(series.id, series.unit, low, high, series.quantity == "boolean")
 
 

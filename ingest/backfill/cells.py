@@ -17,7 +17,7 @@ from ingest.admission import AHEAD_MS, EARLIEST_MS
 from ingest.backfill import times
 from ingest.backfill.frames import Fault, Floats, Form, Frame, Integers, Mask
 from ingest.registry import Device, Registry, Series, normalise
-from ingest.registry.quantities import NUMBERLESS
+from ingest.registry.quantities import LARGEST, NUMBERLESS
 from ingest.wire.errors import WireError
 
 _PERCENT = ("%RH", "%EL")
@@ -128,8 +128,8 @@ def _normalised(
     different, place = np.unique(value, return_inverse=True)
     stored, fits = np.zeros(len(different)), np.ones(len(different), bool)
     if series.as_sent and series.quantity != "boolean":
-        low = -np.inf if series.minimum is None else series.minimum
-        high = np.inf if series.maximum is None else series.maximum
+        low = -LARGEST if series.minimum is None else max(series.minimum, -LARGEST)
+        high = LARGEST if series.maximum is None else min(series.maximum, LARGEST)
         inside = (different >= low) & (different <= high)
         stored[inside] = different[inside] + 0.0
         asked = np.flatnonzero(~inside)

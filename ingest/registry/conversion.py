@@ -13,6 +13,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from ingest.registry.known import Series
+from ingest.registry.quantities import LARGEST
 from ingest.wire.errors import WireError
 from ledger.epcis.units import UnitError, line
 
@@ -79,12 +80,16 @@ def _forwards(series: Series, value: float) -> float:
     try:
         return float(Fraction(repr(float(value))) * factor + offset)
     except OverflowError as error:
-        raise WireError(
-            "value_out_of_range", f"{series.channel} is {value}, which no sensor reads"
-        ) from error
+        raise _beyond_all(series, value) from error
+
+
+def _beyond_all(series: Series, value: float) -> WireError:
+    return WireError("value_out_of_range", f"{series.channel} is {value}, which no sensor reads")
 
 
 def _check_range(series: Series, stored: float) -> None:
+    if abs(stored) > LARGEST:
+        raise _beyond_all(series, stored)
     low, high = series.minimum, series.maximum
     if (low is None or stored >= low) and (high is None or stored <= high):
         if series.quantity != "boolean" or stored in (0.0, 1.0):

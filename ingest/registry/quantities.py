@@ -14,6 +14,9 @@ from typing import Final
 from ledger.epcis.units import CANONICAL, line
 
 ABSOLUTE_ZERO_C: Final = -273.15
+LARGEST: Final = 1e30
+"""Of any stored number, whatever it measures: sums over all the readings there may ever be are still numbers. What is beyond,
+such as the largest of 32 bits, is a sensor's way to say that it has no value."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import psycopg
 import pytest
 
-from ingest import admission, decoding, readings
+from ingest import admission, decoding, readings, rollups
 from ingest.admission import window_at
 from ingest.faults import FEW
 from ingest.intake import Intake, Readings, Routes
@@ -431,6 +431,18 @@ def test_a_text_where_a_number_belongs_is_refused(ingest: str, tmp_path: Path) -
     take(ingest, tmp_path, [message(json.dumps(both).encode())])
     assert rows(ingest, "SELECT count(*) FROM observation") == [(0,)]
     assert rows(ingest, "SELECT reason FROM quarantine") == [("wrong_kind",)]
+
+
+def test_numbers_that_no_sum_can_hold_are_refused(database: Database, ingest: str, tmp_path: Path) -> None:
+    """Stored, two of them in one hour would stop the roll-ups of everybody."""
+    sent = [
+        message(pack([value], seq=seq, start_s=NOW_S - seq))
+        for seq, value in enumerate([1.7e308, 1.7e308, 2.5], 1)
+    ]
+    take(ingest, tmp_path, sent)
+    assert rows(ingest, "SELECT reason, records FROM quarantine") == [("value_out_of_range", 1)] * 2
+    with psycopg.connect(database.service("jobs")) as conn:
+        assert rollups.step(conn, NOW)
 
 
 def test_a_new_channel_of_a_known_device_is_known_at_once(ingest: str, tmp_path: Path) -> None:
