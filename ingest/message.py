@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+OVERHEAD_BYTES: Final = 400
+"""Of a message's objects, besides its payload: a million empty ones are 400 megabytes."""
 
 
 class Message(NamedTuple):

@@ -20,7 +20,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.broker_address import broker_address
-from ingest.message import Message
+from ingest.message import OVERHEAD_BYTES, Message
 from ingest.mqtt_client import BlockClient, Published
 from ingest.wire.topics import subscriptions
 
@@ -28,7 +28,6 @@ logger = logging.getLogger(__name__)
 
 RECEIPTS_IN_FLIGHT = 1_000
 HELD_BYTES = 32 * 2**20
-OVERHEAD_BYTES = 400  # of a message's objects, besides its payload
 SUBSCRIBED = "subscribed: what is published from now on is kept for this worker"
 
 

@@ -21,7 +21,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.broker_address import broker_address
-from ingest.message import Message
+from ingest.message import OVERHEAD_BYTES, Message
 from ingest.wire.sparkplug import rebirth_request
 from ingest.wire.sparkplug_topics import command_topic, state_topic, subscription
 
@@ -92,7 +92,7 @@ class HostSession:
         with self._changed:
             self._changed.wait_for(lambda: self._arrived, timeout_s)
             taken = [self._arrived.popleft() for _ in range(min(BATCH, len(self._arrived)))]
-            self._held -= sum(len(message.payload) for message in taken)
+            self._held -= sum(_size(message) for message in taken)
             self._changed.notify_all()
         return taken
 
@@ -165,9 +165,14 @@ class HostSession:
         token = message.mid, self._connection
         with self._changed:
             self._changed.wait_for(lambda: self._held < HELD_BYTES or self._leaving)
-            self._arrived.append(Message(topic, payload, bool(message.dup), token))
-            self._held += len(payload)
+            arrived = Message(topic, payload, bool(message.dup), token)
+            self._arrived.append(arrived)
+            self._held += _size(arrived)
             self._changed.notify_all()
+
+
+def _size(message: Message) -> int:
+    return len(message.payload) + OVERHEAD_BYTES
 
 
 def _state(online: bool, time_ms: int) -> bytes:

@@ -22,7 +22,7 @@ from ingest.sparkplug.stored import KnownBirths
 
 logger = logging.getLogger(__name__)
 
-GROUP_LOCK = 0x5359_0200  # "SY", Sparkplug groups; the second key is the hash of the group's name
+GROUP_LOCK = 0x5359_0300  # "SY", Sparkplug groups; the second key is the hash of the group's name
 TRY_EVERY_S = 1.0
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 10.0

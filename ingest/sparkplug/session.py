@@ -24,6 +24,9 @@ RECENT = 256
 CONTROLS = ("Node Control/", "Device Control/")
 GOOD = range(192, 256)  # 192 in Sparkplug; a gateway may hand OPC's other good ones through
 MODULUS = 256
+MAX_DEVICES = 1_000
+MAX_METRICS = 100_000
+"""Of one edge node: its births stay, whether or not anybody registered what they name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +102,14 @@ def take(
         return Step(node, replay(node, address, payload, received_at))
     node = node.having_seen(digest)
     if address.kind == "NBIRTH":
-        return Step(_born(node, payload, received_at), samples(node, address, payload, received_at))
+        return _born(node, address, payload, received_at)
     fault = _out_of_order(node, payload)
     if fault is not None:
         return _refused(replace(node, awaits_birth=True), fault, received_at)
     node = replace(node, seq=payload.seq)
-    birth = node.births.get(address.device)
     if address.kind == "DBIRTH":
-        said = samples(node, address, payload, received_at)
-        return Step(_with_birth(node, address.device, payload, received_at), said)
+        return _device_born(node, address, payload, received_at)
+    birth = node.births.get(address.device)
     if birth is None or not birth.online:
         return _refused(node, _before_birth(address), received_at)
     if address.kind == "DDEATH":
@@ -195,11 +197,11 @@ def birth_of(metrics: Iterable[Metric | WireError], since: datetime) -> Birth:
     return Birth(names, once, online=True, since=since)
 
 
-def _born(node: Node, payload: Payload, received_at: datetime) -> Node:
+def _born(node: Node, address: SparkplugAddress, payload: Payload, received_at: datetime) -> Step:
     """A node's birth begins its session anew; its devices follow with theirs, and until then are offline."""
-    births = {
-        device: replace(birth, online=False, since=received_at) for device, birth in node.births.items()
-    }
+    fault = _too_much(node, address.device, payload)
+    if fault is not None:
+        return Step(replace(node, awaits_birth=True), fault)
     began = replace(
         node,
         online=True,
@@ -207,9 +209,41 @@ def _born(node: Node, payload: Payload, received_at: datetime) -> Node:
         seq=payload.seq,
         awaits_birth=False,
         bd_seq=payload.bd_seq,
-        births=births,
+        births=_all_offline(node, received_at),
     )
-    return _with_birth(began, "", payload, received_at)
+    said = samples(node, address, payload, received_at)
+    return Step(_with_birth(began, "", payload, received_at), said)
+
+
+def _device_born(node: Node, address: SparkplugAddress, payload: Payload, received_at: datetime) -> Step:
+    fault = _too_much(node, address.device, payload)
+    if fault is None:
+        said = samples(node, address, payload, received_at)
+        return Step(_with_birth(node, address.device, payload, received_at), said)
+    before = node.births.get(address.device)
+    if before is not None:  # what it said holds no longer
+        gone = _offline(before, received_at)
+        node = replace(node, births={**node.births, address.device: gone})
+    return Step(node, fault)
+
+
+def _too_much(node: Node, device: str, payload: Payload) -> WireError | None:
+    others = [birth for name, birth in node.births.items() if name != device]
+    metrics = len(payload.metrics) + sum(max(len(each.names), len(each.aliases)) for each in others)
+    if len(others) <= MAX_DEVICES and metrics <= MAX_METRICS:
+        return None
+    return WireError(
+        "too_large",
+        f"an edge node has at most {MAX_DEVICES} devices and {MAX_METRICS} metrics in all their births; split it into several",
+    )
+
+
+def _offline(birth: Birth, since: datetime) -> Birth:
+    return replace(birth, online=False, since=since) if birth.online else birth
+
+
+def _all_offline(node: Node, since: datetime) -> dict[str, Birth]:
+    return {device: _offline(birth, since) for device, birth in node.births.items()}
 
 
 def _with_birth(node: Node, device: str, payload: Payload, received_at: datetime) -> Node:
@@ -228,10 +262,7 @@ def _died(node: Node, payload: Payload, received_at: datetime) -> Node:
     """A will belongs to the connection that its bdSeq names; one of an earlier connection says nothing of this one."""
     if not node.online or (node.bd_seq is not None and payload.bd_seq != node.bd_seq):
         return node
-    births = {
-        device: replace(birth, online=False, since=received_at) for device, birth in node.births.items()
-    }
-    return replace(node, online=False, since=received_at, births=births)
+    return replace(node, online=False, since=received_at, births=_all_offline(node, received_at))
 
 
 def _is_repeat(

@@ -25,16 +25,20 @@ class NodeKey(NamedTuple):
 
 
 class KnownBirths:
-    """What births said, by their number: a birth of a thousand metrics is not read again for every batch."""
+    """What the births that stand said, by their number: one of a thousand metrics is not read again for every batch."""
 
     def __init__(self) -> None:
-        self._said: dict[int, tuple[dict[str, int | None], dict[int, str]]] = {}
+        self._said: dict[int | None, tuple[dict[str, int | None], dict[int, str]]] = {}
 
     def wanted(self, numbers: Iterable[int]) -> list[int]:
         return [number for number in numbers if number not in self._said]
 
     def learn(self, number: int, names: Mapping[str, int | None], aliases: Mapping[int, str]) -> None:
         self._said[number] = (dict(names), dict(aliases))
+
+    def drop(self, number: int | None) -> None:
+        """Another stands in its place, and a node may be born anew for ever."""
+        self._said.pop(number, None)
 
     def forget(self) -> None:
         """After a failure: what was written may not stand, and its number may come to mean something else."""
@@ -134,8 +138,11 @@ def save(
         assert row is not None
         stood = before[key].births if key in before else {}
         for device, birth in node.births.items():
-            if birth is not stood.get(device):
+            before_it = stood.get(device)
+            if birth is not before_it:
                 _save_birth(conn, row[0], device, birth, known)
+                if before_it is not None and before_it.number != birth.number:
+                    known.drop(before_it.number)
 
 
 def _save_birth(conn: psycopg.Connection, node: int, device: str, birth: Birth, known: KnownBirths) -> None:

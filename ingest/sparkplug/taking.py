@@ -40,6 +40,7 @@ def take(
         return _commit(conn, line, heard, now, known)
     except psycopg.Error as error:
         line.numbers.forget()
+        known.forget()
         if not is_transient(error):
             raise
         raise Away(f"the database is away: {error}") from error

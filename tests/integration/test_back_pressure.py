@@ -9,6 +9,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from ingest import subscriber
+from ingest.message import OVERHEAD_BYTES
 from ingest.subscriber import Subscriber
 from tests.servers.mosquitto import Broker
 from tests.servers.waiting import wait_until
@@ -28,7 +29,7 @@ def test_what_nobody_takes_is_left_at_the_broker(
     publish(mqtt_broker.port, qos)
     assert wait_until(lambda: worker.arrived.held_bytes > 100_000, 10)
     # A block beyond what it may hold, and one that is being handed over: no more, however long nobody takes it.
-    most = 100_000 + 2 * (len(PAYLOAD) + subscriber.OVERHEAD_BYTES) * 70
+    most = 100_000 + 2 * (len(PAYLOAD) + OVERHEAD_BYTES) * 70
     assert worker.entered < MESSAGES and worker.arrived.held_bytes < most
     taken = 0
     while taken < MESSAGES * qos:

@@ -29,7 +29,7 @@ from ingest.admission import FLAG_HISTORICAL, FLAG_SERVER_TIME
 from ingest.message import Message
 from ingest.registry import load, parse_registry
 from ingest.sparkplug import entering, taking
-from ingest.sparkplug.owner import lease_group
+from ingest.sparkplug.owner import GROUP_LOCK, lease_group
 from ingest.sparkplug.stored import KnownBirths, NodeKey
 from tests.integration.lines import NOW, account, adds_up, line, registered
 from tests.servers.databases import Database
@@ -421,7 +421,7 @@ def owners(conninfo: str) -> set[int]:
     """Backends that hold a group."""
     held = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = %s::bigint::oid"
     with psycopg.connect(conninfo) as conn:
-        return {pid for (pid,) in conn.execute(held, [0x5359_0200])}
+        return {pid for (pid,) in conn.execute(held, [GROUP_LOCK])}
 
 
 def values(conninfo: str) -> list[float]:

@@ -21,6 +21,7 @@ import psycopg
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from ingest.message import OVERHEAD_BYTES
 from ingest.sparkplug import owner
 from ingest.sparkplug.host import HostSession
 from ingest.sparkplug.owner import hold
@@ -194,6 +195,26 @@ def test_messages_are_held_up_to_a_bound_and_leaving_does_not_wait_for_them(mqtt
     first = session.next_batch(1.0)
     assert 16 <= len(first) <= 18 and all(len(message.payload) == 2**20 for message in first)
     assert wait_until(lambda: session._held >= 2**20, 10), "the rest follows"
+    session.stop()
+    sender.stop()
+
+
+def test_messages_without_a_byte_are_held_up_to_a_bound_too(
+    mqtt_broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.sparkplug.host.HELD_BYTES", 100 * OVERHEAD_BYTES)
+    session = host(mqtt_broker)
+    sender = Neighbour(mqtt_broker.port, STATE)
+    for _ in range(200):
+        sender.publish("spBv1.0/plant/NDATA/gw1", b"")
+    assert wait_until(lambda: len(session._arrived) >= 100, 10)
+    sender.publish("spBv1.0/plant/NDATA/gw1", b"last", qos=1)
+    taken: list[bytes] = []
+    while b"last" not in taken:
+        some = session.next_batch(5.0)
+        assert 0 < len(some) <= 100
+        taken += [message.payload for message in some]
+    assert len(taken) == 201
     session.stop()
     sender.stop()
 

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.sparkplug import session
 from ingest.sparkplug.session import (
     ASK_EVERY,
     DIGEST_BYTES,
@@ -219,6 +220,22 @@ def test_a_nodes_birth_wants_its_devices_births_anew() -> None:
     host.hears("NBIRTH", nbirth(PULP))
     assert not host.standing.births["p1"].online
     assert host.hears("DDATA", data(1), "p1") == "before_birth"
+
+
+def test_the_births_of_a_node_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They stay in the table and in memory, also of devices that nobody registered."""
+    host = born()
+    for seq in range(1, session.MAX_DEVICES + 1):
+        assert host.hears("DBIRTH", payload(timestamp=NOW_MS, seq=seq % 256), device=f"d{seq}") == []
+    seq = (session.MAX_DEVICES + 1) % 256
+    assert host.hears("DBIRTH", payload(PULP, timestamp=NOW_MS, seq=seq), device="more") == "too_large"
+    assert len(host.standing.births) == session.MAX_DEVICES + 1
+    assert host.hears("NDATA", data(seq + 1)) == [("Temperature/Pulp", 4.0, NOW_MS)], "its number was taken"
+    monkeypatch.setattr(session, "MAX_METRICS", 2)  # the node's own birth gave so many names
+    assert host.hears("DBIRTH", payload(PULP, timestamp=NOW_MS, seq=seq + 2), device="d1") == "too_large"
+    assert not host.standing.births["d1"].online, "what it said before holds no longer"
+    assert host.hears("NBIRTH", nbirth(PULP, AIR, PULP)) == "too_large"
+    assert host.hears("NDATA", data(1)) == "before_birth", "its aliases are not known"
 
 
 def test_a_death_of_a_device_takes_it_offline_at_its_own_time() -> None:
