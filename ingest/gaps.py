@@ -32,11 +32,12 @@ DELETE FROM sequence_mark WHERE id = ANY (ARRAY(SELECT id FROM sequence_mark WHE
 RETURNING device_ids, created_at
 """
 
-# Ranges are compared as sets: `missing` is what is not held now, `open` what the rows call so. It is kept out of the rows: a
+# Ranges are compared as sets: `missing` is what is not held now, `open` what the rows call so. Nothing is missing of a boot
+# of which nothing is held any more: a message that was read again may turn out to be of another. It is kept out of the rows: a
 # device that sends every second number has thousands of gaps, and each row would carry them all.
 _FOLLOW = """
 WITH held AS MATERIALIZED (
-  SELECT device_id, boot, int8multirange(int8range(1, upper(stored + refused))) - (stored + refused) AS missing
+  SELECT device_id, boot, int8multirange(int8range(1, coalesce(upper(stored + refused), 1))) - (stored + refused) AS missing
   FROM device_sequence WHERE device_id = ANY (%(devices)s)
 ), open AS MATERIALIZED (
   SELECT id, device_id, boot, first_seen, asks, ask_next, int8range(first_seq, last_seq, '[]') AS numbers

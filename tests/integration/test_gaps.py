@@ -103,6 +103,24 @@ def test_what_the_batches_left_behind_is_what_is_missing(
         assert row == (True,) or not step % 2
 
 
+def test_a_boot_of_which_nothing_is_held_has_no_gap(
+    database: Database, ingest: str, jobs: psycopg.Connection, tmp_path: Path
+) -> None:
+    """A pack that could not be read was thought to be number 3 of boot 2, and read again it was another."""
+    send(ingest, tmp_path, 1, 3)
+    send(ingest, tmp_path, 3, boot=2)
+    assert [row[:5] for row in follow(jobs)] == [(1, 2, 2, NOW, None), (2, 1, 2, NOW, None)]
+    with psycopg.connect(database.owner) as owner:
+        owner.execute("UPDATE device_sequence SET stored = '{}' WHERE boot = 2")
+    send(ingest, tmp_path, 5, now=NOW + gaps.GRACE)
+    found = follow(jobs, LATER + gaps.GRACE)
+    assert [row[:5] for row in found] == [
+        (1, 2, 2, NOW, None),
+        (1, 4, 4, LATER, None),
+        (2, 1, 2, NOW, LATER),
+    ]
+
+
 def test_a_device_is_asked_ever_later_and_then_no_more(
     ingest: str, jobs: psycopg.Connection, tmp_path: Path
 ) -> None:
