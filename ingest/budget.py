@@ -54,6 +54,7 @@ class _Spent:
 
     rows: int
     size_bytes: int
+    was_beyond: bool
     more_rows: int = 0
     more_bytes: int = 0
     let_go: list[Wish] = field(default_factory=list)
@@ -72,10 +73,9 @@ def spend(
     let_go = [wish for each in spent.values() for wish in each.let_go]
     if let_go:
         _remember_numbers(conn, let_go)
-        logger.warning(
-            "beyond the budget of quarantine",
-            extra={"let_go": len(let_go), "devices": sorted({wish.owner.device for wish in let_go})},
-        )
+    for owner, each in spent.items():
+        if each.let_go and not each.was_beyond:  # once a day: it may go on with every batch
+            logger.warning("beyond the budget of quarantine", extra=owner._asdict())
     return kept
 
 
@@ -84,7 +84,7 @@ _LOCK = """
 INSERT INTO quarantine_day AS spent (day, device_id, organisation)
 SELECT %s::date, * FROM unnest(%s::integer[], %s::text[]) AS owner (device_id, organisation) ORDER BY 2, 3
 ON CONFLICT (day, device_id, organisation) DO UPDATE SET kept_rows = spent.kept_rows
-RETURNING device_id, organisation, kept_rows, kept_bytes
+RETURNING device_id, organisation, kept_rows, kept_bytes, let_go_messages > 0
 """
 
 
@@ -93,7 +93,7 @@ def _lock(conn: psycopg.Connection, day: object, owners: Iterable[Owner]) -> dic
     rows = conn.execute(
         _LOCK, [day, [owner.device for owner in ordered], [owner.organisation for owner in ordered]]
     )
-    return {Owner(row[0], row[1]): _Spent(row[2], row[3]) for row in rows}
+    return {Owner(row[0], row[1]): _Spent(*row[2:]) for row in rows}
 
 
 def _fits(most: Budget, spent: _Spent, wish: Wish) -> bool:

@@ -353,12 +353,15 @@ def refused(seq: int, device: str = "room-1", organisation: str = "coop") -> Mes
     return message(pack([1.0, 2.0], seq=seq, channel="humidity"), device=device, organisation=organisation)
 
 
-def test_beyond_the_budget_messages_are_counted_and_let_go(place: Place) -> None:
+def test_beyond_the_budget_messages_are_counted_and_let_go(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
     place.take(*(refused(seq) for seq in range(1, 4)), budget=Budget(rows=2))
     place.take(message(pack([2.5], seq=4)), refused(5), budget=Budget(rows=2))
     assert place.rows(
         "SELECT kept_rows, let_go_messages, let_go_records, last_reason FROM quarantine_day WHERE device_id <> 0"
     ) == [(2, 2, 4, "unknown_channel")]
+    assert caplog.messages.count("beyond the budget of quarantine") == 1, "and not with every batch"
     assert place.rows("SELECT refused::text, let_go::text FROM device_sequence") == [
         ("{[1,4),[5,6)}", "{[3,4),[5,6)}")
     ]
