@@ -169,12 +169,15 @@ class Sessions:
             if slot == self._own:
                 continue
             if subscriber.was_kept is False:
-                self._part(conn, slot)
+                self._end(slot)
+                # While the slot is still ours: whoever takes it next begins a session under that name.
                 remove_session(self._address.url, self._address.client_id(slot))
+                self._free_slot(conn, slot)
                 self._known.discard(slot)
                 self._beyond = None if slot == self._beyond else self._beyond
             elif self._rests(slot, subscriber):
-                self._part(conn, slot)
+                self._end(slot)
+                self._free_slot(conn, slot)
                 self._beyond = slot + 1 if slot == self._beyond else self._beyond
 
     def _rests(self, slot: int, subscriber: Subscriber) -> bool:
@@ -183,8 +186,7 @@ class Sessions:
         self._resting[slot] = (-1, 0) if came is None else (came, looks + 1 if came == before else 0)
         return self._resting[slot][1] >= RESTING_LOOKS
 
-    def _part(self, conn: psycopg.Connection, slot: int) -> None:
-        self._end(slot)
+    def _free_slot(self, conn: psycopg.Connection, slot: int) -> None:
         conn.execute("SELECT pg_advisory_unlock(%s, %s)", [SLOT_LOCK, slot])
         self._let_go_at[slot] = time.monotonic()
         logger.info("let go of a session", extra={"slot": slot})

@@ -13,6 +13,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from ingest import sessions
 from ingest.message import Message
+from ingest.mqtt_client import remove_session
 from ingest.sessions import Address, Sessions
 from ingest.subscriber import Subscriber
 from tests.servers.databases import Database
@@ -127,11 +128,19 @@ def test_what_a_dead_worker_left_is_drained_and_its_session_let_go(
 
 
 def test_sessions_that_never_were_are_not_left_at_the_broker(
-    database: Database, mqtt_broker: Broker, owner: psycopg.Connection
+    database: Database, mqtt_broker: Broker, owner: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    held: list[bool] = []
+
+    def removed(url: str, client_id: str) -> None:
+        held.append(1 in holders(owner))
+        remove_session(url, client_id)
+
+    monkeypatch.setattr("ingest.sessions.remove_session", removed)
     with working(database, mqtt_broker):
         assert wait_until(lambda: 1 in holders(owner), 10), "it looks whether there was a second worker"
         assert wait_until(lambda: 1 not in holders(owner), 10)
+    assert held == [True], "a worker that took the slot meanwhile would lose its session"
     probe = Subscriber(mqtt_broker.url, "ingest-1", "ingest")
     probe.start()
     assert wait_until(lambda: probe.was_kept is not None, 10)
