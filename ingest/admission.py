@@ -251,13 +251,15 @@ def _observation(message: int, device: Device, series: Series, record: Measured,
     body: dict[str, Any]
     if record.position is not None:
         latitude, longitude = record.position
-        if abs(latitude) > 90 or abs(longitude) > 180:
+        if not (abs(latitude) <= 90 and abs(longitude) <= 180):  # nor is a NaN
             raise WireError(
                 "value_out_of_range",
                 f"position {latitude}, {longitude}: want latitude within ±90 and longitude within ±180",
             )
         body = {"latitude": latitude, "longitude": longitude}
     elif record.text is not None:
+        if "\0" in record.text:
+            raise WireError("unsupported_value", f"{record.channel} has a NUL in it, which no table can hold")
         body = {"text": record.text}
     else:
         body = {"data": (record.data or b"").hex()}

@@ -117,4 +117,7 @@ def _offset_of(naive_ms: int, zone: ZoneInfo) -> int:
 
 
 def in_words(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    try:
+        return (_EPOCH + time_ms * _MS).replace(tzinfo=UTC).isoformat(timespec="milliseconds")
+    except OverflowError:
+        return f"{time_ms} ms since 1970"

@@ -83,6 +83,7 @@ def test_what_is_wrong_with_a_whole_column_is_said_once() -> None:
     assert reasons(frame("air", [1.0]), Form(organisation="coop")) == [("foreign_device", 1)]
     assert reasons(frame("air", [1.0, 2.0], ms=1_420_070_400_000)) == [("impossible_time", 1)]
     assert reasons(frame("air", [1.0, 2.0, 3.0], ms=NOW_MS + 86_400_000 + 1000)) == [("impossible_time", 1)]
+    assert reasons(frame("air", [1.0], ms=2**62)) == [("impossible_time", 1)], "a year that no calendar has"
 
 
 def test_a_bare_per_cent_is_the_channels_own_and_a_scheme_may_be_named() -> None:
