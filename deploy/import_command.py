@@ -78,7 +78,7 @@ def import_command(
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
-    except (ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError) as error:
         raise click.UsageError(f"--time-zone {name}: want an IANA name such as Asia/Shanghai") from error
 
 
@@ -98,22 +98,19 @@ class _Unreadable(click.ClickException):
 def _import(
     tables: Sequence[Table], kind: str | None, zone: ZoneInfo, dry_run: bool, partial: bool
 ) -> Report:
-    import psycopg
-
-    from deploy.database_url import connect
+    from deploy.database_url import told
+    from deploy.services.process import opened
     from ingest.registry.sheets import SheetError, import_tables
 
     rows = sum(len(table.rows) for table in tables)
     try:
-        with connect(Settings().database_url, "import") as conn:
+        with told("ingest's"), opened(Settings().database_url, "import") as conn:
             with _progress(rows) as progress:
                 report = import_tables(conn, tables, zone, datetime.now(UTC), kind=kind, progress=progress)
             if dry_run or not (report.good or partial):
                 conn.rollback()
     except SheetError as error:
         raise _Unreadable(str(error)) from error
-    except psycopg.Error as error:
-        raise click.ClickException(f"the database refused: {error}") from error
     return report
 
 
@@ -150,5 +147,6 @@ def _summary(report: Report, dry_run: bool, partial: bool) -> str:
     if dry_run:
         return f"tried: {report.taken} of {report.rows} rows are good{known}; nothing was written"
     if report.good or partial:
-        return f"imported {report.taken} of {report.rows} rows{known}"
+        left = "" if report.good else "; the others were left out, and of a device with a bad row all of them"
+        return f"imported {report.taken} of {report.rows} rows{known}{left}"
     return f"nothing was written: {bad} of {report.rows} rows are bad; mend them, or import the others with --partial"

@@ -187,13 +187,23 @@ def kind_of(table: Table, named: str | None = None) -> Kind | None:
     fitting = [kind for kind in KINDS if not _misfits(table, kind)]
     if by_name is None and len(fitting) == 1:
         return fitting[0]
+    if by_name is None and not fitting:
+        by_name = _nearest(table)
     if by_name is None:
         return None
     if misfits := _misfits(table, by_name):
         raise SheetError(
-            f"{table.name}: {misfits[0]}; suyuan import --template {by_name.name} prints all columns"
+            f"{table.name}: {'; '.join(misfits)}; suyuan import --template {by_name.name} prints all columns"
         )
     return by_name
+
+
+def _nearest(table: Table) -> Kind | None:
+    """The kind that most headings are of, if those are more than half: somebody's own column stands among them."""
+    known = {kind.name: sum(kind.column(each) is not None for each in table.header) for kind in KINDS}
+    found = max(KINDS, key=lambda kind: known[kind.name])
+    only = list(known.values()).count(known[found.name]) == 1
+    return found if only and 2 * known[found.name] > len(table.header) > 2 else None
 
 
 def _misfits(table: Table, kind: Kind) -> list[str]:

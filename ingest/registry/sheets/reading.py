@@ -118,7 +118,7 @@ def party(text: str) -> str:
 def day(text: str) -> date:
     found = _moment(text)
     if found is None or found.timetz() != datetime.min.timetz():
-        raise ValueError("want a day such as 2026-03-02")
+        raise ValueError(f"want a day such as 2026-03-02{_if_counted(text)}")
     return found.date()
 
 
@@ -126,11 +126,19 @@ def moment(text: str, zone: tzinfo) -> datetime:
     """A time with its offset, or as clocks show it in `zone`."""
     found = _moment(text)
     if found is None:
-        raise ValueError("want a time such as 2026-06-19 08:00, or with an offset 2026-06-19T08:00+08:00")
+        raise ValueError(
+            f"want a time such as 2026-06-19 08:00, or with an offset 2026-06-19T08:00+08:00{_if_counted(text)}"
+        )
     if found.tzinfo is not None:
         return found
     local = found.replace(tzinfo=zone)
     return local.replace(tzinfo=timezone(local.utcoffset() or UTC.utcoffset(None)))
+
+
+def _if_counted(text: str) -> str:
+    """From which day a workbook counts, 1900 or 1904, its cell does not say."""
+    counted = re.fullmatch(r"[2-6][0-9]{4}(\.[0-9]+)?", code(text))
+    return "; this is a spreadsheet's count of days: format the column as a date" if counted else ""
 
 
 _DATE: Final = re.compile(
@@ -155,7 +163,7 @@ def _moment(text: str) -> datetime | None:
 def time_zone(text: str) -> str:
     try:
         ZoneInfo(code(text))
-    except (ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError) as error:
         raise ValueError("want an IANA name such as Asia/Shanghai") from error
     return code(text)
 

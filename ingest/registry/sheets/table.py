@@ -221,6 +221,8 @@ def _text(value: Any) -> tuple[str, str]:
     match value:
         case None:
             return "", ""
+        case _Formula(said) if str(said).startswith("#"):
+            return str(said), "is a formula that failed: put the value there, or nothing"
         case _Formula(said):
             return str(said), "is a formula: paste its value instead"
         case bool():

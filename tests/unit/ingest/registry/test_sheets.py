@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ingest.registry.sheets import KINDS, Kind, SheetError, read_tables, template
 from ingest.registry.sheets.columns import kind_of
 from ingest.registry.sheets.items import items_of
-from ingest.registry.sheets.reading import day, moment, number, one_of, truth, unit, uri, whole
+from ingest.registry.sheets.reading import day, moment, number, one_of, time_zone, truth, unit, uri, whole
 from ingest.registry.sheets.table import MAX_BYTES, MAX_CELL, Table
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -302,3 +302,33 @@ def test_cells_in_the_words_of_people() -> None:
             read(text)
     with pytest.raises(ValueError, match="want one of pulp"):
         one_of({"pulp": ("果心",)})("leaf")
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        (("device", "organisation", "model", "interval_s", "colour"), "column 'colour' is none of devices"),
+        (("device", "organisation", "model", "interval_s", "设备编号"), "column '设备编号' stands twice"),
+        (("device", "model", "interval_s"), "lacks 所属组织"),
+    ],
+)
+def test_headings_that_nearly_fit_are_held_against_what_they_are_nearest_to(
+    header: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(SheetError, match=said):
+        kind_of(Table("a.csv", header, ()))
+    assert kind_of(Table("notes.csv", ("remarks", "by whom", "device"), ())) is None
+
+
+@pytest.mark.parametrize("text", ["46083", "46192.333333"])
+def test_a_count_of_days_is_no_date_and_is_called_what_it_is(text: str) -> None:
+    with pytest.raises(ValueError, match="count of days"):
+        day(text)
+    with pytest.raises(ValueError, match="count of days"):
+        moment(text, SHANGHAI)
+
+
+@pytest.mark.parametrize("name", ["Mars/Base", "", "../etc", "/etc/passwd"])
+def test_a_zone_that_is_none_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="IANA"):
+        time_zone(name)
