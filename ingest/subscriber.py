@@ -125,6 +125,7 @@ class Subscriber:
         if address.user:
             self._client.username_pw_set(address.user, address.password)
         self._client.on_pre_connect = self._on_pre_connect
+        self._client.on_connect_fail = self._on_connect_fail
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.arrive = self._arrive
@@ -165,6 +166,12 @@ class Subscriber:
         # Before the first byte of the new connection, and not when it is answered: until then an acknowledgement of the old
         # one would still be sent.
         self._connection = Connection(next(self._numbers))
+
+    def _on_connect_fail(self, _client: mqtt.Client, _data: object) -> None:
+        logger.warning(
+            "the broker does not answer and is tried again",
+            extra={"broker": f"{self._address[0]}:{self._address[1]}"},
+        )
 
     def _on_connect(
         self,

@@ -12,6 +12,7 @@ from ingest import outbox
 from ingest.message import Message
 from ingest.mqtt_client import Published
 from ingest.subscriber import Subscriber
+from tests.servers.waiting import wait_until
 from tests.unit.ingest.test_mqtt_client import publish
 
 CONNECT, SUBSCRIBE = 0x10, 0x82
@@ -133,3 +134,15 @@ def test_a_broker_that_acknowledges_nothing_holds_up_what_is_sent_once(
         played.close()
     finally:
         sender.stop()
+
+
+def test_a_broker_that_does_not_answer_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    subscriber = Subscriber(f"mqtt://user:hunter2@127.0.0.1:{port}", "ingest-0", None)
+    subscriber.start()
+    try:
+        assert wait_until(lambda: "the broker does not answer" in caplog.text, within_s=10)
+    finally:
+        subscriber.stop()
+    assert caplog.records[0].broker == f"127.0.0.1:{port}" and "hunter2" not in caplog.text  # type: ignore[attr-defined]
