@@ -67,11 +67,18 @@ def run(
     report = _Report(refused, as_json)
     try:
         require_schema(url, "ingest file")
+    except (psycopg.Error, SchemaMismatch) as error:
+        raise click.ClickException(" ".join(str(error).split())) from error
+    try:
         with connect(url, "ingest file", autocommit=True) as conn, report.opened():
             with conn.transaction():
                 line.registry.read(conn)
             summaries = [_file(conn, line, path, form, dry_run, again, report) for path in files]
-    except (psycopg.Error, SchemaMismatch) as error:
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise click.ClickException(
+            f"this role may not take files in ({error.diag.message_primary}): use ingest's"
+        ) from error
+    except psycopg.Error as error:
         said = " ".join(str(error).split())
         raise click.ClickException(
             f"{said}; what was committed stays, and the same command goes on"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import json
-import secrets
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
+from pydantic import ValidationError
 
 from deploy.account_command import account
 from deploy.backfill_command import file
@@ -17,7 +18,8 @@ from deploy.devices_command import devices
 from deploy.import_command import import_command
 from deploy.profile_command import profile
 from deploy.quarantine_command import quarantine
-from deploy.settings import Settings
+from deploy.register_command import register
+from deploy.settings import Settings, in_words
 from deploy.simulate_command import follow_parent, simulate
 
 EPILOG = """
@@ -45,6 +47,14 @@ class InOrder(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ValidationError as error:
+            if error.title != Settings.__name__:
+                raise
+            raise click.ClickException(in_words(error)) from None
 
 
 @click.group(
@@ -141,6 +151,10 @@ def migrate(database_url: str | None) -> None:
         with psycopg.connect(url) as conn:
             follow_retention(conn, settings.retention)
             found = edition(conn)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise click.ClickException(
+            f"this role may not migrate ({error.diag.message_primary}): give the owner's URL with --database-url"
+        ) from error
     except psycopg.Error as error:
         raise click.ClickException(f"the database refused: {error}") from error
     for name in applied:
@@ -148,36 +162,7 @@ def migrate(database_url: str | None) -> None:
     click.echo(f"{'migrated' if applied else 'already up to date'} ({found})")
 
 
-@main.command()
-@click.argument("document", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--token",
-    "tokens",
-    multiple=True,
-    metavar="ORGANISATION",
-    help="Make and print a token for HTTP capture. Repeat for more.",
-)
-def register(document: Path, tokens: tuple[str, ...]) -> None:
-    """Take organisations, places, products and devices from a JSON document (docs/wire.md), and the shipped limits.
-
-    As ingest's role (SUYUAN_DATABASE_URL). Repeatable: what is there gets the document's names, identities stay.
-    """
-    import psycopg
-
-    from deploy.database_url import connect
-    from ingest.registry import RegistryError, load, load_shipped, load_token, parse_registry
-
-    made = {organisation: secrets.token_urlsafe(24) for organisation in tokens}
-    try:
-        with connect(Settings().database_url, "register") as conn:
-            load(conn, parse_registry(document.read_bytes()))
-            load_shipped(conn)
-            for organisation, token in made.items():
-                load_token(conn, organisation, token)
-    except (RegistryError, psycopg.Error) as error:
-        raise click.ClickException(str(error)) from error
-    for organisation, token in made.items():
-        click.echo(f"{organisation} {token}")
+main.add_command(register)
 
 
 @main.group(invoke_without_command=True)

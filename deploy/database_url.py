@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import click
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
@@ -76,3 +79,18 @@ def said_of(error: psycopg.Error, url: str) -> str:
     if is_plain(url):
         return " ".join(str(error).split())
     return f"the connection string can be read in two ways, or not at all: {ENCODE}"
+
+
+@contextmanager
+def told(role: str) -> Iterator[None]:
+    """What the database refuses ends the command with a sentence. `role`: whose URL it needs, as "ingest's"."""
+    try:
+        yield
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise click.ClickException(
+            f"this role may not do that ({error.diag.message_primary}): use {role} in SUYUAN_DATABASE_URL"
+        ) from error
+    except psycopg.OperationalError as error:
+        raise click.ClickException(str(error)) from error
+    except psycopg.Error as error:
+        raise click.ClickException(f"the database refused: {' '.join(str(error).split())}") from error

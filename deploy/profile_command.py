@@ -24,7 +24,10 @@ def list_profiles() -> None:
     """Those that a worker would know now, and those it could not use."""
     from ingest.wire.profiles import load
 
-    found = load(Settings().profiles_folder)
+    try:
+        found = load(Settings().profiles_folder)
+    except OSError as error:
+        raise click.ClickException(f"SUYUAN_PROFILES_DIR: {error.filename}: {error.strerror}") from error
     for name, known in sorted(found.known.items()):
         click.echo(f"{name:<24} {known.vendor} {known.model}".rstrip())
     for why in found.refused.values():

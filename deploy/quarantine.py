@@ -126,7 +126,7 @@ def show_row(settings: Settings, url: str, row: int, as_json: bool) -> None:
 def replay_rows(settings: Settings, url: str, choice: Choice, as_json: bool) -> None:
     line = line_of(settings, "replay")
     result = Replayed()
-    with _opened(url) as conn:
+    with _opened(url, "; what was replayed before stays so, and the same command goes on") as conn:
         batches = chosen(conn, choice)
         total = sum(map(len, batches))
         with _progress(sys.stderr.isatty() and not as_json) as progress:
@@ -196,21 +196,23 @@ def forget(settings: Settings, before: str | None, yes: bool, at: datetime) -> N
 
 
 @contextmanager
-def _opened(url: str) -> Iterator[psycopg.Connection]:
+def _opened(url: str, stands: str = "") -> Iterator[psycopg.Connection]:
+    """`stands`: said behind what went wrong, of what was done before it."""
     from deploy.migrate import SchemaMismatch
 
     try:
         require_schema(url, "quarantine")
+    except (psycopg.Error, SchemaMismatch) as error:
+        _fail(" ".join(str(error).split()))
+    try:
         with connect(url, "quarantine", autocommit=True) as conn:
             yield conn
     except psycopg.errors.InsufficientPrivilege as error:
         _fail(
             f"this role may not look into quarantine ({error.diag.message_primary}): use ingest's, or the owner's"
         )
-    except (psycopg.Error, SchemaMismatch, PermissionError) as error:
-        _fail(
-            f"{' '.join(str(error).split())}; what was replayed before stays so, and the same command goes on"
-        )
+    except (psycopg.Error, PermissionError) as error:
+        _fail(" ".join(str(error).split()) + stands)
 
 
 def _fail(sentence: str) -> NoReturn:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingest.wire.sparkplug_topics import is_id
@@ -143,3 +143,11 @@ class Settings(BaseSettings):
 
 def _names(written: str) -> list[str]:
     return list(dict.fromkeys(name for name in map(str.strip, written.split(",")) if name))
+
+
+def in_words(error: ValidationError) -> str:
+    """What is wrong with the environment, a variable a line. Values are not repeated: one may be a password."""
+    said = error.errors(include_url=False, include_input=False, include_context=False)
+    return "\n".join(f"SUYUAN_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in said) + (
+        "\ndeploy/env.example explains every setting"
+    )

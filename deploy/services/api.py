@@ -8,7 +8,7 @@ import uvicorn
 from psycopg_pool import ConnectionPool
 
 from deploy.database_url import connect
-from deploy.services.process import now, require_schema
+from deploy.services.process import now, require_service
 from deploy.settings import Settings
 from ledger.keys import KeyStore
 from trace_api.access import Databases
@@ -16,7 +16,7 @@ from trace_api.app import Configuration, create_app
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
-    require_schema(settings.database_url, "api")
+    require_service(settings.database_url, "api")
     public_url = settings.public_database_url or settings.database_url
     connect(public_url, "public").close()  # a pool would try for ever, and log each time what libpq says
     with _pool(settings.database_url, "api") as api, _pool(public_url, "public") as public:

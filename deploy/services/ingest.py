@@ -13,7 +13,7 @@ from functools import partial
 
 from deploy.database_url import connect
 from deploy.services import metrics
-from deploy.services.process import now, require_schema
+from deploy.services.process import CannotStart, now, require_service
 from deploy.settings import Settings
 from ingest.budget import Budget
 from ingest.clock import Samples
@@ -45,7 +45,7 @@ SWITCH_S = 0.0005
 
 def run(settings: Settings, stop: threading.Event) -> None:
     sys.setswitchinterval(SWITCH_S)
-    require_schema(settings.database_url, "ingest")
+    require_service(settings.database_url, "ingest")
     connected = partial(connect, settings.database_url, silence_s=settings.database_silence_s)
     address = Address(
         settings.mqtt_url,
@@ -83,7 +83,10 @@ def _sparkplug_groups(settings: Settings, line: Line) -> Iterator[None]:
 
 
 def _profiles(settings: Settings) -> profiles.Profiles:
-    found = profiles.load(settings.profiles_folder)
+    try:
+        found = profiles.load(settings.profiles_folder)
+    except OSError as error:
+        raise CannotStart(f"SUYUAN_PROFILES_DIR: {error.filename}: {error.strerror}") from error
     for name, why in found.refused.items():
         logger.error("a profile cannot be used", extra={"profile": name, "error": why})
     return found

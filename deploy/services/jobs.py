@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from deploy.database_url import connect
 from deploy.services import metrics
-from deploy.services.process import now, require_schema
+from deploy.services.process import now, require_service
 from deploy.settings import Settings
 from ingest import jobs
 from ingest.metering import DatabaseMeters
@@ -19,7 +19,7 @@ from ledger.keys import KeyStore
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
-    require_schema(settings.database_url, "jobs")
+    require_service(settings.database_url, "jobs")
     sender = Sender(settings.mqtt_url, f"{settings.mqtt_client_prefix}-outbox-{os.getpid()}")
     consumers = jobs.steps(KeyStore(settings.keys_dir).organisation_key, sender.send, settings.retention)
     registry = CollectorRegistry()

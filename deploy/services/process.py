@@ -11,8 +11,11 @@ import time
 from datetime import UTC, datetime
 from types import FrameType
 
+import click
+import psycopg
+
 from deploy.database_url import connect
-from deploy.migrate import check_schema
+from deploy.migrate import SchemaMismatch, check_schema
 
 LAST_RESORT_S = 15.0
 
@@ -45,10 +48,39 @@ def _follow_parent(stop: threading.Event) -> None:
     os._exit(1)
 
 
+class CannotStart(click.ClickException):
+    """A process cannot do its work as it is set up. The message says what to change."""
+
+
 def require_schema(url: str, name: str) -> None:
     """Raises SchemaMismatch; psycopg.OperationalError where there is no database."""
     with connect(url, name) as conn:
         check_schema(conn)
+
+
+_MAY = "SELECT current_user, pg_has_role(current_user, %(role)s, 'MEMBER')"
+
+
+def require_service(url: str, name: str) -> None:
+    """The schema, and a user who is or may act as `suyuan_{name}`: another one would fail at its first message, or at none.
+
+    Raises as `require_schema` does, and CannotStart."""
+    with connect(url, name) as conn:
+        check_schema(conn)
+        row = conn.execute(_MAY, {"role": f"suyuan_{name}"}).fetchone()
+    if row is not None and not row[1]:
+        raise CannotStart(
+            f"SUYUAN_DATABASE_URL connects as {row[0]}; `suyuan {name}` needs suyuan_{name}, or a role that is granted it"
+        )
+
+
+def opened(url: str, name: str) -> psycopg.Connection:
+    """A connection to a database that has this release's schema. Raises psycopg.OperationalError, and CannotStart."""
+    try:
+        require_schema(url, name)
+    except SchemaMismatch as error:
+        raise CannotStart(str(error)) from error
+    return connect(url, name)
 
 
 def log_to_stderr() -> None:

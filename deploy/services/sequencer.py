@@ -6,14 +6,14 @@ import threading
 from functools import partial
 
 from deploy.database_url import connect
-from deploy.services.process import now, require_schema
+from deploy.services.process import now, require_service
 from deploy.settings import Settings
 from ledger import sequencer
 from ledger.keys import KeyStore
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
-    require_schema(settings.database_url, "sequencer")
+    require_service(settings.database_url, "sequencer")
     sequencer.serve(
         partial(connect, settings.database_url, "sequencer", silence_s=settings.database_silence_s),
         KeyStore(settings.keys_dir),

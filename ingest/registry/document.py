@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 _REGION = r"^([0-9]{2}|[0-9]{4}|[0-9]{6}|[0-9]{9}|[0-9]{12})$"
 Region = Annotated[str, Field(pattern=_REGION)]
@@ -140,8 +140,22 @@ class RegistryDocument(_Entry):
     regions: tuple[RegionEntry, ...] = ()
 
 
+SHOWN = 20  # faults; a document made by a program has the same one everywhere
+
+
 def parse_registry(text: str | bytes) -> RegistryDocument:
+    """Raises RegistryError, which names the first faults by their place."""
     try:
         return RegistryDocument.model_validate_json(text)
-    except ValueError as error:
-        raise RegistryError(f"the registry document is not valid: {error}") from error
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        said = [_in_words(each["loc"], each["msg"], each["input"]) for each in found[:SHOWN]]
+        more = [f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
+        raise RegistryError("the registry document is not valid: " + "\n".join([*said, *more])) from error
+
+
+def _in_words(place: tuple[int | str, ...], said: str, given: object) -> str:
+    """`devices[3].interval_s: Input should be a valid integer (got 'x')`."""
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")
+    got = f" (got {given!r:.60})" if isinstance(given, str | int | float) else ""
+    return f"{path}: {said}{got}" if path else said

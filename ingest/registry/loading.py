@@ -7,6 +7,7 @@ names, identities stay. What projected events rest on, and is new or other, is l
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
@@ -30,9 +31,11 @@ from ledger.epcis.identifiers import canonical
 REGISTERED = "registry document"
 
 
-def load(conn: psycopg.Connection, document: RegistryDocument) -> None:
-    """Write the document in the caller's transaction. Raises RegistryError."""
+def load(conn: psycopg.Connection, document: RegistryDocument) -> list[str]:
+    """Write the document in the caller's transaction; returns what it says and does not change, a sentence each. Raises
+    RegistryError."""
     alone(conn)
+    left = [*_left(conn, document)]
     for organisation in document.organisations:
         load_organisation(conn, organisation)
     places = (*document.places, *document.vehicles)
@@ -49,6 +52,25 @@ def load(conn: psycopg.Connection, document: RegistryDocument) -> None:
     conn.execute("DELETE FROM region WHERE code = ANY (%s)", [[region.code for region in document.regions]])
     for region in document.regions:
         load_region(conn, region, REGISTERED, verified=False)
+    return left
+
+
+_IDENTITY = "SELECT organisation, giai FROM device WHERE scheme = %s AND external_id = %s"
+
+
+def _left(conn: psycopg.Connection, document: RegistryDocument) -> Iterator[str]:
+    """Who owns a device or place, and a device's URI, are not rewritten: events and readings rest on them."""
+    for device in document.devices:
+        number = external_id(device.scheme, device.id)
+        for owner, giai in conn.execute(_IDENTITY, [device.scheme, number]):
+            if owner != device.organisation:
+                yield f"device {device.id} stays with {owner}; a document hands nothing over to {device.organisation}"
+            if giai != canonical(device.giai):
+                yield f"device {device.id} stays {giai}, as its events name it; got {device.giai}"
+    for place in (*document.places, *document.vehicles):
+        for (owner,) in conn.execute("SELECT organisation FROM place WHERE id = %s", [canonical(place.id)]):
+            if owner != place.organisation:
+                yield f"place {place.id} stays with {owner}; a document hands nothing over to {place.organisation}"
 
 
 REGISTERING = 0x5359_0200  # "SY", registering
@@ -61,7 +83,10 @@ def alone(conn: psycopg.Connection) -> None:
 
 
 def load_token(conn: psycopg.Connection, organisation: str, token: str) -> None:
-    conn.execute(
+    """Raises RegistryError for an organisation that is not registered."""
+    _execute(
+        conn,
+        f"token for {organisation}",
         "INSERT INTO api_token (sha256, organisation) VALUES (%s, %s) ON CONFLICT (sha256) DO NOTHING",
         [hashlib.sha256(token.encode()).digest(), organisation],
     )
@@ -250,6 +275,8 @@ _SAID = {
     "place_organisation_fkey": "its organisation is not registered; register that first",
     "device_organisation_fkey": "its organisation is not registered; register that first",
     "product_organisation_fkey": "its organisation is not registered; register that first",
+    "api_token_organisation_fkey": "no organisation of that id is registered",
+    "identifier_alias_organisation_fkey": "its organisation is not registered; register that first",
     "device_giai_key": "another device has this giai",
 }
 
