@@ -135,7 +135,8 @@ def _add(conn: psycopg.Connection, day: object, at: datetime, spent: dict[Owner,
 
 
 _REMEMBER = """
-UPDATE device_sequence AS held SET let_go = held.let_go + sent.numbers::int8multirange
+UPDATE device_sequence AS held
+SET let_go = held.let_go + sent.numbers::int8multirange * int8multirange(int8range(known_from, NULL))
 FROM unnest(%s::integer[], %s::bigint[], %s::text[]) AS sent (device_id, boot, numbers)
 WHERE held.device_id = sent.device_id AND held.boot = sent.boot
 """

@@ -7,7 +7,8 @@ as many devices as it has messages.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -18,8 +19,16 @@ from ingest.marks import CONSUMERS
 from ingest.readings import Touched
 from ingest.sequences import Arrived, Receipt, receipt
 
+logger = logging.getLogger(__name__)
+
 DRAWN = 200
-GAPS = 1_000  # of one receipt: a device that leaves out every second number would be told of all of them with each batch
+GAPS = 200  # of one receipt: a device that leaves out every second number would be told of all of them with each batch
+RANGES = 2_000
+"""Kept of one boot, each of what is stored, refused and let go: the row is written with every batch that holds its device, and
+whoever is in that batch waits for it. Beyond it the highest `RANGES_LEFT` stay (docs/decisions/0028-a-receipt-has-an-end.md)."""
+RANGES_LEFT = 1_000
+RANGE_BYTES = 21
+"""Of a multirange in memory: two bounds, flags, offset. Its size is known without reading it."""
 
 
 @dataclass(slots=True)
@@ -100,18 +109,43 @@ WITH opened AS (
   SELECT * FROM unnest(%(of)s::integer[], %(boot)s::bigint[], %(kept)s::text[]::int8multirange[], %(refused)s::text[]::int8multirange[])
     AS sent (device_id, boot, stored, refused)
   ORDER BY device_id, boot
-  ON CONFLICT (device_id, boot) DO UPDATE SET stored = held.stored + EXCLUDED.stored, refused = held.refused + EXCLUDED.refused,
+  ON CONFLICT (device_id, boot) DO UPDATE SET
+    stored = held.stored + CASE held.known_from WHEN 0 THEN EXCLUDED.stored
+                           ELSE EXCLUDED.stored * int8multirange(int8range(held.known_from, NULL)) END,
+    refused = held.refused + CASE held.known_from WHEN 0 THEN EXCLUDED.refused
+                             ELSE EXCLUDED.refused * int8multirange(int8range(held.known_from, NULL)) END,
     was_broken = NOT (held.stored + held.refused) @> int8range(1, upper(held.stored + held.refused))
-  RETURNING device_id, boot, stored + refused AS numbers, was_broken
+  RETURNING device_id, boot, stored + refused AS numbers, was_broken,
+    greatest(pg_column_size(stored), pg_column_size(refused), pg_column_size(let_go)) > %(full)s AS is_full
 ), now_held AS (
-  SELECT device_id, boot, numbers, was_broken, NOT numbers @> int8range(1, upper(numbers)) AS broken FROM merged
+  SELECT device_id, boot, numbers, was_broken, is_full, NOT numbers @> int8range(1, upper(numbers)) AS broken FROM merged
 ), broken AS (
   INSERT INTO sequence_mark (created_at, device_ids)
   SELECT %(marked_at)s, array_agg(DISTINCT device_id) FROM now_held WHERE broken OR was_broken HAVING count(*) > 0
 )
 SELECT device_id, boot, upper(numbers) - 1,
-  CASE WHEN broken THEN (SELECT range_agg(part) FROM (SELECT unnest(numbers) AS part LIMIT %(gaps)s) AS lowest) END
+  CASE WHEN broken THEN (SELECT range_agg(part) FROM (SELECT unnest(numbers) AS part LIMIT %(gaps)s) AS lowest) END, is_full
 FROM now_held
+"""
+
+# What is held from 1 on without a gap stays held: the receipt says no less than it did.
+_GIVE_UP = """
+WITH crowded AS (
+  SELECT device_id, boot, stored + refused AS numbers, (
+      SELECT max(upper(part)) FROM (VALUES (stored), (refused), (let_go)) AS kind (ranges),
+      LATERAL (SELECT part FROM unnest(kind.ranges) WITH ORDINALITY AS each (part, place) ORDER BY place DESC OFFSET %(left)s LIMIT 1) AS lost
+    ) AS known_from
+  FROM device_sequence JOIN unnest(%(device)s::integer[], %(boot)s::bigint[]) AS asked (device_id, boot) USING (device_id, boot)
+), ends AS (
+  SELECT device_id, boot, known_from, int8multirange(int8range(known_from, NULL)) AS known,
+    coalesce((SELECT int8multirange(part) FROM unnest(numbers) AS part WHERE part @> 1::bigint), '{}')
+      * int8multirange(int8range(NULL, known_from)) AS begun
+  FROM crowded WHERE known_from IS NOT NULL
+)
+UPDATE device_sequence AS held SET known_from = ends.known_from, stored = held.stored * known + begun,
+  refused = held.refused * known, let_go = held.let_go * known
+FROM ends WHERE held.device_id = ends.device_id AND held.boot = ends.boot
+RETURNING held.device_id, held.boot, held.known_from
 """
 
 
@@ -135,10 +169,24 @@ def close(
             "series": _array(touched.series.tolist()), "first": _array(touched.first_ms.tolist()),
             "last": _array(touched.last_ms.tolist()), "consumers": list(consumers),
             "of": _array(arrived.device), "boot": _array(arrived.boot), "kept": _texts(arrived.stored), "refused": _texts(arrived.refused),
-            "gaps": GAPS,
+            "gaps": GAPS, "full": RANGES * RANGE_BYTES,
         },
-    )  # fmt: skip
-    return [_receipt(*row) for row in rows]
+    ).fetchall()  # fmt: skip
+    full = [(device, boot) for device, boot, *_, is_full in rows if is_full]
+    if full:
+        _give_up(conn, full)
+    return [_receipt(*row) for *row, _ in rows]
+
+
+def _give_up(conn: psycopg.Connection, full: Sequence[tuple[int, int]]) -> None:
+    """Of these devices and boots, whose rows the transaction has locked, forget the lowest ranges."""
+    devices, boots = zip(*full, strict=True)
+    asked = {"device": list(devices), "boot": list(boots), "left": RANGES_LEFT}
+    for device, boot, known_from in conn.execute(_GIVE_UP, asked):
+        logger.warning(
+            "a device's numbers are full of gaps, the lowest are given up",
+            extra={"device": device, "boot": boot, "below": known_from},
+        )
 
 
 def _receipt(device: int, boot: int, highest: int, broken: Int8Multirange | None) -> Receipt:

@@ -1,7 +1,8 @@
 """Gaps in devices' numbers as rows, and the request to send them again.
 
 In the line: a batch that finds a device's numbers broken, or mended, leaves a mark; here is its consumer. Contract: after a
-step, the open rows of a device are exactly the gaps in what is held of it, and every range that was ever open is in some row.
+step, the open rows of a device are exactly the gaps in what is held of it from `known_from` on, and every range that was ever
+open is in some row: filled, or given up below that.
 A gap is one that lasted `GRACE`: two workers that share a device's messages make gaps and fill them all the time.
 A device that numbers its messages is asked for a gap when it is found, and again ever later, `ASKS` times in all.
 """
@@ -37,29 +38,33 @@ RETURNING device_ids, created_at
 # device that sends every second number has thousands of gaps, and each row would carry them all.
 _FOLLOW = """
 WITH held AS MATERIALIZED (
-  SELECT device_id, boot, int8multirange(int8range(1, coalesce(upper(stored + refused), 1))) - (stored + refused) AS missing
+  SELECT device_id, boot, int8multirange(int8range(0, known_from)) - (stored + refused) AS given_up,
+    (int8multirange(int8range(1, coalesce(upper(stored + refused), 1))) - (stored + refused))
+      * int8multirange(int8range(known_from, NULL)) AS missing
   FROM device_sequence WHERE device_id = ANY (%(devices)s)
 ), open AS MATERIALIZED (
   SELECT id, device_id, boot, first_seen, asks, ask_next, int8range(first_seq, last_seq, '[]') AS numbers
-  FROM sequence_gap WHERE filled_at IS NULL AND device_id = ANY (%(devices)s)
+  FROM sequence_gap WHERE filled_at IS NULL AND given_up_at IS NULL AND device_id = ANY (%(devices)s)
 ), changed AS (
-  SELECT open.*, int8multirange(numbers) * missing AS rest
+  SELECT open.*, given_up, int8multirange(numbers) * missing AS rest
   FROM open JOIN held USING (device_id, boot) WHERE NOT missing @> numbers
 ), gone AS (
   DELETE FROM sequence_gap WHERE id IN (SELECT id FROM changed)
 ), pieces AS (
-  SELECT device_id, boot, first_seen, %(now)s::timestamptz AS filled_at, asks, NULL::timestamptz AS ask_next,
-         int8multirange(numbers) - rest AS numbers
+  SELECT device_id, boot, first_seen, %(now)s::timestamptz AS filled_at, NULL::timestamptz AS given_up_at, asks,
+         NULL::timestamptz AS ask_next, int8multirange(numbers) - rest - given_up AS numbers
   FROM changed
   UNION ALL
-  SELECT device_id, boot, first_seen, NULL, asks, ask_next, rest FROM changed
+  SELECT device_id, boot, first_seen, NULL, %(now)s, asks, NULL, int8multirange(numbers) * given_up FROM changed
   UNION ALL
-  SELECT device_id, boot, %(now)s, NULL, 0::smallint, CASE WHEN scheme = %(scheme)s THEN %(now)s::timestamptz END,
+  SELECT device_id, boot, first_seen, NULL, NULL, asks, ask_next, rest FROM changed
+  UNION ALL
+  SELECT device_id, boot, %(now)s, NULL, NULL, 0::smallint, CASE WHEN scheme = %(scheme)s THEN %(now)s::timestamptz END,
          missing - coalesce((SELECT range_agg(numbers) FROM open WHERE (open.device_id, open.boot) = (held.device_id, held.boot)), '{}')
   FROM held JOIN device ON device.id = held.device_id
 )
-INSERT INTO sequence_gap (device_id, boot, first_seq, last_seq, first_seen, filled_at, asks, ask_next)
-SELECT device_id, boot, lower(part), upper(part) - 1, first_seen, filled_at, asks, ask_next FROM pieces, unnest(numbers) AS part
+INSERT INTO sequence_gap (device_id, boot, first_seq, last_seq, first_seen, filled_at, given_up_at, asks, ask_next)
+SELECT device_id, boot, lower(part), upper(part) - 1, first_seen, filled_at, given_up_at, asks, ask_next FROM pieces, unnest(numbers) AS part
 """
 
 _DUE = """
@@ -78,7 +83,7 @@ _PUT_OFF = """
 UPDATE sequence_gap AS gap SET ask_next = %(now)s::timestamptz + (1 + waiting.place / %(ranges)s) * %(pause)s::interval
 FROM (SELECT id, row_number() OVER (PARTITION BY device_id, boot ORDER BY asks, ask_next, id) - 1 AS place
       FROM sequence_gap JOIN unnest(%(device)s::integer[], %(boot)s::bigint[]) AS full_of (device_id, boot) USING (device_id, boot)
-      WHERE filled_at IS NULL AND ask_next <= %(now)s) AS waiting
+      WHERE filled_at IS NULL AND given_up_at IS NULL AND ask_next <= %(now)s) AS waiting
 WHERE gap.id = waiting.id
 """
 

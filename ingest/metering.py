@@ -91,12 +91,12 @@ _GAUGES = {
     "suyuan_gaps_open": (
         "Open gaps in devices' numbers",
         (),
-        "SELECT count(*) FROM sequence_gap WHERE filled_at IS NULL",
+        "SELECT count(*) FROM sequence_gap WHERE filled_at IS NULL AND given_up_at IS NULL",
     ),
     "suyuan_gap_messages_open": (
         "Messages that are missing in open gaps",
         (),
-        "SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM sequence_gap WHERE filled_at IS NULL",
+        "SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM sequence_gap WHERE filled_at IS NULL AND given_up_at IS NULL",
     ),
     "suyuan_outbox_waiting": ("Messages that wait to be sent", (), "SELECT count(*) FROM outbox"),
     "suyuan_quarantine_records": (

@@ -21,7 +21,6 @@ import numpy as np
 import psycopg
 
 from ingest import marks, retention, series_reading, touched_hours
-from ingest.sequences import receipt
 from ledger.entry import stream_pseudonym
 from ledger.errors import LedgerError
 from ledger.strict_json import strict
@@ -216,12 +215,17 @@ def _last_sealed(conn: psycopg.Connection, device: int, start: datetime) -> Seal
     )
 
 
+_MISSING = """
+SELECT boot, lower(part), upper(part) - 1
+FROM (SELECT boot, known_from, stored + refused AS numbers FROM device_sequence WHERE device_id = %s) AS held,
+unnest((int8multirange(int8range(1, coalesce(upper(numbers), 1))) - numbers) * int8multirange(int8range(known_from, NULL))) AS part
+ORDER BY boot, part
+"""
+
+
 def _missing(conn: psycopg.Connection, device: int) -> list[Missing]:
-    """Messages that a device numbered and we do not hold, as known now."""
-    rows = conn.execute(
-        "SELECT boot, stored + refused FROM device_sequence WHERE device_id = %s ORDER BY boot", [device]
-    )
-    return [Missing(boot, *gap) for boot, held in rows for gap in receipt(device, boot, held).gaps]
+    """Messages that a device numbered and we do not hold, as known now; what was given up of them is in the seals of before."""
+    return [Missing(*row) for row in conn.execute(_MISSING, [device])]
 
 
 def _write(
