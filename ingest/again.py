@@ -91,7 +91,7 @@ class Again:
             [row.seq for row in numbered],
         )
         conn.execute(_LOCK, numbers[:2])
-        conn.execute(_RELEASE, numbers)
+        conn.execute(_RELEASE, (*numbers, self.at))
 
 
 def _counted(rows: Sequence[Row] | Sequence[Refused]) -> dict[str, int]:
@@ -114,13 +114,20 @@ SELECT FROM device_sequence
 WHERE (device_id, boot) IN (SELECT * FROM unnest(%s::integer[], %s::bigint[])) ORDER BY device_id, boot FOR UPDATE
 """
 
-# A number is refused as long as any row of it is open, or was let go.
+# A number is refused as long as any row of it is open, or was let go. One that is not stored then either was another message's,
+# and is a gap.
 _RELEASE = """
-UPDATE device_sequence AS held SET refused = held.refused - (freed.numbers - held.let_go)
-FROM (SELECT device_id, boot, range_agg(int8range(seq, seq, '[]')) AS numbers
-      FROM unnest(%s::integer[], %s::bigint[], %s::bigint[]) AS closed (device_id, boot, seq)
-      WHERE NOT EXISTS (SELECT FROM quarantine_open AS kept
-                        WHERE kept.device_id = closed.device_id AND kept.boot = closed.boot AND kept.seq = closed.seq)
-      GROUP BY device_id, boot) AS freed
-WHERE held.device_id = freed.device_id AND held.boot = freed.boot
+WITH freed AS (
+  SELECT device_id, boot, range_agg(int8range(seq, seq, '[]')) AS numbers
+  FROM unnest(%s::integer[], %s::bigint[], %s::bigint[]) AS closed (device_id, boot, seq)
+  WHERE NOT EXISTS (SELECT FROM quarantine_open AS kept
+                    WHERE kept.device_id = closed.device_id AND kept.boot = closed.boot AND kept.seq = closed.seq)
+  GROUP BY device_id, boot
+), released AS (
+  UPDATE device_sequence AS held SET refused = held.refused - (freed.numbers - held.let_go)
+  FROM freed WHERE held.device_id = freed.device_id AND held.boot = freed.boot
+  RETURNING held.device_id, NOT held.stored @> (freed.numbers - held.let_go) AS missing
+)
+INSERT INTO sequence_mark (created_at, device_ids)
+SELECT %s, array_agg(DISTINCT device_id) FROM released WHERE missing HAVING count(*) > 0
 """

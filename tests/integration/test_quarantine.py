@@ -232,6 +232,18 @@ def test_a_number_is_refused_while_any_row_of_it_is_open(place: Place) -> None:
     assert place.rows("SELECT stored::text, refused::text FROM device_sequence") == [("{}", "{[1,2)}")]
 
 
+def test_a_number_that_was_another_messages_is_a_gap(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A decoder that failed took 2 for the message's number, and once it was mended reads 3."""
+    place.take(message(pack([1.0], seq=1)))
+    with monkeypatch.context() as failing:
+        failing.setattr("ingest.wire.senml.decode", lambda *_: {}[0])
+        failing.setattr("ingest.wire.senml.identity_of_unreadable", lambda _: (1, 2))
+        place.take(message(pack([2.0], seq=3, start_s=NOW_S - 60)))
+    assert place.replay().taken == 1
+    assert place.rows("SELECT stored::text, refused::text FROM device_sequence") == [("{[1,2),[3,4)}", "{}")]
+    assert (LATER,) in place.rows("SELECT created_at FROM sequence_mark"), "the device is asked for 2"
+
+
 def test_an_event_whose_recording_failed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     sent = message(
         json.dumps(harvest("urn:uuid:0e1c7d36-5f1e-4b7e-9d0a-4a7f3c0c8a11")).encode(), kind="events"
