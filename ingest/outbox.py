@@ -15,9 +15,8 @@ from datetime import datetime
 
 import paho.mqtt.client as mqtt
 import psycopg
-from paho.mqtt.enums import CallbackAPIVersion
 
-from ingest.broker_address import broker_address
+from ingest.mqtt_client import client_for
 
 logger = logging.getLogger(__name__)
 
@@ -52,11 +51,7 @@ class Sender:
     """A broker session for what goes out; it connects when there is something to send."""
 
     def __init__(self, url: str, client_id: str) -> None:
-        address = broker_address(url)
-        self._address = (address.host, address.port)
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id, protocol=mqtt.MQTTv311)
-        if address.user:
-            self._client.username_pw_set(address.user, address.password)
+        self._client, self._address = client_for(mqtt.Client, url, client_id)
         self._client.max_inflight_messages_set(SENT_AT_ONCE)
         self._client.reconnect_delay_set(1, 30)
         self._started = False

@@ -16,12 +16,10 @@ from dataclasses import dataclass
 from itertools import count
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from ingest.broker_address import broker_address
 from ingest.message import OVERHEAD_BYTES, Message
-from ingest.mqtt_client import BlockClient, Published
+from ingest.mqtt_client import BlockClient, Published, client_for
 from ingest.wire.topics import subscriptions
 
 logger = logging.getLogger(__name__)
@@ -112,18 +110,7 @@ class Subscriber:
         self._inherited, self._keepalive_s = inherited, keepalive_s
         self._numbers = numbers or count(1)
         self._connection = Connection(0)
-        address = broker_address(url)
-        self._address = (address.host, address.port)
-        # 3.1.1 for our own side: paho parses it twice as fast, and devices speak what they like.
-        self._client = _Client(
-            CallbackAPIVersion.VERSION2,
-            client_id,
-            clean_session=False,
-            protocol=mqtt.MQTTv311,
-            manual_ack=True,
-        )
-        if address.user:
-            self._client.username_pw_set(address.user, address.password)
+        self._client, self._address = client_for(_Client, url, client_id, kept=True)
         self._client.on_pre_connect = self._on_pre_connect
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_connect = self._on_connect

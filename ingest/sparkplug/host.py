@@ -17,11 +17,10 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from ingest.broker_address import broker_address
 from ingest.message import OVERHEAD_BYTES, Message
+from ingest.mqtt_client import client_for
 from ingest.wire.sparkplug import rebirth_request
 from ingest.wire.sparkplug_topics import command_topic, state_topic, subscription
 
@@ -49,17 +48,7 @@ class HostSession:
         self._leaving = False
         self._connection = 0
         self._birth_ms = 0
-        address = broker_address(url)
-        self._address = (address.host, address.port)
-        self._client = mqtt.Client(
-            CallbackAPIVersion.VERSION2,
-            self._host,
-            clean_session=False,
-            protocol=mqtt.MQTTv311,
-            manual_ack=True,
-        )
-        if address.user:
-            self._client.username_pw_set(address.user, address.password)
+        self._client, self._address = client_for(mqtt.Client, url, self._host, kept=True)
         self._client.on_pre_connect = self._on_pre_connect
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
