@@ -51,6 +51,12 @@ def fences(path: Path) -> list[Fence]:
     return list(_fences(path))
 
 
+def invariants() -> dict[str, str]:
+    """docs/invariants.md: the query of each, by name."""
+    named = {fence.after("invariant:"): fence.text for fence in fences(DOCS / "invariants.md")}
+    return {name: query for name, query in named.items() if name is not None}
+
+
 def without_fences(text: str) -> str:
     """Prose alone, with every line where it was."""
     return _FENCE.sub(lambda match: "\n" * match.group().count("\n"), text)

@@ -43,7 +43,7 @@ from tests.acceptance.doing import (
 )
 from tests.acceptance.instance import Instance
 from tests.acceptance.serving import served
-from tests.documents import DOCS, fences
+from tests.documents import invariants
 from tests.servers.databases import Database
 from trace_api import access
 from trace_api.acts import (
@@ -65,11 +65,7 @@ from trace_api.acts.shapes import Promise
 from trace_api.acts.stock import Stock
 
 PATH = "https://id.gs1.org/"
-INVARIANTS = {
-    str(fence.after("invariant:")): fence.text
-    for fence in fences(DOCS / "invariants.md")
-    if fence.language == "sql"
-}
+INVARIANTS = invariants()
 UNKNOWN_UNIT = sscc_uri("09529999000000001" + check_digit("09529999000000001"))
 
 

@@ -27,7 +27,7 @@ from ingest.clock import Samples
 from ingest.pipeline import Message
 from simulators.world import World
 from tests.acceptance.instance import Instance, handed_over
-from tests.documents import DOCS, REPOSITORY, Fence, fences
+from tests.documents import DOCS, REPOSITORY, Fence, fences, invariants
 from tests.integration.lines import NOW, account, adds_up, pack
 from tests.servers.community import run_policies
 from tests.servers.databases import Database
@@ -37,11 +37,7 @@ START = datetime(2026, 6, 18, tzinfo=UTC)
 HOURS = 36
 EXAMPLES_AT = datetime(2026, 6, 19, 2, 0, 5, tzinfo=UTC)
 
-INVARIANTS = {
-    fence.after("invariant:"): fence.text
-    for fence in fences(DOCS / "invariants.md")
-    if fence.language == "sql"
-}
+INVARIANTS = invariants()
 WIRE = fences(DOCS / "wire.md")
 MESSAGES = (("readings",), ("events",), ("uplink",), ("raw",), ("teltonika",))
 
