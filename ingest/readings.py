@@ -322,24 +322,3 @@ def together(one: Touched, other: Touched) -> Touched:
 
 def _datetime(time_ms: int) -> datetime:
     return EPOCH + timedelta(milliseconds=time_ms)
-
-
-_READ = """
-SELECT (extract(epoch FROM time) * 1000)::bigint, value, flags FROM reading_store
-WHERE series_id = %s AND time >= %s AND time < %s ORDER BY time
-"""
-
-
-def read_series(
-    conn: psycopg.Connection, series: int, start: datetime, end: datetime
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int16]]:
-    """Times (int64[n], UTC ms), values (float64[n], the series' unit), flags (int16[n]) in time order, start <= time < end."""
-    rows = conn.execute(_READ, [series, start, end]).fetchall()
-    if not rows:
-        return np.empty(0, np.int64), np.empty(0), np.empty(0, np.int16)
-    times, values, flags = zip(*rows, strict=True)
-    return (
-        np.array(times, dtype=np.int64),
-        np.array(values, dtype=np.float64),
-        np.array(flags, dtype=np.int16),
-    )

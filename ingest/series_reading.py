@@ -1,7 +1,7 @@
 """Readings of many series in one question, as arrays.
 
-In the line: detection and sealing -> here -> `reading_store`. Contract: what `readings.read_series` gives for each, in a
-tenth of the time: the database packs a series into one value, so that nothing is done per reading in Python.
+In the line: detection and sealing -> here -> `reading_store`. Contract: all that is stored of each between its bounds, in order. The
+database packs a series into one value, so that nothing is done per reading in Python: a tenth of the time that rows would take.
 """
 
 from __future__ import annotations

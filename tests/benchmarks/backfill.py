@@ -77,7 +77,7 @@ def _rows(number: int) -> bytes:
         place,
         1000 + place % CHANNELS,
         first + place // CHANNELS * 60_000,
-        2.0 + place % 7,
+        np.float64(2.0) + place % 7,
         np.zeros(len(place), np.int16),
     )
     return readings._copy_bytes(readings._sorted(columns), np.full(len(place), 1))

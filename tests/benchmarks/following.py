@@ -163,7 +163,12 @@ def _wait_for_leases(database: Database) -> None:
 
 def _consume(conninfo: str, folder: Path, stop: Event) -> None:
     ended = threading.Event()
-    threading.Thread(target=lambda: (stop.wait(), ended.set()), daemon=True).start()
+
+    def follow() -> None:
+        stop.wait()
+        ended.set()
+
+    threading.Thread(target=follow, daemon=True).start()
     steps = jobs.steps(KeyStore(folder / "keys").organisation_key, lambda _messages: True)
     jobs.serve(steps, partial(psycopg.connect, conninfo), partial(datetime.now, UTC), ended)
 

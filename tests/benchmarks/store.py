@@ -24,7 +24,11 @@ def run(template: Template) -> None:
             place = np.arange(ROWS)
             first = 1_700_000_000_000 + next(batches) * ROWS * 1000
             return Readings(
-                place, place % SERIES, first + place * 1000, 2.0 + place % 7, np.zeros(ROWS, np.int16)
+                place,
+                place % SERIES,
+                first + place * 1000,
+                np.float64(2.0) + place % 7,
+                np.zeros(ROWS, np.int16),
             )
 
         prepared = [rows() for _ in range(10)]

@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+import numpy as np
 import psycopg
 import pytest
 
-from ingest import detection, inforce, marks, readings, snapshots
+from ingest import detection, inforce, marks, snapshots
 from ingest.coldchain.excursions import find_excursions
 from tests.servers.databases import Database
 from tests.unit.ingest.coldchain.cases import limit_json
@@ -33,6 +34,7 @@ INSERT INTO placement (series_id, organisation, parent, probe_position, valid, c
   SELECT id, 'o', 'urn:t:' || id, 'in_box', tstzrange('{START}', NULL), false FROM series;
 INSERT INTO batch (worker, received_at, messages, redelivered) VALUES ('w', now(), 0, 0);
 """
+READINGS = "SELECT (extract(epoch FROM time) * 1000)::bigint, value FROM reading_store WHERE series_id = %s ORDER BY time"
 RULES = (
     limit_json(minutes=10),
     limit_json(id="at once", limit_c=8.0, minutes=0),
@@ -128,9 +130,10 @@ class World:
         found = []
         force = inforce.read(self.conn, range(1, SERIES + 1), limits.values())
         for (series, key), stretches in force.items():
-            times, values, _ = readings.read_series(self.conn, series, START - MINUTE, NOW)
+            stored = self.conn.execute(READINGS, [series]).fetchall()
+            times, values = np.array(stored, np.float64).reshape(-1, 2).T
             interval_ms = 60_000 * (1 + series % 2)
-            for run in find_excursions(times, values, limits[key], stretches, interval_ms):
+            for run in find_excursions(times.astype(np.int64), values, limits[key], stretches, interval_ms):
                 found.append((series, key[0], run.start_ms, run.trigger_ms, run.end_ms, run.closed_by, run.extreme_c,
                               run.minutes_at_least, run.minutes_at_most, run.area_c_min))  # fmt: skip
         return sorted(found)

@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from deploy.migrate import follow_retention
-from ingest import marks, readings, rollups
+from ingest import marks, rollups, series_reading
 from ingest.pipeline import Message
 from ingest.readings import RowsLost
 from ingest.sequences import receipt
@@ -193,10 +193,11 @@ def answers_like(instance: Instance, reference: Reference) -> None:
         series = instance.one("SELECT id FROM series WHERE channel = 'ambient'")
         for hours in ((0, HOURS), (11.5, 12.5), (35, 49), (12, 12)):
             first, last = (moment(round(START_S + 3600 * each)) for each in hours)
-            times, values, _ = readings.read_series(conn, series, first, last)
+            first_ms, last_ms = (round(each.timestamp() * 1000) for each in (first, last))
+            (found,) = series_reading.read_many(conn, [(series, first_ms, last_ms - 1)])
             inside = [row for row in reference.rows() if first <= row[0] < last]
-            assert times.tolist() == [round(row[0].timestamp() * 1000) for row in inside]
-            assert values.tolist() == [row[1] for row in inside]
+            assert found.time_ms.tolist() == [round(row[0].timestamp() * 1000) for row in inside]
+            assert found.value.tolist() == [row[1] for row in inside]
 
 
 def as_organisation(instance: Instance, organisation: str) -> list[tuple[Any, ...]]:
