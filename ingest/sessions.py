@@ -28,7 +28,7 @@ SLOT_LOCK = 0x5359_0100  # "SY", ingest slots; the slot's number is the second k
 SLOTS = 64
 LOOK_S = 2.0
 RESTING_LOOKS = 3  # nothing came and nothing is open for so long: the session is drained
-AGAIN_S = 600.0  # then it is looked into again: a broker under load may have had something left
+AGAIN_S = 60.0  # then it is looked into again: a worker that lived shorter than a look subscribed anew, and left its share
 
 # A worker whose machine lost its power holds its slot until the server notices: in its own two hours, or in half a minute.
 _NOTICE = "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS wanted (name, value)"

@@ -53,15 +53,18 @@ def run(settings: Settings, stop: threading.Event) -> None:
         settings.mqtt_share_group or None,
         settings.mqtt_keepalive_s,
     )
+    line = replace(line_of(settings, ""), samples=Samples())
+    meters = WorkerMeters()
     sessions = Sessions(address, partial(connected, "ingest slot", autocommit=True))
-    try:
-        client = sessions.start()
-        line = replace(line_of(settings, client), samples=Samples())
-        meters = WorkerMeters()
-        with metrics.served(settings, meters.registry), _sparkplug_groups(settings, line):
-            serve(sessions, partial(connected, client), line, now, stop, meters)
-    finally:
-        sessions.stop()
+    # The session last: from its subscription on the broker gives us our share, and one who ends at once leaves it lying.
+    with metrics.served(settings, meters.registry):
+        try:
+            client = sessions.start()
+            line = replace(line, worker=client)
+            with _sparkplug_groups(settings, line):
+                serve(sessions, partial(connected, client), line, now, stop, meters)
+        finally:
+            sessions.stop()
 
 
 @contextmanager
