@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -21,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from deploy.database_url import connect
-from deploy.quarantine_words import ADVICE, OTHERWISE, in_words
+from deploy.quarantine_words import ADVICE, OTHERWISE, in_words, printable
 from deploy.services.ingest import line_of
 from deploy.services.process import now, require_schema
 from deploy.settings import Settings
@@ -50,6 +51,7 @@ def show_list(url: str, choice: Choice, state: str, limit: int, as_json: bool) -
         f"{_ROW}{which.replace('WHERE', f'{_REPLAYED} WHERE', 1)} ORDER BY quarantine.id DESC LIMIT %(limit)s"
     )
     with _opened(url) as conn, conn.cursor(row_factory=dict_row) as cursor:
+        _is_known(conn, choice)
         counts = cursor.execute(counts_query.encode(), parameters(choice)).fetchall()
         rows = cursor.execute(rows_query.encode(), parameters(choice) | {"limit": limit}).fetchall()
         let_go = cursor.execute(
@@ -59,14 +61,15 @@ def show_list(url: str, choice: Choice, state: str, limit: int, as_json: bool) -
     if as_json:
         _print_json({"reasons": counts, "rows": rows, "let_go_messages": lost})
         return
-    _print_list(counts, rows, state)
+    _print_list(counts, rows, state, choice)
     if lost:
         click.echo(f"{lost} messages were beyond the budget and let go: `suyuan doctor` names the devices.")
 
 
-def _print_list(counts: list[dict[str, Any]], rows: list[dict[str, Any]], state: str) -> None:
+def _print_list(counts: list[dict[str, Any]], rows: list[dict[str, Any]], state: str, choice: Choice) -> None:
     if not counts:
-        click.echo("Nothing lies there." if state == "open" else "There is none.")
+        of_such = "" if choice == Choice() else " of what was asked for"
+        click.echo(f"Nothing lies there{of_such}." if state == "open" else f"There is none{of_such}.")
         return
     console = Console()
     by_reason = Table(box=None, pad_edge=False)
@@ -76,24 +79,21 @@ def _print_list(counts: list[dict[str, Any]], rows: list[dict[str, Any]], state:
         by_reason.add_row(count["reason"], f"{count['rows']:,}", f"{count['records']:,}")
     console.print(by_reason)
     console.print()
-    table = Table(box=None, pad_edge=False)
-    for heading in ("id", "came", "organisation", "device", "reason", "records", "", "detail"):
-        table.add_column(heading, no_wrap=heading != "detail", overflow="ellipsis")
-    for row in rows:
-        came = f"{row['received_at']:%Y-%m-%d %H:%M:%S}"
-        cells = [
-            str(row["id"]),
-            came,
-            row["organisation"] or "-",
-            row["device"] or "-",
-            row["reason"],
-            str(row["records"]),
-        ]
-        # What a device sent is no markup of ours.
-        table.add_row(*cells, row["outcome"] or "", row["detail"][:120].replace("[", r"\["))
-    console.print(table)
+    cells = [_cells(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row, found in zip(rows, cells, strict=True):
+        click.echo("  ".join(map(str.ljust, found, widths)).rstrip())
+        click.echo(f"    {printable(row['detail'])[:300]}")
     if sum(count["rows"] for count in counts) > len(rows):
-        console.print(f"The newest {len(rows)}; --limit shows more.")
+        click.echo(f"The newest {len(rows)}; --limit shows more.")
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    records = f"{row['records']:,} record{'' if row['records'] == 1 else 's'}"
+    return [
+        str(row["id"]), f"{row['received_at']:%Y-%m-%d %H:%M:%S}", printable(row["organisation"] or "-"),
+        printable(row["device"] or "-"), row["reason"], records, row["outcome"] or "",
+    ]  # fmt: skip
 
 
 def show_row(settings: Settings, url: str, row: int, as_json: bool) -> None:
@@ -117,7 +117,7 @@ def show_row(settings: Settings, url: str, row: int, as_json: bool) -> None:
         return
     for name, value in found.items():
         if name not in ("payload", "next") and value is not None:
-            click.echo(f"{name.replace('_', ' '):13} {value}")
+            click.echo(f"{name.replace('_', ' '):13} {printable(str(value))}")
     if found["payload"] is not None:
         click.echo(f"\n{found['payload']}")
     click.echo(f"\n-> {found['next']}")
@@ -127,6 +127,7 @@ def replay_rows(settings: Settings, url: str, choice: Choice, as_json: bool) -> 
     line = line_of(settings, "replay")
     result = Replayed()
     with _opened(url, "; what was replayed before stays so, and the same command goes on") as conn:
+        _is_known(conn, choice)
         batches = chosen(conn, choice)
         total = sum(map(len, batches))
         with _progress(sys.stderr.isatty() and not as_json) as progress:
@@ -146,6 +147,27 @@ def replay_rows(settings: Settings, url: str, choice: Choice, as_json: bool) -> 
     sys.exit(1 if result.reasons or result.said else 0)
 
 
+_UNKNOWN_ROWS = """
+SELECT array_agg(named ORDER BY named) FROM unnest(%s::bigint[]) AS named WHERE NOT EXISTS (SELECT FROM quarantine WHERE id = named)
+"""
+_ANY_OF_REASON = "SELECT EXISTS (SELECT FROM quarantine WHERE reason = %s)"
+
+
+def _is_known(conn: psycopg.Connection, choice: Choice) -> None:
+    """A number or a reason that was mistyped is no empty quarantine."""
+    for (missing,) in conn.execute(_UNKNOWN_ROWS, [list(choice.ids or ())]):
+        if missing:
+            _fail(
+                f"there is no row {', '.join(map(str, missing))} in quarantine; `suyuan quarantine list` shows them"
+            )
+    if choice.reason is not None and choice.reason not in ADVICE:
+        for (there,) in conn.execute(_ANY_OF_REASON, [choice.reason]):
+            if not there:
+                _fail(
+                    f"nothing was ever refused as {choice.reason!r}; docs/wire.md lists the reasons, `suyuan quarantine list` those of here"
+                )
+
+
 def _print_result(result: Replayed) -> None:
     if not result.rows:
         click.echo("No open row is meant: what was replayed is not replayed again.")
@@ -154,7 +176,7 @@ def _print_result(result: Replayed) -> None:
         "taken": result.taken,
         "taken in part, the rest refused again": result.partly,
         "refused for another reason": result.refused,
-        "refused as before": result.unchanged,
+        "still refused": result.unchanged,
     }
     click.echo(
         f"{len(result.rows):,} rows: "
@@ -162,8 +184,8 @@ def _print_result(result: Replayed) -> None:
     )
     for reason, records in sorted(result.reasons.items()):
         click.echo(f"  {records:,} records {reason}: {ADVICE.get(reason, OTHERWISE)}")
-    for sentence in result.said:
-        click.echo(f"  {sentence}")
+    for sentence, times in Counter(result.said).items():
+        click.echo(f"  {sentence}" + (f" ({times:,} times)" if times > 1 else ""))
 
 
 def _progress(shown: bool) -> Progress:

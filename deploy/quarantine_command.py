@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
+ROW = click.IntRange(1, 2**63 - 1)
 
 database = click.option("--database-url", help="As ingest's role, or the owner; default SUYUAN_DATABASE_URL.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -62,7 +63,7 @@ def list_rows(state: str, limit: int, as_json: bool, database_url: str | None, *
 
 
 @quarantine.command()
-@click.argument("row", type=int, metavar="ID")
+@click.argument("row", type=ROW, metavar="ID")
 @json_option
 @database
 def show(row: int, as_json: bool, database_url: str | None) -> None:
@@ -73,7 +74,7 @@ def show(row: int, as_json: bool, database_url: str | None) -> None:
 
 
 @quarantine.command()
-@click.argument("rows", type=int, nargs=-1, metavar="[ID]...")
+@click.argument("rows", type=ROW, nargs=-1, metavar="[ID]...")
 @filters
 @click.option("--all", "everything", is_flag=True, help="Every open row.")
 @json_option

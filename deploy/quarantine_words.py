@@ -14,6 +14,7 @@ from ingest.wire.senml_cbor import is_cbor
 MOST_CHARACTERS = 20_000
 
 _REGISTER = "register it (suyuan register), then replay the row"
+_BIRTH = "a birth was asked for; once one stands that says the same as the one before, replay the row"
 _MEND_DEVICE = "the device sends it wrong: mend its firmware or configuration; what it sent cannot be taken"
 
 ADVICE = {
@@ -39,6 +40,11 @@ ADVICE = {
     "sealed_uplink": "give the network server the device's AppSKey, or have the device activated with it; what was sent stays sealed",
     "empty_pack": "nothing measured was in it: a frame for the network alone, or a sensor without a value; look at the probe if it lasts",
     "command_packet": "a gateway passes on commands and answers: have it pass on records alone",
+    "before_birth": _BIRTH,
+    "sequence_gap": _BIRTH,
+    "sequence_back": _BIRTH,
+    "unknown_alias": _BIRTH,
+    "bad_quality": "its edge node itself does not trust the value: look at the sensor; a replay refuses it again",
     "malformed_event": "correct the event where it is made, and send it anew",
 }  # fmt: skip
 OTHERWISE = _MEND_DEVICE
@@ -51,6 +57,11 @@ def in_words(payload: bytes) -> tuple[str, str]:
         if text is not None:
             return form, _cut(text)
     return "bytes", _cut(_hex(payload))
+
+
+def printable(text: str, but: str = "") -> str:
+    """A terminal obeys control characters; they are shown and not sent to it."""
+    return "".join(each if each.isprintable() or each in but else f"\\x{ord(each):02x}" for each in text)
 
 
 def _cut(text: str) -> str:
@@ -115,8 +126,7 @@ def _text(payload: bytes) -> str | None:
         text = payload.decode("utf-8")
     except UnicodeDecodeError:
         return None
-    # A terminal obeys control characters; they are shown and not sent to it.
-    return "".join(each if each.isprintable() or each in "\n\t" else f"\\x{ord(each):02x}" for each in text)
+    return printable(text, "\n\t")
 
 
 def _hex(payload: bytes) -> str:

@@ -120,7 +120,8 @@ class MonthlyKeys:
             path = self._path(month)
             key = path.read_bytes() if path.exists() else None
             if not key:
-                raise KeyGone(f"the key of {month} {'is missing' if key is None else 'was thrown away'}")
+                missing = f"is missing in {self._directory}: bring it back from the keys' backup"
+                raise KeyGone(f"the key of {month} {missing if key is None else 'was thrown away'}")
             self._ciphers[month] = AESGCM(key)
         return self._ciphers[month]
 

@@ -506,6 +506,26 @@ def test_the_command_lists_shows_and_replays(
 
 
 @pytest.mark.editions("plain")
+def test_what_was_mistyped_is_no_empty_quarantine(place: Place, command: Any) -> None:
+    with psycopg.connect(place.ingest) as conn:
+        pipeline.run(conn, line(place.folder / "keys"), [refused(1), refused(2)], NOW)
+    detail = json.loads(command("list", "--json").stdout)["rows"][0]["detail"]
+    assert detail in command("list", COLUMNS="40").stdout, "whole, however narrow the terminal"
+    for arguments, said in (
+        (("replay", "1", "998", "999"), "no row 998, 999"),
+        (("replay", "--reason", "unknown_chanel"), "ever refused as 'unknown_chanel'"),
+        (("list", "--reason", "unknown_chanel"), "ever refused as 'unknown_chanel'"),
+    ):
+        done = command(*arguments)
+        assert done.returncode == 1 and said in done.stderr, arguments
+    assert command("show", "99999999999999999999").returncode == 2
+    assert "of what was asked for" in command("list", "--reason", "wrong_unit").stdout
+    without = command("replay", "--all", SUYUAN_DATA_DIR=str(place.folder / "elsewhere"))
+    assert without.returncode == 1 and without.stdout.count("is missing") == 1, "said once for all of them"
+    assert place.open == [("unknown_channel", 2), ("unknown_channel", 2)]
+
+
+@pytest.mark.editions("plain")
 def test_a_key_that_was_thrown_away_is_gone(place: Place, command: Any) -> None:
     with psycopg.connect(place.ingest) as conn:
         pipeline.run(conn, line(place.folder / "keys"), [refused(1)], NOW)
