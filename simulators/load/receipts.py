@@ -27,6 +27,10 @@ class Told:
     def count(self) -> int:
         return self.highest - sum(last - first + 1 for first, last in self.gaps)
 
+    @property
+    def through(self) -> int:
+        return self.gaps[0][0] - 1 if self.gaps else self.highest
+
     def covers(self, seq: int) -> bool:
         return seq <= self.highest and not any(first <= seq <= last for first, last in self.gaps)
 
@@ -54,7 +58,9 @@ class Receipts:
             return
         self.came += 1
         told = read(receipt["through"], receipt["gaps"])
-        if told.count > self._told[number].count:
+        # An older one that comes later has the lower `through`, or the same.
+        before = self._told[number]
+        if (told.through, told.count) > (before.through, before.count):
             self._told[number] = told
 
     def stored(self) -> int:

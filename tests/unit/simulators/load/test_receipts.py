@@ -45,9 +45,10 @@ def test_whatever_comes_in_whatever_order_nothing_unheld_is_covered(
     for each in sent:
         receipts.take(TOPIC, each)
     missing = set(receipts.missing(PLAN.messages))
-    newest = Receipts(PLAN)
-    newest.take(TOPIC, receipt(held))
-    assert missing == set(newest.missing(PLAN.messages)), "an older one that comes later takes nothing back"
+    through = json.loads(receipt(held))["through"] if sent else 0
+    assert missing.isdisjoint(indices(set(range(1, through + 1)))), (
+        "an older one that comes later takes nothing back"
+    )
     assert missing >= indices(set(range(1, 21)) - held) | {seq * 2 for seq in range(20)}
     assert receipts.stored() == PLAN.messages - len(missing)
 
