@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -30,10 +31,11 @@ from deploy.settings import Settings
 from ingest.backfill import checkpoint, running
 from ingest.backfill.checkpoint import Checkpoint
 from ingest.backfill.frames import Fault, FileError, Form
-from ingest.backfill.running import Step
+from ingest.backfill.running import Old, Step
 from ingest.pipeline import Line
 
 SHOWN = 20
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -50,6 +52,7 @@ class Summary:
     seconds: float = 0.0
     error: str | None = None
     reasons: Counter[str] = field(default_factory=Counter)
+    old: Old = field(default_factory=Old)
 
 
 def run(
@@ -103,6 +106,7 @@ def _file(
         summary.error = str(error)
     except OSError as error:
         summary.error = f"{path}: {error.strerror or error}"
+    report.warn(summary, line.retention)
     summary.seconds = monotonic() - begun_at
     return summary
 
@@ -112,6 +116,7 @@ def _rehearsed(line: Line, path: Path, form: Form, summary: Summary, report: _Re
         report.note(path, step.faults, summary)
         summary.readings += step.readings
         summary.refused += sum(fault.count for fault in step.faults)
+        summary.old += step.old
 
 
 def _taken(
@@ -136,6 +141,7 @@ def _taken(
     for step in report.watched(path, running.take_in(conn, line, path, form, key, begun, now)):
         report.note(path, step.faults, summary)
         last = step.checkpoint or last
+        summary.old += step.old
         summary.readings, summary.stored = last.readings - begun.readings, last.stored - begun.stored
         summary.duplicate, summary.refused = last.duplicate - begun.duplicate, last.refused - begun.refused
     checkpoint.finish(conn, key, now())
@@ -187,6 +193,19 @@ class _Report:
                 self._console.print("... and more: --refused FILE has all of them", markup=False)
             self._shown += 1
 
+    def warn(self, summary: Summary, retention: timedelta) -> None:
+        """Of what was read and will not stay."""
+        old = summary.old
+        if old.oldest_ms is None:
+            return
+        oldest = EPOCH + timedelta(milliseconds=old.oldest_ms)
+        self._console.print(
+            f"{summary.name}: {old.readings:,} readings are older than SUYUAN_RETENTION_DAYS ({retention.days}), the oldest of"
+            f" {oldest:%Y-%m-%d}, and the next run of retention drops them. To keep them, set it to at least"
+            f" {(now() - oldest).days + 1}, run suyuan migrate, start suyuan jobs again, and take the file in then (--again)",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
+
 
 def _tell(summaries: Sequence[Summary], as_json: bool) -> None:
     if as_json:
@@ -200,7 +219,7 @@ def _tell(summaries: Sequence[Summary], as_json: bool) -> None:
     if len(summaries) > 1:
         total = Summary("in all")
         for each in summaries:
-            for name in ("readings", "stored", "duplicate", "refused"):
+            for name in ("readings", "stored", "duplicate", "refused", "old"):
                 setattr(total, name, getattr(total, name) + getattr(each, name))
             total.seconds += each.seconds
         click.echo(f"{len(summaries)} files: {_in_words(total)}")
@@ -214,6 +233,7 @@ def _in_words(each: Summary) -> str:
         said += f"{each.readings - each.refused:,} of them good"
     else:
         said += f"{each.stored:,} stored, {each.duplicate:,} there already"
+    said += f", {each.old.readings:,} older than they are kept" if each.old.readings else ""
     said += f", {each.refused:,} refused" if each.refused else ""
     said += (
         f" ({', '.join(f'{n:,} {reason}' for reason, n in each.reasons.most_common())})"
@@ -228,6 +248,6 @@ def _in_words(each: Summary) -> str:
 def _as_value(each: Summary) -> dict[str, Any]:
     return {
         "file": each.name, "state": each.state, "readings": each.readings, "stored": each.stored,
-        "duplicate": each.duplicate, "refused": each.refused, "reasons": dict(each.reasons),
+        "duplicate": each.duplicate, "refused": each.refused, "older_than_retention": each.old.readings, "reasons": dict(each.reasons),
         "readings_before": each.before.readings if each.before else 0, "error": each.error, "seconds": round(each.seconds, 3),
     }  # fmt: skip

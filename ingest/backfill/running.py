@@ -6,19 +6,21 @@ is named with its line and takes nobody with it; what the database refuses ends 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import numpy as np
 import psycopg
 
 from ingest import pipeline
 from ingest.backfill import cells, checkpoint, delimited, lines, packs, parquet, tags
 from ingest.backfill.checkpoint import Checkpoint, Key
-from ingest.backfill.frames import Fault, FileError, Form, Frame
+from ingest.backfill.frames import Fault, FileError, Form, Frame, Integers
 from ingest.backfill.packs import Packs
+from ingest.intake import Intake
 from ingest.pipeline import Line
 
 KINDS = ("csv", "parquet", "senml", "tag")
@@ -26,6 +28,25 @@ WORKER = "file"
 
 Clock = Callable[[], datetime]
 """Ours, asked at each step: a seal waits until what it seals has been quiet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Old:
+    """Readings that were taken and are older than raw readings are kept. `oldest_ms`: of the first of them, UTC ms."""
+
+    readings: int = 0
+    oldest_ms: int | None = None
+
+    @classmethod
+    def of(cls, time_ms: Iterable[Integers], line: Line, now: datetime) -> Old:
+        """`time_ms`: int64[n] each."""
+        kept_from = _ms(now - line.retention)
+        old = np.concatenate([np.empty(0, np.int64), *(each[each < kept_from] for each in time_ms)])
+        return cls(len(old), int(old.min())) if len(old) else cls()
+
+    def __add__(self, other: Old) -> Old:
+        known = [each.oldest_ms for each in (self, other) if each.oldest_ms is not None]
+        return Old(self.readings + other.readings, min(known, default=None))
 
 
 @dataclass(slots=True)
@@ -36,6 +57,7 @@ class Step:
     faults: list[Fault] = field(default_factory=list)
     readings: int = 0
     checkpoint: Checkpoint | None = None
+    old: Old = field(default_factory=Old)
 
 
 def kind_of(path: Path, form: Form) -> str:
@@ -63,22 +85,28 @@ def take_in(
             if found is None:
                 raise FileError(f"{path.name} is being taken in by somebody else at this moment")
         before = through
-        yield Step(position, step.faults, step.readings, found)
+        yield Step(position, step.faults, step.readings, found, step.old)
 
 
 def rehearse(line: Line, path: Path, form: Form, now: datetime) -> Iterator[Step]:
     """The same without storing: what the file holds, and what is wrong with it."""
     for part, _, position in _parts(line, path, form, 0):
         if isinstance(part, Frame):
-            _, faults, readings = cells.admit(part, line.registry, form, _ms(now))
-            yield Step(position, faults, readings)
+            admitted, faults, readings = cells.admit(part, line.registry, form, _ms(now))
+            old = Old.of([each.time_ms for each in admitted], line, now)
+            yield Step(position, faults, readings, old=old)
         else:
             batch = packs.gather(part, line, now)
             refused = [
                 Fault(part.line[each.message], "", each.reason, each.detail, each.records)
                 for each in batch.refusals
             ]
-            yield Step(position, part.faults + refused, sum(batch.records) + len(part.faults))
+            yield Step(
+                position,
+                part.faults + refused,
+                sum(batch.records) + len(part.faults),
+                old=_old_packs(batch, line, now),
+            )
 
 
 def _parts(line: Line, path: Path, form: Form, done: int) -> Iterator[tuple[Frame | Packs, int, int]]:
@@ -109,6 +137,7 @@ class _Stored:
     at_the_door: list[Fault]
     faults: list[Fault]
     batches: Sequence[int] = ()
+    old: Old = field(default_factory=Old)
 
 
 def _store(conn: psycopg.Connection, line: Line, part: Frame | Packs, form: Form, now: datetime) -> _Stored:
@@ -129,7 +158,8 @@ def _store_frame(conn: psycopg.Connection, line: Line, frame: Frame, form: Form,
     assert batch.rows is not None
     said = "something else is stored under its key, and stands; what came lies in quarantine"
     conflicts = [Fault(int(frame.line[row]), "", "conflict", said) for row in sorted(batch.rows.asked)]
-    return _Stored(readings, faults, faults + conflicts, done.batch_ids)
+    old = Old.of([each.time_ms for each in full], line, now)
+    return _Stored(readings, faults, faults + conflicts, done.batch_ids, old)
 
 
 def _store_packs(conn: psycopg.Connection, line: Line, some: Packs, now: datetime) -> _Stored:
@@ -141,7 +171,13 @@ def _store_packs(conn: psycopg.Connection, line: Line, some: Packs, now: datetim
         Fault(some.line[each.message], "", each.reason, each.detail, each.records) for each in batch.refusals
     ]
     done = pipeline.transact(conn, line, batch)
-    return _Stored(readings + sum(batch.records), some.faults, some.faults + refused, done.batch_ids)
+    readings += sum(batch.records)
+    return _Stored(readings, some.faults, some.faults + refused, done.batch_ids, _old_packs(batch, line, now))
+
+
+def _old_packs(batch: Intake, line: Line, now: datetime) -> Old:
+    seen = np.array([item.time_ms for item in batch.observations], np.int64)
+    return Old.of([batch.readings().time_ms, seen], line, now)
 
 
 def _ms(moment: datetime) -> int:

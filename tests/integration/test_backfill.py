@@ -114,6 +114,11 @@ def wide(rows: int, start: datetime = LONG_AGO) -> str:
 
 def test_a_wide_file_older_than_the_retention(place: Place) -> None:
     file = place.write("years.csv", wide(1000))
+    tried = place.run(file, "--device", "room-1", "--dry-run")
+    assert "2,000 of them good, 2,000 older than they are kept" in tried.stdout
+    assert "older than SUYUAN_RETENTION_DAYS (1096), the oldest of 2019-06-18" in tried.stderr
+    days = int(tried.stderr.partition("at least ")[2].partition(",")[0])
+    assert timedelta(days=days - 1) < datetime.now(UTC) - LONG_AGO < timedelta(days=days)
     assert place.take(file, "--device", "room-1") == good(2000)
     assert place.readings()[:2] == [
         ("room-1", "ambient", LONG_AGO.timestamp(), 0.0),
@@ -129,6 +134,30 @@ def test_a_wide_file_older_than_the_retention(place: Place) -> None:
     )
     assert place.take(file, "--device", "room-1", "--again") == good(2000, duplicate=2000)
     assert adds_up(account(place.ingest))
+
+
+@pytest.mark.editions("plain")
+def test_only_what_is_older_than_it_is_kept_is_said_to_be(place: Place) -> None:
+    """In columns and in packs; refused ones count nowhere."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    mixed = [now - timedelta(days=days) for days in (2000, 1100, 1090, 1)]
+    text = (
+        "time,ambient\n"
+        + "".join(f"{when.isoformat()},2.5\n" for when in mixed)
+        + "2001-01-01T00:00:00Z,2.5\n"
+    )
+    packs = [pack([2.5], seq=None, start_s=when.timestamp() + 5, sent_s=None).decode() for when in mixed[1:]]
+    said = place.run(
+        place.write("mixed.csv", text),
+        place.write("packs.json", "\n".join(packs)),
+        "--device",
+        "room-1",
+        "--json",
+    )
+    assert [each["older_than_retention"] for each in json.loads(said.stdout)["files"]] == [2, 1]
+    assert said.stderr.count("are older than SUYUAN_RETENTION_DAYS") == 2
+    young = place.run(place.write("young.csv", wide(3, now - timedelta(days=1))), "--device", "room-1")
+    assert "older" not in young.stdout + young.stderr
 
 
 @pytest.mark.editions("plain")

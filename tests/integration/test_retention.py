@@ -128,6 +128,8 @@ def test_what_comes_for_dropped_hours_spoils_nothing(instance: Instance) -> None
     ((_, number, _, _, warmest, *_),) = [row for row in after[ROLLED_UP] if row not in before[ROLLED_UP]]
     assert (number, warmest) == (100, 9.0)
     assert len(after[WINDOWS]) == 72, "amended"
+    assert drop(instance, HORIZON - 2 * DAY) == 0, "kept for longer by now, it would stay"
+    assert instance.one("SELECT min(time) FROM reading_store") < HORIZON
     assert drop(instance) > 0, "what came for dropped hours goes too"
     assert instance.one("SELECT min(time) FROM reading_store") == HORIZON
     whatever_holds(instance)
