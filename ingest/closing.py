@@ -96,9 +96,9 @@ WITH opened AS (
 ), unfolded AS (
   INSERT INTO account_unfolded (batch_id) VALUES (%(id)s)
 ), touched AS (
-  SELECT array_agg(series ORDER BY series) AS series,
-         array_agg('epoch'::timestamptz + first * INTERVAL '1 millisecond' ORDER BY series) AS first,
-         array_agg('epoch'::timestamptz + last * INTERVAL '1 millisecond' ORDER BY series) AS last
+  SELECT array_agg(series ORDER BY series, first) AS series,
+         array_agg('epoch'::timestamptz + first * INTERVAL '1 millisecond' ORDER BY series, first) AS first,
+         array_agg('epoch'::timestamptz + last * INTERVAL '1 millisecond' ORDER BY series, first) AS last
   FROM unnest(%(series)s::integer[], %(first)s::bigint[], %(last)s::bigint[]) AS touched (series, first, last)
 ), marked AS (
   INSERT INTO mark (consumer, created_at, reason, series_ids, from_times, to_times)

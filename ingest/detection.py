@@ -31,6 +31,10 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAG: Final = 32
 """A snapshot stays so many readings behind the newest: those that come in another order than they were measured in, as from
 two workers, do not fall before it."""
+NEAR_MS: Final = 86_400_000
+LONGEST_MS: Final = 2 * NEAR_MS
+"""Stretches of a series that lie so near to each other are looked at together, and no longer than that; the newest first, one a
+step. A device that sends something of last year must not make anybody read all the year."""
 BUDGET: Final = 1_000_000
 """Readings a step looks at, about; the series it does not come to are marked again, and what is new comes between."""
 
@@ -50,27 +54,47 @@ class Touch:
 
 
 def step(conn: psycopg.Connection, now: datetime) -> bool:
-    touched = _touched(marks.take(conn, "detection"))
-    if not touched:
+    parts = _touched(marks.take(conn, "detection"))
+    if not parts:
         return False
+    touched = {series: some[-1] for series, some in parts.items()}
+    _mark_again(conn, [(series, part) for series, some in parts.items() for part in some[:-1]], now)
     limits = {key: limit for key, limit in inforce.read_limits(conn).items() if _is_judged_here(limit)}
     measured = _read_series(conn, sorted(touched), limits)
     known = snapshots.read(conn, sorted(measured))
     since_ms = retention.whole_since_ms(conn)
     now_, later = _affordable(measured, touched, known, now)
-    _mark_again(conn, {series: touched[series] for series in later}, now)
+    _mark_again(conn, [(series, touched[series]) for series in later], now)
     reaches = _reach(conn, [measured[series] for series in now_], touched, known, since_ms)
     _judge(conn, reaches, touched, since_ms, now)
     return True
 
 
-def _touched(taken: Iterable[marks.Mark]) -> dict[int, Touch]:
-    touched: dict[int, Touch] = {}
+def _touched(taken: Iterable[marks.Mark]) -> dict[int, list[Touch]]:
+    """Of each series what is to be looked at, in the order of time."""
+    touched: dict[int, list[Touch]] = defaultdict(list)
     for mark in taken:
-        for series, (first, last) in mark.touched.items():
-            each = Touch(_ms(first), _ms(last), mark.reason != "readings")
-            touched[series] = touched[series].joined(each) if series in touched else each
-    return touched
+        for series, first, last in mark.touched:
+            touched[series].append(Touch(_ms(first), _ms(last), mark.reason != "readings"))
+    return {series: _parts(touches) for series, touches in touched.items()}
+
+
+def _parts(touches: Iterable[Touch]) -> list[Touch]:
+    parts: list[Touch] = []
+    for touch in sorted(touches, key=lambda touch: touch.first_ms):
+        if parts and _is_of(parts[-1], touch):
+            parts[-1] = parts[-1].joined(touch)
+        else:
+            parts.append(touch)
+    return parts
+
+
+def _is_of(part: Touch, touch: Touch) -> bool:
+    """Whether the two are looked at together; `touch` begins later."""
+    if part.whole:
+        return True  # all that is later is in it
+    near = touch.first_ms - part.last_ms <= NEAR_MS
+    return near and (touch.whole or touch.last_ms - part.first_ms <= LONGEST_MS)
 
 
 def _is_judged_here(limit: Limit) -> bool:
@@ -127,14 +151,14 @@ def _cost(series: Measured, touch: Touch, known: Snapshot | None, now_ms: int) -
     return max(0, min(last, now_ms) - begin) // series.interval_ms + 2 * LAG
 
 
-def _mark_again(conn: psycopg.Connection, later: Mapping[int, Touch], now: datetime) -> None:
+def _mark_again(conn: psycopg.Connection, later: Sequence[tuple[int, Touch]], now: datetime) -> None:
     for whole, reason in ((False, "readings"), (True, "placement")):
-        some = {
-            series: (_datetime(touch.first_ms), _datetime(touch.last_ms))
-            for series, touch in later.items()
+        some = [
+            (series, _datetime(touch.first_ms), _datetime(touch.last_ms))
+            for series, touch in later
             if touch.whole == whole
-        }
-        marks.leave(conn, some, now, reason=reason, consumers=("detection",))
+        ]
+        marks.leave_stretches(conn, some, now, reason=reason, consumers=("detection",))
 
 
 def _goes_on(series: Measured, touch: Touch, known: Snapshot | None) -> bool:
@@ -228,7 +252,7 @@ def _begin_anew(
 ) -> None:
     """Series whose reading that the snapshot was taken at is no longer there: without it they are looked at again."""
     snapshots.drop(conn, [reach.series.id for reach in gone])
-    _mark_again(conn, {reach.series.id: touched[reach.series.id] for reach in gone}, now)
+    _mark_again(conn, [(reach.series.id, touched[reach.series.id]) for reach in gone], now)
 
 
 def _judged(rows: Sequence[tuple[Reach, Row]], found: Mapping[int, SeriesReadings]) -> Judged:

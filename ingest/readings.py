@@ -39,6 +39,7 @@ _COPY_ROW = np.dtype(
 )  # fmt: skip
 
 STORED, DUPLICATE, CONFLICT = 0, 1, 2
+APART_MS = 3_600_000
 
 
 class RowsLost(RuntimeError):
@@ -48,7 +49,8 @@ class RowsLost(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """int64[k] each: series, ascending, and the first and last time, UTC ms, of what was stored of it."""
+    """int64[k] each: series, ascending, and the first and last time, UTC ms, of a stretch of what was stored of it. What lies more
+    than `APART_MS` apart is two stretches: who follows has no need to look at all that lies between."""
 
     series: npt.NDArray[np.int64]
     first_ms: npt.NDArray[np.int64]
@@ -98,15 +100,17 @@ def _sorted(readings: Readings) -> npt.NDArray[np.void]:
 
 
 def _touched(rows: npt.NDArray[np.void], outcome: npt.NDArray[np.uint8]) -> Touched:
-    """First and last time of what was stored, per series."""
     kept = rows[outcome[rows["source"]] == STORED]
-    starts = (
-        np.flatnonzero(np.r_[True, kept["series"][1:] != kept["series"][:-1]])
-        if len(kept)
-        else np.empty(0, np.intp)
-    )
-    ends = np.r_[starts[1:], len(kept)][: len(starts)] - 1
-    return Touched(kept["series"][starts].astype(np.int64), kept["time_ms"][starts], kept["time_ms"][ends])
+    return _stretches(kept["series"].astype(np.int64), kept["time_ms"])
+
+
+def _stretches(series: npt.NDArray[np.int64], time_ms: npt.NDArray[np.int64]) -> Touched:
+    """Of n rows in the order of series and time."""
+    begins = np.ones(len(series), dtype=bool)
+    begins[1:] = (series[1:] != series[:-1]) | (time_ms[1:] - time_ms[:-1] > APART_MS)
+    starts = np.flatnonzero(begins)
+    ends = np.r_[starts[1:], len(series)][: len(starts)] - 1
+    return Touched(series[starts], time_ms[starts], time_ms[ends])
 
 
 def _first_of_key(rows: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
@@ -303,12 +307,8 @@ def _judge_unseen(
 
 def touched_by(observations: Sequence[Observation]) -> Touched:
     """What these observations touched."""
-    spans: dict[int, tuple[int, int]] = {}
-    for item in observations:
-        first, last = spans.get(item.series, (item.time_ms, item.time_ms))
-        spans[item.series] = min(first, item.time_ms), max(last, item.time_ms)
-    rows = np.array([(series, *spans[series]) for series in sorted(spans)], np.int64).reshape(-1, 3)
-    return Touched(rows[:, 0], rows[:, 1], rows[:, 2])
+    rows = np.array(sorted((item.series, item.time_ms) for item in observations), np.int64).reshape(-1, 2)
+    return _stretches(rows[:, 0], rows[:, 1])
 
 
 def together(one: Touched, other: Touched) -> Touched:

@@ -35,7 +35,7 @@ def spans(marks: Iterable[Mark], at_once: int) -> Iterator[Spans]:
     """In the order of time, so many series at once."""
     hours: dict[int, set[tuple[int, int]]] = defaultdict(set)
     for mark in marks:
-        for series, (first, last) in mark.touched.items():
+        for series, first, last in mark.touched:
             hours[series].add((int(first.timestamp() // HOUR_S), int(last.timestamp() // HOUR_S)))
     rows = sorted((*span, series) for series, touched in hours.items() for span in _joined(touched))
     for begin in range(0, len(rows), at_once):

@@ -21,6 +21,7 @@ from tests.unit.ingest.coldchain.cases import limit_json
 START = datetime(2026, 6, 20, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 SERIES, MINUTES = 8, 400
+APART = 10 * MINUTE
 NOW = START + timedelta(days=1)
 Key = tuple[int, int]
 """Series, half minutes since START."""
@@ -62,11 +63,15 @@ class World:
             yield round(level + self.chance.choice([0, 0, 0.1, 0.37]), 2)
 
     def touch(self, keys: Iterable[Key], reason: str = "readings") -> None:
-        touched: marks.Touched = {}
-        for series, half in keys:
-            first, last = touched.get(series, (at(half), at(half)))
-            touched[series] = (min(first, at(half)), max(last, at(half)))
-        self.mark(touched, reason)
+        stretches: list[marks.Stretch] = []
+        for series, half in sorted(keys):
+            known = stretches[-1] if stretches and stretches[-1][0] == series else None
+            if known is not None and at(half) - known[2] <= APART:
+                stretches[-1] = (series, known[1], at(half))
+            else:
+                stretches.append((series, at(half), at(half)))
+        with self.conn.transaction():
+            marks.leave_stretches(self.conn, stretches, NOW, reason=reason, consumers=["detection"])
 
     def mark(self, touched: marks.Touched, reason: str) -> None:
         with self.conn.transaction():
@@ -171,6 +176,8 @@ def test_many_at_once_are_each_for_itself(
     monkeypatch.setattr(
         detection, "LAG", 4 + 20 * seed
     )  # so that some come before a snapshot and some behind it
+    monkeypatch.setattr(detection, "NEAR_MS", 1_800_000)
+    monkeypatch.setattr(detection, "LONGEST_MS", 7_200_000)  # and some are looked at later than others
     world = World(*connections, chance)
     order = sorted(world.values, key=lambda key: key[1] + chance.choice([0, 0, 0, 0, 7, 30, 300]))
     sent: list[Key] = []

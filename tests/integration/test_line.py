@@ -433,6 +433,22 @@ def test_a_text_where_a_number_belongs_is_refused(ingest: str, tmp_path: Path) -
     assert rows(ingest, "SELECT reason FROM quarantine") == [("wrong_kind",)]
 
 
+def test_what_lies_far_apart_is_touched_apart(ingest: str, tmp_path: Path) -> None:
+    """Nobody is to look at all that a device measured in a year because something of last year came beside something of now."""
+    sent = [
+        pack([2.5, 2.6], seq=1, start_s=NOW_S - 90_000, step_s=3600),
+        pack([2.7], seq=2),
+        pack([2.8], seq=3, start_s=NOW_S - 200 * 86_400),
+    ]
+    take(ingest, tmp_path, [message(each) for each in sent])
+    touched = rows(
+        ingest, "SELECT from_times, to_times, cardinality(series_ids) FROM mark WHERE consumer = 'rollup'"
+    )
+    hours = [timedelta(days=200), timedelta(hours=25), timedelta(hours=1)]
+    ends = [timedelta(days=200), timedelta(hours=24), timedelta(hours=1)]
+    assert touched == [([NOW - each for each in hours], [NOW - each for each in ends], 3)]
+
+
 def test_numbers_that_no_sum_can_hold_are_refused(database: Database, ingest: str, tmp_path: Path) -> None:
     """Stored, two of them in one hour would stop the roll-ups of everybody."""
     sent = [

@@ -12,7 +12,7 @@ AT = datetime(2026, 6, 20, 7, 30, tzinfo=UTC)
 
 
 def mark(series: int, first: datetime, last: datetime) -> Mark:
-    return Mark(1, AT, "readings", {series: (first, last)})
+    return Mark(1, AT, "readings", ((series, first, last),))
 
 
 def test_touches_of_one_hour_are_one_and_neighbours_are_joined() -> None:
