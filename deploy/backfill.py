@@ -36,6 +36,8 @@ from ingest.pipeline import Line
 
 SHOWN = 20
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+STOPPED = 130
+"""Exit status after Ctrl-C, as of every program that a signal ended."""
 
 
 @dataclass(slots=True)
@@ -77,6 +79,9 @@ def run(
             with conn.transaction():
                 line.registry.read(conn)
             summaries = [_file(conn, line, path, form, dry_run, again, report) for path in files]
+    except KeyboardInterrupt:
+        click.echo("stopped; what was committed stays, and the same command goes on", err=True)
+        sys.exit(STOPPED)
     except psycopg.errors.InsufficientPrivilege as error:
         raise click.ClickException(
             f"this role may not take files in ({error.diag.message_primary}): use ingest's"
@@ -161,7 +166,13 @@ class _Report:
         if self._refused is None:
             yield
             return
-        with self._refused.open("w", encoding="utf-8-sig", newline="") as file:
+        try:
+            file = self._refused.open("w", encoding="utf-8-sig", newline="")
+        except OSError as error:
+            raise click.BadParameter(
+                f"{self._refused}: {error.strerror}", param_hint="'--refused'"
+            ) from error
+        with file:
             self._rows = csv.writer(file)
             self._rows.writerow(["file", "line", "column", "readings", "reason", "detail"])
             yield

@@ -59,7 +59,8 @@ def file(
     Run it again after it was stopped: it goes on where it was. A file that was taken in is known by its content, and
     readings that are stored are found to be duplicates, so nothing is ever doubled.
 
-    Exit status 0: all of it is in; 1: some readings were refused; 2: a file cannot be read.
+    Exit status 0: all of it is in; 1: some readings were refused; 2: a file cannot be
+    read; 130: stopped by Ctrl-C.
     """
     from deploy import backfill
     from ingest.backfill.frames import Form

@@ -32,18 +32,18 @@ Row = tuple[int, list[str]]
 def read(path: Path, form: Form, zone: ZoneInfo | None, done: int) -> Iterator[Frame]:
     """`done`: rows of values to pass over. Raises FileError."""
     with path.open("rb") as file:
-        encoding = form.encoding or _encoding(file.read(_SNIFFED), path)
+        encoding = form.encoding or _encoding(file.read(_SNIFFED))
         file.seek(0)
         try:
             with io.TextIOWrapper(file, encoding, newline="") as text:
                 yield from _frames(text, file, form, zone, done)
         except (UnicodeDecodeError, LookupError) as error:
-            raise FileError(f"{path.name} is not in {encoding}: {error}; say --encoding") from error
+            raise FileError(f"is not in {encoding}: {error}; say --encoding") from error
         except csv.Error as error:
-            raise FileError(f"{path.name} is no CSV file: {error}") from error
+            raise FileError(f"is no CSV file: {error}") from error
 
 
-def _encoding(begun: bytes, path: Path) -> str:
+def _encoding(begun: bytes) -> str:
     for encoding in ("utf-8-sig", "gb18030"):
         try:
             # A character may be cut at the end of what was read.
@@ -51,7 +51,7 @@ def _encoding(begun: bytes, path: Path) -> str:
         except UnicodeDecodeError:
             continue
         return encoding
-    raise FileError(f"{path.name} is neither UTF-8 nor GB18030: say --encoding")
+    raise FileError("is neither UTF-8 nor GB18030: say --encoding")
 
 
 def _frames(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ingest.admission import FLAG_SERVER_TIME
 from ingest.backfill.cells import find_device
-from ingest.backfill.frames import Fault, FileError, Form
+from ingest.backfill.frames import Fault, Form
 from ingest.intake import NONE, Intake, intake
 from ingest.message import Message
 from ingest.pipeline import Line
@@ -89,15 +89,21 @@ def _base_name(payload: bytes) -> str:
         ) from error
 
 
+_TIMELESS = "its times are relative to its receipt, and it has no `sent`: of when it is, nobody knows"
+
+
 def gather(packs: Packs, line: Line, now: datetime) -> Intake:
-    """Raises FileError where a pack's times rest on the moment at which it is received: a file has none."""
+    """The messages of `packs`. One whose times rest on the moment at which it is received becomes a fault of it in place of a
+    message: a file has no such moment."""
     batch = intake(packs.messages, line.registry, line.profiles, EVER, now)
     columns = batch.readings()
-    ours = [int(at) for at in columns.message[columns.flags & FLAG_SERVER_TIME > 0][:1]]
-    ours += [item.message for item in batch.observations if item.flags & FLAG_SERVER_TIME][:1]
-    if ours:
-        raise FileError(
-            f"line {packs.line[ours[0]]}: its times are relative to its receipt, and it has no `sent`: of when it is, nobody knows"
-        )
+    timeless = set(columns.message[columns.flags & FLAG_SERVER_TIME > 0].tolist())
+    timeless |= {item.message for item in batch.observations if item.flags & FLAG_SERVER_TIME}
+    if timeless:
+        packs.faults.extend(Fault(packs.line[at], "", "malformed_time", _TIMELESS) for at in sorted(timeless))
+        kept = [at for at in range(len(packs.messages)) if at not in timeless]
+        packs.messages[:] = [packs.messages[at] for at in kept]
+        packs.line[:] = [packs.line[at] for at in kept]
+        return gather(packs, line, now)
     batch.sent_ms = [NONE] * len(batch.messages)
     return batch

@@ -42,7 +42,7 @@ def read(path: Path, form: Form, zone: ZoneInfo | None, done: int) -> Iterator[F
                     yield _frame(part, found, form, zone, first, position)
                 through += batch.num_rows
     except (pa.ArrowException, OSError) as error:
-        raise FileError(f"{path.name} is no Parquet file that can be read: {error}") from error
+        raise FileError(f"is no Parquet file that can be read: {error}") from error
 
 
 def _frame(

@@ -67,6 +67,10 @@ def kind_of(path: Path, form: Form) -> str:
         begun = file.read(4096)
     if begun.startswith(b"PAR1"):
         return "parquet"
+    if begun.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise FileError("an Excel workbook: save the sheet as CSV")
+    if not begun.strip(b"\xef\xbb\xbf \t\r\n"):
+        raise FileError("holds nothing")
     if tags.is_tag(begun):
         return "tag"
     return "senml" if packs.is_senml(begun) else "csv"
@@ -83,7 +87,7 @@ def take_in(
             batches, faulty = step.batches, sum(fault.count for fault in step.at_the_door)
             found = checkpoint.advance(conn, key, before, through, step.readings, faulty, batches)
             if found is None:
-                raise FileError(f"{path.name} is being taken in by somebody else at this moment")
+                raise FileError("is being taken in by somebody else at this moment")
         before = through
         yield Step(position, step.faults, step.readings, found, step.old)
 
@@ -163,10 +167,10 @@ def _store_frame(conn: psycopg.Connection, line: Line, frame: Frame, form: Form,
 
 
 def _store_packs(conn: psycopg.Connection, line: Line, some: Packs, now: datetime) -> _Stored:
+    batch = packs.gather(some, line, now)
     readings = len(some.faults)
     if not some.messages:
         return _Stored(readings, some.faults, some.faults)
-    batch = packs.gather(some, line, now)
     refused = [
         Fault(some.line[each.message], "", each.reason, each.detail, each.records) for each in batch.refusals
     ]

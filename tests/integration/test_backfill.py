@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -265,8 +266,9 @@ def test_a_run_that_is_killed_goes_on_and_doubles_nothing(
 
 
 @pytest.mark.editions("plain")
-def test_the_command_that_was_killed_goes_on(place: Place) -> None:
-    """kill -9 at some moment in the middle of it."""
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_the_command_that_was_stopped_goes_on(place: Place, how: signal.Signals) -> None:
+    """kill -9 or Ctrl-C at some moment in the middle of it."""
     rows = 150_000
     file = place.write("years.csv", wide(rows))
     environment = {
@@ -280,8 +282,12 @@ def test_the_command_that_was_killed_goes_on(place: Place) -> None:
     assert wait_until(
         lambda: place.rows("SELECT through FROM backfill WHERE through > 0") != [], 60, every_s=0.01
     )
-    running_one.kill()
-    running_one.communicate(timeout=10)
+    running_one.send_signal(how)
+    _, said = running_one.communicate(timeout=10)
+    if how == signal.SIGINT:
+        assert (
+            running_one.returncode == 130 and b"the same command goes on" in said and b"Traceback" not in said
+        )
     place.holds()
     ((through,),) = place.rows("SELECT through FROM backfill")
     assert 0 < through < rows, "it was stopped in the middle"
@@ -349,8 +355,30 @@ def test_packs_one_a_line(place: Place) -> None:
     ]
     bare = place.write("bare.jsonl", packed(1, 2.0).replace("[", '[{"bn": "room-1/"}, ', 1))
     assert place.take(bare) == good(2, duplicate=2)
-    relative = place.write("relative.jsonl", '[{"n": "ambient", "v": 2.5, "t": -60}]')
-    assert "line 1: its times are relative" in place.take(relative, "--device", "room-1")["error"]
+    timeless = '[{"n": "ambient", "v": 2.5, "t": -60}]'
+    mixed = place.write("mixed.jsonl", f"{timeless}\n{packed(1, 2.0)}\n{timeless}\n")
+    assert place.take(mixed, "--device", "room-1") == good(2, duplicate=2) | {
+        "readings": 4, "refused": 2, "reasons": {"malformed_time": 2}
+    }  # fmt: skip
+    alone = place.write("alone.jsonl", timeless)
+    assert place.take(alone, "--device", "room-1", "--dry-run")["reasons"] == {"malformed_time": 1}
+    assert place.take(alone, "--device", "room-1")["reasons"] == {"malformed_time": 1}
+
+
+@pytest.mark.editions("plain")
+def test_what_is_no_file_of_readings_says_what_to_do(place: Place) -> None:
+    for name, data, said in (
+        ("book.xlsx", b"PK\x03\x04 and more", "save the sheet as CSV"),
+        ("old.xls", b"\xd0\xcf\x11\xe0 and more", "save the sheet as CSV"),
+        ("empty.csv", b"\xef\xbb\xbf\r\n", "holds nothing"),
+        ("bytes.csv", bytes(range(256)) * 2, "neither UTF-8 nor GB18030"),
+    ):
+        (place.folder / name).write_bytes(data)
+        done = place.run(str(place.folder / name), "--device", "room-1")
+        assert done.returncode == 2 and said in done.stderr and done.stderr.count(name) == 1
+    fine = place.write("fine.csv", wide(1))
+    done = place.run(fine, "--device", "room-1", "--refused", str(place.folder / "nowhere" / "refused.csv"))
+    assert done.returncode == 2 and "--refused" in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.editions("plain")
