@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     )
     profiles_dir: str = Field(
         default="",
-        description="Profiles of sensors besides those shipped, one JSON file each (docs/profiles.md); read when a worker starts",
+        description="Profiles of sensors besides those shipped, one JSON file each (docs/profiles.md); workers follow its changes",
     )
     public_url: str = Field(
         default="http://127.0.0.1:8080", description="What QR codes carry; a phone must reach it"

@@ -37,6 +37,8 @@ BATCH_BYTES = 16 * 2**20
 READINGS = 50_000
 LONGEST_PAUSE_S = 10.0
 LOOK_S = 0.2
+PROFILES_S = 2.0
+"""Between two looks at the folder of profiles."""
 
 Connect = Callable[[], psycopg.Connection]
 Clock = Callable[[], datetime]
@@ -212,6 +214,7 @@ class Gatherer:
         self._routes = Routes(line.registry, line.profiles)
         self._patience = Patience(stop)
         self._waiting: deque[Message] = deque()
+        self._profiles_at = time.monotonic()
 
     def run(self, committer: Next) -> None:
         batch: Intake | None = None
@@ -220,6 +223,7 @@ class Gatherer:
                 for other in (committer, *self._others):
                     if other.fault is not None:
                         raise other.fault
+                self._follow_profiles()
                 if batch is not None and committer.idle.is_set():
                     committer.hand_over(batch)
                     batch = None
@@ -250,6 +254,12 @@ class Gatherer:
             if _is_full(batch):
                 break
         return batch
+
+    def _follow_profiles(self) -> None:
+        """Also while nothing arrives: the first message after a change is read by it."""
+        if time.monotonic() - self._profiles_at >= PROFILES_S:
+            self._line.profiles.refresh()
+            self._profiles_at = time.monotonic()
 
     def _take(self, batch: Intake, message: Message, window: Window, refresh: Once) -> None:
         registry, routes = self._line.registry, self._routes

@@ -36,7 +36,7 @@ def quarantine(patient: Patient) -> Iterator[Finding]:
     if waiting.get(_MENDED):
         yield warn(
             ABOUT,
-            f"a decoder of ours failed on {waiting[_MENDED]} messages",
+            f"our own code failed on {waiting[_MENDED]} messages",
             "once this release reads them: `suyuan quarantine replay --reason decoder_fault`",
         )
     if not let_go:

@@ -318,7 +318,7 @@ IN_THE_DATABASE = {
         "INSERT INTO quarantine (batch_id, received_at, topic, records, reason, detail, key_month, payload)"
         " SELECT min(id), now(), 'x', 1, 'decoder_fault', 'x', to_char(now(), 'YYYY-MM'), 'x' FROM batch",
         "DELETE FROM quarantine WHERE topic = 'x'",
-        "a decoder of ours failed on 1 messages",
+        "our own code failed on 1 messages",
         "warn",
     ),
     "a clock set back": Breach(
@@ -427,6 +427,24 @@ def test_a_breach_in_the_folder_is_found(clinic: Clinic, tmp_path: Path, name: s
         breach(folder)
         found = marked(clinic.look(*OF_THE_FOLDER, data_dir=folder), "fail", words)
     assert found and found[0]["next"]
+
+
+def test_profiles_that_cannot_be_used_are_named(clinic: Clinic, tmp_path: Path) -> None:
+    (tmp_path / "ours-1.json").write_text('{"profile": "ours-1", "messages": []}')
+    found = marked(
+        clinic.look("profiles", profiles_dir=str(tmp_path)), "fail", f"{tmp_path}/ours-1.json", "messages"
+    )
+    assert found and found[0]["next"]
+    clinic.instance.alter(
+        "UPDATE device SET profile = 'ours-2' WHERE id = (SELECT min(id) FROM device WHERE profile IS NULL)"
+    )
+    try:
+        found = marked(clinic.look("profiles"), "warn", "ours-2 (")
+    finally:
+        clinic.instance.alter("UPDATE device SET profile = NULL WHERE profile = 'ours-2'")
+    assert found and found[0]["next"]
+    away = clinic.look("profiles", profiles_dir=str(tmp_path / "away"))
+    assert marked(away, "fail", "SUYUAN_PROFILES_DIR", "No such file")
 
 
 @pytest.mark.parametrize("name", ["tile/0", "tile/entries"])

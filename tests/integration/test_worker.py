@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from ingest import decoding, readings
 from ingest.mqtt_client import Published
 from ingest.replay import Choice, chosen, replay
 from ingest.subscriber import Subscriber
+from ingest.wire import profiles
 from ingest.worker import serve
 from tests.integration.lines import account, adds_up, line, pack, registered
 from tests.servers.databases import Database
@@ -60,6 +62,8 @@ class Device:
 @pytest.fixture
 def worker(database: Database, mqtt_broker: Broker, tmp_path: Path) -> Iterator[Subscriber]:
     registered(database.service("ingest"))
+    folder = tmp_path / "profiles"
+    folder.mkdir()
     subscriber = Subscriber(f"mqtt://127.0.0.1:{mqtt_broker.port}", "ingest-0", "ingest")
     subscriber.start()
     assert wait_until(lambda: subscriber.subscribed, 10, every_s=0.02)
@@ -67,7 +71,7 @@ def worker(database: Database, mqtt_broker: Broker, tmp_path: Path) -> Iterator[
     arguments = (
         subscriber,
         partial(psycopg.connect, database.service("ingest")),
-        line(tmp_path),
+        replace(line(tmp_path), profiles=profiles.load(folder)),
         partial(datetime.now, UTC),
         stop,
     )
@@ -169,6 +173,38 @@ def test_a_device_registered_while_ingest_runs_is_known(
         assert wait_until(known, 20, every_s=0.5)
     finally:
         late.stop()
+
+
+def test_a_profile_that_is_mended_while_ingest_runs_is_followed(
+    database: Database,
+    mqtt_broker: Broker,
+    worker: Subscriber,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The first message after it, however long nothing came."""
+    caplog.set_level("INFO")
+    with psycopg.connect(database.owner) as conn:
+        conn.execute(
+            "WITH made AS (INSERT INTO device (organisation, external_id, giai, model, interval_s, profile)"
+            " VALUES ('coop', 'room-3', 'https://id.gs1.org/8004/95212340ROOM3', 'T1', 60, 'ours-1') RETURNING id)"
+            " INSERT INTO series (organisation, device_id, channel, quantity, unit) SELECT 'coop', id, 'pulp', 'temperature', 'Cel' FROM made"
+        )
+    field = {"channel": "pulp", "quantity": "temperature", "unit": "Cel", "byte": 0, "scale": 0.1}
+    (tmp_path / "profiles/ours-1.json").write_text(
+        json.dumps({"profile": "ours-1", "messages": [{"length": 1, "fields": [field]}]})
+    )
+    assert wait_until(lambda: "was read again" in caplog.text, 20, every_s=0.05)
+    sensor = Device(mqtt_broker.port, "coop", "room-3")
+    try:
+        sensor.send(b"\x19", kind="raw")
+        with psycopg.connect(database.owner, autocommit=True) as conn:
+            assert wait_until(
+                lambda: conn.execute("SELECT value FROM reading_store").fetchall() == [(2.5,)], 20
+            )
+            assert conn.execute("SELECT count(*) FROM quarantine").fetchone() == (0,)
+    finally:
+        sensor.stop()
 
 
 def test_what_is_registered_otherwise_while_ingest_runs_is_in_force(

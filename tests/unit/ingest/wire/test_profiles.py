@@ -303,6 +303,51 @@ def test_a_wrong_file_takes_no_other_with_it_and_its_devices_are_told(tmp_path: 
         profiles.named(None)
 
 
+def test_a_change_of_the_folder_is_followed_once_it_is_whole(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    profiles = load(tmp_path)
+    file = tmp_path / "frosty-f1.json"
+    text = json.dumps(FROSTY)
+    file.write_text(text[:40])
+    profiles.refresh()
+    file.write_text(text)  # whoever writes it is not done yet
+    profiles.refresh()
+    assert "frosty-f1" not in profiles.known and not profiles.refused
+    profiles.refresh()
+    assert profiles.named("frosty-f1").model == "F1" and "cayenne" in profiles.known
+    known = profiles.known
+    profiles.refresh()
+    assert profiles.known is known, "read only where something has changed"
+
+    file.write_text(json.dumps(FROSTY | {"model": "F2"}))
+    (tmp_path / "broken.json").write_text("{")
+    for _ in range(2):
+        profiles.refresh()
+    assert profiles.named("frosty-f1").model == "F2" and set(profiles.refused) == {"broken"}
+    assert "a profile cannot be used" in caplog.text
+
+    (tmp_path / "broken.json").unlink()
+    file.rename(tmp_path / "gone.txt")
+    for _ in range(2):
+        profiles.refresh()
+    assert profiles.known.keys() == load().known.keys() and not profiles.refused
+
+
+def test_where_the_folder_cannot_be_read_what_was_known_stays(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "profiles"
+    folder.mkdir()
+    (folder / "frosty-f1.json").write_text(json.dumps(FROSTY))
+    profiles = load(folder)
+    folder.rename(tmp_path / "away")
+    for _ in range(3):
+        profiles.refresh()
+    assert profiles.named("frosty-f1").model == "F1"
+    assert caplog.text.count("cannot be read") == 1
+
+
 def test_a_file_of_the_same_name_takes_the_shipped_ones_place(tmp_path: Path) -> None:
     (tmp_path / "cayenne.json").write_text(json.dumps({"profile": "cayenne", "model": "ours", "cayenne": {}}))
     assert load(tmp_path).named("cayenne").model == "ours"
