@@ -16,6 +16,7 @@ from deploy.services.process import now
 from deploy.settings import Settings
 from ingest.clock import Samples
 from ingest.closing import BatchNumbers
+from ingest.faults import Faults
 from ingest.pipeline import Line
 from ingest.sessions import let_go_if_lost
 from ingest.sparkplug import owner
@@ -34,7 +35,7 @@ def run(settings: Settings, line: Line, stop: threading.Event) -> None:
 
     def serve(group: str, stop_group: threading.Event) -> None:
         name = host_id(group)
-        own = replace(line, worker=name, numbers=BatchNumbers(), samples=Samples())
+        own = replace(line, worker=name, numbers=BatchNumbers(), samples=Samples(), faults=Faults())
         heard = HostSession(settings.mqtt_url, group, now, settings.mqtt_keepalive_s)
         owner.listen(heard, partial(connected, name), own, now, stop_group)
 

@@ -9,6 +9,7 @@ they came; `reread` reads what comes out of quarantine by the births that stand,
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -18,9 +19,10 @@ import psycopg
 
 from ingest import pipeline
 from ingest.admission import Window, window_at
-from ingest.intake import Intake, Once
+from ingest.faults import NO_MESSAGES_FAULT
+from ingest.intake import UNKNOWN_DEVICE, Intake, Once
 from ingest.message import Message
-from ingest.pipeline import Away, Line, is_transient, refused_by
+from ingest.pipeline import Away, Line, is_installations, is_transient, refused_by
 from ingest.registry import Registry
 from ingest.sparkplug import session, stored
 from ingest.sparkplug.entering import Heard, Said, enter, hear, say
@@ -28,7 +30,9 @@ from ingest.sparkplug.session import DIGEST_BYTES, Node
 from ingest.sparkplug.stored import KnownBirths, NodeKey
 from ingest.wire.errors import WireError
 from ingest.wire.sparkplug import Payload
-from ingest.wire.sparkplug_topics import SparkplugAddress
+from ingest.wire.sparkplug_topics import SCHEME, SparkplugAddress
+
+logger = logging.getLogger(__name__)
 
 
 def take(
@@ -76,10 +80,16 @@ def _commit(
             return _transact(conn, line, heard, now, known)
     except psycopg.Error as error:
         too_long = isinstance(error, psycopg.errors.QueryCanceled) and len(heard) > 1
-        if is_transient(error) and not too_long:
+        if (is_transient(error) and not too_long) or is_installations(error):
             raise
         if len(heard) == 1:
-            return _refuse(conn, line, heard[0], now, known, error)
+            fault = WireError("database_refused", refused_by(error))
+            return _refuse(conn, line, heard[0], now, known, fault)
+    except NO_MESSAGES_FAULT:
+        raise
+    except Exception as error:
+        if len(heard) == 1:
+            return _refuse(conn, line, heard[0], now, known, _ours(line, heard[0], error))
     middle = len(heard) // 2
     left = _commit(conn, line, heard[:middle], now, known)
     return left + _commit(conn, line, heard[middle:], now, known)
@@ -93,9 +103,20 @@ def _transact(
     said = [(item, order.say(item)) for item in heard]
     batch = _open(conn, line, [pair for pair in said if pair[1]], now)
     if batch.messages:
-        pipeline.transact(conn, line, batch)
+        outcome = pipeline.transact(conn, line, batch)
+        if outcome.records[1] or outcome.records[2]:
+            line.faults.passed()
     stored.save(conn, order.changed(), before, known)
     return order.to_be_asked
+
+
+def _ours(line: Line, item: Heard, error: Exception) -> WireError:
+    """A fault of our own on one message. Raises it where nothing gets past it (`faults`)."""
+    device = line.registry.device(item.external_id, SCHEME)
+    if line.faults.is_everything([UNKNOWN_DEVICE if device is None else device.id]):
+        raise error
+    logger.error("writing a message failed", extra={"topic": repr(item.message.topic)}, exc_info=error)
+    return WireError("decoder_fault", f"our own code failed on it as it was written: {error!r}")
 
 
 def _refuse(
@@ -104,11 +125,10 @@ def _refuse(
     item: Heard,
     now: datetime,
     known: KnownBirths,
-    error: psycopg.Error,
+    fault: WireError,
 ) -> list[NodeKey]:
-    """The message with nothing taken of it. Its node reads on after it, unless that is what the database refused: then it
-    awaits its next birth."""
-    fault = WireError("database_refused", refused_by(error))
+    """The message with nothing taken of it. Its node reads on after it, unless that is what cannot be written: then it awaits
+    its next birth."""
     try:
         with conn.transaction():
             before = stored.load(conn, _nodes([item]), known, lock=True)
@@ -118,8 +138,14 @@ def _refuse(
             stored.save(conn, order.changed(), before, known)
             return order.to_be_asked
     except psycopg.Error as again:
-        if is_transient(again):
+        if is_transient(again) or is_installations(again):
             raise
+    except NO_MESSAGES_FAULT:
+        raise
+    except Exception as again:
+        logger.error(
+            "writing a node's order failed", extra={"topic": repr(item.message.topic)}, exc_info=again
+        )
     with conn.transaction():
         before = stored.load(conn, _nodes([item]), known, lock=True)
         pipeline.transact(conn, line, _open(conn, line, [(item, fault)], now))

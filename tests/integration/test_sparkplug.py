@@ -24,7 +24,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from deploy.doctor import sparkplug
 from deploy.doctor.examination import Patient
 from deploy.settings import Settings
-from ingest import pipeline
+from ingest import pipeline, readings
 from ingest.admission import FLAG_HISTORICAL, FLAG_SERVER_TIME
 from ingest.message import Message
 from ingest.registry import load, parse_registry
@@ -300,6 +300,34 @@ def test_what_the_database_refuses_is_one_message_and_breaks_no_sequence(
     ((reason, detail),) = rows(ingest, "SELECT reason, detail FROM quarantine")
     assert reason == "database_refused" and "54000" in detail
     assert adds_up(account(ingest))
+
+
+@pytest.mark.parametrize("place", range(1, 5))
+def test_what_our_own_code_fails_on_is_one_message_and_breaks_no_sequence(
+    owner: Owner, ingest: str, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    whole = readings.store
+
+    def fails(conn: psycopg.Connection, batch_id: int, sent: Any, **how: Any) -> Any:
+        if float(place) in sent.value:
+            raise ValueError("a fault of ours")
+        return whole(conn, batch_id, sent, **how)
+
+    monkeypatch.setattr(readings, "store", fails)
+    assert owner.take(born(), *(data(seq, float(seq)) for seq in range(1, 6))) == []
+    wanted = [2.5, *(float(seq) for seq in range(1, 6) if seq != place)]
+    assert [row[3] for row in rows(ingest, STORED)] == wanted
+    assert rows(ingest, REFUSED) == [("decoder_fault", 1)] and adds_up(account(ingest))
+
+
+@pytest.mark.editions("plain")
+def test_a_right_that_is_missing_is_no_messages_fault(database: Database, owner: Owner, ingest: str) -> None:
+    owner.take(born())
+    with psycopg.connect(database.owner) as conn:
+        conn.execute("REVOKE INSERT ON reading_store FROM suyuan_ingest")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        owner.take(data(1), data(2))
+    assert rows(ingest, REFUSED) == []
 
 
 NO_BIRTH = """
