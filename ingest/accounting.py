@@ -8,7 +8,7 @@ others: that is what makes the equation worth checking.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -16,10 +16,7 @@ import numpy.typing as npt
 import psycopg
 
 from ingest.closing import Account
-from ingest.readings import CONFLICT, DUPLICATE, STORED
-
-OUTCOMES = 3
-assert {STORED, DUPLICATE, CONFLICT} == set(range(OUTCOMES))
+from ingest.readings import DUPLICATE, STORED
 
 
 class Tallies:
@@ -27,29 +24,29 @@ class Tallies:
 
     def __init__(self, device: Sequence[int], records: Sequence[int]) -> None:
         """`device`, `records`: of each message."""
-        self._devices, self._place = np.unique(np.array(device, np.int64), return_inverse=True)
-        weights = np.bincount(self._place, np.array(records, np.int64), minlength=len(self._devices))
-        self.received = Counter(dict(zip(self._devices.tolist(), weights.astype(int).tolist(), strict=True)))
+        self._device = device
+        self.received: Counter[int] = Counter()
         self.stored: Counter[int] = Counter()
         self.duplicate: Counter[int] = Counter()
         self.conflict: Counter[int] = Counter()
         self.quarantined: Counter[int] = Counter()
+        self._count(self.received, records)
 
     def add(self, message: npt.NDArray[np.intp], outcome: npt.NDArray[np.uint8]) -> None:
         """Rows that were stored or found stored, by the message each came in. Conflicts are counted as they are refused."""
-        cells = np.bincount(
-            self._place[message] * OUTCOMES + outcome, minlength=len(self._devices) * OUTCOMES
-        )
-        for device, counts in zip(self._devices.tolist(), cells.reshape(-1, OUTCOMES).tolist(), strict=True):
-            if counts[STORED]:
-                self.stored[device] += counts[STORED]
-            if counts[DUPLICATE]:
-                self.duplicate[device] += counts[DUPLICATE]
+        for code, tally in ((STORED, self.stored), (DUPLICATE, self.duplicate)):
+            chosen = message[outcome == code]
+            if len(chosen):
+                self._count(tally, np.bincount(chosen, minlength=len(self._device)).tolist())
+
+    def _count(self, tally: Counter[int], counts: Iterable[int]) -> None:
+        for device, count in zip(self._device, counts, strict=True):
+            tally[device] += count
 
     def account(self) -> Account:
         devices = sorted({*self.received, *self.quarantined, *self.conflict})
         columns = (self.received, self.stored, self.duplicate, self.conflict, self.quarantined)
-        return Account(devices, *([column[device] for device in devices] for column in columns))
+        return Account(devices, *([column.get(device, 0) for device in devices] for column in columns))
 
 
 _FOLD = """

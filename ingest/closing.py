@@ -1,4 +1,4 @@
-"""The end of a batch's transaction, in one statement: the batch, its account, its numbers, its marks.
+"""The end of a batch's transaction, in one statement: the batch, its account, its numbers, its marks, clock samples, and readings where they are few.
 
 In the line: `pipeline` -> here -> commit. Contract: the statement returns what is now held of every device's numbers, from
 the rows as they stand under their locks. One round trip, and arrays in place of rows: a batch of single readings comes from
@@ -12,11 +12,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import numpy as np
+import numpy.typing as npt
 import psycopg
 from psycopg.types.multirange import Int8Multirange
 
+from ingest.clock.samples import Sample
 from ingest.marks import CONSUMERS
-from ingest.readings import Touched
+from ingest.readings import ROW, KeyStands, RowsLost, Touched
 from ingest.sequences import Arrived, Receipt, receipt
 
 logger = logging.getLogger(__name__)
@@ -29,6 +32,8 @@ whoever is in that batch waits for it. Beyond it the highest `RANGES_LEFT` stay 
 RANGES_LEFT = 1_000
 RANGE_BYTES = 21
 """Of a multirange in memory: two bounds, flags, offset. Its size is known without reading it."""
+NOTHING = np.empty(0, ROW)
+ROWS_LOST = "SYROW"  # by all_inserted()
 
 
 @dataclass(slots=True)
@@ -86,10 +91,19 @@ class Account:
 
 
 # Numbers are merged under the row's lock, so two workers with one device each add to what the other left.
+# Readings come before numbers, as they do by COPY: two workers with the same messages then wait for each other in one order.
 _CLOSE = """
-WITH opened AS (
+WITH inserted AS (
+  INSERT INTO reading_store (series_id, time, value, flags, batch_id)
+  SELECT series, 'epoch'::timestamptz + time_ms * INTERVAL '1 millisecond', value, flags, %(id)s
+  FROM unnest(%(row_series)s::integer[], %(row_time)s::bigint[], %(row_value)s::float8[], %(row_flags)s::smallint[])
+    AS sent (series, time_ms, value, flags)
+  RETURNING 1
+), whole AS MATERIALIZED (
+  SELECT all_inserted(count(*), %(rows)s) AS so FROM inserted
+), opened AS (
   INSERT INTO batch (id, worker, received_at, messages, redelivered) OVERRIDING SYSTEM VALUE
-  VALUES (%(id)s, %(worker)s, %(received_at)s, %(messages)s, %(redelivered)s)
+  SELECT %(id)s, %(worker)s, %(received_at)s, %(messages)s, %(redelivered)s FROM whole WHERE so
 ), counted AS (
   INSERT INTO batch_account (batch_id, device_ids, received, stored, duplicate, conflict, quarantined)
   VALUES (%(id)s, %(device)s, %(received)s, %(stored)s, %(duplicate)s, %(conflict)s, %(quarantined)s)
@@ -104,10 +118,16 @@ WITH opened AS (
   INSERT INTO mark (consumer, created_at, reason, series_ids, from_times, to_times)
   SELECT consumer, %(marked_at)s, 'readings', series, first, last
   FROM touched, unnest(%(consumers)s::text[]) AS consumer WHERE series IS NOT NULL
+), timed AS (
+  INSERT INTO clock_sample (device_id, received_at, sent_at)
+  SELECT device, 'epoch'::timestamptz + received * INTERVAL '1 millisecond', 'epoch'::timestamptz + sent * INTERVAL '1 millisecond'
+  FROM unnest(%(clock)s::integer[], %(clock_received)s::bigint[], %(clock_sent)s::bigint[]) AS sample (device, received, sent)
+  ON CONFLICT DO NOTHING
 ), merged AS (
   INSERT INTO device_sequence AS held (device_id, boot, stored, refused)
   SELECT * FROM unnest(%(of)s::integer[], %(boot)s::bigint[], %(kept)s::text[]::int8multirange[], %(refused)s::text[]::int8multirange[])
     AS sent (device_id, boot, stored, refused)
+  WHERE (SELECT so FROM whole)
   ORDER BY device_id, boot
   ON CONFLICT (device_id, boot) DO UPDATE SET
     stored = held.stored + CASE held.known_from WHEN 0 THEN EXCLUDED.stored
@@ -155,23 +175,24 @@ def close(
     account: Account,
     arrived: Arrived,
     touched: Touched,
+    left: npt.NDArray[np.void] = NOTHING,
+    clocks: Sequence[Sample] = (),
     consumers: Iterable[str] = CONSUMERS,
 ) -> list[Receipt]:
-    """Returns what is held now of the numbers that arrived, per device and boot."""
-    rows = conn.execute(
-        _CLOSE,
-        {
-            "id": batch.id, "worker": batch.worker, "received_at": batch.received_at,
-            "messages": batch.messages, "redelivered": batch.redelivered, "marked_at": batch.marked_at,
-            "device": _array(account.device), "received": _array(account.received), "stored": _array(account.stored),
-            "duplicate": _array(account.duplicate), "conflict": _array(account.conflict),
-            "quarantined": _array(account.quarantined),
-            "series": _array(touched.series.tolist()), "first": _array(touched.first_ms.tolist()),
-            "last": _array(touched.last_ms.tolist()), "consumers": list(consumers),
-            "of": _array(arrived.device), "boot": _array(arrived.boot), "kept": _texts(arrived.stored), "refused": _texts(arrived.refused),
-            "gaps": GAPS, "full": RANGES * RANGE_BYTES,
-        },
-    ).fetchall()  # fmt: skip
+    """Returns what is held now of the numbers that arrived, per device and boot. `left`: ROW[k], readings to insert with it.
+    `clocks`: samples of them to keep. Raises KeyStands, RowsLost."""
+    try:
+        rows = conn.execute(
+            _CLOSE, _parameters(batch, account, arrived, touched, left, clocks, consumers)
+        ).fetchall()
+    except psycopg.errors.UniqueViolation as error:
+        if len(left):
+            raise KeyStands from error
+        raise
+    except psycopg.Error as error:
+        if error.sqlstate == ROWS_LOST:
+            raise RowsLost(str(error).splitlines()[0]) from error
+        raise
     full = [(device, boot) for device, boot, *_, is_full in rows if is_full]
     if full:
         _give_up(conn, full)
@@ -179,7 +200,7 @@ def close(
 
 
 def _give_up(conn: psycopg.Connection, full: Sequence[tuple[int, int]]) -> None:
-    """Of these devices and boots, whose rows the transaction has locked, forget the lowest ranges."""
+    """Of these devices and boots, forget the lowest ranges."""
     devices, boots = zip(*full, strict=True)
     asked = {"device": list(devices), "boot": list(boots), "left": RANGES_LEFT}
     for device, boot, known_from in conn.execute(_GIVE_UP, asked):
@@ -189,15 +210,43 @@ def _give_up(conn: psycopg.Connection, full: Sequence[tuple[int, int]]) -> None:
         )
 
 
+def _parameters(
+    batch: BatchRow,
+    account: Account,
+    arrived: Arrived,
+    touched: Touched,
+    left: npt.NDArray[np.void],
+    clocks: Sequence[Sample],
+    consumers: Iterable[str],
+) -> dict[str, object]:
+    return {
+        "id": batch.id, "worker": batch.worker, "received_at": batch.received_at,
+        "messages": batch.messages, "redelivered": batch.redelivered, "marked_at": batch.marked_at,
+        "rows": len(left),
+        "row_series": _array(left["series"].tolist()), "row_time": _array(left["time_ms"].tolist()),
+        "row_value": _array(left["value"].tolist()), "row_flags": _array(left["flags"].tolist()),
+        "device": _array(account.device), "received": _array(account.received), "stored": _array(account.stored),
+        "duplicate": _array(account.duplicate), "conflict": _array(account.conflict),
+        "quarantined": _array(account.quarantined),
+        "series": _array(touched.series.tolist()), "first": _array(touched.first_ms.tolist()),
+        "last": _array(touched.last_ms.tolist()), "consumers": _texts(consumers),
+        "of": _array(arrived.device), "boot": _array(arrived.boot), "kept": _texts(arrived.stored), "refused": _texts(arrived.refused),
+        "clock": _array([sample.device for sample in clocks]),
+        "clock_received": _array([sample.received_ms for sample in clocks]),
+        "clock_sent": _array([sample.sent_ms for sample in clocks]),
+        "gaps": GAPS, "full": RANGES * RANGE_BYTES,
+    }  # fmt: skip
+
+
 def _receipt(device: int, boot: int, highest: int, broken: Int8Multirange | None) -> Receipt:
     return Receipt(device, boot, highest, ()) if broken is None else receipt(device, boot, broken)
 
 
-def _array(numbers: list[int]) -> str:
+def _array(numbers: Sequence[float]) -> str:
     """As a literal: psycopg would otherwise look at every number to choose a type."""
     return "{" + ",".join(map(str, numbers)) + "}"
 
 
-def _texts(literals: list[str]) -> str:
+def _texts(literals: Iterable[str]) -> str:
     """The same, of literals that hold neither quotes nor backslashes."""
     return "{" + ",".join(f'"{literal}"' for literal in literals) + "}"

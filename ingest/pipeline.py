@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -19,20 +20,21 @@ from itertools import groupby
 
 import numpy as np
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from ingest import closing, quarantine, readings, sequences
 from ingest.accounting import Tallies
 from ingest.admission import Refusal, window_of
 from ingest.again import Again
 from ingest.budget import Budget
-from ingest.clock import Clocks, Sample, Samples
-from ingest.clock import samples as clock_samples
+from ingest.clock import Clocks, Samples
+from ingest.clock.samples import SILENCE, Heard
 from ingest.closing import BatchNumbers, BatchRow
 from ingest.faults import NO_MESSAGES_FAULT, Faults
-from ingest.intake import NONE, UNKNOWN_DEVICE, Intake, Readings, Routes, intake
+from ingest.intake import NONE, UNKNOWN_DEVICE, Intake, Routes, intake
 from ingest.message import Message
 from ingest.quarantine import MonthlyKeys, Refused
-from ingest.readings import KeyStands, Touched
+from ingest.readings import Judged, KeyStands, Stored, Touched
 from ingest.registry import Device, Registry
 from ingest.registry.known import SCHEME
 from ingest.sequences import Arrived, Receipt
@@ -53,12 +55,12 @@ class Away(RuntimeError):
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What one commit did. `receipts`: to be sent now that it stands. `records`: received, stored, duplicate, conflict,
-    quarantined. `samples`: of clocks that were written with it."""
+    quarantined. `heard`: of clocks."""
 
     batch_ids: tuple[int, ...]
     receipts: tuple[tuple[Device, Receipt], ...]
     records: tuple[int, int, int, int, int]
-    samples: tuple[Sample, ...] = ()
+    heard: Heard = SILENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,22 +188,35 @@ def _part(line: Line, batch: Intake, chosen: slice) -> Intake:
     return part
 
 
+FEW_READINGS = 200
+"""Readings that go in with the statement which closes their batch; COPY takes less for a row, and four round trips."""
+
+
 def transact(conn: psycopg.Connection, line: Line, batch: Intake) -> Outcome:
     """The whole batch or nothing: in a transaction of its own, or within the caller's."""
+    judged = readings.judge(batch.readings())
     try:
-        with conn.transaction():
-            outcome = _write(conn, line, batch, around=False)
+        # What is written by one statement is a transaction as it stands, where there is no other one.
+        with nullcontext() if _stands_alone(conn, batch, judged) else conn.transaction():
+            outcome = _write(conn, line, batch, judged, around=False)
     except KeyStands:
         with conn.transaction():
-            outcome = _write(conn, line, batch, around=True)
-    if line.samples is not None and outcome.samples:
-        line.samples.written(outcome.samples, batch.received_ms[-1])
+            outcome = _write(conn, line, batch, readings.judge(judged.came), around=True)
+    if line.samples is not None:
+        line.samples.written(outcome.heard, batch.received_ms[-1])
     return outcome
+
+
+def _stands_alone(conn: psycopg.Connection, batch: Intake, judged: Judged) -> bool:
+    """Few readings and nothing besides, on a connection that is in no transaction."""
+    few = len(judged.rows) <= FEW_READINGS and not judged.repeats
+    others = batch.observations or batch.events or batch.refusals
+    return few and not others and conn.autocommit and conn.info.transaction_status == TransactionStatus.IDLE
 
 
 def write_again(conn: psycopg.Connection, line: Line, batch: Intake, again: Again) -> None:
     """The same for rows of quarantine, in the caller's transaction. What was not refused of a message stands already."""
-    _write(conn, line, batch, around=True, again=again)
+    _write(conn, line, batch, readings.judge(batch.readings()), around=True, again=again)
 
 
 def _refused_whole(batch: Intake, fault: WireError) -> Intake:
@@ -222,13 +237,19 @@ def refused_by(error: psycopg.Error) -> str:
 
 
 def _write(
-    conn: psycopg.Connection, line: Line, batch: Intake, *, around: bool, again: Again | None = None
+    conn: psycopg.Connection,
+    line: Line,
+    batch: Intake,
+    judged: Judged,
+    *,
+    around: bool,
+    again: Again | None = None,
 ) -> Outcome:
     """One batch in the caller's transaction, verb by verb. `again`: the rows of quarantine that the messages were, which this
     batch's account takes back."""
     number = line.numbers.next(conn)
     writing = _Writing(batch)
-    touched = _store_readings(conn, number, writing, batch.readings(), around=around)
+    result = _store_readings(conn, number, writing, judged, around=around)
     watched = _store_observations(conn, number, writing)
     writing.refuse(batch.refusals)
     _record_events(conn, writing)
@@ -236,6 +257,7 @@ def _write(
         again.take_back(writing.tallies)
     entered, redelivered = (len(batch.sent), batch.redelivered) if again is None else (0, 0)
     account = writing.tallies.account()
+    heard = SILENCE if line.samples is None else line.samples.heard(batch, writing.repeated)
     receipts = closing.close(
         conn,
         BatchRow(
@@ -248,7 +270,9 @@ def _write(
         ),
         account,
         writing.arrived(),
-        readings.together(touched, watched),
+        readings.together(result.touched, watched),
+        result.left,
+        heard.due,
     )
     if again is None:
         kept = quarantine.within(
@@ -265,12 +289,10 @@ def _write(
     quarantine.write(conn, line.keys, number, batch.received_at, batch.sent, kept, moments)
     if again is not None:
         again.close(conn, number)
-    samples = [] if line.samples is None else line.samples.due(batch, writing.repeated)
-    clock_samples.write(conn, samples)
     told = ((batch.devices[receipt.device], receipt) for receipt in receipts)
     # Others speak to a network server or a gateway, which would not know what a receipt is.
     sent = tuple(pair for pair in told if pair[0].scheme == SCHEME)
-    return Outcome((number,), sent, account.sums(), tuple(samples))
+    return Outcome((number,), sent, account.sums(), heard)
 
 
 class _Writing:
@@ -306,9 +328,10 @@ class _Writing:
 
 
 def _store_readings(
-    conn: psycopg.Connection, number: int, writing: _Writing, rows: Readings, *, around: bool
-) -> Touched:
-    result = readings.store(conn, number, rows, around=around)
+    conn: psycopg.Connection, number: int, writing: _Writing, judged: Judged, *, around: bool
+) -> Stored:
+    rows = judged.came
+    result = readings.store(conn, number, judged, around=around, few=FEW_READINGS)
     writing.tallies.add(rows.message, result.outcome)
     writing.repeated |= {*rows.message[result.outcome == readings.DUPLICATE].tolist()}
     writing.refuse(
@@ -316,7 +339,7 @@ def _store_readings(
                   repr(result.standing[at].item()), repr(rows.value[at].item()))
         for at in np.flatnonzero(result.outcome == readings.CONFLICT).tolist()
     )  # fmt: skip
-    return result.touched
+    return result
 
 
 def _store_observations(conn: psycopg.Connection, number: int, writing: _Writing) -> Touched:

@@ -2,7 +2,8 @@
 
 Contract of `store`: same key and same value is a duplicate, same key and another value a conflict, and both are found
 without asking the store on every batch: the batch goes in by binary COPY straight into the table, as the first rows of its
-transaction, and only when the unique index refuses it is it done again, staged and inserted around the rows that stand.
+transaction, or, where it is small, with the statement that closes it; and only when the unique index refuses it is it done
+again, staged and inserted around the rows that stand.
 Rows are sorted by key before either, so that two workers with overlapping rows wait for each other in one order.
 """
 
@@ -60,31 +61,54 @@ class Touched:
 @dataclass(frozen=True, slots=True)
 class Stored:
     """`outcome`: uint8[n], one of STORED, DUPLICATE, CONFLICT, in the order of the input.
-    `standing`: float64[n], for a conflict the value that stands, else NaN. `touched`: what was stored, by series."""
+    `standing`: float64[n], for a conflict the value that stands, else NaN. `touched`: what was stored, by series.
+    `left`: ROW[k], called stored and left to the caller to insert."""
 
     outcome: npt.NDArray[np.uint8]
     standing: npt.NDArray[np.float64]
     touched: Touched
+    left: npt.NDArray[np.void]
 
 
 class KeyStands(RuntimeError):
     """A key of the batch stands already: its transaction is undone, and the batch is stored around what stands."""
 
 
-def store(conn: psycopg.Connection, batch_id: int, readings: Readings, *, around: bool) -> Stored:
-    """Insert in the caller's transaction. `around`: with what stands; without it a key that stands raises KeyStands."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A batch's readings as they came, and as `rows` in the order of the table's key. `first`: bool[n], not a repeat of a row
+    before it, and whether there are `repeats`; `outcome`, `standing`: as in `Stored`, and not final before the rows are stored."""
+
+    came: Readings
+    rows: npt.NDArray[np.void]
+    first: npt.NDArray[np.bool_]
+    outcome: npt.NDArray[np.uint8]
+    standing: npt.NDArray[np.float64]
+    repeats: bool
+
+
+def judge(readings: Readings) -> Judged:
     rows = _sorted(readings)
-    outcome = np.full(len(rows), STORED, dtype=np.uint8)
-    standing = np.full(len(rows), np.nan)
     first = _first_of_key(rows)
-    _judge_repeats(rows, first, outcome, standing)
-    fresh = rows if first.all() else rows[first]
+    outcome, standing = np.full(len(rows), STORED, dtype=np.uint8), np.full(len(rows), np.nan)
+    repeats = not first.all()
+    if repeats:
+        _judge_repeats(rows, first, outcome, standing)
+    return Judged(readings, rows, first, outcome, standing, repeats)
+
+
+def store(conn: psycopg.Connection, batch_id: int, judged: Judged, *, around: bool, few: int = 0) -> Stored:
+    """Insert in the caller's transaction, once. `around`: with what stands; without it a key that stands raises KeyStands, and
+    up to `few` rows are left for a statement of the caller's."""
+    rows, first, outcome, standing = judged.rows, judged.first, judged.outcome, judged.standing
+    fresh = rows[first] if judged.repeats else rows
     if len(fresh) and around:
         _insert_around(conn, batch_id, fresh, outcome, standing)
         _follow_first(rows, first, outcome, standing)
-    elif len(fresh):
+    elif len(fresh) > few:
         _copy_straight(conn, batch_id, fresh)
-    return Stored(outcome, standing, _touched(rows, outcome))
+    left = fresh[:0] if around or len(fresh) > few else fresh
+    return Stored(outcome, standing, _touched(rows, outcome), left)
 
 
 def _sorted(readings: Readings) -> npt.NDArray[np.void]:
@@ -108,9 +132,9 @@ def _stretches(series: npt.NDArray[np.int64], time_ms: npt.NDArray[np.int64]) ->
     """Of n rows in the order of series and time."""
     begins = np.ones(len(series), dtype=bool)
     begins[1:] = (series[1:] != series[:-1]) | (time_ms[1:] - time_ms[:-1] > APART_MS)
-    starts = np.flatnonzero(begins)
-    ends = np.r_[starts[1:], len(series)][: len(starts)] - 1
-    return Touched(series[starts], time_ms[starts], time_ms[ends])
+    ends = np.ones(len(series), dtype=bool)
+    ends[:-1] = begins[1:]
+    return Touched(series[begins], time_ms[begins], time_ms[ends])
 
 
 def _first_of_key(rows: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
@@ -126,8 +150,6 @@ def _judge_repeats(
     standing: npt.NDArray[np.float64],
 ) -> None:
     """Within the batch the earliest row of a key stands."""
-    if first.all():
-        return
     kept = np.maximum.accumulate(np.where(first, np.arange(len(rows)), 0))
     for index in np.flatnonzero(~first):
         source, stands = rows["source"][index], rows["value"][kept[index]]
@@ -313,6 +335,8 @@ def touched_by(observations: Sequence[Observation]) -> Touched:
 
 def together(one: Touched, other: Touched) -> Touched:
     """Of different series: one has numbers, the other has not."""
+    if not len(other.series):
+        return one
     return Touched(
         np.r_[one.series, other.series],
         np.r_[one.first_ms, other.first_ms],

@@ -40,7 +40,7 @@ def ranges(
     starts = np.ones(len(seq), dtype=bool)
     starts[1:] = (device[1:] != device[:-1]) | (boot[1:] != boot[:-1]) | (seq[1:] > seq[:-1] + 1)
     first = np.flatnonzero(starts)
-    last = np.r_[first[1:], len(seq)] - 1
+    last = np.append(first[1:], len(seq)) - 1
     found: dict[Key, str] = {}
     for key_device, key_boot, low, high in zip(
         device[first].tolist(), boot[first].tolist(), seq[first].tolist(), seq[last].tolist(), strict=True

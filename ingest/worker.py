@@ -39,6 +39,9 @@ LONGEST_PAUSE_S = 10.0
 LOOK_S = 0.2
 PROFILES_S = 2.0
 """Between two looks at the folder of profiles."""
+BETWEEN_S = 0.002
+"""How often what arrived is decoded while a commit goes on: with each block that comes, the two would keep each other waiting
+for the interpreter."""
 
 Connect = Callable[[], psycopg.Connection]
 Clock = Callable[[], datetime]
@@ -122,7 +125,7 @@ class Committer:
         wake: Callable[[], None],
         stop: threading.Event,
     ) -> None:
-        self._connection = Connection(connect)
+        self._connection = Connection(connect, autocommit=True)
         self._line, self._stop = line, stop
         self._told, self._away, self._wake = told, away, wake
         self._batches: queue.SimpleQueue[Intake | None] = queue.SimpleQueue()
@@ -149,7 +152,6 @@ class Committer:
             while (batch := self._batches.get()) is not None:
                 self._commit(batch)
                 self.idle.set()
-                self._wake()
         except BaseException as error:
             self.fault = error
             self.idle.set()
@@ -172,14 +174,16 @@ class Committer:
 
 @dataclass(slots=True)
 class Connection:
-    """Made when it is wanted, and again after it was dropped."""
+    """Made when it is wanted, and again after it was dropped. `autocommit`: who uses it opens his transactions himself."""
 
     _connect: Connect
+    autocommit: bool = False
     _held: psycopg.Connection | None = field(default=None)
 
     def get(self) -> psycopg.Connection:
         if self._held is None or self._held.closed:
             self._held = self._connect()
+            self._held.autocommit = self.autocommit
         return self._held
 
     def drop(self) -> None:
@@ -224,21 +228,24 @@ class Gatherer:
                     if other.fault is not None:
                         raise other.fault
                 self._follow_profiles()
-                if batch is not None and committer.idle.is_set():
+                if batch is None:
+                    batch = self._gather(None, LOOK_S)
+                elif committer.idle.is_set():
                     committer.hand_over(batch)
                     batch = None
-                elif batch is not None and _is_full(batch):
+                elif _is_full(batch):
                     committer.idle.wait(LOOK_S)
                 else:
+                    committer.idle.wait(BETWEEN_S)
                     batch = self._gather(batch)
         finally:
             self._registry.drop()
 
-    def _gather(self, batch: Intake | None) -> Intake | None:
-        """What has arrived by now; waits for the first of it, or to be woken."""
+    def _gather(self, batch: Intake | None, patience_s: float = 0.0) -> Intake | None:
+        """What has arrived by now; waits for the first of it, or to be woken, for as long as that."""
         if not self._waiting:
             try:
-                self._waiting.extend(self._arrived.get(timeout=LOOK_S))
+                self._waiting.extend(self._arrived.get(timeout=patience_s))
             except queue.Empty:
                 return batch
             for _ in range(self._arrived.qsize()):  # nobody else takes from the queue

@@ -1,6 +1,6 @@
 """What a worker keeps of its devices' clocks: for each, the message that took least time of a while.
 
-In the line: `pipeline` -> here -> `clock_sample`, in the batch's transaction. Contract: a delay is never negative, so of the
+In the line: `pipeline` -> here -> `closing` (into `clock_sample`). Contract: a delay is never negative, so of the
 differences between our receipt and the device's `sent` the smallest is nearest to what its clock is off; what the broker sent
 again, or what was stored already, is late for reasons of its own and is left out. A sample is written when it says something
 new: another offset than the last one, or half an hour is over. It is an estimate's input: a worker that dies takes what it had
@@ -9,10 +9,8 @@ not written yet.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import NamedTuple
-
-import psycopg
 
 from ingest.admission import AHEAD_MS, EARLIEST_MS
 from ingest.intake import UNKNOWN_DEVICE, Intake
@@ -34,6 +32,17 @@ class Sample(NamedTuple):
         return self.received_ms - self.sent_ms
 
 
+class Heard(NamedTuple):
+    """What a batch says of clocks. `best`: of each of its devices, the fastest since the last one that was written; `due`: those
+    of them to be written with the batch."""
+
+    best: list[Sample]
+    due: list[Sample]
+
+
+SILENCE = Heard([], [])
+
+
 class Samples:
     """One worker's memory of its devices' clocks."""
 
@@ -41,11 +50,10 @@ class Samples:
         self._best: dict[int, Sample] = {}
         self._written: dict[int, tuple[int, int]] = {}  # device -> when, and the delay
 
-    def due(self, batch: Intake, repeated: Collection[int] = ()) -> list[Sample]:
-        """Those to be written with this batch. `repeated`: indices of messages of which something was stored before.
-
-        Asked again for the same batch it answers the same, so that a transaction may be tried again."""
-        due: list[Sample] = []
+    def heard(self, batch: Intake, repeated: Collection[int] = ()) -> Heard:
+        """`repeated`: indices of messages of which something was stored before. Nothing is remembered before it is `written`: a
+        transaction that is undone was never heard."""
+        heard = Heard([], [])
         now_ms = batch.received_ms[-1] if batch.received_ms else 0
         # The last of each device: of those in a batch it waited least with us.
         for device, index in dict(zip(batch.device, range(len(batch.device)), strict=True)).items():
@@ -56,10 +64,11 @@ class Samples:
                 continue
             known = self._best.get(device)
             if known is None or received_ms - sent_ms < known.delay_ms:
-                self._best[device] = known = Sample(device, received_ms, sent_ms)
+                known = Sample(device, received_ms, sent_ms)
+                heard.best.append(known)
             if self._is_due(known, now_ms):
-                due.append(known)
-        return due
+                heard.due.append(known)
+        return heard
 
     def _is_due(self, sample: Sample, now_ms: int) -> bool:
         written = self._written.get(sample.device)
@@ -68,22 +77,10 @@ class Samples:
         at_ms, delay_ms = written
         return now_ms - at_ms >= (SOON_MS if abs(sample.delay_ms - delay_ms) > NEWS_MS else REGULAR_MS)
 
-    def written(self, samples: Iterable[Sample], now_ms: int) -> None:
-        """They are committed."""
-        for sample in samples:
+    def written(self, heard: Heard, now_ms: int) -> None:
+        """The batch is committed."""
+        for sample in heard.best:
+            self._best[sample.device] = sample
+        for sample in heard.due:
             self._written[sample.device] = now_ms, sample.delay_ms
-            if self._best.get(sample.device) == sample:
-                del self._best[sample.device]
-
-
-_WRITE = """
-INSERT INTO clock_sample (device_id, received_at, sent_at)
-SELECT device, 'epoch'::timestamptz + received * INTERVAL '1 millisecond', 'epoch'::timestamptz + sent * INTERVAL '1 millisecond'
-FROM unnest(%s::integer[], %s::bigint[], %s::bigint[]) AS sample (device, received, sent)
-ON CONFLICT DO NOTHING
-"""
-
-
-def write(conn: psycopg.Connection, samples: Collection[Sample]) -> None:
-    if samples:
-        conn.execute(_WRITE, [list(column) for column in zip(*samples, strict=True)])
+            del self._best[sample.device]

@@ -99,9 +99,9 @@ def _server(stack: ExitStack, folder: Path, edition: str | None) -> PostgresServ
 
 def _peers(wanted: bool) -> list[Runner]:
     found: list[Runner] = []
-    for peer in (mqbridge, nodered) if wanted else ():
+    for installed in (mqbridge.installed, mqbridge.helped, nodered.installed) if wanted else ():
         try:
-            found.append(peer.installed())
+            found.append(installed())
         except NotInstalled as why:
             print(f"{why}", flush=True)
     return found

@@ -48,7 +48,7 @@ class Inserter:
         try:
             while (batch := self._batches.get()) is not None:
                 with self._conn.transaction():
-                    readings.store(self._conn, 0, batch.readings(), around=False)
+                    readings.store(self._conn, 0, readings.judge(batch.readings()), around=False)
                 self._subscriber.acknowledge(batch.messages)
                 self.idle.set()
                 self._subscriber.wake()

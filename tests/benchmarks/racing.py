@@ -40,8 +40,11 @@ class Ran:
 class Runner(Protocol):
     """`settings`: what is worth knowing of how it was set."""
 
-    name: str
-    settings: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def settings(self) -> str: ...
 
     def run(self, ground: Ground, plan: Plan) -> Ran:
         """One run over the plan's messages. Raises NotCounted."""

@@ -36,7 +36,7 @@ def run(template: Template) -> None:
         ours = iter(prepared[::2])
 
         def store() -> None:
-            readings.store(conn, 1, next(ours), around=False)
+            readings.store(conn, 1, readings.judge(next(ours)), around=False)
             conn.commit()
 
         def copy() -> None:

@@ -9,8 +9,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import psycopg
+import pytest
 
+from ingest import readings
+from ingest.intake import Readings
 from ingest.pipeline import Line, Message, Outcome, run
 from ingest.quarantine import MonthlyKeys
 from ingest.registry import Registry, load, load_limit_versions, parse_registry
@@ -79,7 +84,8 @@ def message(
 
 
 def take(conninfo: str, folder: Path, messages: Sequence[Message], now: datetime = NOW) -> Outcome:
-    with psycopg.connect(conninfo) as conn:
+    """On a connection as a worker has it."""
+    with psycopg.connect(conninfo, autocommit=True) as conn:
         return run(conn, line(folder), messages, now)
 
 
@@ -122,3 +128,15 @@ def harvest(
         ],
         "readPoint": {"id": "https://id.gs1.org/414/9521234001010/254/P01"},
     }
+
+
+def fail_on(patch: pytest.MonkeyPatch, value: float | None = None) -> None:
+    """Our own code fails as a message is written that holds this reading, or any."""
+    whole = readings._sorted
+
+    def fails(came: Readings) -> npt.NDArray[np.void]:
+        if len(came.value) and value in (None, *came.value.tolist()):
+            raise ValueError("a fault of ours")
+        return whole(came)
+
+    patch.setattr(readings, "_sorted", fails)

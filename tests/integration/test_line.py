@@ -6,21 +6,20 @@ import dataclasses
 import itertools
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import psycopg
 import pytest
 
-from ingest import admission, decoding, readings, rollups
+from ingest import admission, decoding, rollups
 from ingest.admission import window_at
 from ingest.faults import FEW
 from ingest.intake import Intake, Readings, Routes
-from ingest.pipeline import Message, commit, run
+from ingest.pipeline import FEW_READINGS, Message, commit, run
 from ingest.readings import RowsLost
 from ingest.registry import Registry
 from tests.integration.lines import (
@@ -28,6 +27,7 @@ from tests.integration.lines import (
     NOW_S,
     account,
     adds_up,
+    fail_on,
     harvest,
     line,
     message,
@@ -36,6 +36,7 @@ from tests.integration.lines import (
     take,
 )
 from tests.servers.databases import Database
+from tests.servers.waiting import wait_until
 from tests.unit.ingest.wire.writing import in_cbor
 
 
@@ -294,16 +295,8 @@ def test_a_right_that_is_missing_is_no_messages_fault(
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Our own code fails as a message is written that holds the reading 7.25."""
-    whole = readings._copy_bytes
-
-    def fails(rows: npt.NDArray[np.void], last: npt.NDArray[np.int64]) -> bytes:
-        if 7.25 in rows["value"]:
-            raise ValueError("a fault of ours")
-        return whole(rows, last)
-
     with monkeypatch.context() as patch:
-        patch.setattr(readings, "_copy_bytes", fails)
+        fail_on(patch, 7.25)
         yield
 
 
@@ -337,14 +330,14 @@ def test_what_everything_fails_on_does_not_empty_the_queue_into_quarantine(
 ) -> None:
     many = [seventh(seq, device) for seq in range(1, 7) for device in ("room-1", "truck-1")]
     with monkeypatch.context() as patch:
-        patch.setattr(readings, "_copy_bytes", lambda *_: int("a release that was broken"))
-        with pytest.raises(ValueError, match="broken"):
+        fail_on(patch)
+        with pytest.raises(ValueError, match="a fault of ours"):
             take(ingest, tmp_path, many)
         ours = line(tmp_path)  # one by one it ends the same
         with psycopg.connect(ingest) as conn:
             for each in many[:FEW]:
                 run(conn, ours, [each], NOW)
-            with pytest.raises(ValueError, match="broken"):
+            with pytest.raises(ValueError, match="a fault of ours"):
                 run(conn, ours, [many[FEW]], NOW)
         assert rows(ingest, "SELECT reason, count(*) FROM quarantine GROUP BY 1") == [("decoder_fault", FEW)]
     take(ingest, tmp_path, many)
@@ -484,11 +477,44 @@ CREATE TRIGGER lose BEFORE INSERT ON reading_store FOR EACH ROW EXECUTE FUNCTION
 
 
 @pytest.mark.editions("plain")
+@pytest.mark.parametrize("more", [0, FEW_READINGS])
 def test_a_row_that_the_database_loses_without_an_error_is_not_called_stored(
-    database: Database, ingest: str, tmp_path: Path
+    database: Database, ingest: str, tmp_path: Path, more: int
 ) -> None:
+    """With the statement that closes the batch, and by COPY."""
     with psycopg.connect(database.owner) as owner:
         owner.execute(LOSING)
-    with pytest.raises(RowsLost, match="got 1 rows"):
-        take(ingest, tmp_path, [message(pack([1.0, 2.0]))])
-    assert rows(ingest, "SELECT count(*) FROM reading_store") == [(0,)]
+    with pytest.raises(RowsLost, match=f"got {more + 1} rows"):
+        take(ingest, tmp_path, [message(pack([1.0, 2.0, *([3.0] * more)], step_s=1))])
+    for table in ("reading_store", "batch", "batch_account", "device_sequence", "mark"):
+        assert rows(ingest, f"SELECT count(*) FROM {table}") == [(0,)], "nothing of the batch stands"
+
+
+@pytest.mark.parametrize("more", [0, FEW_READINGS])
+def test_two_workers_with_the_same_messages_wait_for_the_reading_before_they_have_the_number(
+    ingest: str, tmp_path: Path, more: int
+) -> None:
+    """Few readings or many: taken in one order, so that neither holds what the other wants first."""
+    take(ingest, tmp_path, [message(pack([1.0]))])
+    same = [message(pack([2.0, *([3.0] * more)], seq=2, start_s=NOW_S - 1800, step_s=1))]
+    with psycopg.connect(ingest) as first, ThreadPoolExecutor() as pool:
+        first.execute(
+            "INSERT INTO reading_store (series_id, time, value, flags, batch_id)"
+            " SELECT series_id, to_timestamp(%s), 2.0, 0, batch_id FROM reading_store",
+            [NOW_S - 1800],
+        )
+        second = pool.submit(take, ingest, tmp_path, same)
+        assert wait_until(
+            lambda: rows(ingest, "SELECT count(*) FROM pg_locks WHERE NOT granted") == [(1,)], 10
+        )
+        with psycopg.connect(ingest) as other:
+            other.execute("SELECT FROM device_sequence FOR UPDATE NOWAIT")
+        first.commit()
+        second.result(timeout=20)
+    assert account(ingest) == {
+        "received": 2 + more,
+        "stored": 1 + more,
+        "duplicate": 1,
+        "conflict": 0,
+        "quarantined": 0,
+    }

@@ -13,20 +13,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import paho.mqtt.client as mqtt
 import psycopg
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from ingest import decoding, readings
+from ingest import decoding
 from ingest.mqtt_client import Published
 from ingest.replay import Choice, chosen, replay
 from ingest.subscriber import Subscriber
 from ingest.wire import profiles
 from ingest.worker import serve
-from tests.integration.lines import account, adds_up, line, pack, registered
+from tests.integration.lines import account, adds_up, fail_on, line, pack, registered
 from tests.servers.databases import Database
 from tests.servers.mosquitto import Broker
 from tests.servers.waiting import wait_until
@@ -122,14 +120,7 @@ def test_bad_messages_stop_nobody_and_none_is_lost(database: Database, device: D
 def test_a_message_that_our_own_code_fails_on_ends_no_worker(
     database: Database, device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = readings._copy_bytes
-
-    def fails(rows: npt.NDArray[np.void], last: npt.NDArray[np.int64]) -> bytes:
-        if 7.25 in rows["value"]:
-            raise TypeError("a fault of ours")
-        return whole(rows, last)
-
-    monkeypatch.setattr(readings, "_copy_bytes", fails)
+    fail_on(monkeypatch, 7.25)
     for seq, value in enumerate((1.0, 7.25, 2.0, 3.0), 1):
         device.send(fresh([value], seq))
     assert wait_until(lambda: device.receipts.get(timeout=10)["through"] == 4, 20, every_s=0)
