@@ -204,6 +204,7 @@ def _prepared(
         formers.append(Former(rows, range(len(sent), len(sent) + copies)))
         sent += [Message(topic, payload, redelivered=False)] * copies
     retention = EVER if kept.worker.startswith(FILES) else line.retention
+    # Without `line.clocks`: they know the devices' clocks of now, and these messages are of then.
     if is_sparkplug(sent[0].topic):
         batch = taking.reread(conn, line.registry, sent, retention, kept.received_at)
     else:

@@ -57,7 +57,8 @@ def reread(
     retention: timedelta,
     received_at: datetime,
 ) -> Intake:
-    """Messages out of their order, each for itself, to be written by the caller. `received_at`: when they came."""
+    """Messages out of their order, each for itself, to be written by the caller. `received_at`: when they came. By times that
+    an unknown clock may show: what is known of it now is not what was known then, as in `replay`."""
     heard = [hear(message) for message in messages]
     nodes = stored.load(conn, _nodes(heard), KnownBirths())
 

@@ -144,6 +144,29 @@ def test_without_any_time_of_its_own_a_reading_rests_on_our_clock(owner: Owner, 
     assert rows(ingest, STORED) == [("plant/gw1", "Temperature/Pulp", NOW_MS, 1.5, FLAG_SERVER_TIME)]
 
 
+CLOCK = """
+INSERT INTO device_clock (device_id, organisation, valid, anchor, offset_ms, drift_ppm, seen, first_at, last_at, samples, fitted_at)
+SELECT id, organisation, tstzrange(begun, NULL), begun, -180000, 0, tstzrange(begun, NULL), begun, begun, 9, begun
+FROM device, (SELECT %(now)s::timestamptz - INTERVAL '1 day') AS day (begun) WHERE external_id = 'plant/gw1'
+"""
+
+
+@pytest.mark.editions("plain")  # it is decided before the table
+def test_what_is_known_of_a_nodes_clock_bounds_its_times(
+    database: Database, owner: Owner, ingest: str, tmp_path: Path
+) -> None:
+    """An hour ahead may be a clock that nobody set; of one that is known to be three minutes ahead it is a fault."""
+    hour = 3_600_000
+    owner.take(born(), data(1, 4.0, at_ms=NOW_MS + hour))
+    assert rows(ingest, REFUSED) == []
+    with psycopg.connect(database.owner) as conn:
+        conn.execute(CLOCK.encode(), {"now": NOW})
+    knowing = Owner(ingest, tmp_path)
+    knowing.take(data(2, 5.0, at_ms=NOW_MS + hour), data(3, 6.0, at_ms=NOW_MS + 420_000))
+    assert rows(ingest, REFUSED) == [("impossible_time", 1)]
+    assert [row[3] for row in rows(ingest, STORED)] == [2.5, 6.0, 4.0]
+
+
 def test_an_owner_that_takes_over_reads_on_by_the_births_in_the_database(
     owner: Owner, ingest: str, tmp_path: Path
 ) -> None:
