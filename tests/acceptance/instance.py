@@ -99,9 +99,17 @@ class Instance:
 
     def settle(self, now: datetime, *, consumers: Iterable[str] | None = None) -> None:
         """Until everything taken in is sequenced, projected, detected, sealed as far as due, and rolled up."""
-        names = list(self.consumers if consumers is None else consumers)
-        while any([self.sequence(now), *(self.consume(name, now) for name in names)]):
-            continue
+        steps = [self.consumers[name] for name in (self.consumers if consumers is None else consumers)]
+        with self.as_role("jobs") as conn:
+            while any([self.sequence(now), *(self._in_its_own(conn, step, now) for step in steps)]):
+                continue
+
+    @staticmethod
+    def _in_its_own(conn: psycopg.Connection, step: jobs.Step, now: datetime) -> bool:
+        """A transaction for each step, as the service has it."""
+        worked = step(conn, now)
+        conn.commit()
+        return worked
 
     # --- out ----------------------------------------------------------------------------------------------------
 
