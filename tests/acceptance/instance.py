@@ -7,7 +7,10 @@ over and quiet without anybody waiting for it.
 from __future__ import annotations
 
 import json
+import select
+import threading
 import time
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -36,6 +39,8 @@ class Instance:
 
     def __init__(self, database: Database, folder: Path) -> None:
         self.database, self.folder = database, folder
+        self._kept: dict[tuple[str, int], psycopg.Connection] = {}
+        weakref.finalize(self, _close_all, self._kept)
         self.keys = KeyStore(folder / "keys")
         self.consumers = jobs.steps(self.keys.organisation_key, lambda _messages: True)
 
@@ -47,7 +52,7 @@ class Instance:
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """As the owner: the tests look at what no single service may see."""
-        with psycopg.connect(self.database.owner) as conn:
+        with self._on_kept("owner") as conn:
             return conn.execute(query.encode(), values or None).fetchall()
 
     def one(self, query: str, *values: Any) -> Any:
@@ -57,8 +62,30 @@ class Instance:
 
     def alter(self, query: str, *values: Any) -> None:
         """As the owner, what no service can do."""
-        with psycopg.connect(self.database.owner) as conn:
+        with self._on_kept("owner") as conn:
             conn.execute(query.encode(), values or None)
+
+    @contextmanager
+    def _on_kept(self, role: str) -> Iterator[psycopg.Connection]:
+        """A transaction on a connection that stays, as the services' do: a new one would read the whole catalogue anew. The
+        community edition's WASM build has one session, which is for nobody to keep."""
+        key = (role, threading.get_ident())
+        conn = self._kept.pop(key, None)
+        if conn is None or _ended(conn):
+            conn = psycopg.connect(self.database.owner if role == "owner" else self.database.service(role))
+            if role == "owner":
+                conn.prepare_threshold = None  # what a test alters may be what a statement was prepared for
+        if self.database.edition == "community":
+            with conn:
+                yield conn
+            return
+        try:
+            yield conn
+            conn.commit()
+        except BaseException:
+            conn.close()
+            raise
+        self._kept[key] = conn
 
     # --- in ---------------------------------------------------------------------------------------------
 
@@ -75,14 +102,14 @@ class Instance:
 
     def take(self, messages: Sequence[Message], now: datetime, worker: Line | None = None) -> None:
         """One batch down to its commit."""
-        with self.as_role("ingest") as conn:
+        with self._on_kept("ingest") as conn:
             run(conn, worker or self.worker(), messages, now)
 
     # --- what follows a commit ------------------------------------------------------------------------------
 
     def consume(self, name: str, now: datetime) -> bool:
         """One step of one consumer; True if there was work."""
-        with self.as_role("jobs") as conn:
+        with self._on_kept("jobs") as conn:
             return self.consumers[name](conn, now)
 
     def sequence(self, now: datetime) -> bool:
@@ -100,7 +127,7 @@ class Instance:
     def settle(self, now: datetime, *, consumers: Iterable[str] | None = None) -> None:
         """Until everything taken in is sequenced, projected, detected, sealed as far as due, and rolled up."""
         steps = [self.consumers[name] for name in (self.consumers if consumers is None else consumers)]
-        with self.as_role("jobs") as conn:
+        with self._on_kept("jobs") as conn:
             while any([self.sequence(now), *(self._in_its_own(conn, step, now) for step in steps)]):
                 continue
 
@@ -117,6 +144,16 @@ class Instance:
         log = open_log(self.folder / "log", organisation)
         assert log is not None, f"{organisation} has published no log"
         return log
+
+
+def _ended(conn: psycopg.Connection) -> bool:
+    """Whether the server has ended it: of one that is idle there is nothing to read but its end."""
+    return conn.closed or bool(select.select([conn.fileno()], [], [], 0)[0])
+
+
+def _close_all(kept: dict[tuple[str, int], psycopg.Connection]) -> None:
+    for conn in kept.values():
+        conn.close()
 
 
 def token(organisation: str) -> str:
