@@ -4,9 +4,11 @@ line; what they do is in `simulators/`."""
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +55,17 @@ class _Breach(click.ParamType[tuple[int, int]]):
         return int(device) - 1, int(seq)
 
 
+class _Name(click.ParamType[str]):
+    """What stands in a topic, with room for a number."""
+
+    name = "name"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,49}", value) is None:
+            self.fail(f"got {value!r}, want 1 to 50 of a-z, 0-9, '.', '_' and '-'", param, ctx)
+        return value
+
+
 @simulate.command()
 @click.option("--devices", type=click.IntRange(1, 100_000), default=100, show_default=True, help="How many.")
 @click.option(
@@ -88,7 +101,7 @@ class _Breach(click.ParamType[tuple[int, int]]):
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the values.")
 @click.option("--boot", type=click.IntRange(1), help="Of all devices; default the time now in milliseconds.")
-@click.option("--name", default="load", show_default=True, help="What device ids begin with.")
+@click.option("--name", type=_Name(), default="load", show_default=True, help="What device ids begin with.")
 @click.option(
     "--in-flight",
     type=click.IntRange(1, 60_000),
@@ -163,6 +176,14 @@ def load(
     now = datetime.now(UTC)
     if seconds is not None and (rate is None or messages is not None):
         raise click.UsageError("--seconds goes with --rate, and without --messages")
+    placed = max([placed, *(device + 1 for device, _ in breach)])
+    if placed > devices:
+        raise click.UsageError(
+            f"--placed and --breach name device {placed}, and there are --devices {devices}"
+        )
+    for path in (registry, log, times):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise click.UsageError(f"{path}: there is no folder {path.parent}")
     total = messages or (round(rate * seconds) if rate and seconds else 100_000)
     plan = Plan(
         devices,
@@ -181,8 +202,7 @@ def load(
     if registry is not None:
         registry.write_text(json.dumps(document(plan), ensure_ascii=False), encoding="utf-8")
         return
-    placed = max([placed, *(device + 1 for device, _ in breach)])
-    tell = _as_json if as_json else _in_words
+    tell = _as_json if as_json else partial(_in_words, keep)
     process.log_to_stderr()
     try:
         way = Way(rate, in_flight, keep, resend_after, give_up_after, placed, log, times)
@@ -190,16 +210,28 @@ def load(
     except (LoadError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(json.dumps({"plan": plan.describe(), "came": asdict(came)}))
+    if not came.complete:
+        click.echo(_lacking(plan.messages, came), err=True)
     sys.exit(not came.complete)
+
+
+def _lacking(messages: int, came: Came) -> str:
+    if came.published < messages:
+        return f"stopped: {messages - came.published:,} of {messages:,} messages are not at the broker"
+    return (
+        f"{messages - came.stored:,} of {messages:,} messages are covered by no receipt: does `suyuan ingest` run, and are these"
+        " devices registered (--registry)? `suyuan quarantine list` shows what was refused"
+    )
 
 
 def _as_json(came: Came) -> None:
     click.echo(json.dumps({"came": asdict(came)}))
 
 
-def _in_words(came: Came) -> None:
+def _in_words(keep: bool, came: Came) -> None:
     rate = came.published / came.seconds if came.seconds else 0
+    held = f"; covered by receipts: {came.stored:,}" if keep else ""
     click.echo(
-        f"{came.published:,} at the broker after {came.seconds:.1f} s ({rate:,.0f} messages/s); stored as far as known: {came.stored:,}",
+        f"{came.published:,} at the broker after {came.seconds:.1f} s ({rate:,.0f} messages/s){held}",
         err=True,
     )

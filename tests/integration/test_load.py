@@ -13,7 +13,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 
+from deploy.command import main
 from ingest.registry import load as load_registry
 from ingest.registry import load_shipped, parse_registry
 from simulators.load.connection import address_of
@@ -122,3 +124,26 @@ def test_without_a_broker_it_says_what_to_do() -> None:
     stop.set()
     with pytest.raises(LoadError, match="SUYUAN_MQTT_URL"):
         run(PLAN, address_of("mqtt://127.0.0.1:1"), Way(), stop)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--devices", "20", "--breach", "21:1"), "name device 21"),
+        (("--devices", "20", "--placed", "21"), "name device 21"),
+        (("--name", "Cold Room"), "'Cold Room'"),
+        (("--log", "/no/such/folder/log"), "there is no folder /no/such/folder"),
+        (("--seconds", "5"), "--rate"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_sent(arguments: tuple[str, ...], said: str) -> None:
+    done = CliRunner().invoke(
+        main, ["simulate", "load", *arguments], env={"SUYUAN_MQTT_URL": "mqtt://127.0.0.1:1"}
+    )
+    assert done.exit_code == 2 and said in done.output
+
+
+def test_who_waits_for_receipts_in_vain_is_told_where_to_look(mqtt_broker: Broker) -> None:
+    asked = ("--devices", "2", "--messages", "4", "--keep", "--give-up-after", "0.5")
+    done = suyuan({"SUYUAN_MQTT_URL": mqtt_broker.url}, "simulate", "load", *asked)
+    assert done.returncode == 1 and "4 of 4 messages are covered by no receipt" in done.stderr
