@@ -78,10 +78,13 @@ ON CONFLICT (device_id, channel) DO NOTHING
 """
 
 _STANDING = """
-SELECT id, quantity, unit, original_unit, scale, "offset", minimum, maximum,
-       EXISTS (SELECT FROM reading_store WHERE series_id = series.id) OR EXISTS (SELECT FROM observation WHERE series_id = series.id)
-FROM series WHERE device_id = %s AND channel = %s FOR UPDATE
+SELECT id, quantity, unit, original_unit, scale, "offset", minimum, maximum FROM series WHERE device_id = %s AND channel = %s FOR UPDATE
 """
+
+# In order, so that the index is read: for EXISTS alone the planner expects to meet a reading soon, and goes through all of
+# them where there is none.
+_HAS_READINGS = "SELECT time FROM reading_store WHERE series_id = %s ORDER BY time LIMIT 1"
+_HAS_OBSERVATIONS = "SELECT time FROM observation WHERE series_id = %s ORDER BY time LIMIT 1"
 
 _UPDATE = """
 UPDATE series SET quantity = %s, unit = %s, original_unit = %s, scale = %s, "offset" = %s, minimum = %s, maximum = %s WHERE id = %s
@@ -94,7 +97,10 @@ def load_channels(
     """Whether a series is new or another quantity than it was. `name`: of the device, for what is said. Raises RegistryError."""
     changed = False
     for channel in joined(channels):
-        wanted = line_of(channel)
+        try:
+            wanted = line_of(channel)
+        except RegistryError as error:
+            raise RegistryError(f"device {name}, {error}") from error
         values = (*wanted.stored_as, wanted.minimum, wanted.maximum)
         if conn.execute(_INSERT, [organisation, device, channel.channel, *values]).rowcount:
             changed = True
@@ -103,17 +109,26 @@ def load_channels(
     return changed
 
 
+def has_readings(conn: psycopg.Connection, series: int) -> bool:
+    return conn.execute(_HAS_READINGS, [series]).fetchone() is not None
+
+
+def _holds_anything(conn: psycopg.Connection, series: int) -> bool:
+    return has_readings(conn, series) or conn.execute(_HAS_OBSERVATIONS, [series]).fetchone() is not None
+
+
 def _follow(conn: psycopg.Connection, name: str, device: int, entry: ChannelEntry, wanted: Line) -> bool:
     row = conn.execute(_STANDING, [device, entry.channel]).fetchone()
     assert row is not None
-    standing, has_readings = Line(*row[1:8]), row[8]
+    standing = Line(*row[1:])
+    holds = standing.stored_as != wanted.stored_as and _holds_anything(conn, row[0])
     # Registered before units were made one: what is stored is in the unit it was sent in, and stays so.
     as_before = standing.original_unit is None and (standing.quantity, standing.unit) == (
         entry.quantity,
         entry.unit,
     )
-    keep = has_readings and as_before and entry.scale is None and entry.offset is None
-    if has_readings and not keep and standing.stored_as != wanted.stored_as:
+    keep = holds and as_before and entry.scale is None and entry.offset is None
+    if holds and not keep:
         raise RegistryError(
             f"channel {name}: has readings, stored as {_said(standing)}, got {_said(wanted)}; what was sent could not be had"
             " again: register the channel under another name, or leave it as it is"

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from ingest.registry.channels import load_channels
+from ingest.registry.channels import has_readings, load_channels
 from ingest.registry.document import (
     AliasEntry,
     CalibrationEntry,
@@ -247,19 +247,19 @@ def _load_calibration(
     _execute(conn, f"calibration {device.id}/{entry.certificate}", _CALIBRATION, values)
 
 
-_INTERVAL = """
-SELECT interval_s, EXISTS (SELECT FROM reading_store JOIN series ON series.id = series_id WHERE series.device_id = device.id)
-FROM device WHERE scheme = %s AND external_id = %s FOR UPDATE
-"""
+_INTERVAL = "SELECT id, interval_s FROM device WHERE scheme = %s AND external_id = %s FOR UPDATE"
+_SERIES = "SELECT id FROM series WHERE device_id = %s ORDER BY id"
 
 
 def _check_interval(conn: psycopg.Connection, entry: DeviceEntry, number: str) -> None:
     """How long a reading stands follows from the interval, and so does every excursion: another one would judge the
     readings that are there again. Until an interval has a validity, it stays once there are readings."""
     row = conn.execute(_INTERVAL, [entry.scheme, number]).fetchone()
-    if row is not None and row[1] and row[0] != entry.interval_s:
+    if row is None or row[1] == entry.interval_s:
+        return
+    if any(has_readings(conn, series) for (series,) in conn.execute(_SERIES, [row[0]]).fetchall()):
         raise RegistryError(
-            f"device {entry.id}: interval_s is {row[0]} and the device has readings that were judged by it, got"
+            f"device {entry.id}: interval_s is {row[1]} and the device has readings that were judged by it, got"
             f" {entry.interval_s}; register the device under a new id, or leave its interval as it is"
         )
 

@@ -209,3 +209,26 @@ def test_the_version_rises_once_for_a_transaction(ingest: psycopg.Connection) ->
     assert version() == before + 1
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         ingest.execute("UPDATE registry_version SET version = 0")
+
+
+@pytest.mark.editions("plain")
+def test_a_registry_is_loaded_beside_years_of_readings(
+    ingest: psycopg.Connection, database: Database
+) -> None:
+    """Whether a series has some is asked of an index, and only where it matters: never by going through all there are."""
+    register(ingest, devices=[LOGGER])
+    ingest.commit()
+    with psycopg.connect(database.owner) as conn:
+        conn.execute(
+            "INSERT INTO reading_store (series_id, time, value, flags, batch_id) SELECT 990000 + n % 2,"
+            " '2026-06-01'::timestamptz + n * interval '1 s', 1, 0, 1 FROM generate_series(1, 40000) AS n"
+        )
+    with psycopg.connect(database.owner, autocommit=True) as conn:
+        conn.execute("VACUUM ANALYZE reading_store")
+        read = "SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'reading_store'"
+        before = conn.execute(read).fetchone()
+        register(ingest, devices=[LOGGER])
+        register(ingest, devices=[LOGGER | probe(unit="Cel") | {"interval_s": 60}])
+        ingest.execute("SELECT pg_stat_force_next_flush()")
+        ingest.commit()
+        assert conn.execute(read).fetchone() == before
