@@ -148,7 +148,8 @@ SELECT device_id, boot, upper(numbers) - 1,
 FROM now_held
 """
 
-# What is held from 1 on without a gap stays held: the receipt says no less than it did.
+# What is held from 1 on without a gap stays held: the receipt says no less than it did. The rows are locked first: where the
+# batch was a transaction by itself, another worker may give up too, and by what it saw before would put `known_from` back.
 _GIVE_UP = """
 WITH crowded AS (
   SELECT device_id, boot, stored + refused AS numbers, (
@@ -156,6 +157,7 @@ WITH crowded AS (
       LATERAL (SELECT part FROM unnest(kind.ranges) WITH ORDINALITY AS each (part, place) ORDER BY place DESC OFFSET %(left)s LIMIT 1) AS lost
     ) AS known_from
   FROM device_sequence JOIN unnest(%(device)s::integer[], %(boot)s::bigint[]) AS asked (device_id, boot) USING (device_id, boot)
+  ORDER BY device_id, boot FOR UPDATE OF device_sequence
 ), ends AS (
   SELECT device_id, boot, known_from, int8multirange(int8range(known_from, NULL)) AS known,
     coalesce((SELECT int8multirange(part) FROM unnest(numbers) AS part WHERE part @> 1::bigint), '{}')
@@ -164,7 +166,7 @@ WITH crowded AS (
 )
 UPDATE device_sequence AS held SET known_from = ends.known_from, stored = held.stored * known + begun,
   refused = held.refused * known, let_go = held.let_go * known
-FROM ends WHERE held.device_id = ends.device_id AND held.boot = ends.boot
+FROM ends WHERE held.device_id = ends.device_id AND held.boot = ends.boot AND held.known_from < ends.known_from
 RETURNING held.device_id, held.boot, held.known_from
 """
 

@@ -15,12 +15,13 @@ import psycopg
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from ingest import accounting, gaps, outbox
+from ingest import accounting, closing, gaps, outbox
 from ingest.closing import RANGES, RANGES_LEFT
 from tests.documents import DOCS, fences
 from tests.integration.lines import NOW, NOW_S, message, pack, registered, take
 from tests.servers.databases import Database
 from tests.servers.mosquitto import Broker
+from tests.servers.waiting import wait_until
 
 GAPS = (
     "SELECT boot, first_seq, last_seq, first_seen, filled_at, asks FROM sequence_gap ORDER BY boot, first_seq"
@@ -278,6 +279,27 @@ def test_what_is_kept_of_a_devices_numbers_has_an_end(
     assert follow(jobs, LATER + 2 * gaps.GRACE)[: len(found)] == found, "and opens nothing anew"
     for name in ON_NUMBERS:
         assert owner.execute(INVARIANTS[name].encode()).fetchall() == []
+
+
+@pytest.mark.editions("plain")
+def test_two_workers_that_give_up_at_once_call_nothing_missing_that_came(
+    database: Database, owner: psycopg.Connection, ingest: str
+) -> None:
+    """The later one has read the row before the other's commit."""
+    in_twos(owner, RANGES + 1)
+    ((device,),) = owner.execute("SELECT device_id FROM device_sequence").fetchall()
+    with psycopg.connect(ingest) as one, psycopg.connect(ingest, autocommit=True) as other:
+        one.execute("UPDATE device_sequence SET stored = stored + '{[9001,9002),[9003,9004)}'")
+        closing._give_up(one, [(device, 1)])
+        second = threading.Thread(target=closing._give_up, args=(other, [(device, 1)]))
+        second.start()
+        waits = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        assert wait_until(lambda: owner.execute(waits).fetchone() is not None, 10, every_s=0.01)
+        one.commit()
+        second.join(20)
+        assert not second.is_alive()
+    first_known = 2 * (RANGES + 3 - RANGES_LEFT)  # the highest of the 2,003 ranges stay
+    assert held(owner) == (first_known, 1 + RANGES_LEFT)
 
 
 @pytest.mark.editions("plain")
