@@ -40,13 +40,15 @@ RETRY_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """`idle_s`: pause when there was nothing to do. `share`: of the time that it may work while there is."""
+    """`idle_s`: pause when there was nothing to do. `share`: of the time that it may work while there is, in steps that begin
+    `apart_s` apart at least: one look at a hundred batches costs little more than one at each."""
 
     idle_s: float = 0.1
     share: float = 1.0
+    apart_s: float = 0.1
 
     def rest_s(self, worked_s: float) -> float:
-        return min(60.0, worked_s * (1 / self.share - 1))
+        return max(self.apart_s - worked_s, min(60.0, worked_s * (1 / self.share - 1)))
 
 
 # An hour is rolled up anew whenever it was touched: the busier it is, the more touches one look at it shall serve.
