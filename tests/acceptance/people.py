@@ -11,7 +11,7 @@ from uuid import UUID
 import httpx
 
 from tests.acceptance.instance import Instance
-from tests.acceptance.serving import CHEAP
+from tests.acceptance.serving import CHEAP, NO_TLS
 from tests.integration.lines import NOW
 
 PASSWORD = "bayberry-in-the-rain"
@@ -57,7 +57,8 @@ def signed_in(
     client: httpx.Client, login: str, password: str = PASSWORD, **headers: Any
 ) -> Iterator[httpx.Client]:
     """A client of the same server with that person's session. Redirects are not followed."""
-    with httpx.Client(base_url=client.base_url, timeout=60, headers=as_browser(client) | headers) as person:
+    headers = as_browser(client) | headers
+    with httpx.Client(base_url=client.base_url, timeout=60, headers=headers, verify=NO_TLS) as person:
         answer = person.post("/sign-in", data={"login": login, "password": password})
         assert answer.status_code == 303, answer.text
         yield person

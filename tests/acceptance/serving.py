@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,6 +27,29 @@ from trace_api.app import Configuration, create_app
 # A thousandth of the work of a real one: tests sign in hundreds of times.
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
+# Trusts nobody, as nobody here speaks TLS: to read the authorities of the world would take longer than most tests' requests.
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+class PromptServer(uvicorn.Server):
+    """Ends as uvicorn does, and looks more often whether it shall: its own takes up to 0.3 s for it."""
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        while not self.should_exit:
+            await asyncio.sleep(0.01)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        while self.server_state.connections or self.server_state.tasks:
+            await asyncio.sleep(0.002)
+        for server in self.servers:
+            await server.wait_closed()
+        await self.lifespan.shutdown()
+
 
 @contextmanager
 def served(instance: Instance, now: datetime, passwords: Passwords | None = None) -> Iterator[httpx.Client]:
@@ -38,12 +64,12 @@ def served(instance: Instance, now: datetime, passwords: Passwords | None = None
             url, instance.folder / "log", instance.keys.organisation_key, passwords or Passwords(CHEAP)
         )
         app = create_app(Databases(api, public), configuration, lambda: now)
-        server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, log_level="error", access_log=False))
+        server = PromptServer(uvicorn.Config(app, "127.0.0.1", port, log_level="error", access_log=False))
         thread = threading.Thread(target=server.run)
         thread.start()
         try:
-            assert wait_until(lambda: server.started or not thread.is_alive(), 20)
-            with httpx.Client(base_url=url, timeout=60) as client:
+            assert wait_until(lambda: server.started or not thread.is_alive(), 20, every_s=0.005)
+            with httpx.Client(base_url=url, timeout=60, verify=NO_TLS) as client:
                 yield client
         finally:
             server.should_exit = True

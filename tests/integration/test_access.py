@@ -20,7 +20,7 @@ from psycopg_pool import ConnectionPool
 
 from tests.acceptance.instance import Instance, token
 from tests.acceptance.people import add_person, as_browser, signed_in
-from tests.acceptance.serving import served
+from tests.acceptance.serving import NO_TLS, served
 from tests.documents import DOCS
 from tests.integration.lines import NOW
 from tests.integration.said import GTIN, REGISTRY, by_terminal, made
@@ -155,7 +155,7 @@ def client_of(server: httpx.Client, asker: str) -> Iterator[httpx.Client]:
     else:
         program = {"Authorization": f"Bearer {token('coop')}"}
         headers = program if asker == "token" else as_browser(server)
-        with httpx.Client(base_url=server.base_url, timeout=60, headers=headers) as client:
+        with httpx.Client(base_url=server.base_url, timeout=60, headers=headers, verify=NO_TLS) as client:
             yield client
 
 

@@ -19,7 +19,7 @@ from psycopg import errors
 
 from tests.acceptance.instance import Instance, token
 from tests.acceptance.people import PASSWORD, add_person, as_browser, open_session, session_of, signed_in
-from tests.acceptance.serving import CHEAP, served
+from tests.acceptance.serving import CHEAP, NO_TLS, served
 from tests.integration.lines import NOW
 from tests.integration.said import REGISTRY
 from tests.servers.databases import ROLES, Database
@@ -177,7 +177,9 @@ def test_many_at_once_are_no_way_around_it(instance: Instance, browser: httpx.Cl
     start = threading.Barrier(12)
 
     def guess() -> None:
-        with httpx.Client(base_url=browser.base_url, headers=browser.headers, timeout=60) as client:
+        with httpx.Client(
+            base_url=browser.base_url, headers=browser.headers, timeout=60, verify=NO_TLS
+        ) as client:
             start.wait(20)
             codes.append(sign_in(client, password="wrong").status_code)
 
@@ -196,7 +198,9 @@ def test_a_crowd_at_the_door_holds_up_nobody_else(instance: Instance) -> None:
     with browser_at(instance, NOW, passwords) as client:
 
         def come(login: str) -> None:
-            with httpx.Client(base_url=client.base_url, headers=client.headers, timeout=60) as each:
+            with httpx.Client(
+                base_url=client.base_url, headers=client.headers, timeout=60, verify=NO_TLS
+            ) as each:
                 answers.append(sign_in(each, login))
 
         crowd = [threading.Thread(target=come, args=(f"nobody-{number}",)) for number in range(40)]
