@@ -19,7 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from tests.chaos.known import Known
 
 Keep = Literal["receipt", "puback"]
-PATIENCE_S = 2.0  # without a receipt for so long, what is unconfirmed is sent again
+PATIENCE_S = 1.0  # without a receipt for so long, what is unconfirmed is sent again
 
 
 class Gateway:

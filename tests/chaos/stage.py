@@ -50,7 +50,7 @@ class Size:
 
 
 FULL = Size(100_000, 20, 5_000.0, long=True)
-SHORT = Size(2_000, 2, 1_500.0, devices=20)
+SHORT = Size(1_000, 2, 1_500.0, devices=20)
 
 
 @dataclass

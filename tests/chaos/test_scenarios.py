@@ -1,4 +1,4 @@
-"""Every scenario in its short form: a couple of thousand messages, a couple of faults. `make chaos` runs them in full."""
+"""Every scenario in its short form: a thousand messages, a couple of faults. `make chaos` runs them in full."""
 
 from __future__ import annotations
 

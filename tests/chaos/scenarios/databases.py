@@ -9,9 +9,10 @@ from pathlib import Path
 
 from tests.chaos.checker import Verdict
 from tests.chaos.scenarios import scenario
-from tests.chaos.slow import SLOW_COMMIT
+from tests.chaos.slow import IN_A_BATCH, SLOW_COMMIT, ports_of
 from tests.chaos.small_disk import SMALL, make_room, shrink
 from tests.chaos.stage import Stage
+from tests.chaos.worker import Worker
 
 
 def database_stop(stage: Stage) -> Verdict:
@@ -61,24 +62,45 @@ def _signal(pids: list[int], number: signal.Signals) -> list[int]:
 
 
 def slow_commit(stage: Stage) -> Verdict:
-    """Every commit takes up to 0.2 s; workers are killed all the while."""
+    """Every commit takes up to 0.2 s, and each kill falls between the first row of its worker's batch and the end of its commit."""
     stage.owner.execute(SLOW_COMMIT)
     workers = stage.two_workers()
-    gateway = stage.publish(stage.all_messages())
-    for number, _ in enumerate(stage.at_random_points()):
+    known = stage.all_messages()
+    share = -(-len(known) // stage.size.faults)
+    gateways = []
+    for number, first in enumerate(range(0, len(known), share)):
+        gateways.append(stage.publish(known[first : first + share]))
+        _await_batch(stage, workers[number % 2])
         stage.restart(workers[number % 2])
-        stage.inject("kill -9")
-    stage.inject("slow commits", stage.batches())
-    return stage.verdict(gateway)
+        stage.inject("kill -9 within a batch")
+    verdict = stage.verdict(*gateways)
+    redelivered = int(stage.ask("SELECT sum(redelivered) FROM batch"))
+    assert redelivered > 0, "no batch came again, so no kill fell where it should"
+    stage.inject("redelivered", redelivered)
+    return verdict
+
+
+def _await_batch(stage: Stage, worker: Worker) -> None:
+    """Until the worker's own transaction is anywhere in a batch."""
+
+    def within() -> bool:
+        return bool(stage.ask(IN_A_BATCH, ports=ports_of(worker.pid)))
+
+    while True:
+        stage.wait(within, "a worker in the middle of a batch")
+        time.sleep(stage.random.random() * 0.1)
+        if within():
+            return
 
 
 SMALL_BYTES = 30  # of disk for each message that comes: about a third of what they take
+LEAST_BYTES = 60_000  # the tables' own first pages take a part of it
 
 
 def disk_full(stage: Stage) -> Verdict:
     """Readings and quarantine lie in a tablespace that fills up; later somebody makes room."""
     assert stage.server is not None
-    shrink(stage.server, stage.size.messages * SMALL_BYTES)
+    shrink(stage.server, max(LEAST_BYTES, stage.size.messages * SMALL_BYTES))
     stage.owner.execute("DROP TABLESPACE IF EXISTS small")
     stage.owner.execute(f"CREATE TABLESPACE small LOCATION '{stage.server.home / SMALL}'".encode())
     for table in ("reading_store", "observation", "quarantine"):
@@ -89,7 +111,7 @@ def disk_full(stage: Stage) -> Verdict:
     stage.wait(lambda: full in stage.server.log.read_text(errors="replace"), "the disk to be full")
     stage.inject("disk full")
     stage.wait(gateway.finished.is_set, "everything to be published")
-    assert stage.held() < stage.size.messages, "everything was held, and the disk has room for a third of it"
+    assert stage.held() < stage.size.messages, "everything was held, and the disk has no room for it"
     make_room(stage.server)
     return stage.verdict(gateway)
 

@@ -73,7 +73,7 @@ def half_open_broker(stage: Stage) -> Verdict:
 def half_open_database(stage: Stage) -> Verdict:
     """The wire to the database goes silent and tells nobody; a second worker goes on meanwhile."""
     wire = stage.proxy(stage.database_port)
-    patience = {} if stage.size.long else {"database_silence_s": "3"}
+    patience = {} if stage.size.long else {"database_silence_s": "1"}
     stage.two_workers(database=wire, **patience)
     gateway = stage.publish(stage.all_messages())
     for _ in stage.at_random_points(1):
