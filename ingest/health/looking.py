@@ -61,16 +61,21 @@ FROM device LEFT JOIN device_look AS look ON look.device_id = device.id
 WHERE look.looked_at IS NULL OR look.looked_at <= %s ORDER BY look.looked_at NULLS FIRST, device.id LIMIT %s
 """
 
+# Of the newest and of the newest that is not ahead of our clock, what was received last: a clock that was ahead and is set right
+# goes on below the times that it has shown.
 _HEARD = """
-SELECT asked.id, newest.time, batch.received_at
+SELECT asked.id, newest.time, newest.received_at
 FROM unnest(%(devices)s::integer[], %(since)s::timestamptz[]) AS asked (id, since)
 CROSS JOIN LATERAL (
-  SELECT store.time, store.batch_id FROM series CROSS JOIN LATERAL (
-    (SELECT time, batch_id FROM reading_store WHERE series_id = series.id AND time >= asked.since ORDER BY time DESC LIMIT 1)
+  SELECT store.time, batch.received_at
+  FROM series CROSS JOIN (VALUES ('infinity'::timestamptz), (%(now)s)) AS latest (time) CROSS JOIN LATERAL (
+    (SELECT time, batch_id FROM reading_store AS store
+     WHERE series_id = series.id AND store.time >= asked.since AND store.time <= latest.time ORDER BY store.time DESC LIMIT 1)
     UNION ALL
-    (SELECT time, batch_id FROM observation WHERE series_id = series.id AND time >= asked.since ORDER BY time DESC LIMIT 1)) AS store
-  WHERE series.device_id = asked.id ORDER BY store.time DESC LIMIT 1) AS newest
-JOIN batch ON batch.id = newest.batch_id
+    (SELECT time, batch_id FROM observation AS seen
+     WHERE series_id = series.id AND seen.time >= asked.since AND seen.time <= latest.time ORDER BY seen.time DESC LIMIT 1)) AS store
+  JOIN batch ON batch.id = store.batch_id
+  WHERE series.device_id = asked.id ORDER BY batch.received_at DESC, store.time DESC LIMIT 1) AS newest
 """
 
 _NEWEST = """
@@ -152,8 +157,12 @@ def _heard(
     asked = {
         "devices": [device.id for device in devices],
         "since": [
-            device.last_time or datetime.min.replace(year=2015, tzinfo=now.tzinfo) for device in devices
+            datetime.min.replace(year=2015, tzinfo=now.tzinfo)
+            if device.last_time is None
+            else min(device.last_time, now - RECENT)
+            for device in devices
         ],
+        "now": now,
     }
     rows = conn.execute(_HEARD, asked).fetchall()
     conn.execute(_LOOKED, [asked["devices"], [now] * len(devices)])

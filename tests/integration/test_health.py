@@ -80,6 +80,20 @@ def test_a_device_that_falls_silent_is_found_once_and_until_it_speaks(instance: 
     assert found(instance) == [("room-1", None, "silent", False)]
 
 
+def test_a_clock_that_is_set_right_makes_no_silence(instance: Instance) -> None:
+    """It was three hours ahead: what it sends now lies below what it has sent, and is heard all the same."""
+    ahead = NOW + 3 * HOUR
+    instance.take([air(noisy(5), 1, ahead)], NOW)
+    look(instance, NOW)
+    for minutes in (20, 40, 60):
+        later = NOW + minutes * MINUTE
+        instance.take([air(noisy(5), 1 + minutes, later)], later)
+        look(instance, later + MINUTE)
+    assert [row for row in found(instance) if row[2] == "silent"] == []
+    look(instance, NOW + 2 * HOUR)
+    assert [row for row in found(instance) if row[2] == "silent"] == [("room-1", None, "silent", True)]
+
+
 def test_stuck_jumping_and_low_on_battery_are_of_their_channel(instance: Instance) -> None:
     loose = noisy(60)
     for place in (20, 35, 50):
