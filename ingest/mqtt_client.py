@@ -24,6 +24,7 @@ from ingest.broker_address import broker_address
 
 BLOCK_BYTES = 65_536
 PUBLISH, PUBACK, DUP, QOS = 0x30, 0x40, 0x08, 0x06
+KEPT_BYTES = 2 * 2**20
 ANSWER_S = 5.0
 FEW, REST_S = 8, 0.0005
 """After a block of fewer messages: what comes within half a millisecond is the next block. A message that is read alone takes the
@@ -138,7 +139,20 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     return ENDLESS, at
 
 
-class BlockClient(mqtt.Client):
+class BoundedClient(mqtt.Client):
+    """Of a packet of more than KEPT_BYTES the beginning is kept, which is more than any message may have. A broker takes a quarter
+    of a gigabyte unless it is told not to, and what ended one worker for want of memory would come to the next."""
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        del self._in_packet["packet"][KEPT_BYTES:]
+        return super()._sock_recv(min(bufsize, BLOCK_BYTES))
+
+    def _packet_handle(self) -> MQTTErrorCode:
+        del self._in_packet["packet"][KEPT_BYTES:]
+        return super()._packet_handle()
+
+
+class BlockClient(BoundedClient):
     """`on_published` gets everything that is published, and `on_message` nothing. `on_end`: the network thread has ended by an
     error, paho's or ours; it would be gone in silence."""
 

@@ -20,7 +20,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.message import OVERHEAD_BYTES, Message
-from ingest.mqtt_client import client_for
+from ingest.mqtt_client import BoundedClient, client_for
 from ingest.wire.sparkplug import rebirth_request
 from ingest.wire.sparkplug_topics import command_topic, state_topic, subscription
 
@@ -48,7 +48,7 @@ class HostSession:
         self._leaving = False
         self._connection = 0
         self._birth_ms = 0
-        self._client, self._address = client_for(mqtt.Client, url, self._host, kept=True)
+        self._client, self._address = client_for(BoundedClient, url, self._host, kept=True)
         self._client.on_pre_connect = self._on_pre_connect
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import socket
+import threading
+import tracemalloc
 
 import paho.mqtt.client as mqtt
 from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion
 
-from ingest.mqtt_client import BLOCK_BYTES, BlockClient, BlockSocket, Published, publishes
+from ingest.mqtt_client import BLOCK_BYTES, KEPT_BYTES, BlockClient, BlockSocket, Published, publishes
 
 
 def publish(topic: bytes, payload: bytes, mid: int = 0, dup: bool = False) -> bytes:
@@ -108,3 +110,31 @@ def test_messages_that_come_keep_the_connection_while_the_answer_to_a_ping_is_be
         assert [each.mid for each in client.came] == [7]
         assert client._last_bytes_received > 0.0
         client._sock = None
+
+
+def test_of_a_message_that_is_too_long_the_beginning_is_kept_and_the_next_comes_whole() -> None:
+    """Its end may be a quarter of a gigabyte away, and the worker has less."""
+    whole = publish(b"a/b", bytes(range(256)) * 160_000, 7)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        client = Handing(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311, manual_ack=True)
+        client._sock = BlockSocket(ours)
+        came: list[Published] = []
+        sending = threading.Thread(target=theirs.sendall, args=(whole + publish(b"a/c", b"x", 8),))
+        sending.start()
+        tracemalloc.start()
+        try:
+            while len(came) < 2:
+                client.came = []
+                assert client.loop_read() == mqtt.MQTT_ERR_SUCCESS
+                came += client.came
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+            sending.join()
+            client._sock = None
+    assert [(each.topic, each.mid) for each in came] == [(b"a/b", 7), (b"a/c", 8)]
+    assert came[1].payload == b"x"
+    kept = came[0].payload
+    assert KEPT_BYTES - 10 < len(kept) < KEPT_BYTES and kept == (bytes(range(256)) * 160_000)[: len(kept)]
+    assert peak < 5 * KEPT_BYTES
