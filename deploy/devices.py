@@ -6,16 +6,17 @@ import json
 from typing import Any, cast
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from deploy.database_url import told
+from deploy.quarantine_words import printable
 from deploy.services.process import opened
 from trace_api.devices import Finding, read_findings
 from trace_api.devices import told as told_of
 from trace_api.words import Language, Words
 
 MOST = 5_000
+NAMED = 30
+"""Of the devices that were never heard; --json has all."""
 
 _NEVER_HEARD = """
 SELECT device.external_id FROM device JOIN device_look AS look ON look.device_id = device.id
@@ -46,20 +47,22 @@ def _json(finding: Finding, words: Words) -> dict[str, Any]:
 
 
 def _print(found: list[Finding], never: list[str], words: Words) -> None:
-    if found:
-        table = Table(box=None, pad_edge=False)
-        for heading in ("organisation", "device", "channel", "kind", "since", "until", ""):
-            table.add_column(heading, no_wrap=heading != "", overflow="fold")
-        for finding in found:
-            until = "" if finding.until is None else f"{finding.until:%Y-%m-%d %H:%M}"
-            since = f"{finding.since:%Y-%m-%d %H:%M}"
-            cells = [finding.organisation, finding.device, finding.channel or "-", finding.kind, since, until]
-            # A device's id and what it measured are no markup of ours.
-            table.add_row(
-                *(cell.replace("[", r"\[") for cell in cells), "\n-> ".join(told_of(finding, words))
-            )
-        Console().print(table)
-    else:
+    """A line of columns for each, and beneath it what was found and what to do: on any terminal, and in a pipe."""
+    cells = [_cells(finding) for finding in found]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for finding, each in zip(found, cells, strict=True):
+        click.echo("  ".join(map(str.ljust, each, widths)).rstrip())
+        said, todo = told_of(finding, words)
+        click.echo(f"    {said}\n    -> {todo}")
+    if not found:
         click.echo(words("health_well"))
     if never:
-        click.echo(words("health_never_heard", devices=", ".join(never)))
+        some = ", ".join(never[:NAMED])
+        more = f" (+{len(never) - NAMED:,})" if len(never) > NAMED else ""
+        click.echo(words("health_never_heard", devices=f"{some}{more}"))
+
+
+def _cells(finding: Finding) -> list[str]:
+    until = "" if finding.until is None else f"- {finding.until:%Y-%m-%d %H:%M}"
+    return [finding.organisation, printable(finding.device), printable(finding.channel or "-"), finding.kind,
+            f"{finding.since:%Y-%m-%d %H:%M}", until]  # fmt: skip

@@ -183,8 +183,9 @@ def test_the_command_tells_it_in_either_language(instance: Instance) -> None:
     instance.take([air([4.0] * 800, 1, device="room-2"), air(noisy(60), 1)], NOW)
     look(instance, NOW + HOUR)
     url = ["--database-url", instance.database.owner]
-    told = CliRunner().invoke(main, ["devices", "health", *url], env={"COLUMNS": "200"})
+    told = CliRunner().invoke(main, ["devices", "health", *url], env={"COLUMNS": "40"})
     assert told.exit_code == 0, told.output
+    assert "without a change; 12.0 h are allowed\n" in told.output, "whole, however narrow the terminal"
     assert "room-2" in told.output and "ambient" in told.output and "4.0" in told.output
     chinese = CliRunner().invoke(
         main, ["devices", "health", "--language", "zh", *url], env={"COLUMNS": "200"}
