@@ -77,6 +77,7 @@ class Sessions:
         ] = {}  # slot -> messages that had come, looks for which it was so
         self._known: set[int] = set()  # slots that somebody had: their sessions may be kept
         self._let_go_at: dict[int, float] = {}  # monotonic seconds
+        self._emptied: set[int] = set()  # let go before, and nobody's since: looked into again without a word
         self._free: set[int] = set()  # of these, without a holder at the last look
         self._beyond: int | None = None  # a slot that may be left from workers that were before us
         self._fault: BaseException | None = None
@@ -153,13 +154,14 @@ class Sessions:
     def _inherit(self, conn: psycopg.Connection, taken: set[int]) -> None:
         """Sessions without a holder at two looks: who is only being started again has it back by then."""
         self._known |= taken
+        self._emptied -= taken - {*self._served}
         self._let_go_at = {slot: at for slot, at in self._let_go_at.items() if slot not in taken}
         lately = {slot for slot, at in self._let_go_at.items() if time.monotonic() - at < AGAIN_S}
         beyond = {self._beyond} if self._beyond is not None and self._beyond < SLOTS else set()
         free = (self._known | beyond) - taken - lately
         for slot in sorted(free & self._free):
             if self._lock(conn, slot):
-                logger.info("a session without a worker is drained", extra={"slot": slot})
+                logger.log(self._told_at(slot), "a session without a worker is drained", extra={"slot": slot})
                 self._begin(slot, inherited=True)
         self._free = free
 
@@ -189,7 +191,11 @@ class Sessions:
     def _free_slot(self, conn: psycopg.Connection, slot: int) -> None:
         conn.execute("SELECT pg_advisory_unlock(%s, %s)", [SLOT_LOCK, slot])
         self._let_go_at[slot] = time.monotonic()
-        logger.info("let go of a session", extra={"slot": slot})
+        logger.log(self._told_at(slot), "let go of a session", extra={"slot": slot})
+        self._emptied.add(slot)
+
+    def _told_at(self, slot: int) -> int:
+        return logging.DEBUG if slot in self._emptied else logging.INFO
 
     def _begin(self, slot: int, *, inherited: bool) -> None:
         address = self._address
