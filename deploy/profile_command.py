@@ -46,12 +46,21 @@ def check(file: Path, payload: str | None, port: int | None) -> None:
 
     try:
         known = parse(file.read_bytes(), file.name)
-        for line in _read(known, bytes.fromhex(payload), port) if payload is not None else ():
+        for line in _read(known, _bytes(payload), port) if payload is not None else ():
             click.echo(line)
     except (ProfileError, WireError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     if payload is None:
         click.echo(f"{known.profile} is good; name the file {known.profile}.json")
+
+
+def _bytes(payload: str) -> bytes:
+    try:
+        return bytes.fromhex(payload)
+    except ValueError as error:
+        raise click.BadParameter(
+            "want hexadecimal, two digits a byte, such as 00fa", param_hint="'--payload'"
+        ) from error
 
 
 def _read(known: Profile, payload: bytes, port: int | None) -> list[str]:

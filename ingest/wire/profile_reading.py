@@ -30,7 +30,8 @@ def read(profile: Profile, payload: bytes, f_port: int | None) -> list[Sample]:
     if form is None:
         raise WireError(
             "malformed_payload",
-            f"{len(payload)} bytes on port {f_port} are no message of profile {profile.profile!r}, by length and conditions",
+            f"{len(payload)} bytes{'' if f_port is None else f' on port {f_port}'} are no message of profile {profile.profile!r},"
+            " by length and conditions",
         )
     if form.items:
         return list(_items(form, payload, profile.profile))

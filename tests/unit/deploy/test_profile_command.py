@@ -42,12 +42,14 @@ def test_texts_and_positions_are_shown_too(tmp_path: Path) -> None:
             ("--payload", "0e55", "--port", "3"),
             "unknown_port: profile 'dragino-ltc2' has no message on port 3",
         ),
-        (("--payload", "xyz"), "hexadecimal"),
+        (("--payload", "0e55"), "malformed_payload: 2 bytes are no message"),
     ],
 )
 def test_what_cannot_be_read_says_why(arguments: tuple[str, ...], said: str) -> None:
     told = run("check", LTC2, *arguments)
     assert told.exit_code == 1 and said in told.output
+    told = run("check", LTC2, "--payload", "xyz")
+    assert told.exit_code == 2 and "want hexadecimal" in told.output
 
 
 def test_a_file_is_good_or_says_what_is_wrong(tmp_path: Path) -> None:
