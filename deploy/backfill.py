@@ -213,7 +213,7 @@ class _Report:
         self._console.print(
             f"{summary.name}: {old.readings:,} readings are older than SUYUAN_RETENTION_DAYS ({retention.days}), the oldest of"
             f" {oldest:%Y-%m-%d}, and the next run of retention drops them. To keep them, set it to at least"
-            f" {(now() - oldest).days + 1}, run suyuan migrate, start suyuan jobs again, and take the file in then (--again)",
+            f" {(now() - oldest).days + 1}, start suyuan jobs again, run suyuan migrate, and take the file in then (--again)",
             markup=False, soft_wrap=True,
         )  # fmt: skip
 

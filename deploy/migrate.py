@@ -18,6 +18,7 @@ import yoyo
 from psycopg.conninfo import conninfo_to_dict
 
 from deploy.database_url import connect
+from ingest.retention import MARGIN
 
 ADVISORY_LOCK = 0x5359_0001  # "SY", migrations
 SERVICE_ROLES = ("ingest", "jobs", "sequencer", "api", "public")
@@ -89,12 +90,22 @@ WHERE proc_name = 'policy_refresh_continuous_aggregate'
 """
 
 
-def follow_retention(conn: psycopg.Connection, retention: timedelta) -> None:
-    """Let the community edition's refresh of `reading_1h` look back as far as readings may come late, and a day. As the owner.
+# As far as something went the horizon stays: what is left there is not all that there was.
+_LOWER = """
+UPDATE reading_horizon SET whole_since = lower.whole_since
+FROM (SELECT greatest(date_trunc('day', now() - %(kept)s::interval, 'UTC'), (SELECT max(before) FROM retention_run)) AS whole_since) AS lower
+WHERE reading_horizon.whole_since > lower.whole_since
+"""
 
+
+def follow_retention(conn: psycopg.Connection, retention: timedelta) -> None:
+    """Where readings are to be kept for longer, lower their horizon as far as nothing was dropped. As the owner.
+
+    And let the community edition's refresh of `reading_1h` look back as far as readings may come late, and a day.
     Shorter, and hours that late readings change stay as they were. Longer than readings are kept, and a refresh finds
     hours without readings and takes them away, which the roll-up is there to outlive.
     """
+    conn.execute(_LOWER, {"kept": retention + MARGIN})
     if edition(conn) == "timescale-community":
         conn.execute(_LOOK_BACK, {"reach": retention + timedelta(days=1)})
 

@@ -38,8 +38,8 @@ def whole_since_ms(conn: psycopg.Connection) -> int:
 def step(conn: psycopg.Connection, now: datetime, keep: timedelta) -> bool:
     """Raise the horizon if a day has gone by, else drop a batch. `keep`: how old raw readings may become. True if there was
     anything to do."""
-    # A horizon ahead of that is of a time when less was kept. It is never lowered, since something did go; but what a file
-    # brought back behind it may be kept for longer now, and so nothing is dropped until the two meet.
+    # A horizon ahead of that is of a time when less was kept, and something went. What a file brought back behind it may be
+    # kept for longer now, and so nothing is dropped until the two meet.
     wanted = (now - keep - MARGIN).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     if wanted.timestamp() * 1000 < whole_since_ms(conn):
         return False

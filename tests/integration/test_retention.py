@@ -205,6 +205,24 @@ def test_a_legal_hold_keeps_what_it_names(instance: Instance) -> None:
     assert instance.one("SELECT min(time) FROM reading_store") == HORIZON - DAY
 
 
+@EVERY_EDITION
+def test_a_horizon_behind_which_nothing_went_is_lowered(instance: Instance) -> None:
+    """An instance that was begun with the usual time, and is to take years in."""
+    instance.alter("UPDATE reading_horizon SET whole_since = %s", HORIZON + 5 * DAY)
+    with psycopg.connect(instance.database.owner) as conn:
+        follow_retention(conn, keep())
+    assert instance.one("SELECT whole_since FROM reading_horizon") == HORIZON
+    before = made_of_them(instance)
+    instance.take([readings(HORIZON + 30 * HOUR + timedelta(seconds=20), [9.9] * 50, 200)], NOW)
+    settle(instance)
+    assert len(instance.rows(ROLLED_UP)) == len(before[ROLLED_UP]) and made_of_them(instance) != before
+    whatever_holds(instance)
+    drop(instance)
+    with psycopg.connect(instance.database.owner) as conn:
+        follow_retention(conn, keep(HORIZON - DAY))
+    assert instance.one("SELECT whole_since FROM reading_horizon") == HORIZON, "something went"
+
+
 def test_nothing_goes_that_is_still_to_be_looked_at(instance: Instance) -> None:
     instance.take([readings(HORIZON - DAY + timedelta(seconds=30), [2.0], 400)], NOW)
     for consumer in ("detection", "rollup", "sealing"):
