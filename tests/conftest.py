@@ -40,6 +40,8 @@ settings.load_profile("suyuan")
 SERVERS = pytest.StashKey[Servers]()
 TOLD = pytest.StashKey[list[Told]]()
 MOST_WORKERS = 4
+# Files of many seconds that the folders' order would begin last, when the other processes have nothing left to do.
+EARLY = ("tests/unit/trace_api/test_papers.py", "tests/unit/test_vectors.py")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -51,11 +53,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves out, and counts as deselected, what would need more of the WASM build than one session: who asks for everything
-    on that edition (`SUYUAN_TEST_EDITIONS`) gets what can run there. It runs on the other two."""
+    on that edition (`SUYUAN_TEST_EDITIONS`) gets what can run there. It runs on the other two. And puts `EARLY` first."""
     beyond = [item for item in items if item.get_closest_marker("whole_server") and on_wasm(parameters(item))]
     if beyond:
         config.hook.pytest_deselected(items=beyond)
         items[:] = [item for item in items if item not in beyond]
+    items.sort(key=lambda item: not item.nodeid.startswith(EARLY))
 
 
 def parameters(item: pytest.Item) -> dict[str, object]:

@@ -213,7 +213,7 @@ def test_nothing_leaves_its_place(size: Size, language: Language) -> None:
 
 @given(st.text(st.characters(codec="gb2312", exclude_categories=["Cc", "Zl", "Zp"]), min_size=1, max_size=60))
 @example("īǐ")
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 def test_any_name_stays_inside(name: str) -> None:
     (page,) = pages(labels_pdf([box(Words("zh"), product=name, packer=name)], "60x40", "labels", MADE_AT))
     want_inside(page)

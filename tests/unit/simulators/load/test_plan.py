@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.registry import parse_registry
@@ -49,6 +49,7 @@ def decoded(of: Plan, index: int) -> senml.Pack:
 shapes = st.builds(plan, st.integers(1, 7), st.integers(1, 40), st.integers(1, 60), st.integers(1, 5))
 
 
+@settings(max_examples=40)
 @given(shapes)
 def test_every_message_is_the_one_that_its_index_says(of: Plan) -> None:
     seen: Counter[tuple[str, int, int]] = Counter()
