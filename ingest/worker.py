@@ -151,7 +151,6 @@ class Committer:
         try:
             while (batch := self._batches.get()) is not None:
                 self._commit(batch)
-                self.idle.set()
         except BaseException as error:
             self.fault = error
             self.idle.set()
@@ -162,13 +161,14 @@ class Committer:
         while True:
             try:
                 outcome = pipeline.commit(self._connection.get(), self._line, batch)
+                self.idle.set()  # the next one is made ready while this one is told of
                 self._told(batch, outcome, time.perf_counter() - begun)
                 return
             except (Away, psycopg.OperationalError) as error:
                 self._away()
                 self._connection.drop()
                 if self._stop.is_set():
-                    return
+                    return self.idle.set()
                 patience.wait(error, len(batch.messages))
 
 
