@@ -27,6 +27,8 @@ def run(settings: Settings, line: Line, stop: threading.Event) -> None:
     """Hold the groups that nobody else holds, until `stop`."""
 
     connected = partial(connect, settings.database_url, silence_s=settings.database_silence_s)
+    # Beyond a group's restart: what fails on everything would otherwise put a few more messages into quarantine each time.
+    faults = {group: Faults() for group in settings.sparkplug_group_names}
 
     def lease() -> psycopg.Connection:
         conn = connected("sparkplug lease", autocommit=True)
@@ -35,7 +37,7 @@ def run(settings: Settings, line: Line, stop: threading.Event) -> None:
 
     def serve(group: str, stop_group: threading.Event) -> None:
         name = host_id(group)
-        own = replace(line, worker=name, numbers=BatchNumbers(), samples=Samples(), faults=Faults())
+        own = replace(line, worker=name, numbers=BatchNumbers(), samples=Samples(), faults=faults[group])
         heard = HostSession(settings.mqtt_url, group, now, settings.mqtt_keepalive_s)
         owner.listen(heard, partial(connected, name), own, now, stop_group)
 
