@@ -331,8 +331,8 @@ def test_what_our_own_code_fails_on_is_one_message_and_breaks_no_sequence(
 ) -> None:
     whole = readings.store
 
-    def fails(conn: psycopg.Connection, batch_id: int, sent: Any, **how: Any) -> Any:
-        if float(place) in sent.value:
+    def fails(conn: psycopg.Connection, batch_id: int, sent: readings.Judged, **how: Any) -> Any:
+        if float(place) in sent.rows["value"]:
             raise ValueError("a fault of ours")
         return whole(conn, batch_id, sent, **how)
 
