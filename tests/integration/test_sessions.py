@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import psycopg
@@ -16,6 +18,8 @@ from ingest.message import Message
 from ingest.mqtt_client import remove_session
 from ingest.sessions import Address, Sessions
 from ingest.subscriber import Subscriber
+from tests.conftest import build_service_environment
+from tests.integration.running import suyuan
 from tests.servers.databases import Database
 from tests.servers.mosquitto import Broker
 from tests.servers.waiting import wait_until
@@ -146,3 +150,37 @@ def test_sessions_that_never_were_are_not_left_at_the_broker(
     assert wait_until(lambda: probe.was_kept is not None, 10)
     probe.stop()
     assert probe.was_kept is False
+
+
+def test_a_worker_that_cannot_start_leaves_no_session_that_gets_a_share(
+    database: Database, mqtt_broker: Broker, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        environment = build_service_environment(
+            database, mqtt_broker, tmp_path, "ingest", metrics_listen=address
+        )
+        done = suyuan(environment, "ingest")
+    assert done.returncode == 1 and address in done.stderr and "Traceback" not in done.stderr
+    probe = Subscriber(mqtt_broker.url, "ingest-0", "ingest")
+    probe.start()
+    assert wait_until(lambda: probe.was_kept is not None, 10)
+    probe.stop()
+    remove_session(mqtt_broker.url, "ingest-0")
+    assert probe.was_kept is False
+
+
+def test_a_worker_that_lived_shorter_than_a_look_is_drained_all_the_same(
+    database: Database, mqtt_broker: Broker, owner: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its session was drained before, and it was there and gone between two looks: what the broker gave it is fetched."""
+    monkeypatch.setattr(sessions, "AGAIN_S", 1.0)
+    left_behind(mqtt_broker, "ingest-1", [b"1"])
+    with working(database, mqtt_broker) as (worker, _):
+        assert [message.payload for message in taken_by(worker, 1)] == [b"1"]
+        assert wait_until(lambda: set(holders(owner)) == {0}, 20)
+        payloads = {
+            str(number).encode() for number in range(20)
+        }  # the broker gives each of the two its share
+        left_behind(mqtt_broker, "ingest-1", sorted(payloads))
+        assert {message.payload for message in taken_by(worker, 20)} == payloads
