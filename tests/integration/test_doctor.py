@@ -96,7 +96,9 @@ def clinic(
 
         stack.enter_context(services(environment, folder))
         clinic = Clinic(instance, broker, environment("api"))
-        assert wait_until(lambda: not unwell(clinic.doctor()), 180, every_s=0.5), unwell(clinic.doctor())
+        assert wait_until(lambda: not unwell(clinic.look(*CHECKS)), 180, every_s=0.2), unwell(
+            clinic.look(*CHECKS)
+        )
         yield clinic
 
 
