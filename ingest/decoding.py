@@ -73,7 +73,8 @@ def find_device(registry: Registry, address: Address) -> Device:
     if device is None:
         raise WireError(
             "unknown_device",
-            f"no device {address.device!r} is registered; register it (suyuan register); the message is kept",
+            f"no device {address.device!r} of scheme {address.scheme!r} is registered; register it (suyuan register or import);"
+            " the message is kept",
         )
     if address.organisation not in (None, device.organisation):
         raise WireError(
