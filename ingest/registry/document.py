@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 _REGION = r"^([0-9]{2}|[0-9]{4}|[0-9]{6}|[0-9]{9}|[0-9]{12})$"
 Region = Annotated[str, Field(pattern=_REGION)]
@@ -56,11 +56,17 @@ class PlaceEntry(_Entry):
     kind: str
     name: Name
     region: Region | None = None
-    lat: float | None = None
-    lon: float | None = None
+    lat: Annotated[float, Field(ge=-90, le=90)] | None = None
+    lon: Annotated[float, Field(ge=-180, le=180)] | None = None
     time_zone: str = "Asia/Shanghai"
     parent: str | None = None
     compartments: tuple[CompartmentEntry, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_both_or_neither(self) -> PlaceEntry:
+        if (self.lat is None) != (self.lon is None):
+            raise ValueError("a place has both a latitude and a longitude, or neither")
+        return self
 
 
 class ProductEntry(_Entry):

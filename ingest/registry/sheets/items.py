@@ -63,7 +63,28 @@ def items_of(table: Table, kind: Kind) -> tuple[list[Item], list[Fault]]:
     if kind.name == "devices":
         return _devices(table, kind, read, faults)
     make: Callable[[Values], Write] = _MAKERS[kind.name]
-    return [Item((row,), make(values)) for row, values in read], faults
+    once = _once(table, kind, read, faults) if kind.name in ("organisations", "places") else read
+    return [Item((row,), make(values)) for row, values in once], faults
+
+
+def _once(
+    table: Table, kind: Kind, read: Iterable[tuple[Row, Values]], faults: list[Fault]
+) -> Iterator[tuple[Row, Values]]:
+    """What stands in two rows has the second one refused: which of them is meant?"""
+    seen: dict[tuple[object, ...], int] = {}
+    for row, values in read:
+        field = "id" if "id" in values else "code"
+        key = (values.get("id"), values.get("parent") if field == "code" else None, values.get("code"))
+        if key in seen:
+            detail = f"stands in row {seen[key]} already; make one row of the two"
+            faults.append(
+                Fault(
+                    table.name, row.number, heading_of(table, kind, field), str(values.get(field, "")), detail
+                )
+            )
+        else:
+            seen[key] = row.number
+            yield row, values
 
 
 def _values(table: Table, kind: Kind, row: Row) -> tuple[Values, list[Fault]]:
