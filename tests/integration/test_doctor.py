@@ -21,7 +21,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from deploy.demo_people import PEOPLE
-from deploy.doctor import background, deep
+from deploy.doctor import background, deep, logs
 from deploy.doctor.clock import NEWEST as NEWEST_RECORD
 from deploy.doctor.disk import PACE
 from deploy.doctor.examination import Patient, examine
@@ -423,8 +423,11 @@ def copied(clinic: Clinic, tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("name", IN_THE_FOLDER)
-def test_a_breach_in_the_folder_is_found(clinic: Clinic, tmp_path: Path, name: str) -> None:
+def test_a_breach_in_the_folder_is_found(
+    clinic: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     breach, words = IN_THE_FOLDER[name]
+    monkeypatch.setattr(logs, "MOMENT_S", 0.1)  # nobody publishes there
     with copied(clinic, tmp_path) as folder:
         breach(folder)
         found = marked(clinic.look(*OF_THE_FOLDER, data_dir=folder), "fail", words)
