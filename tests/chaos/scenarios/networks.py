@@ -65,10 +65,11 @@ def half_open_broker(stage: Stage) -> Verdict:
         before = wire.connections
         wire.set(Mode.SWALLOW, Mode.SWALLOW, new=False)
         stage.inject("wire to the broker silent")
-    verdict = stage.verdict(gateway)
-    # The other one may have had everything that was left.
-    stage.wait(lambda: wire.connections > before, "the worker to notice that the broker is silent")
-    return verdict
+        # Before the verdict, for which workers end: the other one may soon have everything that is left.
+        stage.wait(
+            lambda before=before: wire.connections > before, "the worker to notice that the broker is silent"
+        )
+    return stage.verdict(gateway)
 
 
 def half_open_database(stage: Stage) -> Verdict:
