@@ -1,4 +1,5 @@
-"""The end of a batch's transaction, in one statement: the batch, its account, its numbers, its marks, clock samples, and readings where they are few.
+"""The end of a batch's transaction, in one statement: the batch, its account, its numbers, its marks, samples of clocks, and
+readings where they are few.
 
 In the line: `pipeline` -> here -> commit. Contract: the statement returns what is now held of every device's numbers, from
 the rows as they stand under their locks. One round trip, and arrays in place of rows: a batch of single readings comes from
