@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ledger.translog.merkle import HASH_SIZE
-from ledger.translog.note import Note, SignerKey, VerifierKey, open_note, sign_note
+from ledger.translog.note import Note, SignerKey, Verifier, open_note, sign_note
 from ledger.translog.verify import VerifyError, decode_base64, want_same
 
 MAX_SIZE = 2**63 - 1
@@ -70,7 +70,7 @@ def sign_checkpoint(checkpoint: Checkpoint, signers: Sequence[SignerKey]) -> str
 
 
 def open_checkpoint(
-    note: str | bytes, known: Sequence[VerifierKey], *, origin: str | None = None
+    note: str | bytes, known: Sequence[Verifier], *, origin: str | None = None
 ) -> SignedCheckpoint:
     """A checkpoint signed by at least one of `known`; with `origin`, of that log only. Or VerifyError."""
     opened = open_note(note, known)

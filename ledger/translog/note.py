@@ -1,15 +1,16 @@
 """Signed notes: a text, and under it lines that say who signed it.
 
-The keys' text forms are Go's (`name+hash+base64`), so that any sumdb-style tool checks our logs. Only Ed25519
-(algorithm byte 0x01) is ours; lines by other keys and other algorithms are kept and reported as unverified,
-never as an error, since a witness may sign in a way that this version does not know. Source:
-c2sp.org/signed-note.
+The keys' text forms are Go's (`name+hash+base64`), so that any sumdb-style tool checks our logs. Ed25519
+(algorithm byte 0x01) is here; the two ways to cosign are in `cosignature`, and whatever has the shape of
+`Verifier` opens a note. Lines by other keys and other algorithms are kept and reported as unverified, never as
+an error, since a witness may sign in a way that this version does not know. Source: c2sp.org/signed-note.
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -22,6 +23,19 @@ MAX_NOTE_SIZE = 1_000_000
 _KEY_SIZE = 32
 _SIGNATURE_SIZE = 64
 _PRIVATE = "PRIVATE+KEY+"
+
+
+class Verifier(Protocol):
+    """A public key of any algorithm, as far as a note needs to know it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def key_id(self) -> bytes: ...
+
+    def verify(self, text: str, signature: bytes) -> None:
+        """`signature` as it stands after the key's 4 bytes in a line, of any length, or VerifyError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +52,14 @@ class VerifierKey:
 
     def verify(self, text: str, signature: bytes) -> None:
         """`signature`: 64 bytes over the UTF-8 bytes of `text`, or VerifyError."""
+        want_same(f"length of the signature by {self.name}", got=len(signature), want=_SIGNATURE_SIZE)
         try:
             Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, text.encode())
         except InvalidSignature as cause:
             raise VerifyError("signature", got="one that does not fit", want=f"one by {self.name}") from cause
 
     def __str__(self) -> str:
-        encoded = base64.b64encode(bytes([ED25519]) + self.public_key).decode()
-        return f"{self.name}+{self.key_id.hex()}+{encoded}"
+        return format_vkey(self.name, ED25519, self.public_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +72,7 @@ class SignerKey:
     @classmethod
     def from_seed(cls, name: str, seed: bytes) -> "SignerKey":
         """ValueError on a name that no note could carry, or a seed that is not 32 bytes."""
-        if not _is_name(name):
-            raise ValueError(f"key name: got {name!r}, want text without '+' and white space")
+        want_name(name)
         if len(seed) != _KEY_SIZE:
             raise ValueError(f"length of the seed: got {len(seed)}, want {_KEY_SIZE}")
         return cls(name, seed)
@@ -74,8 +87,7 @@ class SignerKey:
 
     def export(self) -> str:
         """The secret as `PRIVATE+KEY+name+hash+base64`: for a key file, never for a log line."""
-        encoded = base64.b64encode(bytes([ED25519]) + self.seed).decode()
-        return f"{_PRIVATE}{self.name}+{self.verifier.key_id.hex()}+{encoded}"
+        return format_private_key(self.verifier, ED25519, self.seed)
 
     def __repr__(self) -> str:
         return f"SignerKey({self.name!r})"
@@ -106,13 +118,23 @@ class Note:
     unverified: tuple[Signature, ...]
 
 
-def key_id(name: str, public_key: bytes) -> bytes:
-    return sha256(name.encode() + b"\n" + bytes([ED25519]) + public_key).digest()[:4]
+def key_id(name: str, public_key: bytes, algorithm: int = ED25519) -> bytes:
+    return sha256(name.encode() + b"\n" + bytes([algorithm]) + public_key).digest()[:4]
+
+
+def format_vkey(name: str, algorithm: int, public_key: bytes) -> str:
+    encoded = base64.b64encode(bytes([algorithm]) + public_key).decode()
+    return f"{name}+{key_id(name, public_key, algorithm).hex()}+{encoded}"
+
+
+def format_private_key(verifier: Verifier, algorithm: int, seed: bytes) -> str:
+    encoded = base64.b64encode(bytes([algorithm]) + seed).decode()
+    return f"{_PRIVATE}{verifier.name}+{verifier.key_id.hex()}+{encoded}"
 
 
 def parse_vkey(text: str) -> VerifierKey:
     """`name+hash+base64` as a log publishes it, or VerifyError."""
-    name, hash_hex, key = _split_key(text, "verifier key")
+    name, hash_hex, _, key = split_vkey(text, {ED25519: _KEY_SIZE})
     verifier = VerifierKey(name, key)
     want_same("hash of the verifier key", got=hash_hex, want=verifier.key_id.hex())
     return verifier
@@ -120,22 +142,34 @@ def parse_vkey(text: str) -> VerifierKey:
 
 def parse_private_key(text: str) -> SignerKey:
     """`PRIVATE+KEY+name+hash+base64`, or VerifyError; the message never shows the secret."""
-    if not text.startswith(_PRIVATE):
-        raise VerifyError("private key", got="another beginning", want=_PRIVATE)
-    name, hash_hex, seed = _split_key(text.removeprefix(_PRIVATE), "private key")
+    name, hash_hex, _, seed = split_private_key(text, {ED25519: _KEY_SIZE})
     signer = SignerKey(name, seed)
     want_same("hash of the private key", got=hash_hex, want=signer.verifier.key_id.hex())
     return signer
 
 
-def _split_key(text: str, what: str) -> tuple[str, str, bytes]:
+def split_vkey(text: str, sizes: Mapping[int, int]) -> tuple[str, str, int, bytes]:
+    """Name, hash in hex (not compared yet), algorithm and key. `sizes`: bytes of a key by algorithm allowed."""
+    return _split_key(text, "verifier key", sizes)
+
+
+def split_private_key(text: str, sizes: Mapping[int, int]) -> tuple[str, str, int, bytes]:
+    """As `split_vkey`, of a secret: no message shows it."""
+    if not text.startswith(_PRIVATE):
+        raise VerifyError("private key", got="another beginning", want=_PRIVATE)
+    return _split_key(text.removeprefix(_PRIVATE), "private key", sizes)
+
+
+def _split_key(text: str, what: str, sizes: Mapping[int, int]) -> tuple[str, str, int, bytes]:
     parts = text.split("+", 2)
     if len(parts) != 3 or not _is_name(parts[0]):
         raise VerifyError(what, got="another form", want="name+hash+base64")
     data = decode_base64(parts[2], what, secret=True)
-    want_same(f"length of the {what}", got=len(data), want=1 + _KEY_SIZE)
-    want_same(f"algorithm of the {what}", got=data[0], want=ED25519)
-    return parts[0], parts[1], data[1:]
+    if not data or data[0] not in sizes:
+        known = " or ".join(f"0x{algorithm:02x}" for algorithm in sizes)
+        raise VerifyError(f"algorithm of the {what}", got=data[:1], want=known)
+    want_same(f"length of the {what}", got=len(data), want=1 + sizes[data[0]])
+    return parts[0], parts[1], data[0], data[1:]
 
 
 def sign_note(text: str, signers: Sequence[SignerKey]) -> str:
@@ -146,23 +180,30 @@ def sign_note(text: str, signers: Sequence[SignerKey]) -> str:
     return text + "\n" + "".join(str(line) for line in lines)
 
 
-def open_note(note: str | bytes, known: Sequence[VerifierKey]) -> Note:
+def add_signatures(note: str | bytes, lines: Sequence[Signature]) -> str:
+    """The note with `lines` under it, each in place of what its key said before. VerifyError if it is no note.
+
+    One line per key: verifiers of other people refuse a note with two.
+    """
+    text, there = split_note(note)
+    by_key = {(line.name, line.key_id): str(line) for line in [*there, *lines]}
+    return text + "\n" + "".join(by_key.values())
+
+
+def open_note(note: str | bytes, known: Sequence[Verifier]) -> Note:
     """The note's text, signed by at least one of `known`, or VerifyError.
 
     One bad signature by a known key spoils the note, however many good ones stand beside it.
     """
-    text, lines = _split_note(note)
+    text, lines = split_note(note)
     keys = {(key.name, key.key_id): key for key in known}
     verified, unverified, seen = list[Signature](), list[Signature](), set[tuple[str, bytes]]()
-    for line in map(_parse_signature, lines):
+    for line in lines:
         identity = (line.name, line.key_id)
         key = keys.get(identity)
         if key is None:
             unverified.append(line)
         elif identity not in seen:
-            want_same(
-                f"length of the signature by {line.name}", got=len(line.signature), want=_SIGNATURE_SIZE
-            )
             key.verify(text, line.signature)
             verified.append(line)
             seen.add(identity)
@@ -173,16 +214,27 @@ def open_note(note: str | bytes, known: Sequence[VerifierKey]) -> Note:
     return Note(text, tuple(verified), tuple(unverified))
 
 
-def _split_note(note: str | bytes) -> tuple[str, list[str]]:
-    """The text with its last newline, and the signature lines, at least one."""
+def split_note(note: str | bytes) -> tuple[str, list[Signature]]:
+    """The text with its last newline, and the signature lines, at least one; nothing is verified. Or
+    VerifyError.
+    """
     whole = _decode(note)
     at = whole.rfind("\n\n")
     if at < 0 or not whole.endswith("\n") or at + 2 == len(whole):
         raise VerifyError("note", got=whole, want="text, an empty line, signature lines")
-    lines = whole[at + 2 : -1].split("\n")
+    return whole[: at + 1], parse_signatures(whole[at + 2 :])
+
+
+def parse_signatures(text: str) -> list[Signature]:
+    """Signature lines, each ended by a newline, as they stand under a note or in a witness's answer. Or
+    VerifyError.
+    """
+    if not text.endswith("\n"):
+        raise VerifyError("signature lines", got=text, want="lines, each ended by a newline")
+    lines = text[:-1].split("\n")
     if len(lines) > MAX_SIGNATURES:
         raise VerifyError("signature lines", got=len(lines), want=f"at most {MAX_SIGNATURES}")
-    return whole[: at + 1], lines
+    return [_parse_signature(line) for line in lines]
 
 
 def _decode(note: str | bytes) -> str:
@@ -212,5 +264,11 @@ def _is_text(text: str) -> bool:
     return not any((char < " " and char != "\n") or "\ud800" <= char <= "\udfff" for char in text)
 
 
+def want_name(name: str) -> None:
+    """ValueError on a key name that no note could carry."""
+    if not _is_name(name):
+        raise ValueError(f"key name: got {name!r}, want text without '+' and white space")
+
+
 def _is_name(name: str) -> bool:
-    return bool(name) and "+" not in name and not any(char.isspace() for char in name)
+    return bool(name) and "+" not in name and _is_text(name) and not any(char.isspace() for char in name)
