@@ -13,7 +13,8 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
-from ledger.entry import Entry, EventBody, log_pseudonym, parse_entry
+from ledger.entry import Entry, log_pseudonym, parse_entry
+from ledger.entry_bodies import EventBody
 from ledger.errors import EntryError
 from ledger.evidence_file import (
     Disclosed,

@@ -21,7 +21,7 @@ ED25519 = 0x01
 MAX_SIGNATURES = 100
 MAX_NOTE_SIZE = 1_000_000
 _KEY_SIZE = 32
-_SIGNATURE_SIZE = 64
+SIGNATURE_SIZE = 64
 _PRIVATE = "PRIVATE+KEY+"
 
 
@@ -52,7 +52,7 @@ class VerifierKey:
 
     def verify(self, text: str, signature: bytes) -> None:
         """`signature`: 64 bytes over the UTF-8 bytes of `text`, or VerifyError."""
-        want_same(f"length of the signature by {self.name}", got=len(signature), want=_SIGNATURE_SIZE)
+        want_same(f"length of the signature by {self.name}", got=len(signature), want=SIGNATURE_SIZE)
         try:
             Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, text.encode())
         except InvalidSignature as cause:

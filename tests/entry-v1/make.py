@@ -19,7 +19,7 @@ from ledger.evidence import build_event, build_window, verify_evidence
 from ledger.evidence_file import Evidence, LeafEvidence, LogEvidence
 from ledger.translog.checkpoint import Checkpoint, sign_checkpoint
 from ledger.translog.merkle import Tree, leaf_hash
-from ledger.translog.note import SignerKey
+from ledger.translog.note import SignerKey, sign_note
 from ledger.translog.verify import VerifyError
 from ledger.window import Rows, WindowTree, body_hash, observations, readings, window_secret
 from ledger.window_body import Amends, Missing, WindowBody
@@ -398,12 +398,84 @@ def outcome(value: dict[str, Any]) -> dict[str, Any]:
     return {"readable": True, "failed": failed}
 
 
+def bodies() -> dict[str, Any]:
+    """Bodies of the types that say one thing. `invalid`: with the type whose body it would be."""
+    return {
+        "valid": {
+            name: replace(ENTRY, type=kind, body=body).encode().decode()
+            for name, (kind, body) in BODIES.items()
+        },
+        "invalid": {name: {"type": kind, "body": body} for name, (kind, body) in NO_BODIES.items()},
+    }
+
+
+def vkey_of(seed: int, name: str = ORIGIN) -> str:
+    return str(SignerKey.from_seed(name, bytes([seed]) * 32).verifier)
+
+
+NOTE = sign_checkpoint(Checkpoint(ORIGIN, 1, bytes(range(32))), [SIGNER])
+TWO_SIGNED = sign_checkpoint(
+    Checkpoint(ORIGIN, 1, bytes(range(32))), [SIGNER, SignerKey.from_seed(ORIGIN, bytes([1]) * 32)]
+)
+TIMESTAMP = {
+    "size": 1, "root": encode(bytes(range(32))), "time": START_MS, "authority": "时间戳 TSA", "token": encode(bytes(32)),
+}  # fmt: skip
+ROTATION = {
+    "old": vkey_of(1), "new": vkey_of(2), "sig_old": encode(bytes(64)), "sig_new": encode(bytes(range(64))),
+}  # fmt: skip
+PERSONS = [encode(bytes([at]) * 16) for at in range(100)]
+
+BODIES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "a verdict": ("verdict", {"fields": 9, "root": encode(bytes(32))}),
+    "an erasure": ("erasure", {"persons": PERSONS[:2], "reason": "request"}),
+    "an erasure of 100 persons": ("erasure", {"persons": PERSONS, "reason": "retention"}),
+    "a key": ("key", ROTATION),
+    "a freeze": ("freeze", {"reason": "冻" * 200}),
+    "an anchored checkpoint": ("anchor", {"checkpoint": NOTE}),
+    "an anchored checkpoint of two keys": ("anchor", {"checkpoint": TWO_SIGNED}),
+    "an anchored time stamp": ("anchor", {"timestamp": TIMESTAMP}),
+}
+
+NO_BODIES: dict[str, tuple[str, Any]] = {
+    "a verdict of no fields": ("verdict", {"fields": 0, "root": encode(bytes(32))}),
+    "a verdict that says more": ("verdict", {"fields": 1, "root": encode(bytes(32)), "result": "breach"}),
+    "an erasure of nobody": ("erasure", {"persons": [], "reason": "request"}),
+    "an erasure of 101 persons": ("erasure", {"persons": [*PERSONS, encode(b"p" * 16)], "reason": "request"}),
+    "an erasure of one person twice": ("erasure", {"persons": PERSONS[:1] * 2, "reason": "request"}),
+    "an erasure of a short hash": ("erasure", {"persons": [encode(bytes(15))], "reason": "request"}),
+    "an erasure of a text": ("erasure", {"persons": PERSONS[0], "reason": "request"}),
+    "an erasure for no reason we know": ("erasure", {"persons": PERSONS[:1], "reason": "whim"}),
+    "a key that stays": ("key", ROTATION | {"new": vkey_of(1)}),
+    "a key of another name": ("key", ROTATION | {"new": vkey_of(2, "log.suyuan.example/other")}),
+    "a key with another hash": ("key", ROTATION | {"new": vkey_of(2).replace("+", "+0", 1)}),
+    "a key without a signature": ("key", {name: ROTATION[name] for name in ("old", "new", "sig_old")}),
+    "a key with a short signature": ("key", ROTATION | {"sig_new": encode(bytes(63))}),
+    "a freeze without a reason": ("freeze", {"reason": ""}),
+    "a freeze of 201 characters": ("freeze", {"reason": "x" * 201}),
+    "a freeze of two lines": ("freeze", {"reason": "one\ntwo"}),
+    "an anchor of nothing": ("anchor", {}),
+    "an anchor of both": ("anchor", {"checkpoint": NOTE, "timestamp": TIMESTAMP}),
+    "an anchor of an unsigned text": ("anchor", {"checkpoint": NOTE.split("\n\n")[0] + "\n"}),
+    "an anchor of no checkpoint": ("anchor", {"checkpoint": sign_note("a note\n", [SIGNER])}),
+    "an anchor with somebody else's line": (
+        "anchor", {"checkpoint": sign_note(NOTE.split("\n\n")[0] + "\n", [SIGNER, SignerKey.from_seed("other", bytes(32))])},
+    ),
+    "an anchor with a long signature": (
+        "anchor", {"checkpoint": NOTE + f"— {ORIGIN} {encode(bytes(72))}\n"},
+    ),
+    "a time stamp without a time": ("anchor", {"timestamp": {k: v for k, v in TIMESTAMP.items() if k != "time"}}),
+    "a time stamp before 1970": ("anchor", {"timestamp": TIMESTAMP | {"time": -1}}),
+    "a time stamp of a short token": ("anchor", {"timestamp": TIMESTAMP | {"token": encode(bytes(20))}}),
+    "a time stamp of nobody": ("anchor", {"timestamp": TIMESTAMP | {"authority": ""}}),
+}  # fmt: skip
+
 FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "keys.json": keys,
     "entries.json": entries,
     "event.json": event,
     "windows.json": windows,
     "log.json": log,
+    "bodies.json": bodies,
     "evidence.json": evidence,
 }
 

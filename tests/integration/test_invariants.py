@@ -179,6 +179,10 @@ BREACHES: dict[str, str] = {
     " SELECT organisation, series_id, limit_id, limit_version, version, state, start_time, trigger_time, end_time, closed_by, extreme,"
     " minutes_at_least, minutes_at_most, degree_minutes, opened_at, computed_at FROM excursion WHERE state IN ('open', 'closed') LIMIT 1",
     "an_excursion_belongs_to_its_series": "UPDATE excursion SET organisation = 'hz-market' WHERE organisation <> 'hz-market'",
+    "a_log_is_an_organisations_or_the_root": "INSERT INTO log (organisation, origin) VALUES ('nobody', 'nobody')",
+    "an_anchor_is_a_leaf_of_the_root": "INSERT INTO anchor VALUES (1000000, 'xj-coop', 1, now())",
+    "nothing_follows_a_freeze": "UPDATE leaf SET entry = convert_to(replace(convert_from(entry, 'UTF8'),"
+    " '\"type\":\"event\"', '\"type\":\"freeze\"'), 'UTF8')",
     "a_log_has_no_hole": "DELETE FROM leaf WHERE leaf_index = 3",
     "a_leaf_hash_is_that_of_its_entry": "UPDATE leaf SET entry = entry || ' ' WHERE leaf_index = 3",
     "an_entry_is_of_its_log_and_leaf": "UPDATE leaf SET record_time = record_time + INTERVAL '1 ms' WHERE leaf_index = 3",

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from ledger.entry import (
     MAX_ENTRY_SIZE,
     Entry,
-    EventBody,
     commit_event,
     entry_hash,
     field_leaf,
@@ -21,6 +20,7 @@ from ledger.entry import (
     parse_entry,
     stream_pseudonym,
 )
+from ledger.entry_bodies import ErasureBody, EventBody, FreezeBody, KeyBody, read_anchor
 from ledger.errors import EntryError
 from ledger.strict_json import MAX_INTEGER
 from ledger.translog.merkle import Tree, leaf_hash
@@ -53,6 +53,31 @@ def test_what_is_no_entry_is_refused(name: str) -> None:
 def test_entries_that_are_valid() -> None:
     for text in held("entries.json")["valid"].values():
         assert parse_entry(text.encode()).encode().decode() == text
+
+
+@pytest.mark.parametrize("name", list(make.BODIES))
+def test_a_body_that_says_one_thing_is_read_back(name: str) -> None:
+    text = held("bodies.json")["valid"][name]
+    entry = parse_entry(text.encode())
+    readers: dict[str, Any] = {
+        "verdict": EventBody.read, "erasure": ErasureBody.read, "key": KeyBody.read, "freeze": FreezeBody.read,
+        "anchor": read_anchor,
+    }  # fmt: skip
+    assert readers[entry.type](entry.body).value() == entry.body
+    assert entry.encode().decode() == text
+
+
+@pytest.mark.parametrize("name", list(make.NO_BODIES))
+def test_a_body_of_another_form_is_refused(name: str) -> None:
+    spoiled = held("bodies.json")["invalid"][name]
+    with pytest.raises(EntryError):
+        replace(ENTRY, **spoiled).encode()
+
+
+@given(st.sampled_from(["verdict", "erasure", "key", "freeze", "anchor"]), JSON)
+def test_any_body_is_refused_with_one_error(kind: Any, body: Any) -> None:
+    with pytest.raises(EntryError):
+        replace(ENTRY, type=kind, body=body).encode()
 
 
 def test_4096_bytes_and_no_more() -> None:
