@@ -18,6 +18,7 @@ from deploy.devices_command import devices
 from deploy.import_command import import_command
 from deploy.profile_command import profile
 from deploy.quarantine_command import quarantine
+from deploy.recover_command import recover
 from deploy.register_command import register
 from deploy.settings import Settings, in_words
 from deploy.simulate_command import follow_parent, simulate
@@ -36,6 +37,7 @@ First steps
   suyuan doctor                  is everything well, and what to do if not
   suyuan devices health          what is wrong with devices in the field
   suyuan backup DIR              copy a running instance; suyuan backup restore DIR brings it back
+  suyuan recover                 after a restore: bring the database forward to what its logs have signed
   suyuan verify FILE --key KEY   check an evidence file, offline
 
 Settings are environment variables SUYUAN_*; deploy/env.example lists and explains them.
@@ -267,6 +269,7 @@ def doctor(deep: bool, as_json: bool, database_url: str | None) -> None:
 
 main.add_command(quarantine)
 main.add_command(backup)
+main.add_command(recover)
 main.add_command(account)
 main.add_command(import_command)
 main.add_command(profile)

@@ -58,6 +58,16 @@ class Sealed:
     root: bytes
     keys: frozenset[bytes]
 
+    def same(self, tree: WindowTree) -> bool:
+        return self.root == tree.root_hash and bool(self.keys)
+
+    def added(self, tree: WindowTree, keys: Sequence[bytes]) -> list[int]:
+        """Positions that this version had not. Of one whose readings a restore lost (no keys) it is known only if they are
+        all there again; else every position counts as added."""
+        if self.root == tree.root_hash:
+            return []
+        return [place for place, item in enumerate(keys) if item not in self.keys]
+
 
 def step(conn: psycopg.Connection, now: datetime, key: OrganisationKey) -> bool:
     """Note what was touched, then seal what is due."""
@@ -140,13 +150,13 @@ def seal(
     stream = stream_pseudonym(key(window.organisation), "device", str(window.device))
     tree = WindowTree.of(window_secret(key(window.organisation), stream, start_ms), rows)
     before = _last_sealed(conn, window.device, window.start)
-    if tree.size == 0 or (before is not None and before.root == tree.root_hash):
+    if tree.size == 0 or (before is not None and before.same(tree)):
         return None
     keys = leaf_keys(tree)
     if before is not None and not before.keys.issubset(keys) and start_ms < retention.whole_since_ms(conn):
         return None  # its readings were dropped by age: what came since is not all that there was
     closed: Closed = window.urgent or "hour"
-    added = None if before is None else [place for place, item in enumerate(keys) if item not in before.keys]
+    added = None if before is None else before.added(tree, keys)
     end_ms = start_ms + 3_600_000
     body = WindowBody.of(tree, start_ms, end_ms, closed, _missing(conn, window.device), added=added)
     return _write(conn, window, closed, tree, keys, body, before, now)

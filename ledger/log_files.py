@@ -50,11 +50,18 @@ class LogFiles:
             : width * HASH_SIZE
         ]
 
+    def read_bundle(self, bundle: int, size: int) -> tuple[bytes, ...]:
+        """The leaves of entry bundle `bundle` of a log of `size`, perhaps with later ones after them.
+
+        FileNotFoundError where it is not, VerifyError where it is damaged.
+        """
+        width = min(TILE_WIDTH, size - bundle * TILE_WIDTH)
+        return unpack_bundle(self._read_partial(bundle_path(bundle, width), bundle_path(bundle)))
+
     def read_leaf(self, index: int, size: int) -> bytes:
         """Leaf `index` of a log of `size` leaves, from its entry bundle."""
         bundle, at = divmod(index, TILE_WIDTH)
-        width = min(TILE_WIDTH, size - bundle * TILE_WIDTH)
-        return unpack_bundle(self._read_partial(bundle_path(bundle, width), bundle_path(bundle)))[at]
+        return self.read_bundle(bundle, size)[at]
 
     def _read_partial(self, partial: str, full: str) -> bytes:
         for path in (partial, full):

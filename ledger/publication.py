@@ -28,8 +28,8 @@ _PAGE = 65_536
 
 
 class LogBehindHead(LedgerError):
-    """The database holds fewer leaves than this log has signed for: an old state was restored. Restore a
-    newer one.
+    """The database holds fewer leaves than this log has signed for: an old state was restored. Run
+    `suyuan recover`.
     """
 
 
@@ -69,8 +69,8 @@ def check_head(conn: psycopg.Connection, log: Log, head: Head, tree_size: int) -
 
 
 _RESTORE = (
-    "an older state was restored: restore a newer backup. Until then nothing is signed for this log, and what is recorded"
-    " waits (docs/backup.md)"
+    "an older state was restored: run `suyuan recover`, which brings it forward from the log's own files. Until then nothing is"
+    " signed for this log, and what is recorded waits (docs/backup.md)"
 )
 _HASHES = """
 SELECT leaf_hash FROM leaf WHERE organisation = %s AND leaf_index >= %s AND leaf_index < %s

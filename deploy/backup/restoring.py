@@ -165,7 +165,7 @@ def _closed(manifest: Manifest, data_dir: Path) -> Iterator[str]:
         if head is not None and head.size > state.tree_size:
             yield (
                 f"{organisation}: its head, which was here, is at {head.size} leaves and the database at {state.tree_size}."
-                " The sequencer will refuse this log until a newer backup is restored; nothing is signed behind a head"
+                " Run `suyuan recover` before the services start; until then the sequencer refuses this log, nothing is signed behind a head"
             )
 
 

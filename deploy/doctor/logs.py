@@ -108,7 +108,7 @@ def _compare(
         yield fail(
             "logs",
             f"{organisation}: the database has {known.tree_size or 0} leaves, and its log has signed for {head.size}",
-            "an older state of the database was restored: restore a newer one (docs/backup.md); until then this log is closed",
+            "an older state of the database was restored: run `suyuan recover` (docs/backup.md); until then this log is closed",
         )
     elif known.origin != head.origin:
         yield fail(

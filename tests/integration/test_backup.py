@@ -386,11 +386,31 @@ def test_a_database_behind_its_head_is_closed_and_all_say_what_to_do(
         assert f"{OWN}: its head, which was here, is at" in done.stdout
         error = refusal(instance)
         assert isinstance(error, LogBehindHead)
-        assert "restore a newer backup" in str(error) and "docs/backup.md" in str(error)
+        assert "suyuan recover" in str(error) and "docs/backup.md" in str(error)
         assert instance.log(OWN).checkpoint == signed
         findings = json.loads(suyuan(environment(instance), "doctor", "--json").stdout)["findings"]
         (said,) = [each for each in findings if each["text"].startswith(f"{OWN}: the database has")]
-        assert said["mark"] == "fail" and "restore a newer one" in said["next"]
+        assert said["mark"] == "fail" and "suyuan recover" in said["next"]
+        assert_rolled_forward(instance, original, signed)
+
+
+def assert_rolled_forward(instance: Instance, original: Original, signed: str) -> None:
+    """`suyuan recover` brings the leaves back and says what did not come with them; then everything goes on."""
+    expected = json.loads(suyuan(environment(instance), "recover", "--dry-run", "--json").stdout)
+    assert expected["recovered"] is False and refusal(instance) is not None
+    done = suyuan(environment(instance), "recover", "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    (own,) = [each for each in said["logs"] if each["organisation"] == OWN]
+    assert own["leaves"] == open_checkpoint(signed, [parse_vkey(instance.log(OWN).vkey)]).checkpoint.size
+    assert own["joined"] + sum(own["payloads_lost"].values()) == own["leaves"] - own["leaves_before"]
+    assert own["payloads_lost"]["window"] > 0
+    assert refusal(instance) is None
+    more(instance, original.world)
+    assert follows(instance, OWN, signed)
+    assert_well(instance)
+    again = suyuan(environment(instance), "recover")
+    assert again.returncode == 0 and "every log is whole" in again.stdout
 
 
 def refusal(instance: Instance) -> Exception | None:

@@ -164,7 +164,7 @@ def check_everything(instance: Instance) -> None:
     """All that must be true of an instance with nothing left to do."""
     assert instance.rows("SELECT id FROM pending") == []
     positions = instance.rows(
-        "SELECT position, record_time FROM leaf WHERE event IS NOT NULL ORDER BY position"
+        "SELECT position, record_time FROM leaf WHERE position IS NOT NULL ORDER BY position"
     )
     assert [position for position, _ in positions] == list(range(1, len(positions) + 1))
     assert [time for _, time in positions] == sorted(time for _, time in positions)
