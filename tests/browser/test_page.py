@@ -386,7 +386,7 @@ CHECK_IN_PAGE = """async ([script, cases, trusted]) => {
   for (const text of cases) {
     try {
       const report = await verifyEvidence(text, trusted);
-      const failed = report.checks.filter((check) => !check.ok);
+      const failed = report.checks.filter((check) => check.state === "failed");
       const names = failed.map((check) => (check.item === null ? check.name : `${check.item} ${check.name}`));
       outcomes.push({ readable: true, failed: names, verified: report.verified });
     } catch (error) {

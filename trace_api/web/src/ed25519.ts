@@ -2,7 +2,8 @@
 
 import { ed25519 } from "@noble/curves/ed25519.js";
 
-export type Method = "webcrypto" | "library";
+/** Who checked a signature: the browser, @noble/curves, or (ML-DSA-44) @noble/post-quantum. */
+export type Method = "webcrypto" | "library" | "ml-dsa";
 
 /** Whether `signature` (64 bytes) by `publicKey` (32 bytes) fits `message`, and who says so. */
 export interface Answer {

@@ -1,6 +1,9 @@
-// Entry version 1: the bytes of a leaf, read strictly. docs/entry-v1.md.
+// Entry version 1: the bytes of a leaf, read strictly. docs/entry-v1.md, docs/evidence-v2.md.
+//
+// Contract: the form of the body is checked too; `registry`, `correction` and `gap` have none yet, theirs is only JSON.
 
 import { concat, utf8 } from "./bytes";
+import { type CheckpointAnchor, type KeyBody, readAnchor, readErasureBody, readFreezeBody, readKeyBody, type TimestampAnchor } from "./entry_bodies";
 import { toHex, VerifyError } from "./errors";
 import { canonical, type Json, type JsonObject, readStrict, strictBytes } from "./json";
 import { leafHash, rootOf, sha256 } from "./merkle";
@@ -20,11 +23,15 @@ export interface Entry {
   readonly stream: string;
   readonly n: number;
   readonly prev: Uint8Array | null;
-  readonly event: EventBody | null;
+  readonly rec: number;
+  readonly fields: FieldsBody | null;
   readonly window: WindowBody | null;
+  readonly anchor: CheckpointAnchor | TimestampAnchor | null;
+  readonly key: KeyBody | null;
 }
 
-export interface EventBody {
+/** The body of an event and of a verdict. */
+export interface FieldsBody {
   readonly fields: number;
   readonly root: Uint8Array;
 }
@@ -47,12 +54,21 @@ export interface Listing<T> {
   readonly items: readonly T[] | null;
 }
 
+/** Messages of one boot of the device that never came; sequence numbers inclusive. */
+export interface MissingRange {
+  readonly boot: number;
+  readonly first: number;
+  readonly last: number;
+}
+
 export interface WindowBody {
   readonly start: number;
   readonly end: number;
+  readonly closed: string;
   readonly count: number;
   readonly root: Uint8Array;
   readonly series: Listing<SeriesSummary>;
+  readonly missing: Listing<MissingRange>;
   readonly amends: { readonly index: number; readonly leaf: Uint8Array } | null;
 }
 
@@ -67,7 +83,7 @@ export function parseEntry(data: Uint8Array): Entry {
   if (!(body instanceof Map)) throw new VerifyError("body", "no object", "an object");
   const n = natural(value.get("n"), "n");
   const prev = value.get("prev") === null ? null : bytes(value.get("prev"), "prev", HASH_SIZE);
-  natural(value.get("rec"), "rec");
+  const rec = natural(value.get("rec"), "rec");
   if (value.has("by")) bytes(value.get("by"), "by", 32);
   if (value.has("sig")) bytes(value.get("sig"), "sig", 64);
   if ((prev === null) !== (n === 0)) throw new VerifyError("prev", `${prev ?? "null"} at n ${n}`, "null at 0 only");
@@ -77,9 +93,32 @@ export function parseEntry(data: Uint8Array): Entry {
     stream: toHex(bytes(value.get("stream"), "stream", 16)),
     n,
     prev,
-    event: type === "event" ? readEventBody(body) : null,
-    window: type === "window" ? readWindowBody(body) : null,
+    rec,
+    ...readBody(type, body),
   };
+}
+
+function readBody(type: string, body: JsonObject): Pick<Entry, "fields" | "window" | "anchor" | "key"> {
+  const none = { fields: null, window: null, anchor: null, key: null };
+  switch (type) {
+    case "event":
+    case "verdict":
+      return { ...none, fields: readFieldsBody(body) };
+    case "window":
+      return { ...none, window: readWindowBody(body) };
+    case "anchor":
+      return { ...none, anchor: readAnchor(body) };
+    case "key":
+      return { ...none, key: readKeyBody(body) };
+    case "freeze":
+      readFreezeBody(body);
+      return none;
+    case "erasure":
+      readErasureBody(body);
+      return none;
+    default:
+      return none;
+  }
 }
 
 /** 16 bytes that bind an entry to its log. */
@@ -92,8 +131,8 @@ export function fieldLeaf(salt: string, name: string, value: Json): Uint8Array {
   return utf8(canonical([salt, name, value]));
 }
 
-function readEventBody(value: JsonObject): EventBody {
-  members(value, ["fields", "root"], "event body");
+function readFieldsBody(value: JsonObject): FieldsBody {
+  members(value, ["fields", "root"], "body");
   const fields = natural(value.get("fields"), "fields");
   if (fields === 0) throw new VerifyError("fields", 0, "at least 1");
   return { fields, root: bytes(value.get("root"), "root", HASH_SIZE) };
@@ -104,18 +143,18 @@ function readWindowBody(value: JsonObject): WindowBody {
   const amending = value.has("added");
   members(value, amending ? [...names, "added", "amends"] : names, "window body");
   const [start, end] = tuple(value.get("window"), 2, "window");
-  if (!CLOSED.includes(text(value.get("closed"), "closed"))) {
-    throw new VerifyError("closed", value.get("closed"), CLOSED.join(", "));
-  }
+  const closed = text(value.get("closed"), "closed");
+  if (!CLOSED.includes(closed)) throw new VerifyError("closed", closed, CLOSED.join(", "));
   const body: WindowBody = {
     start: natural(start, "start of the window"),
     end: natural(end, "end of the window"),
+    closed,
     count: natural(value.get("count"), "count"),
     root: bytes(value.get("root"), "root", HASH_SIZE),
     series: readListing(value.get("series"), readSummary, "series"),
+    missing: readListing(value.get("missing"), readMissing, "missing ranges"),
     amends: amending ? readAmends(value.get("amends")) : null,
   };
-  readListing(value.get("missing"), readMissing, "missing ranges");
   if (body.start >= body.end) throw new VerifyError("window", `${body.start} to ${body.end}`, "an end after the start");
   if (body.series.items !== null) checkSeries(body, body.series.items);
   if (amending) checkAdded(body, readListing(value.get("added"), (item) => natural(item, "added position"), "added"));
@@ -155,9 +194,10 @@ export function holds(summary: SeriesSummary, value: number): boolean {
   return above && (summary.max === null || milli <= summary.max);
 }
 
-function readMissing(item: Json): void {
-  const [, first, last] = tuple(item, 3, "missing range").map((value) => natural(value, "missing range"));
-  if ((first ?? 0) > (last ?? 0)) throw new VerifyError("missing range", `${first} to ${last}`, "them in order");
+function readMissing(item: Json): MissingRange {
+  const [boot = 0, first = 0, last = 0] = tuple(item, 3, "missing range").map((value) => natural(value, "missing range"));
+  if (first > last) throw new VerifyError("missing range", `${first} to ${last}`, "them in order");
+  return { boot, first, last };
 }
 
 function readAmends(value: Json | undefined): { index: number; leaf: Uint8Array } {

@@ -1,4 +1,6 @@
-// The evidence file, "suyuan-evidence/v1": its shape. Whether it proves anything is verify.ts's business.
+// The evidence file, "suyuan-evidence/v1" and "/v2": its shape. Whether it proves anything is verify.ts's business.
+//
+// Contract: both versions give one Evidence; a version 1 file has no root log and nothing that hangs on one.
 
 import { fromBase64, toBase64 } from "./bytes";
 import { fieldLeaf, readSummary, type SeriesSummary } from "./entry";
@@ -7,20 +9,53 @@ import { type Json, type JsonObject, readJson } from "./json";
 import { leafHash } from "./merkle";
 import { bytes, HASH_SIZE, hashes, list, members, natural, numberOrNull, text } from "./shape";
 
-const FORMAT = "suyuan-evidence/v1";
-export const MAX_FILE_SIZE = 64 * 2 ** 20;
+export type Version = 1 | 2;
+const FORMATS: ReadonlyMap<unknown, Version> = new Map([["suyuan-evidence/v1", 1], ["suyuan-evidence/v2", 2]]);
+const RELATIONS = ["independent", "operator", "authority"] as const;
+const PLACED = ["index", "entry", "proof"] as const;
+const MAX_NAME = 200;
+/** So that a hostile file cannot keep a phone busy with signatures. */
+const MOST: Readonly<Record<string, number>> = { logs: 1000, keys: 1000, witnesses: 100, timestamps: 100 };
 
-export interface LogEvidence {
-  readonly origin: string;
-  readonly vkey: string;
-  readonly checkpoint: string;
-}
-
-export interface LeafEvidence {
-  readonly log: string;
+/** An entry and its place in a log; `proof` from the leaf upwards. */
+export interface Placed {
   readonly index: number;
   readonly entry: Uint8Array;
   readonly proof: readonly Uint8Array[];
+}
+
+export interface LeafEvidence extends Placed {
+  readonly log: string;
+}
+
+/** A log's signed head: the note itself, or the root log's entry that holds it. */
+export interface LogEvidence {
+  readonly origin: string;
+  readonly vkey: string;
+  readonly head: string | Placed;
+}
+
+/** `clock`: the key under which the root log cosigns itself to say how fresh it is. */
+export interface RootEvidence {
+  readonly origin: string;
+  readonly vkey: string;
+  readonly clock: string | null;
+  readonly head: string;
+}
+
+/** In whose hands a witness is, seen from the issuer: nobody's near, the issuer's own, or an authority's. */
+export type Relation = (typeof RELATIONS)[number];
+
+export interface Witness {
+  readonly vkey: string;
+  readonly operator: { readonly zh: string; readonly en: string };
+  readonly relation: Relation;
+}
+
+/** An entry of the root log about a time stamp, and the token it speaks of. */
+export interface Stamp extends Placed {
+  readonly consistency: readonly Uint8Array[];
+  readonly token: Uint8Array;
 }
 
 /** `name` is null where the field is withheld. */
@@ -35,6 +70,7 @@ export interface Reading {
   readonly series: string;
   readonly time: number;
   readonly value: number | null;
+  readonly flags: number;
   readonly leaf: Uint8Array;
   readonly path: readonly Uint8Array[];
 }
@@ -45,8 +81,9 @@ export interface SeriesEvidence {
   readonly path: readonly Uint8Array[];
 }
 
-export interface EventItem extends LeafEvidence {
-  readonly kind: "event";
+/** A verdict is committed to as an event is. */
+export interface FieldsItem extends LeafEvidence {
+  readonly kind: "event" | "verdict";
   readonly fields: readonly Field[];
 }
 
@@ -56,26 +93,62 @@ export interface WindowItem extends LeafEvidence {
   readonly series: readonly SeriesEvidence[];
 }
 
-export type Item = EventItem | WindowItem;
+export type Item = FieldsItem | WindowItem;
 
 export interface Evidence {
+  readonly version: Version;
+  readonly root: RootEvidence | null;
   readonly logs: readonly LogEvidence[];
+  readonly keys: readonly LeafEvidence[];
+  readonly witnesses: readonly Witness[];
+  readonly stamps: readonly Stamp[];
   readonly items: readonly Item[];
 }
 
-export function readEvidence(data: Uint8Array | string): Evidence {
-  if (data.length > MAX_FILE_SIZE) {
-    throw new VerifyError("length of the evidence file", data.length, `at most ${MAX_FILE_SIZE}`);
-  }
-  const found = members(readJson(data), ["format", "logs", "items"], "evidence file");
-  if (found.get("format") !== FORMAT) {
-    throw new VerifyError("format of the evidence file", found.get("format"), FORMAT);
-  }
+/** `json`: the text of the file, unpacked (unpacking.ts). */
+export function readEvidence(json: string): Evidence {
+  const value = readJson(json);
+  const format = value instanceof Map ? value.get("format") : undefined;
+  const version = FORMATS.get(format);
+  if (version === undefined) throw new VerifyError("format of the evidence file", format, [...FORMATS.keys()].join(" or "));
+  return version === 1 ? readFirst(value) : readSecond(value);
+}
+
+function readFirst(value: Json): Evidence {
+  const found = members(value, ["format", "logs", "items"], "evidence file");
   const logs = list(found.get("logs"), "logs").map(readLog);
-  if (new Set(logs.map((log) => log.origin)).size !== logs.length) {
-    throw new VerifyError("logs", "one origin twice", "each once");
-  }
-  return { logs, items: list(found.get("items"), "items").map(readItem) };
+  wantEachOnce(logs.map((log) => log.origin), "logs", "origin");
+  const items = list(found.get("items"), "items").map((item) => readItem(item, 1));
+  return { version: 1, root: null, logs, keys: [], witnesses: [], stamps: [], items };
+}
+
+function readSecond(value: Json): Evidence {
+  const found = members(value, ["format", "root", "logs", "keys", "witnesses", "timestamps", "items"], "evidence file");
+  const given = found.get("root") ?? null;
+  const root = given === null ? null : readRoot(given);
+  const logs = few(found, "logs").map(readAnchoredLog);
+  const witnesses = few(found, "witnesses").map(readWitness);
+  const stamps = few(found, "timestamps").map(readStamp);
+  wantEachOnce([...(root === null ? [] : [root]), ...logs].map((log) => log.origin), "logs", "origin");
+  wantEachOnce(witnesses.map((witness) => witness.vkey), "witnesses", "key");
+  const needed = witnesses.length + stamps.length + logs.filter((log) => typeof log.head !== "string").length;
+  if (root === null && needed > 0) throw new VerifyError("root log", "nothing", "one, for what hangs on it");
+  return {
+    version: 2, root, logs, witnesses, stamps,
+    keys: few(found, "keys").map(readKey),
+    items: list(found.get("items"), "items").map((item) => readItem(item, 2)),
+  };
+}
+
+function few(found: JsonObject, name: string): Json[] {
+  const items = list(found.get(name), name);
+  const most = MOST[name] ?? 0;
+  if (items.length > most) throw new VerifyError(name, items.length, `at most ${most}`);
+  return items;
+}
+
+function wantEachOnce(values: readonly string[], what: string, which: string): void {
+  if (new Set(values).size !== values.length) throw new VerifyError(what, `one ${which} twice`, "each once");
 }
 
 function readLog(value: Json): LogEvidence {
@@ -83,15 +156,73 @@ function readLog(value: Json): LogEvidence {
   return {
     origin: text(found.get("origin"), "origin"),
     vkey: text(found.get("vkey"), "vkey"),
-    checkpoint: text(found.get("checkpoint"), "checkpoint"),
+    head: text(found.get("checkpoint"), "checkpoint"),
   };
 }
 
-function readItem(value: Json): Item {
-  const common = ["kind", "log", "index", "entry", "proof"];
+function readRoot(value: Json): RootEvidence {
+  const found = members(value, ["vkey", "clock", "checkpoint"], "root");
+  const vkey = text(found.get("vkey"), "vkey");
+  const clock = found.get("clock") === null ? null : text(found.get("clock"), "clock");
+  return { origin: originOf(vkey), vkey, clock, head: text(found.get("checkpoint"), "checkpoint") };
+}
+
+function readHead(value: Json): LogEvidence {
+  const found = members(value, ["vkey", "checkpoint"], "log");
+  const vkey = text(found.get("vkey"), "vkey");
+  return { origin: originOf(vkey), vkey, head: text(found.get("checkpoint"), "checkpoint") };
+}
+
+function readAnchoredLog(value: Json): LogEvidence {
+  if (!(value instanceof Map) || !value.has("anchor")) return readHead(value);
+  const found = members(value, ["vkey", "anchor"], "log");
+  const vkey = text(found.get("vkey"), "vkey");
+  return { origin: originOf(vkey), vkey, head: readPlaced(members(found.get("anchor"), PLACED, "anchor")) };
+}
+
+/** A log's name is that of its key. */
+function originOf(vkey: string): string {
+  return vkey.split("+", 1)[0] ?? "";
+}
+
+function readKey(value: Json): LeafEvidence {
+  const found = members(value, ["log", ...PLACED], "key entry");
+  return { log: text(found.get("log"), "log"), ...readPlaced(found) };
+}
+
+function readWitness(value: Json): Witness {
+  const found = members(value, ["vkey", "operator", "relation"], "witness");
+  const operator = members(found.get("operator"), ["zh", "en"], "operator");
+  const relation = RELATIONS.find((each) => each === found.get("relation"));
+  if (relation === undefined) throw new VerifyError("relation", found.get("relation"), RELATIONS.join(", "));
+  return {
+    vkey: text(found.get("vkey"), "vkey"),
+    operator: { zh: nameOf(operator.get("zh")), en: nameOf(operator.get("en")) },
+    relation,
+  };
+}
+
+function nameOf(value: Json | undefined): string {
+  const name = text(value, "name of an operator");
+  const length = [...name].length;
+  if (length > MAX_NAME) throw new VerifyError("length of an operator's name", length, `at most ${MAX_NAME}`);
+  return name;
+}
+
+function readStamp(value: Json): Stamp {
+  const found = members(value, [...PLACED, "consistency", "token"], "time stamp");
+  return {
+    ...readPlaced(found),
+    consistency: hashes(found.get("consistency"), "consistency"),
+    token: fromBase64(text(found.get("token"), "token"), "token"),
+  };
+}
+
+function readItem(value: Json, version: Version): Item {
+  const common = ["kind", "log", ...PLACED];
   const kind = value instanceof Map ? value.get("kind") : undefined;
-  if (kind === "event") {
-    const found = members(value, [...common, "fields"], "event item");
+  if (kind === "event" || (kind === "verdict" && version === 2)) {
+    const found = members(value, [...common, "fields"], `${kind} item`);
     return { kind, ...readLeaf(found), fields: list(found.get("fields"), "fields").map(readField) };
   }
   if (kind === "window") {
@@ -99,12 +230,15 @@ function readItem(value: Json): Item {
     const series = found.has("series") ? list(found.get("series"), "series").map(readSeries) : [];
     return { kind, ...readLeaf(found), readings: list(found.get("readings"), "readings").map(readReading), series };
   }
-  throw new VerifyError("kind of an item", kind, "event or window");
+  throw new VerifyError("kind of an item", kind, version === 1 ? "event or window" : "event, window or verdict");
 }
 
 function readLeaf(found: JsonObject): LeafEvidence {
+  return { log: text(found.get("log"), "log"), ...readPlaced(found) };
+}
+
+function readPlaced(found: JsonObject): Placed {
   return {
-    log: text(found.get("log"), "log"),
     index: natural(found.get("index"), "index"),
     entry: fromBase64(text(found.get("entry"), "entry"), "entry"),
     proof: hashes(found.get("proof"), "proof"),
@@ -139,6 +273,7 @@ function readReading(value: Json): Reading {
     series: toHex(series),
     time,
     value: number,
+    flags,
     leaf: readingLeaf(salt, series, time, number ?? body ?? 0, flags),
     path: hashes(found.get("path"), "path"),
   };

@@ -54,3 +54,35 @@ export function verifyInclusion(leaf: Uint8Array, index: number, size: bigint, p
   wantSame("inclusion proof length", proof.length, used);
   wantSame("root hash from inclusion proof", node, root);
 }
+
+/** The tree of `size` leaves under `root` extends that of `first` leaves under `firstRoot`, or VerifyError. RFC 9162, 2.1.4.2. */
+export function verifyConsistency(
+  first: bigint, firstRoot: Uint8Array, size: bigint, root: Uint8Array, proof: readonly Uint8Array[],
+): void {
+  if (first < 1n || first > size) throw new VerifyError("size of the earlier tree", first, `1 to ${size}`);
+  if (first === size) {
+    wantSame("consistency proof length", proof.length, 0);
+    wantSame("root hash of the earlier tree", firstRoot, root);
+    return;
+  }
+  let [at, last] = [first - 1n, size - 1n];
+  while ((at & 1n) === 1n) [at, last] = [at >> 1n, last >> 1n];
+  const whole = (first & (first - 1n)) === 0n; // then the earlier root is itself a node of the later tree
+  const path = whole ? [firstRoot, ...proof] : proof;
+  let [earlier, later] = [path[0], path[0]];
+  if (earlier === undefined || later === undefined) throw new VerifyError("consistency proof length", 0, "more");
+  for (const sibling of path.slice(1)) {
+    if (last === 0n) throw new VerifyError("consistency proof length", proof.length, "less");
+    if ((at & 1n) === 1n || at === last) {
+      earlier = nodeHash(sibling, earlier);
+      later = nodeHash(sibling, later);
+      while ((at & 1n) === 0n && at !== 0n) [at, last] = [at >> 1n, last >> 1n];
+    } else {
+      later = nodeHash(later, sibling);
+    }
+    [at, last] = [at >> 1n, last >> 1n];
+  }
+  if (last !== 0n) throw new VerifyError("consistency proof length", proof.length, "more");
+  wantSame("earlier root hash from consistency proof", earlier, firstRoot);
+  wantSame("root hash from consistency proof", later, root);
+}

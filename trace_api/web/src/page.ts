@@ -2,9 +2,10 @@
 // that a language is in one place; this file only chooses and fills.
 
 import { VerifyError } from "./errors";
-import { MAX_FILE_SIZE } from "./evidence";
+import { MAX_FILE_SIZE } from "./unpacking";
 import { eventTimes, namesLot } from "./subject";
-import { type Check, type Report, verifyEvidence } from "./verify";
+import type { Check, Report } from "./report";
+import { verifyEvidence } from "./verify";
 
 type State = "working" | "holds" | "broken" | "failed";
 type Reason = "fetch" | "error" | "other";
@@ -50,15 +51,14 @@ async function fetchEvidence(address: string): Promise<Uint8Array> {
 }
 
 function tell(page: Document, panel: HTMLElement, report: Report): void {
-  const bad = report.checks.filter((check) => !check.ok);
+  const bad = report.checks.filter((check) => check.state === "failed");
   show(page, panel, report.verified ? "holds" : "broken");
   if (bad.length > 0) panel.append(failures(page, bad));
   const facts = copy(page, "proof-facts");
   const times = eventTimes(report);
   const steps = report.verified ? markSteps(page, times) : 0;
   const readings = report.evidence.items.flatMap((item) => (item.kind === "window" ? item.readings : []));
-  const methods = new Set(report.logs.map((log) => log.method));
-  fill(facts, "method", [...methods].map((method) => words(page, `proof-method-${method}`)).join(" · ") || "\u2014");
+  fill(facts, "method", [...report.methods].map((method) => words(page, `proof-method-${method}`)).join(" · ") || "\u2014");
   fill(facts, "events", String(report.evidence.items.filter((item) => item.kind === "event").length));
   fill(facts, "steps", String(steps));
   fill(facts, "readings", String(readings.length));
@@ -95,7 +95,7 @@ function markSteps(page: Document, times: ReadonlySet<number>): number {
 /** How often each check held, in the order they first came. */
 function counted(checks: readonly Check[]): [string, number][] {
   const counts = new Map<string, number>();
-  for (const check of checks) if (check.ok) counts.set(check.name, (counts.get(check.name) ?? 0) + 1);
+  for (const check of checks) if (check.state === "held") counts.set(check.name, (counts.get(check.name) ?? 0) + 1);
   return [...counts];
 }
 

@@ -1,7 +1,7 @@
 // Holds what was proven against the page: does the evidence speak of this lot, and of which of the page's steps?
 
 import { type Json, Double } from "./json";
-import type { Report } from "./verify";
+import type { Report } from "./report";
 
 /** Whether a field shown by an event names the lot, as GS1 Digital Link or as URN. */
 export function namesLot(report: Report, gtin: string, lot: string): boolean {

@@ -1,0 +1,131 @@
+// The signed heads that a file stands on: the root log's, each log's (in the root log, or beside it), and the changes of
+// key between the one somebody trusts and the one that signed.
+//
+// Contract: checks go into `checks`, heads that verified into `heads`; a check that builds on a failed one is not made.
+
+import { type Entry, logPseudonym, parseEntry } from "./entry";
+import { toHex, VerifyError, wantSame } from "./errors";
+import type { Evidence, LeafEvidence, LogEvidence, Placed } from "./evidence";
+import type { Facts } from "./facts";
+import { leafHash, verifyInclusion } from "./merkle";
+import { keyLabel, openCheckpoint, parseVkey, sameKey, type SignedCheckpoint, type VerifierKey } from "./note";
+import type { Checks } from "./report";
+import { leadsTo, openRotation } from "./rotation";
+import type { Trust } from "./trust";
+
+export class Heads {
+  readonly byOrigin = new Map<string, SignedCheckpoint>();
+  root: SignedCheckpoint | null = null;
+  /** Entries of the root log that hold the file's checkpoints, each proven to be in it. */
+  readonly anchors: Placed[] = [];
+  private readonly evidence: Evidence;
+  private readonly trust: Trust | null;
+  private readonly checks: Checks;
+  private readonly facts: Facts;
+
+  constructor(evidence: Evidence, trust: Trust | null, checks: Checks, facts: Facts) {
+    this.evidence = evidence;
+    this.trust = trust;
+    this.checks = checks;
+    this.facts = facts;
+  }
+
+  async open(): Promise<void> {
+    await this.openRoot();
+    for (const log of this.evidence.logs) await this.openLog(log);
+  }
+
+  private async openRoot(): Promise<void> {
+    const { root } = this.evidence;
+    if (root === null) return;
+    const about = { log: root.origin };
+    const key = await this.checks.attempt(this.trust === null ? "own_key" : "root_key", about, () => this.chooseKey(root));
+    if (key === null) return;
+    const head = await this.checks.attempt("root_checkpoint", about, () => openCheckpoint(root.head, key.value, root.origin));
+    if (head === null) return;
+    this.root = head.value;
+    this.facts.root = factOf(head.value, key.value, true);
+  }
+
+  private async openLog(log: LogEvidence): Promise<void> {
+    const about = { log: log.origin };
+    const key = await this.checks.attempt(this.trust === null ? "own_key" : "key", about, () => this.chooseKey(log));
+    const { head } = log;
+    const anchored = typeof head === "string" ? null : await this.checks.attempt("anchor", about, () => this.wantAnchor(head));
+    const note = typeof head === "string" ? head : noteIn(head);
+    if (key === null || note === null) return;
+    const opened = await this.checks.attempt("checkpoint", about, () => openCheckpoint(note, key.value, log.origin));
+    if (opened === null) return;
+    this.byOrigin.set(log.origin, opened.value);
+    this.facts.logs.push(factOf(opened.value, key.value, anchored !== null));
+    await this.checkRotations(log.origin, key.value);
+  }
+
+  private async chooseKey(log: { readonly origin: string; readonly vkey: string }): Promise<VerifierKey> {
+    const key = parseVkey(log.vkey);
+    wantSame("name of the log's key", key.name, log.origin);
+    if (this.trust === null) return key;
+    const known = this.trust.logs.get(log.origin);
+    if (known === undefined) throw new VerifyError("log", log.origin, [...this.trust.logs.keys()].join(", ") || "a trusted log");
+    wantSame("name of the log's key", key.name, known.name);
+    if (!(await leadsTo(known, key, this.keysOf(log.origin)))) {
+      throw new VerifyError("the log's key", keyLabel(key), keyLabel(known));
+    }
+    return key;
+  }
+
+  private wantAnchor(placed: Placed): void {
+    const root = this.root;
+    if (root === null) throw new VerifyError("root log", "nothing", "a root log whose checkpoint verified");
+    const entry = openRootEntry(placed, root);
+    if (entry.anchor?.kind !== "checkpoint") throw new VerifyError("body of the anchor", "no checkpoint", "a checkpoint");
+    this.anchors.push(placed);
+    this.facts.saw(entry.rec);
+  }
+
+  private async checkRotations(origin: string, key: VerifierKey): Promise<void> {
+    const entries = this.keysOf(origin);
+    for (const [at, each] of entries.entries()) {
+      await this.checks.attempt("rotation", { log: origin }, () => this.wantRotation(each, entries[at + 1], key));
+    }
+  }
+
+  private async wantRotation(each: LeafEvidence, next: LeafEvidence | undefined, key: VerifierKey): Promise<void> {
+    const { entry, body } = await openRotation(each.entry, each.log);
+    wantSame("pseudonym of the log", entry.org, logPseudonym(each.log));
+    const head = this.byOrigin.get(each.log);
+    if (head === undefined) throw new VerifyError("log of the key", each.log, "a log whose checkpoint verified");
+    verifyInclusion(leafHash(each.entry), each.index, head.size, each.proof, head.rootHash);
+    const follows = next === undefined ? key : (await openRotation(next.entry, next.log)).body.old;
+    if (!sameKey(body.new, follows)) throw new VerifyError("key after the change", keyLabel(body.new), keyLabel(follows));
+    this.facts.saw(entry.rec);
+  }
+
+  private keysOf(origin: string): readonly LeafEvidence[] {
+    return this.evidence.keys.filter((each) => each.log === origin);
+  }
+}
+
+/** An anchor of the root log, proven to be in it, or VerifyError. */
+export function openRootEntry(placed: Placed, root: SignedCheckpoint): Entry {
+  const entry = parseEntry(placed.entry);
+  wantSame("type of the entry", entry.type, "anchor");
+  wantSame("pseudonym of the root log", entry.org, logPseudonym(root.origin));
+  verifyInclusion(leafHash(placed.entry), placed.index, root.size, placed.proof, root.rootHash);
+  return entry;
+}
+
+/** The note inside an anchor, whatever else is wrong with it: a spoiled root names itself only. */
+function noteIn(placed: Placed): string | null {
+  try {
+    const { anchor } = parseEntry(placed.entry);
+    return anchor?.kind === "checkpoint" ? anchor.text : null;
+  } catch (error) {
+    if (error instanceof VerifyError) return null;
+    throw error;
+  }
+}
+
+function factOf(head: SignedCheckpoint, key: VerifierKey, anchored: boolean): Facts["logs"][number] {
+  return { origin: head.origin, keyId: toHex(key.keyId), size: head.size, rootHash: head.rootHash, anchored };
+}
