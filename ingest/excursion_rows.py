@@ -73,7 +73,7 @@ def write(conn: psycopg.Connection, changed: Iterable[Change], now: datetime) ->
             conn.execute(statement, [*map(list, zip(*rows, strict=True)), now])
 
 
-# One statement each: the rows, and their versions.
+# One statement each: the rows, their versions, and the note that a version may have to be sealed (`verdicts.py`).
 _OPEN = """
 WITH sent AS (
   SELECT * FROM unnest(%b::text[], %b::integer[], %b::text[], %b::integer[], %b::text[], %b::timestamptz[], %b::timestamptz[],
@@ -86,6 +86,8 @@ WITH sent AS (
   SELECT organisation, series_id, limit_id, limit_version, 1, state, start_time, trigger_time, end_time, closed_by,
          extreme, at_least, at_most, degree_minutes, now, now FROM sent, at ORDER BY place
   RETURNING id, series_id, limit_id, limit_version, start_time, computed_at
+), noted AS (
+  INSERT INTO open_verdict (excursion, version, due_at) SELECT id, 1, computed_at FROM written
 )
 INSERT INTO excursion_version (excursion, version, body, computed_at)
 SELECT written.id, 1, sent.body, computed_at FROM written JOIN sent USING (series_id, limit_id, limit_version, start_time)
@@ -100,6 +102,8 @@ WITH sent AS (
     end_time = sent.end_time, closed_by = sent.closed_by, extreme = sent.extreme, minutes_at_least = at_least,
     minutes_at_most = at_most, degree_minutes = sent.degree_minutes, computed_at = %s
   FROM sent WHERE excursion.id = sent.id RETURNING excursion.id, version, body, computed_at
+), noted AS (
+  INSERT INTO open_verdict (excursion, version, due_at) SELECT id, version, computed_at FROM written
 )
 INSERT INTO excursion_version (excursion, version, body, computed_at) SELECT * FROM written
 """
@@ -109,6 +113,8 @@ WITH sent AS (
 ), written AS (
   UPDATE excursion SET version = version + 1, state = sent.state, merged_into = sent.merged_into, computed_at = %s
   FROM sent WHERE excursion.id = sent.id RETURNING excursion.id, version, body, computed_at
+), noted AS (
+  INSERT INTO open_verdict (excursion, version, due_at) SELECT id, version, computed_at FROM written
 )
 INSERT INTO excursion_version (excursion, version, body, computed_at) SELECT * FROM written
 """

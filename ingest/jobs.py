@@ -18,7 +18,19 @@ from functools import partial
 
 import psycopg
 
-from ingest import accounting, clock, detection, gaps, health, outbox, projection, retention, rollups, sealing
+from ingest import (
+    accounting,
+    clock,
+    detection,
+    gaps,
+    health,
+    outbox,
+    projection,
+    retention,
+    rollups,
+    sealing,
+    verdicts,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +45,7 @@ CONSUMERS = (
     "sending",
     "clock",
     "health",
+    "verdicts",
     "retention",
 )
 RETRY_S = 1.0
@@ -78,6 +91,7 @@ def steps(
         partial(outbox.step, send=send),
         clock.step,
         health.step,
+        partial(verdicts.step, key=organisation_key),
     ]
     if keep is not None:
         each.append(partial(retention.step, keep=keep))

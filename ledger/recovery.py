@@ -174,25 +174,25 @@ def _positions(conn: psycopg.Connection, lost: Sequence[Lost]) -> dict[tuple[str
 class _Waiting:
     """Pending rows of one log by what their entry says: (type, stream, body without `amends`)."""
 
-    rows: dict[tuple[str, bytes, bytes], tuple[int, int | None, int | None]]
+    rows: dict[tuple[str, bytes, bytes], tuple[int, int | None, int | None, int | None]]
 
     @classmethod
     def read(cls, conn: psycopg.Connection, organisation: str, org_key: bytes) -> _Waiting:
         found = conn.execute(_PENDING, [organisation])
         return cls(
             {
-                (type_, stream_pseudonym(org_key, kind, stream), bytes(body)): (pending, event, window)
-                for pending, type_, kind, stream, body, event, window in found
+                (type_, stream_pseudonym(org_key, kind, stream), bytes(body)): (pending, event, window, verdict)
+                for pending, type_, kind, stream, body, event, window, verdict in found
             }
         )
 
-    def take(self, entry: Entry) -> tuple[int, int | None, int | None] | None:
+    def take(self, entry: Entry) -> tuple[int, int | None, int | None, int | None] | None:
         body = {name: value for name, value in entry.body.items() if name != "amends"}
         return self.rows.pop((entry.type, entry.stream, strict(body)), None)
 
 
 _PENDING = """
-SELECT id, type, stream_kind, stream_id, body, event, sealed_window FROM pending WHERE organisation = %s
+SELECT id, type, stream_kind, stream_id, body, event, sealed_window, sealed_verdict FROM pending WHERE organisation = %s
 """
 
 
@@ -214,10 +214,11 @@ def _roll(
         for index, data in enumerate(entries, start=first):
             entry = parse_entry(data)
             known = waiting.take(entry)
-            pending, event, window = known if known is not None else (None, None, None)
+            pending, event, window, verdict = known if known is not None else (None, None, None, None)
             if known is None and entry.type == "window":
                 window = devices.missing_window(conn, organisation, entry, now)
-            page.leaves.append((index, data, entry, positions.get((organisation, index)), event, window))
+            position = positions.get((organisation, index))
+            page.leaves.append((index, data, entry, position, event, window, verdict))
             if pending is not None:
                 page.pending.append(pending)
                 joined += 1
@@ -257,10 +258,10 @@ ON CONFLICT (organisation, tree_size) DO NOTHING
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """Leaves that are written together: (index, bytes, entry, position, event, sealed window)."""
+    """Leaves that are written together: (index, bytes, entry, position, event, sealed window, sealed verdict)."""
 
     organisation: str
-    leaves: list[tuple[int, bytes, Entry, int | None, int | None, int | None]]
+    leaves: list[tuple[int, bytes, Entry, int | None, int | None, int | None, int | None]]
     pending: list[int]
     lost: list[int]
 
@@ -270,9 +271,10 @@ class _Page:
             [data for _, data, *_ in self.leaves],
             [leaf_hash(data) for _, data, *_ in self.leaves],
             [_EPOCH + entry.rec * _MILLISECOND for _, _, entry, *_ in self.leaves],
-            [position for _, _, _, position, _, _ in self.leaves],
-            [event for *_, event, _ in self.leaves],
-            [window for *_, window in self.leaves],
+            [position for _, _, _, position, *_ in self.leaves],
+            [event for *_, event, _, _ in self.leaves],
+            [window for *_, window, _ in self.leaves],
+            [verdict for *_, verdict in self.leaves],
         ]
         conn.execute(_INSERT, [self.organisation, *columns])
         last = {entry.stream: (entry.n, leaf_hash(data)) for _, data, entry, *_ in self.leaves}
@@ -283,8 +285,8 @@ class _Page:
 
 
 _INSERT = """
-INSERT INTO leaf (organisation, leaf_index, entry, leaf_hash, record_time, position, event, sealed_window)
-SELECT %s, * FROM unnest(%s::bigint[], %s::bytea[], %s::bytea[], %s::timestamptz[], %s::bigint[], %s::bigint[], %s::bigint[])
+INSERT INTO leaf (organisation, leaf_index, entry, leaf_hash, record_time, position, event, sealed_window, sealed_verdict)
+SELECT %s, * FROM unnest(%s::bigint[], %s::bytea[], %s::bytea[], %s::timestamptz[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
 """
 _MOVE_STREAMS = """
 INSERT INTO stream_head (organisation, stream, n, leaf_hash)

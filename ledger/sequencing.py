@@ -43,6 +43,7 @@ class Pending:
     event: int | None
     sealed_window: int | None
     amends: int | None
+    sealed_verdict: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ _LOCK_LOG = "SELECT origin, epoch, tree_size FROM log WHERE organisation = %s FO
 
 # Oldest first: a stream keeps the order in which its rows were written. SKIP LOCKED: nobody is waited for.
 _TAKE = """
-SELECT id, type, stream_kind, stream_id, body, event, sealed_window, amends FROM pending
+SELECT id, type, stream_kind, stream_id, body, event, sealed_window, amends, sealed_verdict FROM pending
 WHERE organisation = %s ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
 """
 
@@ -191,6 +192,7 @@ def _write(conn: psycopg.Connection, organisation: str, leaves: Sequence[Leaf], 
         "position": [leaf.position for leaf in leaves],
         "event": [leaf.pending.event for leaf in leaves],
         "sealed_window": [leaf.pending.sealed_window for leaf in leaves],
+        "sealed_verdict": [leaf.pending.sealed_verdict for leaf in leaves],
     }
     conn.execute(_INSERT_LEAVES, {"organisation": organisation, "record_time": record_time, **columns})
     last = {leaf.stream: leaf for leaf in leaves}
@@ -201,12 +203,12 @@ def _write(conn: psycopg.Connection, organisation: str, leaves: Sequence[Leaf], 
 
 
 _INSERT_LEAVES = """
-INSERT INTO leaf (organisation, leaf_index, entry, leaf_hash, record_time, position, event, sealed_window)
+INSERT INTO leaf (organisation, leaf_index, entry, leaf_hash, record_time, position, event, sealed_window, sealed_verdict)
 SELECT %(organisation)s, made.leaf_index, made.entry, made.hash, %(record_time)s,
-       made.position, made.event, made.sealed_window
+       made.position, made.event, made.sealed_window, made.sealed_verdict
 FROM unnest(%(leaf_index)s::bigint[], %(entry)s::bytea[], %(hash)s::bytea[],
-            %(position)s::bigint[], %(event)s::bigint[], %(sealed_window)s::bigint[])
-     AS made (leaf_index, entry, hash, position, event, sealed_window)
+            %(position)s::bigint[], %(event)s::bigint[], %(sealed_window)s::bigint[], %(sealed_verdict)s::bigint[])
+     AS made (leaf_index, entry, hash, position, event, sealed_window, sealed_verdict)
 """
 
 _MOVE_STREAMS = """

@@ -179,6 +179,9 @@ BREACHES: dict[str, str] = {
     " SELECT organisation, series_id, limit_id, limit_version, version, state, start_time, trigger_time, end_time, closed_by, extreme,"
     " minutes_at_least, minutes_at_most, degree_minutes, opened_at, computed_at FROM excursion WHERE state IN ('open', 'closed') LIMIT 1",
     "an_excursion_belongs_to_its_series": "UPDATE excursion SET organisation = 'hz-market' WHERE organisation <> 'hz-market'",
+    "what_is_judged_is_sealed": "UPDATE excursion SET state = 'void' WHERE state = 'closed'",
+    "a_verdict_is_of_a_version_that_was": "UPDATE excursion_version SET body = body || '{\"extreme_c\": 1}'",
+    "a_verdicts_entry_says_what_its_row_says": "UPDATE sealed_verdict SET root = sha256(root)",
     "a_log_is_an_organisations_or_the_root": "INSERT INTO log (organisation, origin) VALUES ('nobody', 'nobody')",
     "an_anchor_is_a_leaf_of_the_root": "INSERT INTO anchor VALUES (1000000, 'xj-coop', 1, now())",
     "nothing_follows_a_freeze": "UPDATE leaf SET entry = convert_to(replace(convert_from(entry, 'UTF8'),"

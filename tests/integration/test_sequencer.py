@@ -268,9 +268,8 @@ def test_an_amendment_waits_for_the_window_it_amends(instance: Instance) -> None
     held = instance.rows("DELETE FROM pending WHERE amends IS NULL RETURNING *")[0]
     instance.run()
     assert instance.rows("SELECT count(*) FROM pending") == [(1,)]
-    instance.owner.execute(
-        "INSERT INTO pending OVERRIDING SYSTEM VALUE VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)", held
-    )
+    again = f"INSERT INTO pending OVERRIDING SYSTEM VALUE VALUES ({', '.join(['%s'] * len(held))})"
+    instance.owner.execute(again.encode(), held)
     instance.run()
     instance.add_event(1, "hz-market")
     instance.run()

@@ -43,6 +43,7 @@ NARROW = (
     "excursion",
     "capture_job",
     "sealed_window",
+    "sealed_verdict",
     "pending",
     "device_clock",
     "device_finding",
