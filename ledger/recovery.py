@@ -181,7 +181,12 @@ class _Waiting:
         found = conn.execute(_PENDING, [organisation])
         return cls(
             {
-                (type_, stream_pseudonym(org_key, kind, stream), bytes(body)): (pending, event, window, verdict)
+                (type_, stream_pseudonym(org_key, kind, stream), bytes(body)): (
+                    pending,
+                    event,
+                    window,
+                    verdict,
+                )
                 for pending, type_, kind, stream, body, event, window, verdict in found
             }
         )
