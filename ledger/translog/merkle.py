@@ -37,6 +37,14 @@ def pair_up(hashes: Sequence[bytes]) -> list[bytes]:
     return [node_hash(hashes[i], hashes[i + 1]) for i in range(0, len(hashes) - 1, 2)]
 
 
+def complete_root(hashes: bytes) -> bytes:
+    """The root over a power of two of hashes of one level, given one after the other."""
+    while len(hashes) > HASH_SIZE:
+        pairs = range(0, len(hashes), 2 * HASH_SIZE)
+        hashes = b"".join([sha256(b"\x01" + hashes[i : i + 2 * HASH_SIZE]).digest() for i in pairs])
+    return hashes
+
+
 def inclusion_ranges(index: int, size: int) -> list[Range]:
     """The subtrees whose roots prove leaf `index` of `size`, from the leaf upwards. IndexError if it has no
     such leaf.

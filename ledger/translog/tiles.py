@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from ledger.translog.merkle import (
     HASH_SIZE,
     Range,
+    complete_root,
     consistency_ranges,
     fold,
     inclusion_ranges,
-    pair_up,
     range_hash,
 )
 from ledger.translog.verify import VerifyError, want_same
 
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
+TILE_SIZE = TILE_WIDTH * HASH_SIZE
 MAX_LEAF_SIZE = 0xFFFF
 
 ReadTile = Callable[[int, int, int], bytes]
@@ -101,10 +102,10 @@ def tiles_of(size: int) -> Iterator[tuple[int, int, int]]:
 
 def pack_bundle(leaves: Sequence[bytes]) -> bytes:
     """ValueError for a leaf beyond 65,535 bytes."""
-    for leaf in leaves:
-        if len(leaf) > MAX_LEAF_SIZE:
-            raise ValueError(f"leaf length: got {len(leaf)}, want at most {MAX_LEAF_SIZE}")
-    return b"".join(len(leaf).to_bytes(2, "big") + leaf for leaf in leaves)
+    longest = max(map(len, leaves), default=0)
+    if longest > MAX_LEAF_SIZE:
+        raise ValueError(f"leaf length: got {longest}, want at most {MAX_LEAF_SIZE}")
+    return b"".join([part for leaf in leaves for part in (len(leaf).to_bytes(2, "big"), leaf)])
 
 
 def unpack_bundle(data: bytes) -> tuple[bytes, ...]:
@@ -133,12 +134,12 @@ def bundles(tail: Sequence[bytes], size: int, new_leaves: Sequence[bytes]) -> tu
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """The right edge of a log of `size` leaves. `tails[L]`: the hashes of level L's partial tile, 0 to 255 of
-    them.
+    """The right edge of a log of `size` leaves. `tails[L]`: the hashes of level L's partial tile one after the
+    other, 0 to 255 of them.
     """
 
     size: int
-    tails: tuple[tuple[bytes, ...], ...]
+    tails: tuple[bytes, ...]
 
     @classmethod
     def empty(cls) -> "Edge":
@@ -147,10 +148,10 @@ class Edge:
     @classmethod
     def load(cls, size: int, read_tile: ReadTile) -> "Edge":
         """Reads the partial tiles of a log of `size`: one a level. VerifyError on a wrong length."""
-        tails, level = list[tuple[bytes, ...]](), 0
+        tails, level = list[bytes](), 0
         while count := size >> (TILE_HEIGHT * level):
             width = count % TILE_WIDTH
-            tails.append(_hashes(read_tile, level, count // TILE_WIDTH, width) if width else ())
+            tails.append(_read(read_tile, level, count // TILE_WIDTH, width) if width else b"")
             level += 1
         return cls(size, tuple(tails))
 
@@ -164,19 +165,19 @@ class Edge:
     def extend(self, leaf_hashes: Sequence[bytes]) -> "Growth":
         """The edge after `leaf_hashes`, and every tile new or fuller than before, lowest level first."""
         tails, tiles = list(self.tails), list[Tile]()
-        level, rising = 0, list(leaf_hashes)
+        level, rising = 0, b"".join(leaf_hashes)
+        added = len(rising) // HASH_SIZE
         while rising:
             if level == len(tails):
-                tails.append(())
-            hashes = [*tails[level], *rising]
+                tails.append(b"")
+            hashes = tails[level] + rising
             first = (self.size >> (TILE_HEIGHT * level)) // TILE_WIDTH
-            rows = [hashes[i : i + TILE_WIDTH] for i in range(0, len(hashes), TILE_WIDTH)]
-            tiles += [Tile(level, first + i, len(row), b"".join(row)) for i, row in enumerate(rows)]
-            full = [row for row in rows if len(row) == TILE_WIDTH]
-            tails[level] = tuple(hashes[len(full) * TILE_WIDTH :])
-            rising = [_reduce(row) for row in full]
+            rows = [hashes[i : i + TILE_SIZE] for i in range(0, len(hashes), TILE_SIZE)]
+            tiles += [Tile(level, first + i, len(row) // HASH_SIZE, row) for i, row in enumerate(rows)]
+            tails[level] = rows.pop() if len(rows[-1]) < TILE_SIZE else b""
+            rising = b"".join([complete_root(row) for row in rows])
             level += 1
-        return Growth(Edge(self.size + len(leaf_hashes), tuple(tails)), tuple(tiles))
+        return Growth(Edge(self.size + added, tuple(tails)), tuple(tiles))
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,55 +192,53 @@ class Growth:
 
 @dataclass(frozen=True, slots=True)
 class TiledTree:
-    """A tree of `size` leaves whose nodes come from tiles. A proof reads at most two tiles a level."""
+    """A tree of `size` leaves whose nodes come from tiles. A proof reads at most two tiles a level, each once."""
 
     size: int
     read_tile: ReadTile
 
     @property
     def root_hash(self) -> bytes:
-        return self._range_hash((0, self.size))
+        return self._hashes([(0, self.size)])[0]
 
     def inclusion_proof(self, index: int) -> tuple[bytes, ...]:
         """IndexError if the tree has no such leaf, VerifyError on a tile of the wrong length."""
-        return tuple(self._range_hash(leaves) for leaves in inclusion_ranges(index, self.size))
+        return self._hashes(inclusion_ranges(index, self.size))
 
     def consistency_proof(self, old_size: int) -> tuple[bytes, ...]:
-        return tuple(self._range_hash(leaves) for leaves in consistency_ranges(old_size, self.size))
+        return self._hashes(consistency_ranges(old_size, self.size))
 
     def leaf_hash(self, index: int) -> bytes:
-        return self._node(0, index)
+        return self._hashes([(index, index + 1)])[0]
 
-    def _range_hash(self, leaves: Range) -> bytes:
-        return range_hash(leaves, self._node)
+    def _hashes(self, ranges: Sequence[Range]) -> tuple[bytes, ...]:
+        """The root over each of `ranges`."""
+        held: dict[tuple[int, int], bytes] = {}
 
-    def _node(self, level: int, index: int) -> bytes:
-        tile_level, height = divmod(level, TILE_HEIGHT)
-        first = index << height  # in hashes of the tile's level
-        tile_index, offset = divmod(first, TILE_WIDTH)
-        width = tile_width(tile_level, tile_index, self.size)
-        hashes = _hashes(self.read_tile, tile_level, tile_index, width)
-        return _reduce(hashes[offset : offset + (1 << height)])
+        def node(level: int, index: int) -> bytes:
+            tile_level, height = divmod(level, TILE_HEIGHT)
+            tile_index, offset = divmod(index << height, TILE_WIDTH)
+            tile = held.get((tile_level, tile_index))
+            if tile is None:
+                width = tile_width(tile_level, tile_index, self.size)
+                tile = held[tile_level, tile_index] = _read(self.read_tile, tile_level, tile_index, width)
+            return complete_root(tile[offset * HASH_SIZE : (offset + (1 << height)) * HASH_SIZE])
+
+        return tuple(range_hash(leaves, node) for leaves in ranges)
 
 
-def _hashes(read_tile: ReadTile, level: int, index: int, width: int) -> tuple[bytes, ...]:
+def _read(read_tile: ReadTile, level: int, index: int, width: int) -> bytes:
     data = read_tile(level, index, width)
-    want_same(f"length of {tile_path(level, index, width)}", got=len(data), want=width * HASH_SIZE)
-    return tuple(data[i : i + HASH_SIZE] for i in range(0, len(data), HASH_SIZE))
+    if len(data) != width * HASH_SIZE:
+        want_same(f"length of {tile_path(level, index, width)}", got=len(data), want=width * HASH_SIZE)
+    return data
 
 
-def _reduce(hashes: Sequence[bytes]) -> bytes:
-    """The root over a power of two of hashes."""
-    while len(hashes) > 1:
-        hashes = pair_up(hashes)
-    return hashes[0]
-
-
-def _peaks(hashes: Sequence[bytes]) -> list[bytes]:
+def _peaks(hashes: bytes) -> list[bytes]:
     """The roots of the complete subtrees of falling size that `hashes` consist of."""
-    peaks, at = list[bytes](), 0
-    while at < len(hashes):
-        width = 1 << ((len(hashes) - at).bit_length() - 1)
-        peaks.append(_reduce(hashes[at : at + width]))
+    peaks, at, count = list[bytes](), 0, len(hashes) // HASH_SIZE
+    while at < count:
+        width = 1 << ((count - at).bit_length() - 1)
+        peaks.append(complete_root(hashes[at * HASH_SIZE : (at + width) * HASH_SIZE]))
         at += width
     return peaks
