@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -40,6 +41,44 @@ def test_canonical_bytes_read_back_to_themselves(value: object) -> None:
     data = canonical(value)
     assert canonical(read_json(data)) == data
     assert json.loads(data, parse_int=float) == value
+
+
+def slowly(data: bytes) -> object:
+    """`read_strict` by its definition."""
+    value = read_json(data)
+    if strict(value) != data:
+        raise EntryError("another spelling")
+    return value
+
+
+def outcome(read: Callable[[bytes], object], data: bytes) -> tuple[object] | None:
+    try:
+        return (read(data),)
+    except EntryError:
+        return None
+
+
+@given(JSON, st.data())
+def test_what_is_read_strictly_is_what_the_definition_says(value: object, data: st.DataObject) -> None:
+    spelt = canonical(value)
+    at = data.draw(st.integers(0, len(spelt)))
+    noise = data.draw(
+        st.sampled_from([b"", b" ", b"0", b".0", b"-0", b",", b"NaN", b'"a":1,', b"[", b"\x7f", b"1e5"])
+    )
+    for given_bytes in (spelt, spelt[:at] + noise + spelt[at:], spelt[:at] + noise + spelt[at + 1 :]):
+        assert repr(outcome(read_strict, given_bytes)) == repr(outcome(slowly, given_bytes))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a":1,"a":1}', '{"b":1,"a":1}', "NaN", "-Infinity", "1.0", "1e5", "-0", "01", " 1", "1 ", '"\\u0041"', '"\x7f"', '"\t"',
+        "9007199254740991", "9007199254740992", "-9007199254740991", "1" * 5000, "[" * 64 + "]" * 64, "[" * 65 + "]" * 65,
+        "[" * 5000, '"' + "[" * 99 + '"', "true", "null", '"é"', '"e\u0301"', '{"\ue000":1,"\U00010000":1}', "", "{", "\ufeff1",
+    ],
+)  # fmt: skip
+def test_what_is_strict_at_the_edges(text: str) -> None:
+    assert repr(outcome(read_strict, text.encode())) == repr(outcome(slowly, text.encode()))
 
 
 @given(JSON)
