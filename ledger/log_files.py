@@ -7,6 +7,7 @@ path holds either nothing or all of its bytes; a tile's path never holds other b
 
 import os
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,13 +29,30 @@ class LogFiles:
 
     folder: Path
 
-    def write_once(self, path: str, data: bytes) -> None:
-        """Writes a tile or bundle, or finds it already written with the same bytes; else LogForked."""
-        there = read_if_there(self.folder / path)
-        if there is None:
-            replace_whole(self.folder / path, data)
-        elif there != data:
-            raise LogForked(f"{self.folder / path} holds other bytes than the database's leaves give")
+    def write_once(self, files: Iterable[tuple[str, bytes]]) -> None:
+        """Writes tiles and bundles, by path, or finds them already written with the same bytes; else LogForked.
+
+        All are on the disk when this returns, and which of them a crash leaves is open. Written first and synced
+        then, they wait for the disk together.
+        """
+        new = list[tuple[Path, bytes]]()
+        for name, data in files:
+            path = self.folder / name
+            there = read_if_there(path)
+            if there is None:
+                new.append((path, data))
+            elif there != data:
+                raise LogForked(f"{path} holds other bytes than the database's leaves give")
+        folders = list(dict.fromkeys(path.parent for path, _ in new))
+        for folder in folders:
+            _make_folder(folder)
+        written = [(path, *_open_beside(path, data, 0o644)) for path, data in new]
+        for _, _, descriptor in written:
+            _sync(descriptor)
+        for path, beside, _ in written:
+            os.replace(beside, path)
+        for folder in folders:
+            _sync_folder(folder)
 
     def publish(self, path: str, data: bytes) -> None:
         """Puts `data` in the place of what was there, at one moment."""
@@ -98,13 +116,26 @@ def create_once(path: Path, data: bytes) -> None:
 
 
 def _write_beside(path: Path, data: bytes, mode: int) -> Path:
+    beside, descriptor = _open_beside(path, data, mode)
+    _sync(descriptor)
+    return beside
+
+
+def _open_beside(path: Path, data: bytes, mode: int) -> tuple[Path, int]:
+    """A file of these bytes that nobody knows, written and not synced, still open."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with open(descriptor, "wb") as file:
+    with open(descriptor, "wb", closefd=False) as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    return beside
+    return beside, descriptor
+
+
+def _sync(descriptor: int) -> None:
+    """Syncs and closes."""
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _make_folder(folder: Path, mode: int = 0o755) -> None:
@@ -117,8 +148,4 @@ def _make_folder(folder: Path, mode: int = 0o755) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _sync(os.open(folder, os.O_RDONLY))

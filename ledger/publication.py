@@ -16,13 +16,14 @@ import psycopg
 from ledger.errors import LedgerError
 from ledger.head_store import Head, HeadMoved, HeadStore
 from ledger.log_files import CHECKPOINT, VKEY, LogFiles, LogForked
+from ledger.sequencing import Sequenced
 from ledger.translog.checkpoint import Checkpoint, sign_checkpoint
 from ledger.translog.merkle import leaf_hash
 from ledger.translog.note import SignerKey
 from ledger.translog.tiles import TILE_WIDTH, Edge, TiledTree, bundles
 from ledger.translog.verify import verify_consistency
 
-MOST_LEAVES = 4096
+MOST_LEAVES = 5000
 """Published under one checkpoint: bounds the memory that a long catch-up takes."""
 _PAGE = 65_536
 
@@ -78,31 +79,39 @@ ORDER BY leaf_index
 """
 
 
-def publish(conn: psycopg.Connection, log: Log, epoch: int, now: datetime) -> int:
+def publish(
+    conn: psycopg.Connection, log: Log, epoch: int, now: datetime, made: Sequenced | None = None
+) -> int:
     """Signs and publishes up to MOST_LEAVES more of what is committed; returns the tree size published.
 
-    Also completes what a crash left between the head store and the published checkpoint.
+    Also completes what a crash left between the head store and the published checkpoint. `made`: what was committed
+    last. If that is what follows the head it need not be read from the table again.
     """
     head = log.heads.read(log.organisation)
     if head is None or head.epoch != epoch:
         raise HeadMoved(f"head of {log.origin}: got {head}, want one of epoch {epoch}")
-    entries = _committed_after(conn, log.organisation, head.size)
-    if entries:
-        grown = _write_tiles(conn, log, head, entries)
+    grown = _write_tiles(conn, log, head, made)
+    if grown.size > head.size:
         head, old = Head(head.origin, grown.size, grown.root_hash, epoch), head
         log.heads.swap(log.organisation, old, head)
     _sign(conn, log, head, now)
     return head.size
 
 
-def _committed_after(conn: psycopg.Connection, organisation: str, size: int) -> list[bytes]:
-    rows = conn.execute(_ENTRIES, [organisation, size, size + MOST_LEAVES]).fetchall()
-    for index, (entry, stored) in enumerate(rows, start=size):
+def _committed_after(conn: psycopg.Connection, organisation: str, size: int) -> Sequenced:
+    rows = _read(conn, organisation, size, size + MOST_LEAVES)
+    return Sequenced(size, tuple(entry for entry, _ in rows), tuple(hash_ for _, hash_ in rows))
+
+
+def _read(conn: psycopg.Connection, organisation: str, first: int, end: int) -> Sequence[tuple[bytes, bytes]]:
+    """Leaves, each with its hash. LeafDamaged if it is another's."""
+    rows = conn.execute(_ENTRIES, [organisation, first, end], binary=True).fetchall()
+    for index, (entry, stored) in enumerate(rows, start=first):
         if leaf_hash(entry) != stored:
             raise LeafDamaged(
                 f"leaf {index} of {organisation}: got {leaf_hash(entry).hex()}, want {stored.hex()}"
             )
-    return [entry for entry, _ in rows]
+    return rows
 
 
 _ENTRIES = """
@@ -111,22 +120,27 @@ ORDER BY leaf_index
 """
 
 
-def _write_tiles(conn: psycopg.Connection, log: Log, head: Head, entries: Sequence[bytes]) -> Edge:
-    """Tiles and bundles on disk, and the edge they end at, proven from those files to extend the head."""
-    tail = conn.execute(
-        _ENTRIES, [log.organisation, head.size - head.size % TILE_WIDTH, head.size]
-    ).fetchall()
+def _write_tiles(conn: psycopg.Connection, log: Log, head: Head, made: Sequenced | None) -> Edge:
+    """Tiles and bundles of what follows the head on disk, and the edge they end at, proven from those files to extend the
+    head.
+    """
     edge = Edge.load(head.size, log.files.read_tile)
     if edge.root_hash != head.root_hash:
         raise LogForked(
             f"{log.origin}: the tiles of size {head.size} give another root than the log has signed for"
         )
-    for bundle in bundles([entry for entry, _ in tail], head.size, entries):
-        log.files.write_once(bundle.path, bundle.data)
-    growth = edge.extend([leaf_hash(entry) for entry in entries])
-    for tile in growth.tiles:
-        log.files.write_once(tile.path, tile.data)
+    if made is None or made.first != head.size:
+        made = _committed_after(conn, log.organisation, head.size)
+    if not made:
+        return edge
+    tail = _read(conn, log.organisation, head.size - head.size % TILE_WIDTH, head.size)
+    if edge.tails and b"".join([hash_ for _, hash_ in tail]) != edge.tails[0]:
+        raise LogForked(f"{log.origin}: the last leaves before {head.size} are not those in its tiles")
+    growth = edge.extend(made.hashes)
     grown = growth.edge
+    new_bundles = bundles([entry for entry, _ in tail], head.size, made.entries)
+    log.files.write_once((bundle.path, bundle.data) for bundle in new_bundles)
+    log.files.write_once((tile.path, tile.data) for tile in growth.tiles)
     proof = TiledTree(grown.size, log.files.read_tile).consistency_proof(head.size)
     verify_consistency(head.size, grown.size, head.root_hash, grown.root_hash, proof)
     return grown

@@ -129,8 +129,8 @@ class Sequencer:
         org_key = self._keys.organisation_key(organisation)
         sequenced = sequence(self._conn, organisation, org_key, epoch, self._now())
         if sequenced:
-            publish(self._conn, log, epoch, self._now())
-        return sequenced > 0
+            publish(self._conn, log, epoch, self._now(), sequenced)
+        return len(sequenced) > 0
 
     def _hold(self, organisation: str) -> bool:
         """Begins the log if it is new; raises its epoch, checks it, and finishes what a crash left

@@ -6,21 +6,25 @@ that made its leaf; a sequencer whose epoch is no longer the log's gets `Deposed
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from itertools import islice
+from struct import Struct
+from typing import NamedTuple
 
 import psycopg
 
-from ledger.entry import Entry, EntryType, StreamKind, entry_hash, log_pseudonym, stream_pseudonym
+from ledger.entry import EntryType, StreamKind, entry_hash, log_pseudonym, stream_pseudonym
+from ledger.entry_bytes import EntryTemplate
 from ledger.errors import EntryError, LedgerError
-from ledger.strict_json import read_strict
+from ledger.strict_json import read_strict, strict
 from ledger.window_body import Amends, WindowBody
 
 logger = logging.getLogger(__name__)
 
-MOST_PENDING = 1000
+MOST_PENDING = 5000
+"""Rows of one transaction: bounds the memory that it takes."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -29,8 +33,7 @@ class Deposed(LedgerError):
     """Another sequencer has taken over. Nothing was committed; wait for the lock and begin again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(NamedTuple):
     """A row that waits for its place. `body`: RFC 8785; `amends`: the window version whose leaf the entry
     cites.
     """
@@ -46,55 +49,77 @@ class Pending:
     sealed_verdict: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(NamedTuple):
     """A row of the `leaf` table, and the pending row it was made of."""
 
     pending: Pending
-    index: int
-    stream: bytes
-    n: int
+    leaf_index: int
     entry: bytes
     hash: bytes
     position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sequenced:
+    """What one transaction committed: leaves `first` and on, their entries and leaf hashes."""
+
+    first: int
+    entries: tuple[bytes, ...]
+    hashes: tuple[bytes, ...]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One stream as it stands: its last entry's number (-1: none yet) and leaf hash, and its next entries' templates."""
+
+    pseudonym: bytes
+    n: int
+    last: bytes | None
+    templates: dict[EntryType, EntryTemplate]
 
 
 @dataclass(slots=True)
 class _Standing:
     """Where the log, its streams and its windows stand while the entries of one transaction are made.
 
-    `streams`: stream -> (n, leaf hash) of its last entry; `windows`: sealed window -> its leaf.
+    `windows`: sealed window -> its leaf; `rec`: the transaction's record time, UTC ms.
     """
 
     org: bytes
-    org_key: bytes
     size: int
     position: int
     rec: int
-    streams: dict[bytes, tuple[int, bytes]]
+    streams: Mapping[tuple[StreamKind, str], _Stream]
     windows: dict[int, Amends]
 
 
-def sequence(conn: psycopg.Connection, organisation: str, org_key: bytes, epoch: int, now: datetime) -> int:
-    """Makes leaves of up to MOST_PENDING rows, in a transaction of its own; returns how many."""
+def sequence(
+    conn: psycopg.Connection, organisation: str, org_key: bytes, epoch: int, now: datetime
+) -> Sequenced:
+    """Makes leaves of up to MOST_PENDING rows, in a transaction of its own. Returns them: they are committed."""
     with conn.transaction():
         row = conn.execute(_LOCK_LOG, [organisation]).fetchone()
         if row is None or row[1] != epoch:
             raise Deposed(f"epoch of {organisation}: got {row and row[1]}, want {epoch}")
         origin, _, size = row
-        pending = [Pending(*found) for found in conn.execute(_TAKE, [organisation, MOST_PENDING])]
+        found = conn.execute(_TAKE, [organisation, MOST_PENDING], binary=True)
+        pending = [Pending._make(row) for row in found]
         if not pending:
-            return 0
+            return Sequenced(size, (), ())
         standing = _read_standing(conn, organisation, origin, size, org_key, pending, now)
-        leaves = [leaf for item in pending if (leaf := _make(item, standing)) is not None]
         try:
-            _write(conn, organisation, leaves, standing)
+            leaves = _write_leaves(conn, organisation, _make_all(pending, standing), standing.rec)
         except psycopg.errors.UniqueViolation as cause:
             # Only a second writer can have taken the next index or position.
             raise Deposed(
                 f"next leaf of {organisation} or next position: taken by another sequencer"
             ) from cause
-        return len(leaves)
+        if leaves:
+            _move_on(conn, organisation, leaves, standing)
+        return Sequenced(size, tuple(leaf.entry for leaf in leaves), tuple(leaf.hash for leaf in leaves))
 
 
 _LOCK_LOG = "SELECT origin, epoch, tree_size FROM log WHERE organisation = %s FOR UPDATE"
@@ -115,25 +140,30 @@ def _read_standing(
     pending: Sequence[Pending],
     now: datetime,
 ) -> _Standing:
-    names = {(item.stream_kind, item.stream_id) for item in pending}
-    streams = [stream_pseudonym(org_key, kind, stream_id) for kind, stream_id in names]
+    names = dict.fromkeys((item.stream_kind, item.stream_id) for item in pending)
+    streams = {stream_pseudonym(org_key, kind, stream_id): (kind, stream_id) for kind, stream_id in names}
+    heads = {
+        stream: (n, hash_)
+        for stream, n, hash_ in conn.execute(_STREAM_HEADS, [organisation, list(streams)], binary=True)
+    }
     amended = [item.amends for item in pending if item.amends is not None]
     position, positioned_at = conn.execute(_LAST_POSITION).fetchone() or (0, _EPOCH)
     (recorded_at,) = conn.execute(_LAST_LEAF, [organisation, size - 1]).fetchone() or (_EPOCH,)
     return _Standing(
         org=log_pseudonym(origin),
-        org_key=org_key,
         size=size,
         position=position,
         # A clock set back must not make time run backwards in the record.
         rec=(max(now, positioned_at, recorded_at) - _EPOCH) // _MILLISECOND,
         streams={
-            stream: (n, hash_) for stream, n, hash_ in conn.execute(_STREAM_HEADS, [organisation, streams])
+            name: _Stream(stream, *heads.get(stream, (-1, None)), {}) for stream, name in streams.items()
         },
         windows={
             window: Amends(index, hash_)
             for window, index, hash_ in conn.execute(_WINDOWS, [organisation, amended])
-        },
+        }
+        if amended
+        else {},
     )
 
 
@@ -148,68 +178,95 @@ WHERE organisation = %s AND sealed_window = ANY (%s::bigint[])
 """
 
 
-def _make(item: Pending, standing: _Standing) -> Leaf | None:
-    """The next leaf, and `standing` as it is after it. None leaves the row pending: its time has not come, or
-    it is no entry (which is a fault of ours and is logged: the row stays as the trace of it).
+def _make_all(pending: Sequence[Pending], standing: _Standing) -> Iterator[Leaf]:
+    """The next leaves, and `standing` as it is after each. A row is left pending whose time has not come, or which is
+    no entry (a fault of ours, and logged: the row stays as the trace of it).
     """
-    stream = stream_pseudonym(standing.org_key, item.stream_kind, item.stream_id)
-    n, prev = standing.streams.get(stream, (-1, None))
-    try:
-        body = _body(item, standing)
-        if body is None:
-            return None
-        entry = Entry(item.type, standing.org, stream, n + 1, prev, standing.rec, body).encode()
-    except EntryError as error:
-        logger.error("pending row is no entry", extra={"pending": item.id, "reason": str(error)})
+    for item in pending:
+        stream = standing.streams[item.stream_kind, item.stream_id]
+        try:
+            body = item.body if item.amends is None else _amending(item, standing)
+            if body is None:
+                continue
+            template = stream.templates.get(item.type)
+            if template is None:
+                template = EntryTemplate.of(item.type, standing.org, stream.pseudonym, standing.rec)
+                stream.templates[item.type] = template
+            entry = template.fill(stream.n + 1, stream.last, body)
+        except EntryError as error:
+            logger.error("pending row is no entry", extra={"pending": item.id, "reason": str(error)})
+            continue
+        hash_ = entry_hash(entry)
+        position = None
+        if item.event is not None:
+            position = standing.position = standing.position + 1
+        leaf = Leaf(item, standing.size, entry, hash_, position)
+        standing.size += 1
+        stream.n += 1
+        stream.last = hash_
+        if item.sealed_window is not None:
+            standing.windows[item.sealed_window] = Amends(leaf.leaf_index, hash_)
+        yield leaf
+
+
+def _amending(item: Pending, standing: _Standing) -> bytes | None:
+    """The body with the leaf that it amends; None while that window is no leaf yet."""
+    amends = standing.windows.get(item.amends) if item.amends is not None else None
+    if amends is None:
         return None
-    position = standing.position + 1 if item.event is not None else None
-    leaf = Leaf(item, standing.size, stream, n + 1, entry, entry_hash(entry), position)
-    standing.size += 1
-    standing.position = position or standing.position
-    standing.streams[stream] = (leaf.n, leaf.hash)
-    if item.sealed_window is not None:
-        standing.windows[item.sealed_window] = Amends(leaf.index, leaf.hash)
-    return leaf
+    return strict(WindowBody.read(read_strict(item.body), pending=True).amending(amends).value())
 
 
-def _body(item: Pending, standing: _Standing) -> Any:
-    """The entry's body; None while the window it amends is no leaf yet."""
-    body = read_strict(item.body)
-    if item.amends is None:
-        return body
-    amends = standing.windows.get(item.amends)
-    return None if amends is None else WindowBody.read(body, pending=True).amending(amends).value()
+def _write_leaves(conn: psycopg.Connection, organisation: str, made: Iterator[Leaf], rec: int) -> list[Leaf]:
+    """Sends leaves as they are made: the server stores some while we make the next."""
+    leaves = list[Leaf]()
+    name = organisation.encode()
+    before, after = Struct(f">hi{len(name)}siqi"), Struct(">i32siq")
+    time_us = (rec - _POSTGRES_EPOCH_MS) * 1000
+    with conn.cursor() as cursor, cursor.copy(_COPY_LEAVES) as out:
+        out.write(_COPY_HEADER)
+        while some := list(islice(made, _SENT_AT_ONCE)):
+            leaves += some
+            parts = list[bytes]()
+            for item, index, entry, hash_, position in some:
+                parts += (
+                    before.pack(_LEAF_COLUMNS, len(name), name, 8, index, len(entry)), entry, after.pack(32, hash_, 8, time_us),
+                    _optional(position), _optional(item.event),
+                    _optional(item.sealed_window), _optional(item.sealed_verdict),
+                )  # fmt: skip
+            out.write(b"".join(parts))
+        out.write(_COPY_TRAILER)
+    return leaves
 
 
-def _write(conn: psycopg.Connection, organisation: str, leaves: Sequence[Leaf], standing: _Standing) -> None:
-    if not leaves:
-        return
-    record_time = _EPOCH + standing.rec * _MILLISECOND
-    columns = {
-        "leaf_index": [leaf.index for leaf in leaves],
-        "entry": [leaf.entry for leaf in leaves],
-        "hash": [leaf.hash for leaf in leaves],
-        "position": [leaf.position for leaf in leaves],
-        "event": [leaf.pending.event for leaf in leaves],
-        "sealed_window": [leaf.pending.sealed_window for leaf in leaves],
-        "sealed_verdict": [leaf.pending.sealed_verdict for leaf in leaves],
-    }
-    conn.execute(_INSERT_LEAVES, {"organisation": organisation, "record_time": record_time, **columns})
-    last = {leaf.stream: leaf for leaf in leaves}
-    heads = [list(last), [leaf.n for leaf in last.values()], [leaf.hash for leaf in last.values()]]
+_COPY_LEAVES = """
+COPY leaf (organisation, leaf_index, entry, leaf_hash, record_time, position, event, sealed_window, sealed_verdict)
+FROM STDIN (FORMAT binary)
+"""
+_LEAF_COLUMNS = 9
+_SENT_AT_ONCE = 500
+_COPY_HEADER, _COPY_TRAILER = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
+_POSTGRES_EPOCH_MS = 946_684_800_000
+_BIGINT = Struct(">iq").pack
+_NULL = b"\xff\xff\xff\xff"
+
+
+def _optional(value: int | None) -> bytes:
+    return _NULL if value is None else _BIGINT(8, value)
+
+
+def _move_on(
+    conn: psycopg.Connection, organisation: str, leaves: Sequence[Leaf], standing: _Standing
+) -> None:
+    moved = {leaf.pending[2:4] for leaf in leaves}
+    streams = [standing.streams[kind, stream_id] for kind, stream_id in moved]
+    heads = [
+        [stream.pseudonym for stream in streams], [stream.n for stream in streams], [stream.last for stream in streams]
+    ]  # fmt: skip
     conn.execute(_MOVE_STREAMS, [organisation, *heads])
     conn.execute("UPDATE log SET tree_size = %s WHERE organisation = %s", [standing.size, organisation])
     conn.execute("DELETE FROM pending WHERE id = ANY (%s)", [[leaf.pending.id for leaf in leaves]])
 
-
-_INSERT_LEAVES = """
-INSERT INTO leaf (organisation, leaf_index, entry, leaf_hash, record_time, position, event, sealed_window, sealed_verdict)
-SELECT %(organisation)s, made.leaf_index, made.entry, made.hash, %(record_time)s,
-       made.position, made.event, made.sealed_window, made.sealed_verdict
-FROM unnest(%(leaf_index)s::bigint[], %(entry)s::bytea[], %(hash)s::bytea[],
-            %(position)s::bigint[], %(event)s::bigint[], %(sealed_window)s::bigint[], %(sealed_verdict)s::bigint[])
-     AS made (leaf_index, entry, hash, position, event, sealed_window, sealed_verdict)
-"""
 
 _MOVE_STREAMS = """
 INSERT INTO stream_head (organisation, stream, n, leaf_hash)

@@ -25,21 +25,21 @@ def compare(
     mine: list[float] = []
     theirs: list[float] = []
     for _ in range(rounds):
-        mine.append(count / _seconds(ours))
-        theirs.append(count / _seconds(reference))
+        mine.append(count / seconds(ours))
+        theirs.append(count / seconds(reference))
     own, other = statistics.median(mine), statistics.median(theirs)
-    spread = f"{_short(min(mine))}-{_short(max(mine))} against {_short(min(theirs))}-{_short(max(theirs))}"
+    spread = f"{short(min(mine))}-{short(max(mine))} against {short(min(theirs))}-{short(max(theirs))}"
     print(
-        f"{what}: {_short(own)} {unit}/s; {name}: {_short(other)} {unit}/s; ratio {own / other:.2g} (medians of {rounds}; {spread})",
+        f"{what}: {short(own)} {unit}/s; {name}: {short(other)} {unit}/s; ratio {own / other:.2g} (medians of {rounds}; {spread})",
         flush=True,
     )
 
 
-def _short(number: float) -> str:
+def short(number: float) -> str:
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def seconds(work: Callable[[], object]) -> float:
     begun = time.perf_counter()
     work()
     return time.perf_counter() - begun

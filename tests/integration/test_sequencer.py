@@ -425,7 +425,7 @@ def test_a_damaged_entry_is_not_published(instance: Instance) -> None:
     instance.add_event(9)
     with instance.connect() as conn:
         (epoch,) = instance.rows("SELECT epoch FROM log WHERE organisation = 'xj-coop'")[0]
-        assert sequence(conn, "xj-coop", bytes(range(32)), epoch, NOW) == 1
+        assert len(sequence(conn, "xj-coop", bytes(range(32)), epoch, NOW)) == 1
     instance.owner.execute("UPDATE leaf SET entry = 'x' WHERE organisation = 'xj-coop' AND leaf_index = 5")
     assert isinstance(refusal(instance), LeafDamaged)
 
