@@ -102,7 +102,9 @@ def _published(data: Path) -> LogReader:
     return log
 
 
-_COLUMNS = "organisation, leaf_index, entry, leaf_hash, record_time, position, event, sealed_window, sealed_verdict"
+_COLUMNS = (
+    "organisation, leaf_index, entry, leaf_hash, record_time, position, event, sealed_window, sealed_verdict"
+)
 
 
 def _rows(owner: psycopg.Connection, first: int) -> bytes:
