@@ -207,7 +207,7 @@ def test_files_that_no_head_covers_are_named(instance: Instance, tmp_path: Path)
     files = LogFiles(instance.folder / "log" / "xj-coop")
     assert beyond(files, 255) == []
     for path in ("tile/0/000", "tile/entries/000", "tile/0/001.p/3", "tile/1/000.p/1"):
-        files.write_once(path, b"of leaves that were never signed for")
+        files.write_once([(path, b"of leaves that were never signed for")])
     assert sorted(beyond(files, 255)) == [
         "tile/0/000",
         "tile/0/001.p/3",
