@@ -1,40 +1,29 @@
-"""The evidence file, `suyuan-evidence/v1`: what somebody needs to check us without asking us.
+"""The evidence file, `suyuan-evidence/v1` and `/v2`: what somebody needs to check us without asking us.
 
 `ledger.reader` fills it from entries, proofs and salts; a browser or `suyuan verify` reads it
-(`ledger.evidence`). Contract: `read_evidence(evidence.to_json())` gives the same evidence; any other bytes
-give some evidence or `VerifyError`, and nothing else. Reading believes the file's shape only; whether it
-proves anything is checked elsewhere. Members are exactly those of `docs/entry-v1.md`: something extra would
-travel unverified beside what is.
+(`ledger.evidence_reading`) and checks it (`ledger.evidence`). Contract: `read_evidence(evidence.to_json())`
+gives the same evidence. What is here is the file's shape; whether it proves anything is checked elsewhere.
+Members are exactly those of `docs/entry-v1.md` and `docs/evidence-v2.md`: something extra would travel
+unverified beside what is.
 """
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from ledger.entry import SALT_SIZE, field_leaf, parse_entry
-from ledger.errors import EntryError
-from ledger.strict_json import from_base64, natural, read_json, to_base64, utf16_key
-from ledger.translog.merkle import HASH_SIZE, leaf_hash
-from ledger.translog.verify import VerifyError, decode_base64
+from ledger.entry import field_leaf, parse_entry
+from ledger.strict_json import to_base64, utf16_key
+from ledger.translog.merkle import leaf_hash
+from ledger.translog.verify import VerifyError
 from ledger.window import WindowReading, WindowTree
 from ledger.window_body import SeriesSummary, WindowBody, list_tree, summaries
 
 FORMAT = "suyuan-evidence/v1"
-MAX_FILE_SIZE = 64 * 2**20
-_MAX_FLAGS = 0xFFFF
+FORMAT_2 = "suyuan-evidence/v2"
 
-
-@dataclass(frozen=True, slots=True)
-class LogEvidence:
-    """A log's signed head. `vkey`: the key the file itself names; a careful reader brings another."""
-
-    origin: str
-    vkey: str
-    checkpoint: str
-
-    def value(self) -> dict[str, Any]:
-        return {"origin": self.origin, "vkey": self.vkey, "checkpoint": self.checkpoint}
+Relation = Literal["independent", "operator", "authority"]
+"""How a witness stands to the log's operator: its own master, run by the operator, or an authority."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +38,79 @@ class LeafEvidence:
     proof: tuple[bytes, ...]
 
     def value(self) -> dict[str, Any]:
+        return {"log": self.log, **self.place()}
+
+    def place(self) -> dict[str, Any]:
+        """Without the log's name, where that goes without saying."""
         return {
-            "log": self.log,
             "index": self.index,
             "entry": to_base64(self.entry),
             "proof": [to_base64(value) for value in self.proof],
         }
+
+
+@dataclass(frozen=True, slots=True)
+class LogEvidence:
+    """A log's signed head. `vkey`: the key the file itself names; a careful reader brings another.
+
+    `anchor`: the root log's entry that holds the head; then `checkpoint` is None, since it stands in there.
+    Only in version 2.
+    """
+
+    origin: str
+    vkey: str
+    checkpoint: str | None
+    anchor: LeafEvidence | None = None
+
+    def value(self) -> dict[str, Any]:
+        return {"origin": self.origin, "vkey": self.vkey, "checkpoint": self.checkpoint}
+
+    def value_2(self) -> dict[str, Any]:
+        if self.anchor is not None:
+            return {"vkey": self.vkey, "anchor": self.anchor.place()}
+        return {"vkey": self.vkey, "checkpoint": self.checkpoint}
+
+
+@dataclass(frozen=True, slots=True)
+class RootEvidence:
+    """The root log's head. `clock`: the key of its own timestamped cosignature; None: the file has none."""
+
+    origin: str
+    vkey: str
+    clock: str | None
+    checkpoint: str
+
+    def value(self) -> dict[str, Any]:
+        return {"vkey": self.vkey, "clock": self.clock, "checkpoint": self.checkpoint}
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessEvidence:
+    """A witness as the issuer of the file describes it: its signature is checked, the description is not."""
+
+    vkey: str
+    operator_zh: str
+    operator_en: str
+    relation: Relation
+
+    def value(self) -> dict[str, Any]:
+        operator = {"zh": self.operator_zh, "en": self.operator_en}
+        return {"vkey": self.vkey, "operator": operator, "relation": self.relation}
+
+
+@dataclass(frozen=True, slots=True)
+class TimestampEvidence:
+    """An authority's time stamp of the root log. `token`: RFC 3161, DER; `consistency`: from the size it is
+    of to the file's root checkpoint, 32 bytes each.
+    """
+
+    leaf: LeafEvidence
+    token: bytes
+    consistency: tuple[bytes, ...]
+
+    def value(self) -> dict[str, Any]:
+        proof = [to_base64(value) for value in self.consistency]
+        return {**self.leaf.place(), "token": to_base64(self.token), "consistency": proof}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +146,16 @@ Field = Disclosed | Withheld
 
 @dataclass(frozen=True, slots=True)
 class EventEvidence:
-    """An event's entry with all its fields in tree order, each shown or withheld."""
+    """An entry of fields with all of them in tree order, each shown or withheld: an event's, or (`kind`) that
+    of a verdict, which commits in the same way.
+    """
 
     leaf: LeafEvidence
     fields: tuple[Field, ...]
+    kind: Literal["event", "verdict"] = "event"
 
     def value(self) -> dict[str, Any]:
-        return {"kind": "event", **self.leaf.value(), "fields": [field.value() for field in self.fields]}
+        return {"kind": self.kind, **self.leaf.value(), "fields": [field.value() for field in self.fields]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +201,10 @@ class WindowEvidence:
     readings: tuple[ReadingEvidence, ...]
     series: tuple[SeriesEvidence, ...] = ()
 
+    @property
+    def kind(self) -> Literal["window"]:
+        return "window"
+
     def value(self) -> dict[str, Any]:
         value = {"kind": "window", **self.leaf.value(), "readings": [item.value() for item in self.readings]}
         if self.series:
@@ -154,33 +217,63 @@ Item = EventEvidence | WindowEvidence
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A whole file."""
+    """A whole file of version 1."""
 
     logs: tuple[LogEvidence, ...]
     items: tuple[Item, ...]
 
     def to_json(self) -> str:
-        value = {
-            "format": FORMAT,
-            "logs": [log.value() for log in self.logs],
-            "items": [item.value() for item in self.items],
-        }
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        logs = [log.value() for log in self.logs]
+        return _json({"format": FORMAT, "logs": logs, "items": [item.value() for item in self.items]})
+
+
+@dataclass(frozen=True, slots=True)
+class AnchoredEvidence:
+    """A whole file of version 2. `root` is None while no root log holds the heads: then none of `logs` has
+    an anchor, and there is neither witness nor time stamp. `keys`: `key` entries that lead to the keys used.
+    """
+
+    root: RootEvidence | None
+    logs: tuple[LogEvidence, ...]
+    items: tuple[Item, ...]
+    keys: tuple[LeafEvidence, ...] = ()
+    witnesses: tuple[WitnessEvidence, ...] = ()
+    timestamps: tuple[TimestampEvidence, ...] = ()
+
+    def to_json(self) -> str:
+        return _json(
+            {
+                "format": FORMAT_2,
+                "root": None if self.root is None else self.root.value(),
+                "logs": [log.value_2() for log in self.logs],
+                "keys": [leaf.value() for leaf in self.keys],
+                "witnesses": [witness.value() for witness in self.witnesses],
+                "timestamps": [stamp.value() for stamp in self.timestamps],
+                "items": [item.value() for item in self.items],
+            }
+        )
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def build_event(
-    leaf: LeafEvidence, fields: Mapping[str, Any], salts: Sequence[bytes], disclose: Collection[str]
+    leaf: LeafEvidence,
+    fields: Mapping[str, Any],
+    salts: Sequence[bytes],
+    disclose: Collection[str],
+    kind: Literal["event", "verdict"] = "event",
 ) -> EventEvidence:
-    """Evidence of an event that shows the fields named in `disclose`; `salts` in tree order, as at its
-    recording.
+    """Evidence of an event or a verdict that shows the fields named in `disclose`; `salts` in tree order, as
+    at its recording.
     """
     shown = [
         Disclosed(name, salt, fields[name])
         for name, salt in zip(sorted(fields, key=utf16_key), salts, strict=True)
     ]
-    return EventEvidence(
-        leaf, tuple(field if field.name in disclose else Withheld(field.leaf_hash()) for field in shown)
-    )
+    fields_of = (field if field.name in disclose else Withheld(field.leaf_hash()) for field in shown)
+    return EventEvidence(leaf, tuple(fields_of), kind)
 
 
 def build_window(leaf: LeafEvidence, tree: WindowTree, positions: Iterable[int]) -> WindowEvidence:
@@ -206,117 +299,3 @@ def build_window(leaf: LeafEvidence, tree: WindowTree, positions: Iterable[int])
         if summary.series in wanted
     ]
     return WindowEvidence(leaf, tuple(shown), tuple(rows))
-
-
-def read_evidence(data: bytes | str) -> Evidence:
-    """The evidence that the file claims, or VerifyError."""
-    if len(data) > MAX_FILE_SIZE:
-        raise VerifyError("length of the evidence file", got=len(data), want=f"at most {MAX_FILE_SIZE}")
-    try:
-        return _evidence(read_json(data))
-    except EntryError as cause:
-        raise VerifyError("evidence file", got=cause, want=FORMAT) from cause
-
-
-def _evidence(value: Any) -> Evidence:
-    found = _members(value, {"format", "logs", "items"}, "evidence file")
-    if found["format"] != FORMAT:
-        raise VerifyError("format of the evidence file", got=found["format"], want=FORMAT)
-    logs = tuple(_log(item) for item in _list(found["logs"], "logs"))
-    if len({log.origin for log in logs}) != len(logs):
-        raise VerifyError("logs", got="one origin twice", want="each once")
-    return Evidence(logs, tuple(_item(item) for item in _list(found["items"], "items")))
-
-
-def _log(value: Any) -> LogEvidence:
-    found = _members(value, {"origin", "vkey", "checkpoint"}, "log")
-    return LogEvidence(*(_text(found[name], name) for name in ("origin", "vkey", "checkpoint")))
-
-
-def _item(value: Any) -> Item:
-    kind = value.get("kind") if isinstance(value, Mapping) else None
-    common = {"kind", "log", "index", "entry", "proof"}
-    if kind == "event":
-        found = _members(value, common | {"fields"}, "event item")
-        return EventEvidence(_leaf(found), tuple(_field(item) for item in _list(found["fields"], "fields")))
-    if kind == "window":
-        found = _members(value, common | {"readings"}, "window item", {"series"})
-        return WindowEvidence(
-            _leaf(found),
-            tuple(_reading(item) for item in _list(found["readings"], "readings")),
-            tuple(_series(item) for item in _list(found.get("series", ()), "series")),
-        )
-    raise VerifyError("kind of an item", got=kind, want="event or window")
-
-
-def _leaf(found: Mapping[str, Any]) -> LeafEvidence:
-    return LeafEvidence(
-        _text(found["log"], "log"),
-        natural(found["index"], "index"),
-        decode_base64(_text(found["entry"], "entry"), "entry"),
-        _hashes(found["proof"], "proof"),
-    )
-
-
-def _field(value: Any) -> Field:
-    if isinstance(value, Mapping) and "hash" in value:
-        return Withheld(from_base64(_members(value, {"hash"}, "field")["hash"], "hash of a field", HASH_SIZE))
-    found = _members(value, {"name", "salt", "value"}, "field")
-    salt = from_base64(found["salt"], "salt of a field", SALT_SIZE)
-    return Disclosed(_text(found["name"], "name of a field"), salt, found["value"])
-
-
-def _reading(value: Any) -> ReadingEvidence:
-    names = {"position", "series", "time", "value", "flags", "salt", "path"}
-    found = _members(value, names, "reading", {"body_sha256"})
-    reading = WindowReading(
-        position=natural(found["position"], "position"),
-        series=from_base64(found["series"], "series", 16),
-        time_ms=natural(found["time"], "time of a reading"),
-        value=_number(found["value"]),
-        flags=natural(found["flags"], "flags"),
-        salt=from_base64(found["salt"], "salt of a reading", 32),
-        body_sha256=from_base64(found["body_sha256"], "body_sha256", 32) if "body_sha256" in found else None,
-    )
-    if reading.flags > _MAX_FLAGS:
-        raise VerifyError("flags", got=reading.flags, want=f"at most {_MAX_FLAGS}")
-    if (reading.value is None) != (reading.body_sha256 is not None):
-        raise VerifyError("reading", got="both or neither", want="a value or body_sha256")
-    return ReadingEvidence(reading, _hashes(found["path"], "path"))
-
-
-def _series(value: Any) -> SeriesEvidence:
-    found = _members(value, {"position", "item", "path"}, "series")
-    summary = SeriesSummary.read(found["item"])
-    return SeriesEvidence(natural(found["position"], "position"), summary, _hashes(found["path"], "path"))
-
-
-def _number(value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise VerifyError("value of a reading", got=type(value).__name__, want="a number or null")
-    return float(value)
-
-
-def _hashes(value: Any, what: str) -> tuple[bytes, ...]:
-    return tuple(from_base64(item, f"hash in {what}", HASH_SIZE) for item in _list(value, what))
-
-
-def _list(value: Any, what: str) -> Sequence[Any]:
-    if not isinstance(value, list | tuple):
-        raise VerifyError(what, got=type(value).__name__, want="a list")
-    return value
-
-
-def _text(value: Any, what: str) -> str:
-    if not isinstance(value, str):
-        raise VerifyError(what, got=type(value).__name__, want="a text")
-    return value
-
-
-def _members(value: Any, names: set[str], what: str, optional: Collection[str] = ()) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping) or not names <= value.keys() <= names | set(optional):
-        got = ", ".join(sorted(value)) if isinstance(value, Mapping) else type(value).__name__
-        raise VerifyError(f"members of {what}", got=got, want=", ".join(sorted(names)))
-    return value

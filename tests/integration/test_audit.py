@@ -18,7 +18,8 @@ import pytest
 from openpyxl import load_workbook
 
 from deploy.verification import FAILS, HOLDS, verify_file
-from ledger.evidence_file import WindowEvidence, read_evidence
+from ledger.evidence_file import WindowEvidence
+from ledger.evidence_reading import read_evidence
 from tests.acceptance.instance import Instance
 from tests.acceptance.people import add_person, signed_in
 from tests.acceptance.serving import served

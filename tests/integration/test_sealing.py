@@ -12,7 +12,8 @@ import pytest
 from ingest import sealing
 from ledger.entry import Entry, parse_entry, stream_pseudonym
 from ledger.evidence import verify_evidence
-from ledger.evidence_file import Evidence, WindowEvidence, build_window, read_evidence
+from ledger.evidence_file import Evidence, WindowEvidence, build_window
+from ledger.evidence_reading import read_evidence
 from ledger.translog.verify import VerifyError
 from ledger.window import WindowTree, window_secret
 from ledger.window_body import WindowBody
