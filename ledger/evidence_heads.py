@@ -165,6 +165,7 @@ class Heads:
     ) -> None:
         """`follows`: the key that the entry before led to, if there was one."""
         entry = self._entry(leaf, "key")
+        self.facts.saw(entry.rec)
         body = _key_body(entry, leaf.log)
         if follows:
             want_same("old key of the rotation", got=body.old, want=follows[0])

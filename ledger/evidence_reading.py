@@ -41,6 +41,10 @@ from ledger.window_body import SeriesSummary
 MAX_FILE_SIZE = 64 * 2**20
 """Bytes of a file, and of what it unpacks to."""
 MAX_OPERATOR = 200
+MAX_LOGS = 1000
+"""Of logs, and of `key` entries: more are a way to keep a reader busy."""
+MAX_WITNESSES = 100
+"""Of witnesses, and of time stamps."""
 _MAX_FLAGS = 0xFFFF
 _LEAF = {"log", "index", "entry", "proof"}
 _GZIP = b"\x1f\x8b"
@@ -121,11 +125,11 @@ def _anchored(value: Any) -> AnchoredEvidence:
     root = None if found["root"] is None else _root(found["root"])
     anchored = AnchoredEvidence(
         root,
-        tuple(_log_2(item, root) for item in _list(found["logs"], "logs")),
+        tuple(_log_2(item, root) for item in _few(found["logs"], "logs", MAX_LOGS)),
         tuple(_item_2(item) for item in _list(found["items"], "items")),
-        tuple(_key(item) for item in _list(found["keys"], "keys")),
-        tuple(_witness(item) for item in _list(found["witnesses"], "witnesses")),
-        tuple(_timestamp(item, root) for item in _list(found["timestamps"], "timestamps")),
+        tuple(_key(item) for item in _few(found["keys"], "keys", MAX_LOGS)),
+        tuple(_witness(item) for item in _few(found["witnesses"], "witnesses", MAX_WITNESSES)),
+        tuple(_timestamp(item, root) for item in _few(found["timestamps"], "timestamps", MAX_WITNESSES)),
     )
     origins = [log.origin for log in anchored.logs] + ([] if root is None else [root.origin])
     _want_each_once(origins, "logs")
@@ -283,6 +287,12 @@ def _list(value: Any, what: str) -> Sequence[Any]:
     if not isinstance(value, list | tuple):
         raise VerifyError(what, got=type(value).__name__, want="a list")
     return value
+
+
+def _few(value: Any, what: str, most: int) -> Sequence[Any]:
+    if len(found := _list(value, what)) > most:
+        raise VerifyError(what, got=len(found), want=f"at most {most}")
+    return found
 
 
 def _text(value: Any, what: str) -> str:

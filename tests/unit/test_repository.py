@@ -14,9 +14,7 @@ REPOSITORY = Path(__file__).parents[2]
 FORBIDDEN = {
     "a person's folder": re.compile(r"/(?:home|Users)/\w"),
     # A JSON pointer into an evidence file is no folder.
-    "a folder of one machine": re.compile(
-        r"(?<![\w.$}])/(?:work|root)/(?!(?:checkpoint|clock|vkey)[\"'])\w"
-    ),
+    "a folder of one machine": re.compile(r"(?<![\w.$}])/(?:work|root)/(?!(?:checkpoint|clock|vkey)[\"'])\w"),
     "a package registry": re.compile(r"registry\.npmjs|registry\.yarnpkg|pypi\.org/simple|pythonhosted\.org"),
     "a package mirror": re.compile(r"(?:deb|security|snapshot)\.debian\.org|archive\.ubuntu\.com"),
     "an index line": re.compile(r"^\s*--(?:extra-)?index[-]url|^\s*--find[-]links", re.MULTILINE),
