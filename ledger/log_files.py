@@ -23,6 +23,10 @@ class LogForked(LedgerError):
     """The database's leaves are not those the log has published. Keep both; find out which is true."""
 
 
+class FileMissing(LedgerError, FileNotFoundError):
+    """A tile or bundle that the log has published is gone. Restore it from a copy, or let `suyuan recover` make it anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class LogFiles:
     """The files of one log under `folder`, by their C2SP paths."""
@@ -71,7 +75,7 @@ class LogFiles:
     def read_bundle(self, bundle: int, size: int) -> tuple[bytes, ...]:
         """The leaves of entry bundle `bundle` of a log of `size`, perhaps with later ones after them.
 
-        FileNotFoundError where it is not, VerifyError where it is damaged.
+        FileMissing where it is not, VerifyError where it is damaged.
         """
         width = min(TILE_WIDTH, size - bundle * TILE_WIDTH)
         return unpack_bundle(self._read_partial(bundle_path(bundle, width), bundle_path(bundle)))
@@ -85,7 +89,9 @@ class LogFiles:
         for path in (partial, full):
             if (data := self.read(path)) is not None:
                 return data
-        raise FileNotFoundError(self.folder / partial)
+        raise FileMissing(
+            f"{self.folder / partial} was published and is not there: restore it from a copy of the log, or run `suyuan recover`"
+        )
 
 
 def read_if_there(path: Path) -> bytes | None:

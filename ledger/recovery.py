@@ -23,7 +23,7 @@ from ledger.entry import Entry, parse_entry, stream_pseudonym
 from ledger.errors import EntryError, LedgerError
 from ledger.head_store import Head, HeadStore
 from ledger.keys import KeyStore
-from ledger.log_files import CHECKPOINT, LogFiles, LogForked
+from ledger.log_files import CHECKPOINT, FileMissing, LogFiles, LogForked
 from ledger.strict_json import strict
 from ledger.translog.checkpoint import open_checkpoint
 from ledger.translog.merkle import leaf_hash
@@ -130,7 +130,7 @@ def _bundled(files: LogFiles, first: int, size: int) -> Iterator[tuple[int, list
         end = min(size, (first // TILE_WIDTH + 1) * TILE_WIDTH)
         try:
             leaves = files.read_bundle(first // TILE_WIDTH, size)
-        except (FileNotFoundError, VerifyError) as cause:
+        except (FileMissing, VerifyError) as cause:
             raise BundleMissing(f"leaves {first} to {end - 1}: {cause}") from cause
         if len(leaves) < end - first // TILE_WIDTH * TILE_WIDTH:
             raise BundleMissing(f"leaves {first} to {end - 1}: their bundle holds {len(leaves)}")
