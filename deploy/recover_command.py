@@ -21,6 +21,7 @@ from ledger.errors import LedgerError
 from ledger.head_store import HeadStore
 from ledger.keys import KeyStore
 from ledger.log_files import LogFiles
+from ledger.rebuilding import mend
 from ledger.recovery import Lost, Recovered, beyond, lost_heads, read_lost, roll_forward
 from ledger.sequencer import ADVISORY_LOCK
 
@@ -42,7 +43,7 @@ def recover(dry_run: bool, as_json: bool, database_url: str | None) -> None:
     For when the database is older than DATA_DIR: the sequencer refuses logs whose database is behind their head. The leaves
     come back from the logs' own published bundles, checked against the head; then the logs go on. Stop all services first.
     What the lost entries had committed to (an event's fields, an hour's readings) comes back only if it was recorded before
-    the backup, and this says what did not.
+    the backup, and this says what did not. Published files that are missing or damaged are made anew.
 
     Exit status 0: every log is whole; 1: a log cannot be brought forward, and nothing was changed.
     """
@@ -96,8 +97,24 @@ def _recover(conn: psycopg.Connection, settings: Settings, dry_run: bool, as_jso
     done = roll_forward(conn, lost, keys, settings.log_dir, datetime.now(UTC))
     for each in lost:
         _set_aside(settings.data_dir, each)
+    mended, faults = _mend(conn, settings)
     filled = refill(conn, keys.organisation_key)
-    return _say(as_json, [], done, changed=bool(done), filled=filled)
+    return _say(as_json, faults, done, changed=True, filled=filled, mended=mended)
+
+
+def _mend(conn: psycopg.Connection, settings: Settings) -> tuple[list[str], list[str]]:
+    """Published files that are missing or damaged, made anew; and the logs where that cannot be."""
+    heads, mended, faults = HeadStore(settings.data_dir / "heads"), list[str](), list[str]()
+    for organisation in heads.organisations():
+        head = heads.read(organisation)
+        assert head is not None
+        try:
+            files = LogFiles(settings.log_dir / organisation)
+            wrong = mend(conn, organisation, head, files, settings.data_dir / ASIDE / organisation)
+            mended += [f"{organisation}/{path}" for path in wrong]
+        except LedgerError as error:
+            faults.append(f"{organisation}: {error}")
+    return mended, faults
 
 
 def _progress(as_json: bool) -> Any:
@@ -125,7 +142,13 @@ def _set_aside(data_dir: Path, lost: Lost) -> None:
 
 
 def _say(
-    as_json: bool, faults: Sequence[str], done: Sequence[Recovered], *, changed: bool, filled: int = 0
+    as_json: bool,
+    faults: Sequence[str],
+    done: Sequence[Recovered],
+    *,
+    changed: bool,
+    filled: int = 0,
+    mended: Sequence[str] = (),
 ) -> int:
     if as_json:
         logs = [
@@ -137,7 +160,13 @@ def _say(
         ]  # fmt: skip
         click.echo(
             json.dumps(
-                {"recovered": changed, "faults": list(faults), "windows_refilled": filled, "logs": logs},
+                {
+                    "recovered": changed,
+                    "faults": list(faults),
+                    "windows_refilled": filled,
+                    "files_mended": list(mended),
+                    "logs": logs,
+                },
                 ensure_ascii=False,
             )
         )
@@ -146,13 +175,19 @@ def _say(
         click.echo(f"NOT recovered: {fault}")
     for each in done:
         click.echo(_in_words(each, changed))
+    for path in mended[:20]:
+        click.echo(f"{path} was missing or damaged, and is made anew from the database")
+    if len(mended) > 20:
+        click.echo(f"and {len(mended) - 20:,} more")
     if filled:
         click.echo(f"{filled:,} of the windows had their readings in the database, and are whole again")
-    if faults:
+    if faults and not changed:
         click.echo("nothing was changed")
-    elif not done:
-        click.echo("every log is whole: the database has all that was signed for")
-    elif changed:
+    elif not done and not mended and not faults:
+        click.echo(
+            "every log is whole: the database has all that was signed for, and the files are those of its leaves"
+        )
+    elif changed and not faults:
         click.echo("done. Start the services, and run `suyuan doctor --deep`")
     return 1 if faults else 0
 

@@ -17,6 +17,7 @@ import pytest
 from ledger.entry import parse_entry
 from ledger.head_store import HeadStore
 from ledger.log_files import LogFiles, LogForked
+from ledger.rebuilding import mend
 from ledger.recovery import BundleMissing, Lost, Recovered, beyond, lost_heads, read_lost, roll_forward
 from ledger.translog.checkpoint import open_checkpoint
 from ledger.translog.note import parse_vkey
@@ -215,6 +216,38 @@ def test_files_that_no_head_covers_are_named(instance: Instance, tmp_path: Path)
         "tile/entries/000",
     ]
     assert "tile/0/000" not in beyond(files, 256) and tile_path(1, 0, 1) not in beyond(files, 256)
+
+
+@pytest.mark.parametrize("harm", ["a byte", "all of it"])
+def test_a_damaged_file_is_made_anew_from_the_leaves(instance: Instance, harm: str, tmp_path: Path) -> None:
+    instance.fill()
+    instance.run()
+    files, head = (
+        LogFiles(instance.folder / "log/xj-coop"),
+        HeadStore(instance.folder / "heads").read("xj-coop"),
+    )
+    assert head is not None and mend(instance.owner, "xj-coop", head, files, tmp_path / "aside") == []
+    path = files.folder / "tile/0/000.p/5"
+    whole = path.read_bytes()
+    path.unlink() if harm == "all of it" else path.write_bytes(bytes(len(whole)))
+    assert mend(instance.owner, "xj-coop", head, files, tmp_path / "aside") == ["tile/0/000.p/5"]
+    assert path.read_bytes() == whole
+    assert (tmp_path / "aside/tile/0/000.p/5").exists() == (harm == "a byte")
+
+
+def test_files_are_not_made_of_leaves_that_were_changed(instance: Instance, tmp_path: Path) -> None:
+    instance.fill()
+    instance.run()
+    files, head = (
+        LogFiles(instance.folder / "log/xj-coop"),
+        HeadStore(instance.folder / "heads").read("xj-coop"),
+    )
+    assert head is not None
+    instance.owner.execute("UPDATE leaf SET entry = 'x' WHERE organisation = 'xj-coop' AND leaf_index = 1")
+    published = {path: path.read_bytes() for path in files.folder.rglob("*") if path.is_file()}
+    with pytest.raises(LogForked, match="find out which is true"):
+        mend(instance.owner, "xj-coop", head, files, tmp_path / "aside")
+    assert {path: path.read_bytes() for path in files.folder.rglob("*") if path.is_file()} == published
 
 
 def test_a_lost_head_is_named(instance: Instance) -> None:
