@@ -22,6 +22,7 @@ from deploy.recover_command import recover
 from deploy.register_command import register
 from deploy.settings import Settings, in_words
 from deploy.simulate_command import follow_parent, simulate
+from deploy.witness_command import witness
 
 EPILOG = """
 \b
@@ -38,6 +39,7 @@ First steps
   suyuan devices health          what is wrong with devices in the field
   suyuan backup DIR              copy a running instance; suyuan backup restore DIR brings it back
   suyuan recover                 after a restore: bring the database forward to what its logs have signed
+  suyuan witness                 watch somebody's logs, on a machine of your own
   suyuan verify FILE --key KEY   check an evidence file, offline
 
 Settings are environment variables SUYUAN_*; deploy/env.example lists and explains them.
@@ -274,6 +276,7 @@ main.add_command(account)
 main.add_command(import_command)
 main.add_command(profile)
 main.add_command(devices)
+main.add_command(witness)
 
 
 @main.command(hidden=True)

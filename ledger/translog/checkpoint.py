@@ -53,14 +53,14 @@ def parse_checkpoint(text: str) -> Checkpoint:
         raise VerifyError("extension line of the checkpoint", got="nothing", want="text")
     root_hash = decode_base64(root, "root hash of the checkpoint")
     want_same("length of the checkpoint's root hash", got=len(root_hash), want=HASH_SIZE)
-    return Checkpoint(origin, _parse_size(size), root_hash, tuple(extensions))
+    return Checkpoint(origin, parse_size(size, "tree size of the checkpoint"), root_hash, tuple(extensions))
 
 
-def _parse_size(text: str) -> int:
-    """Decimal digits without a leading zero: one number, one spelling."""
+def parse_size(text: str, what: str) -> int:
+    """Decimal digits without a leading zero: one number, one spelling. Or VerifyError."""
     digits = len(text) <= len(str(MAX_SIZE)) and text.isascii() and text.isdigit()
     if not digits or str(int(text)) != text or int(text) > MAX_SIZE:
-        raise VerifyError("tree size of the checkpoint", got=text, want=f"0 to {MAX_SIZE} in decimal")
+        raise VerifyError(what, got=text, want=f"0 to {MAX_SIZE} in decimal")
     return int(text)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from trace_api.words.en import acts, audit, check, devices, scan, shopper, work
+from trace_api.words.en import acts, audit, check, devices, scan, shopper, witness, work
 
-AREAS = (shopper.EN, work.EN, scan.EN, check.EN, audit.EN, acts.EN, devices.EN)
+AREAS = (shopper.EN, work.EN, scan.EN, check.EN, audit.EN, acts.EN, devices.EN, witness.EN)
 EN = {key: sentence for area in AREAS for key, sentence in area.items()}
 if len(EN) != sum(map(len, AREAS)):
     raise RuntimeError("two files of words have the same key")
