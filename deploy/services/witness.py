@@ -21,12 +21,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from deploy.services.witness_page import Standing, render, standing
 from ledger.translog.cosignature import CosignerVerifier
 from ledger.witness import MAX_BODY_SIZE, Answer, Witness
 from ledger.witness_folder import TrustedLogs
 from ledger.witness_store import WitnessStore
 from trace_api.pages import choose_language
+from trace_api.witness_page import Standing, render, standing
 
 logger = logging.getLogger(__name__)
 

@@ -201,6 +201,10 @@ class TiledTree:
     def root_hash(self) -> bytes:
         return self._hashes([(0, self.size)])[0]
 
+    def root_hash_at(self, size: int) -> bytes:
+        """Of its first `size` leaves, at most all of them."""
+        return self._hashes([(0, size)])[0]
+
     def inclusion_proof(self, index: int) -> tuple[bytes, ...]:
         """IndexError if the tree has no such leaf, VerifyError on a tile of the wrong length."""
         return self._hashes(inclusion_ranges(index, self.size))

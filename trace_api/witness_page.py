@@ -92,7 +92,7 @@ def _logs(found: Standing, w: Words) -> Markup:
 
 
 def _row(log: LogStanding, w: Words) -> Markup:
-    origin = log.origin if log.keys else f"{log.origin} ({w('witness_removed')})"
+    origin = log.origin if log.keys else f"{log.origin} ({w('watching_removed')})"
     time = (
         w("watching_never")
         if log.time is None

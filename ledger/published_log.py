@@ -1,0 +1,62 @@
+"""A log as its files show it at one moment, for whoever sends its checkpoint elsewhere.
+
+Read past the head store and the database, as anybody could. Contract: the note carries the log's own signature lines
+and no others, and one of them verified.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger.log_files import CHECKPOINT, VKEY, LogFiles
+from ledger.translog.checkpoint import Checkpoint, open_checkpoint
+from ledger.translog.note import VerifierKey, parse_vkey, split_note
+from ledger.translog.tiles import TiledTree
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedLog:
+    """`organisation`: its folder's name; `keys`: those that the log itself publishes."""
+
+    organisation: str
+    files: LogFiles
+    keys: tuple[VerifierKey, ...]
+    checkpoint: Checkpoint
+    note: bytes
+
+    @property
+    def origin(self) -> str:
+        return self.checkpoint.origin
+
+    @property
+    def size(self) -> int:
+        return self.checkpoint.size
+
+    def consistency_proof(self, old_size: int) -> tuple[bytes, ...]:
+        return TiledTree(self.size, self.files.read_tile).consistency_proof(old_size)
+
+    def root_hash_at(self, size: int) -> bytes:
+        """Of an earlier size, out of the tiles as they are now."""
+        return TiledTree(self.size, self.files.read_tile).root_hash_at(size)
+
+
+def read_published(log_dir: Path, organisation: str) -> PublishedLog | None:
+    """None while there is no checkpoint. VerifyError if it is not the log's own."""
+    files = LogFiles(log_dir / organisation)
+    note, vkeys = files.read(CHECKPOINT), read_keys(log_dir, organisation)
+    if note is None or not vkeys:
+        return None
+    opened = open_checkpoint(note, vkeys, origin=vkeys[0].name)
+    text, lines = split_note(note)
+    own = [str(line) for line in lines if line.name == opened.checkpoint.origin]
+    return PublishedLog(organisation, files, vkeys, opened.checkpoint, (text + "\n" + "".join(own)).encode())
+
+
+def read_keys(log_dir: Path, organisation: str) -> tuple[VerifierKey, ...]:
+    """The keys that the log publishes, none where it has not begun. VerifyError on a file that holds none."""
+    data = LogFiles(log_dir / organisation).read(VKEY)
+    return () if data is None else tuple(map(parse_vkey, data.decode(errors="replace").split()))
+
+
+def published_logs(log_dir: Path) -> list[str]:
+    """The names of the logs that have a folder, in order."""
+    return sorted(path.parent.name for path in log_dir.glob(f"*/{VKEY}"))
