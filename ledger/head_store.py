@@ -26,12 +26,15 @@ class HeadMoved(LedgerError):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """`origin`: the log's name, fixed for ever; `epoch`: of the sequencer that wrote this."""
+    """`origin`: the log's name, fixed for ever; `epoch`: of the sequencer that wrote this; `frozen`: why nothing
+    is added any more.
+    """
 
     origin: str
     size: int
     root_hash: bytes
     epoch: int
+    frozen: str | None = None
 
     @classmethod
     def inception(cls, origin: str) -> "Head":
@@ -50,17 +53,22 @@ class HeadStore:
             return None
         found: Any = read_json(data)
         size, epoch = natural(found["size"], "size"), natural(found["epoch"], "epoch")
-        return Head(found["origin"], size, from_base64(found["root"], "root", HASH_SIZE), epoch)
+        root = from_base64(found["root"], "root", HASH_SIZE)
+        return Head(found["origin"], size, root, epoch, found.get("frozen"))
 
     def swap(self, organisation: str, old: Head | None, new: Head) -> None:
         """Puts `new` in the place of `old`, or raises HeadMoved if something else is there."""
+        if old is not None and old.frozen is not None and (old.size, old.frozen) != (new.size, new.frozen):
+            raise ValueError(f"head of {organisation}: frozen, and frozen it stays")
         with self.holding(organisation, old):
-            value = {
+            value: dict[str, Any] = {
                 "origin": new.origin,
                 "size": new.size,
                 "root": to_base64(new.root_hash),
                 "epoch": new.epoch,
             }
+            if new.frozen is not None:
+                value["frozen"] = new.frozen
             replace_whole(self._path(organisation), json.dumps(value).encode() + b"\n")
 
     @contextmanager

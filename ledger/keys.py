@@ -14,6 +14,7 @@ from pathlib import Path
 from ledger.errors import LedgerError
 from ledger.log_files import create_once, read_if_there
 from ledger.strict_json import from_base64, to_base64
+from ledger.translog.cosignature import Cosigner, parse_cosigner_key
 from ledger.translog.note import SignerKey, parse_private_key
 from ledger.translog.verify import want_same
 
@@ -54,6 +55,19 @@ class KeyStore:
             raise KeyMissing(f"{path} is missing; restore it from its backup")
         key = parse_private_key(data.decode().strip())
         want_same(f"name of the key in {path}", got=key.name, want=origin)
+        return key
+
+    def clock_key(self, organisation: str, origin: str, *, inception: bool = False) -> Cosigner:
+        """The key by which the log `origin` says when it signed, named `{origin}/clock`. As `log_key`."""
+        path = self._folder / f"{organisation}.clock.key"
+        if inception and not path.exists():
+            key = Cosigner.from_seed(f"{origin}/clock", self._random_bytes(32))
+            create_once(path, key.export().encode() + b"\n")
+        data = read_if_there(path)
+        if data is None:
+            raise KeyMissing(f"{path} is missing; restore it from its backup")
+        key = parse_cosigner_key(data.decode().strip())
+        want_same(f"name of the key in {path}", got=key.name, want=f"{origin}/clock")
         return key
 
     def _read_organisation_key(self, organisation: str) -> bytes:

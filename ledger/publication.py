@@ -8,18 +8,20 @@ run twice.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
 
+from ledger.cosigning import clock_time, keep_cosignature, read_published
 from ledger.errors import LedgerError
-from ledger.head_store import Head, HeadMoved, HeadStore
-from ledger.log_files import CHECKPOINT, VKEY, LogFiles, LogForked
+from ledger.freezing import LogFrozen, frozen_by
+from ledger.head_store import Head
+from ledger.log import Log, current_head
+from ledger.log_files import CHECKPOINT, CLOCK_VKEY, VKEY, LogForked
 from ledger.sequencing import Sequenced
 from ledger.translog.checkpoint import Checkpoint, sign_checkpoint
 from ledger.translog.merkle import leaf_hash
-from ledger.translog.note import SignerKey
+from ledger.translog.note import add_signatures
 from ledger.translog.tiles import TILE_WIDTH, Edge, TiledTree, bundles
 from ledger.translog.verify import verify_consistency
 
@@ -36,17 +38,6 @@ class LogBehindHead(LedgerError):
 
 class LeafDamaged(LedgerError):
     """A stored entry no longer hashes to its leaf hash: the database was changed from outside. Restore it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    """One organisation's log as its sequencer holds it: where it is published, its last head, its key."""
-
-    organisation: str
-    origin: str
-    files: LogFiles
-    heads: HeadStore
-    key: SignerKey
 
 
 def check_head(conn: psycopg.Connection, log: Log, head: Head, tree_size: int) -> None:
@@ -87,15 +78,23 @@ def publish(
     Also completes what a crash left between the head store and the published checkpoint. `made`: what was committed
     last. If that is what follows the head it need not be read from the table again.
     """
-    head = log.heads.read(log.organisation)
-    if head is None or head.epoch != epoch:
-        raise HeadMoved(f"head of {log.origin}: got {head}, want one of epoch {epoch}")
+    head = current_head(log, epoch)
+    if made is None or made.first != head.size:
+        made = _committed_after(conn, log.organisation, head.size)
+    if head.frozen is not None and (made or not _ends_with_freeze(conn, log.organisation, head.size)):
+        raise LogFrozen(f"{log.origin}: {head.frozen}")
     grown = _write_tiles(conn, log, head, made)
-    if grown.size > head.size:
-        head, old = Head(head.origin, grown.size, grown.root_hash, epoch), head
-        log.heads.swap(log.organisation, old, head)
+    if made:
+        moved = Head(head.origin, grown.size, grown.root_hash, epoch, frozen_by(made.entries[-1]))
+        log.heads.swap(log.organisation, head, moved)
+        head = moved
     _sign(conn, log, head, now)
     return head.size
+
+
+def _ends_with_freeze(conn: psycopg.Connection, organisation: str, size: int) -> bool:
+    last = conn.execute(_ENTRIES, [organisation, size - 1, size]).fetchone()
+    return last is not None and frozen_by(last[0]) is not None
 
 
 def _committed_after(conn: psycopg.Connection, organisation: str, size: int) -> Sequenced:
@@ -120,7 +119,7 @@ ORDER BY leaf_index
 """
 
 
-def _write_tiles(conn: psycopg.Connection, log: Log, head: Head, made: Sequenced | None) -> Edge:
+def _write_tiles(conn: psycopg.Connection, log: Log, head: Head, made: Sequenced) -> Edge:
     """Tiles and bundles of what follows the head on disk, and the edge they end at, proven from those files to extend the
     head.
     """
@@ -129,8 +128,6 @@ def _write_tiles(conn: psycopg.Connection, log: Log, head: Head, made: Sequenced
         raise LogForked(
             f"{log.origin}: the tiles of size {head.size} give another root than the log has signed for"
         )
-    if made is None or made.first != head.size:
-        made = _committed_after(conn, log.organisation, head.size)
     if not made:
         return edge
     tail = _read(conn, log.organisation, head.size - head.size % TILE_WIDTH, head.size)
@@ -150,15 +147,30 @@ def _sign(conn: psycopg.Connection, log: Log, head: Head, now: datetime) -> None
     """Ed25519 gives the same signature every time, so signing again what a crash left unpublished changes
     nothing.
     """
-    note = sign_checkpoint(Checkpoint(head.origin, head.size, head.root_hash), [log.key])
-    if log.files.read(CHECKPOINT) == note.encode():
+    checkpoint = Checkpoint(head.origin, head.size, head.root_hash)
+    there = log.files.read(CHECKPOINT)
+    if _is_signed(there, checkpoint, log):
         return
-    log.files.publish(VKEY, str(log.key.verifier).encode() + b"\n")
+    note = sign_checkpoint(checkpoint, log.keys)
+    log.files.publish(VKEY, str(log.keys[0].verifier).encode() + b"\n")
     # History first: the next run publishes what it has, but nothing would add to it what was published.
     conn.execute(_KEEP, [log.organisation, head.size, head.root_hash, note, now])
+    if log.clock is not None:
+        log.files.publish(CLOCK_VKEY, str(log.clock.verifier).encode() + b"\n")
+        line = log.clock.cosign(checkpoint, clock_time(there, log.clock, now))
+        keep_cosignature(conn, log.organisation, head.size, line)
+        note = add_signatures(note, [line])
     # Under the head's lock: a sequencer that slept here must not put its old checkpoint over its successor's.
     with log.heads.holding(log.organisation, head):
         log.files.publish(CHECKPOINT, note.encode())
+
+
+def _is_signed(note: bytes | None, checkpoint: Checkpoint, log: Log) -> bool:
+    """By every key that is to sign now."""
+    text, lines = read_published(note)
+    signers = {(line.name, line.key_id) for line in lines}
+    wanted = {(key.name, key.verifier.key_id) for key in log.keys}
+    return text == checkpoint.text and wanted <= signers
 
 
 _KEEP = """

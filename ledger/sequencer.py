@@ -2,25 +2,30 @@
 
 Recording and sealing leave `pending` rows behind in their own transactions. This process sequences them
 (`ledger.sequencing`, one transaction a log) and then publishes (`ledger.publication`, a function of what is
-committed). Contract: one sequencer at a time, by an advisory lock; one that slept through a take-over commits
-and signs nothing, because a take-over raises the epoch that every sequencing transaction and every move of a
-head checks. A log that must not be signed for is left alone, with its reason in the log of the process; the
-others go on.
+committed), and last brings their checkpoints into the root log (`ledger.root_log`). Contract: one sequencer at a
+time, by an advisory lock; one that slept through a take-over commits and signs nothing, because a take-over raises
+the epoch that every sequencing transaction and every move of a head checks. A log that must not be signed for is
+left alone, with its reason in the log of the process; the others go on.
 """
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from threading import Event
 
 import psycopg
 
+from ledger.cosigning import renew_clock
 from ledger.errors import LedgerError
+from ledger.freezing import LogFrozen, note_frozen
 from ledger.head_store import Head, HeadMoved, HeadStore
 from ledger.keys import KeyStore
+from ledger.log import Log
 from ledger.log_files import LogFiles
-from ledger.publication import Log, check_head, publish
+from ledger.publication import check_head, publish
+from ledger.root_log import ROOT, Anchoring
 from ledger.sequencing import Deposed, sequence
 
 logger = logging.getLogger(__name__)
@@ -77,6 +82,15 @@ def _reign(sequencer: "Sequencer", stop: Event, poll_s: float) -> None:
             stop.wait(poll_s)
 
 
+@dataclass(slots=True)
+class _Held:
+    """A log of ours. `epoch`: under which we hold it; `size`: published."""
+
+    log: Log
+    epoch: int
+    size: int
+
+
 class Sequencer:
     """One reign, from taking the lock to losing it. `conn`: in autocommit mode; it holds the lock.
 
@@ -93,7 +107,8 @@ class Sequencer:
         self._heads = HeadStore(data_dir / "heads")
         self._log_origin = log_origin
         self._now = now
-        self._logs: dict[str, tuple[Log, int]] = {}  # with the epoch under which we hold it
+        self._anchoring = Anchoring(conn)
+        self._held: dict[str, _Held] = {}
 
     def take_over(self) -> None:
         """Makes every log ours, so that whoever held them before us can move none of them any more."""
@@ -102,12 +117,14 @@ class Sequencer:
             self._guarded(organisation, self._hold)
 
     def step(self) -> bool:
-        """Sequences and publishes once for each log with something pending; False if nothing came of it."""
-        rows = self._conn.execute(
-            "SELECT DISTINCT organisation FROM pending ORDER BY organisation"
-        ).fetchall()
+        """Sequences and publishes once for each log with something pending, then the root over them; False if nothing
+        came of it.
+        """
+        rows = self._conn.execute(_WAITING).fetchall()
         waiting = [organisation for (organisation,) in rows if organisation not in self.refused]
         worked = [self._guarded(organisation, self._advance) for organisation in waiting]
+        if ROOT not in self.refused:
+            worked.append(self._guarded(ROOT, self._anchor))
         return any(worked)
 
     def _guarded(self, organisation: str, work: Callable[[str], bool]) -> bool:
@@ -123,14 +140,29 @@ class Sequencer:
             return False
 
     def _advance(self, organisation: str) -> bool:
-        if organisation not in self._logs:
+        if organisation not in self._held:
             self._hold(organisation)
-        log, epoch = self._logs[organisation]
+        held = self._held[organisation]
+        head = self._heads.read(organisation)
+        if head is not None and head.frozen is not None:
+            note_frozen(self._conn, organisation, head.frozen, self._now())
+            raise LogFrozen(f"{head.origin}: {head.frozen}")
         org_key = self._keys.organisation_key(organisation)
-        sequenced = sequence(self._conn, organisation, org_key, epoch, self._now())
+        sequenced = sequence(self._conn, organisation, org_key, held.epoch, self._now())
         if sequenced:
-            publish(self._conn, log, epoch, self._now(), sequenced)
+            held.size = publish(self._conn, held.log, held.epoch, self._now(), sequenced)
+        if organisation == ROOT:
+            self._anchoring.follow()
         return len(sequenced) > 0
+
+    def _anchor(self, root: str) -> bool:
+        """Brings into the root log what is due, and keeps its clock."""
+        published = {name: (held.log, held.size) for name, held in self._held.items() if name != root}
+        if self._anchoring.request(published, self._now()):
+            return self._advance(root)
+        if root in self._held:
+            renew_clock(self._held[root].log, self._held[root].epoch, self._now())
+        return False
 
     def _hold(self, organisation: str) -> bool:
         """Begins the log if it is new; raises its epoch, checks it, and finishes what a crash left
@@ -142,10 +174,14 @@ class Sequencer:
             raise Deposed(f"{organisation}: its log was removed under us")
         epoch, tree_size = row
         check_head(self._conn, log, head, tree_size)
-        self._heads.swap(organisation, head, Head(head.origin, head.size, head.root_hash, epoch))
-        while publish(self._conn, log, epoch, self._now()) < tree_size:
+        self._heads.swap(organisation, head, replace(head, epoch=epoch))
+        if head.frozen is not None:
+            note_frozen(self._conn, organisation, head.frozen, self._now())
+        while (size := publish(self._conn, log, epoch, self._now())) < tree_size:
             continue
-        self._logs[organisation] = log, epoch
+        self._held[organisation] = _Held(log, epoch, size)
+        if organisation == ROOT:
+            self._anchoring.follow()
         return True
 
     def _begin(self, organisation: str) -> tuple[Log, Head]:
@@ -157,13 +193,22 @@ class Sequencer:
         origin = f"{self._log_origin}/{organisation}" if head is None else head.origin
         self._keys.organisation_key(organisation)
         key = self._keys.log_key(organisation, origin, inception=head is None)
+        is_root = organisation == ROOT
+        clock = self._keys.clock_key(organisation, origin, inception=head is None) if is_root else None
         if head is None:
             head = Head.inception(origin)
             self._heads.swap(organisation, None, head)
         if row is None:
             self._conn.execute(_BEGIN_LOG, [organisation, origin])
-        return Log(organisation, origin, LogFiles(self._log_dir / organisation), self._heads, key), head
+        files = LogFiles(self._log_dir / organisation)
+        return Log(organisation, origin, files, self._heads, (key,), clock), head
 
+
+# What waits for a frozen log waits for ever.
+_WAITING = """
+SELECT DISTINCT pending.organisation FROM pending LEFT JOIN log ON log.organisation = pending.organisation
+WHERE log.frozen_at IS NULL ORDER BY pending.organisation
+"""
 
 _BEGIN_LOG = "INSERT INTO log (organisation, origin) VALUES (%s, %s) ON CONFLICT (organisation) DO NOTHING"
 

@@ -2,7 +2,8 @@
 
 What is decided here, in the order of the rows: leaf index, each stream's `n` and `prev`, the record time, and
 for events the `position`. Contract: all of it or nothing is committed; a row is deleted by the transaction
-that made its leaf; a sequencer whose epoch is no longer the log's gets `Deposed` before it reads anything.
+that made its leaf; a sequencer whose epoch is no longer the log's gets `Deposed` before it reads anything; a
+`freeze` entry is the last of its log, which the same transaction freezes.
 """
 
 import logging
@@ -18,6 +19,7 @@ import psycopg
 from ledger.entry import EntryType, StreamKind, entry_hash, log_pseudonym, stream_pseudonym
 from ledger.entry_bytes import EntryTemplate
 from ledger.errors import EntryError, LedgerError
+from ledger.freezing import frozen_by, note_frozen
 from ledger.strict_json import read_strict, strict
 from ledger.window_body import Amends, WindowBody
 
@@ -104,7 +106,9 @@ def sequence(
         row = conn.execute(_LOCK_LOG, [organisation]).fetchone()
         if row is None or row[1] != epoch:
             raise Deposed(f"epoch of {organisation}: got {row and row[1]}, want {epoch}")
-        origin, _, size = row
+        origin, _, size, is_frozen = row
+        if is_frozen:
+            return Sequenced(size, (), ())
         found = conn.execute(_TAKE, [organisation, MOST_PENDING], binary=True)
         pending = [Pending._make(row) for row in found]
         if not pending:
@@ -119,10 +123,14 @@ def sequence(
             ) from cause
         if leaves:
             _move_on(conn, organisation, leaves, standing)
+            if leaves[-1].pending.type == "freeze":
+                note_frozen(conn, organisation, frozen_by(leaves[-1].entry), now)
         return Sequenced(size, tuple(leaf.entry for leaf in leaves), tuple(leaf.hash for leaf in leaves))
 
 
-_LOCK_LOG = "SELECT origin, epoch, tree_size FROM log WHERE organisation = %s FOR UPDATE"
+_LOCK_LOG = (
+    "SELECT origin, epoch, tree_size, frozen_at IS NOT NULL FROM log WHERE organisation = %s FOR UPDATE"
+)
 
 # Oldest first: a stream keeps the order in which its rows were written. SKIP LOCKED: nobody is waited for.
 _TAKE = """
@@ -207,6 +215,8 @@ def _make_all(pending: Sequence[Pending], standing: _Standing) -> Iterator[Leaf]
         if item.sealed_window is not None:
             standing.windows[item.sealed_window] = Amends(leaf.leaf_index, hash_)
         yield leaf
+        if item.type == "freeze":
+            return
 
 
 def _amending(item: Pending, standing: _Standing) -> bytes | None:

@@ -233,7 +233,8 @@ def everything(instance: Instance, organisation: str) -> dict[str, list[Any]]:
         name
         for (name,) in instance.rows(
             "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')"
-            " AND has_table_privilege('suyuan_api', oid, 'SELECT') AND relname NOT IN ('leaf', 'checkpoint', 'log') ORDER BY relname"
+            " AND has_table_privilege('suyuan_api', oid, 'SELECT')"
+            " AND relname NOT IN ('leaf', 'checkpoint', 'log', 'anchor', 'cosignature') ORDER BY relname"
         )
     ]
     with asking(instance, organisation) as conn:
