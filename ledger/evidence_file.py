@@ -21,6 +21,8 @@ from ledger.window_body import SeriesSummary, WindowBody, list_tree, summaries
 
 FORMAT = "suyuan-evidence/v1"
 FORMAT_2 = "suyuan-evidence/v2"
+Version = Literal[1, 2]
+"""Version 2 spells entries as text and joins the hashes of a proof: half of a small file is proofs."""
 
 Relation = Literal["independent", "operator", "authority"]
 """How a witness stands to the log's operator: its own master, run by the operator, or an authority."""
@@ -37,16 +39,15 @@ class LeafEvidence:
     entry: bytes
     proof: tuple[bytes, ...]
 
-    def value(self) -> dict[str, Any]:
-        return {"log": self.log, **self.place()}
+    def value(self, version: Version = 1) -> dict[str, Any]:
+        if version == 2:
+            return {"log": self.log, **self.place()}
+        proof = _hashes(self.proof, 1)
+        return {"log": self.log, "index": self.index, "entry": to_base64(self.entry), "proof": proof}
 
     def place(self) -> dict[str, Any]:
-        """Without the log's name, where that goes without saying."""
-        return {
-            "index": self.index,
-            "entry": to_base64(self.entry),
-            "proof": [to_base64(value) for value in self.proof],
-        }
+        """As version 2 has it, without the log's name, where that goes without saying."""
+        return {"index": self.index, "entry": self.entry.decode(), "proof": _hashes(self.proof, 2)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class TimestampEvidence:
     consistency: tuple[bytes, ...]
 
     def value(self) -> dict[str, Any]:
-        proof = [to_base64(value) for value in self.consistency]
+        proof = _hashes(self.consistency, 2)
         return {**self.leaf.place(), "token": to_base64(self.token), "consistency": proof}
 
 
@@ -154,8 +155,9 @@ class EventEvidence:
     fields: tuple[Field, ...]
     kind: Literal["event", "verdict"] = "event"
 
-    def value(self) -> dict[str, Any]:
-        return {"kind": self.kind, **self.leaf.value(), "fields": [field.value() for field in self.fields]}
+    def value(self, version: Version = 1) -> dict[str, Any]:
+        fields = [field.value() for field in self.fields]
+        return {"kind": self.kind, **self.leaf.value(version), "fields": fields}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ class ReadingEvidence:
     reading: WindowReading
     path: tuple[bytes, ...]
 
-    def value(self) -> dict[str, Any]:
+    def value(self, version: Version = 1) -> dict[str, Any]:
         reading = self.reading
         value: dict[str, Any] = {
             "position": reading.position,
@@ -177,7 +179,7 @@ class ReadingEvidence:
         }
         if reading.body_sha256 is not None:
             value["body_sha256"] = to_base64(reading.body_sha256)
-        return {**value, "path": [to_base64(item) for item in self.path]}
+        return {**value, "path": _hashes(self.path, version)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +190,8 @@ class SeriesEvidence:
     summary: SeriesSummary
     path: tuple[bytes, ...]
 
-    def value(self) -> dict[str, Any]:
-        path = [to_base64(item) for item in self.path]
+    def value(self, version: Version = 1) -> dict[str, Any]:
+        path = _hashes(self.path, version)
         return {"position": self.position, "item": self.summary.item(), "path": path}
 
 
@@ -205,10 +207,11 @@ class WindowEvidence:
     def kind(self) -> Literal["window"]:
         return "window"
 
-    def value(self) -> dict[str, Any]:
-        value = {"kind": "window", **self.leaf.value(), "readings": [item.value() for item in self.readings]}
+    def value(self, version: Version = 1) -> dict[str, Any]:
+        readings = [item.value(version) for item in self.readings]
+        value = {"kind": "window", **self.leaf.value(version), "readings": readings}
         if self.series:
-            value["series"] = [item.value() for item in self.series]
+            value["series"] = [item.value(version) for item in self.series]
         return value
 
 
@@ -246,12 +249,16 @@ class AnchoredEvidence:
                 "format": FORMAT_2,
                 "root": None if self.root is None else self.root.value(),
                 "logs": [log.value_2() for log in self.logs],
-                "keys": [leaf.value() for leaf in self.keys],
+                "keys": [leaf.value(2) for leaf in self.keys],
                 "witnesses": [witness.value() for witness in self.witnesses],
                 "timestamps": [stamp.value() for stamp in self.timestamps],
-                "items": [item.value() for item in self.items],
+                "items": [item.value(2) for item in self.items],
             }
         )
+
+
+def _hashes(hashes: Sequence[bytes], version: Version) -> Any:
+    return to_base64(b"".join(hashes)) if version == 2 else [to_base64(value) for value in hashes]
 
 
 def _json(value: dict[str, Any]) -> str:

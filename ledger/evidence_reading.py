@@ -8,7 +8,7 @@ only. Members are exactly those of `docs/entry-v1.md` and `docs/evidence-v2.md`.
 import re
 import zlib
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from ledger.entry import SALT_SIZE
 from ledger.errors import EntryError
@@ -28,6 +28,7 @@ from ledger.evidence_file import (
     RootEvidence,
     SeriesEvidence,
     TimestampEvidence,
+    Version,
     WindowEvidence,
     Withheld,
     WitnessEvidence,
@@ -116,7 +117,7 @@ def _evidence(value: Any) -> Evidence | AnchoredEvidence:
         raise VerifyError("format of the evidence file", got=named, want=f"{FORMAT} or {FORMAT_2}")
     logs = tuple(_log(item) for item in _list(found["logs"], "logs"))
     _want_each_once([log.origin for log in logs], "logs")
-    return Evidence(logs, tuple(_item(item) for item in _list(found["items"], "items")))
+    return Evidence(logs, tuple(_item(item, 1) for item in _list(found["items"], "items")))
 
 
 def _anchored(value: Any) -> AnchoredEvidence:
@@ -126,7 +127,7 @@ def _anchored(value: Any) -> AnchoredEvidence:
     anchored = AnchoredEvidence(
         root,
         tuple(_log_2(item, root) for item in _few(found["logs"], "logs", MAX_LOGS)),
-        tuple(_item_2(item) for item in _list(found["items"], "items")),
+        tuple(_item(item, 2) for item in _list(found["items"], "items")),
         tuple(_key(item) for item in _few(found["keys"], "keys", MAX_LOGS)),
         tuple(_witness(item) for item in _few(found["witnesses"], "witnesses", MAX_WITNESSES)),
         tuple(_timestamp(item, root) for item in _few(found["timestamps"], "timestamps", MAX_WITNESSES)),
@@ -167,12 +168,12 @@ def key_name(vkey: str) -> str:
 def _root_leaf(value: Any, root: RootEvidence | None, what: str, extra: Collection[str] = ()) -> LeafEvidence:
     if root is None:
         raise VerifyError(what, got="one without a root log", want="none")
-    return _leaf(_members(value, {"index", "entry", "proof", *extra}, what), root.origin)
+    return _leaf(_members(value, {"index", "entry", "proof", *extra}, what), root.origin, 2)
 
 
 def _key(value: Any) -> LeafEvidence:
     found = _members(value, {"log", "index", "entry", "proof"}, "key")
-    return _leaf(found, _text(found["log"], "log"))
+    return _leaf(found, _text(found["log"], "log"), 2)
 
 
 def _witness(value: Any) -> WitnessEvidence:
@@ -194,7 +195,7 @@ def _relation(value: Any) -> Relation:
 def _timestamp(value: Any, root: RootEvidence | None) -> TimestampEvidence:
     leaf = _root_leaf(value, root, "time stamp", {"token", "consistency"})
     token = decode_base64(_text(value["token"], "token"), "token")
-    return TimestampEvidence(leaf, token, _hashes(value["consistency"], "consistency"))
+    return TimestampEvidence(leaf, token, _hashes(value["consistency"], "consistency", 2))
 
 
 def _log(value: Any) -> LogEvidence:
@@ -203,39 +204,28 @@ def _log(value: Any) -> LogEvidence:
     return LogEvidence(origin, vkey, _text(found["checkpoint"], "checkpoint"))
 
 
-def _item_2(value: Any) -> Item:
-    if isinstance(value, Mapping) and value.get("kind") == "verdict":
-        return _fields_item(value, "verdict")
-    return _item(value)
-
-
-def _item(value: Any) -> Item:
+def _item(value: Any, version: Version) -> Item:
     kind = value.get("kind") if isinstance(value, Mapping) else None
-    if kind == "event":
-        return _fields_item(value, "event")
+    if kind == "event" or (kind == "verdict" and version == 2):
+        found = _members(value, _LEAF | {"kind", "fields"}, f"{kind} item")
+        fields = tuple(_field(item) for item in _list(found["fields"], "fields"))
+        leaf = _leaf(found, _text(found["log"], "log"), version)
+        return EventEvidence(leaf, fields, "event" if kind == "event" else "verdict")
     if kind == "window":
         found = _members(value, _LEAF | {"kind", "readings"}, "window item", {"series"})
         return WindowEvidence(
-            _leaf(found, _text(found["log"], "log")),
-            tuple(_reading(item) for item in _list(found["readings"], "readings")),
-            tuple(_series(item) for item in _list(found.get("series", ()), "series")),
+            _leaf(found, _text(found["log"], "log"), version),
+            tuple(_reading(item, version) for item in _list(found["readings"], "readings")),
+            tuple(_series(item, version) for item in _list(found.get("series", ()), "series")),
         )
     raise VerifyError("kind of an item", got=kind, want="one that this version of the file knows")
 
 
-def _fields_item(value: Any, kind: Literal["event", "verdict"]) -> EventEvidence:
-    found = _members(value, _LEAF | {"kind", "fields"}, f"{kind} item")
-    fields = tuple(_field(item) for item in _list(found["fields"], "fields"))
-    return EventEvidence(_leaf(found, _text(found["log"], "log")), fields, kind)
-
-
-def _leaf(found: Mapping[str, Any], log: str) -> LeafEvidence:
-    return LeafEvidence(
-        log,
-        natural(found["index"], "index"),
-        decode_base64(_text(found["entry"], "entry"), "entry"),
-        _hashes(found["proof"], "proof"),
-    )
+def _leaf(found: Mapping[str, Any], log: str, version: Version) -> LeafEvidence:
+    text = _text(found["entry"], "entry")
+    entry = text.encode() if version == 2 else decode_base64(text, "entry")
+    index = natural(found["index"], "index")
+    return LeafEvidence(log, index, entry, _hashes(found["proof"], "proof", version))
 
 
 def _field(value: Any) -> Field:
@@ -246,7 +236,7 @@ def _field(value: Any) -> Field:
     return Disclosed(_text(found["name"], "name of a field"), salt, found["value"])
 
 
-def _reading(value: Any) -> ReadingEvidence:
+def _reading(value: Any, version: Version) -> ReadingEvidence:
     names = {"position", "series", "time", "value", "flags", "salt", "path"}
     found = _members(value, names, "reading", {"body_sha256"})
     reading = WindowReading(
@@ -262,13 +252,15 @@ def _reading(value: Any) -> ReadingEvidence:
         raise VerifyError("flags", got=reading.flags, want=f"at most {_MAX_FLAGS}")
     if (reading.value is None) != (reading.body_sha256 is not None):
         raise VerifyError("reading", got="both or neither", want="a value or body_sha256")
-    return ReadingEvidence(reading, _hashes(found["path"], "path"))
+    return ReadingEvidence(reading, _hashes(found["path"], "path", version))
 
 
-def _series(value: Any) -> SeriesEvidence:
+def _series(value: Any, version: Version) -> SeriesEvidence:
     found = _members(value, {"position", "item", "path"}, "series")
     summary = SeriesSummary.read(found["item"])
-    return SeriesEvidence(natural(found["position"], "position"), summary, _hashes(found["path"], "path"))
+    return SeriesEvidence(
+        natural(found["position"], "position"), summary, _hashes(found["path"], "path", version)
+    )
 
 
 def _number(value: Any) -> float | None:
@@ -279,7 +271,12 @@ def _number(value: Any) -> float | None:
     return float(value)
 
 
-def _hashes(value: Any, what: str) -> tuple[bytes, ...]:
+def _hashes(value: Any, what: str, version: Version) -> tuple[bytes, ...]:
+    if version == 2:
+        joined = decode_base64(_text(value, what), what)
+        if len(joined) % HASH_SIZE:
+            raise VerifyError(f"length of {what}", got=len(joined), want=f"a multiple of {HASH_SIZE}")
+        return tuple(joined[at : at + HASH_SIZE] for at in range(0, len(joined), HASH_SIZE))
     return tuple(from_base64(item, f"hash in {what}", HASH_SIZE) for item in _list(value, what))
 
 

@@ -304,11 +304,10 @@ POLICY = "".join(
 
 
 def in_entry(text: str, change: Callable[[dict[str, Any]], None]) -> str:
-    """A base64 entry with its JSON changed."""
-    value = json.loads(base64.b64decode(text))
+    """An entry with its JSON changed."""
+    value = json.loads(text)
     change(value)
-    spelled = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    return encode(spelled.encode())
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def set_at(*path: Any) -> Callable[[dict[str, Any]], None]:
@@ -349,6 +348,11 @@ def flipped(at: int) -> Callable[[bytes], bytes]:
     return lambda data: bytes(byte ^ (1 if i == at % len(data) else 0) for i, byte in enumerate(data))
 
 
+def zeroed(data: bytes) -> bytes:
+    """The first hash of them is another."""
+    return bytes(32) + data[32:]
+
+
 Patch = tuple[str, str, Any]
 
 
@@ -357,7 +361,7 @@ def spoiled() -> dict[str, tuple[str | None, Patch]]:
     good = json.loads(example_evidence().to_json())
     items, logs, root = good["items"], good["logs"], good["root"]
     note, anchor, stamp = root["checkpoint"], logs[0]["anchor"], good["timestamps"][0]
-    size, coop = f"\n{note.split(chr(10))[1]}\n", json.loads(base64.b64decode(anchor["entry"]))
+    size, coop = f"\n{note.split(chr(10))[1]}\n", json.loads(anchor["entry"])
     inner = coop["body"]["checkpoint"]
     anchored = "/logs/0/anchor/entry"
 
@@ -371,6 +375,12 @@ def spoiled() -> dict[str, tuple[str | None, Patch]]:
     def signed(name: str, change: Callable[[bytes], bytes]) -> Patch:
         return "replace", "/root/checkpoint", with_line(note, name, change)
 
+    def hashes(path: str, change: Callable[[bytes], bytes]) -> Patch:
+        value: Any = good
+        for step in path.split("/")[1:]:
+            value = value[int(step)] if isinstance(value, list) else value[step]
+        return "replace", path, encode(change(base64.b64decode(value)))
+
     zero, one = encode(bytes(32)), encode(bytes([1]) * 32)
     return {
         "a reading's value": ("reading", ("replace", "/items/1/readings/3/value", 4.9)),
@@ -378,13 +388,16 @@ def spoiled() -> dict[str, tuple[str | None, Patch]]:
         "a reading's flags": ("reading", ("replace", "/items/1/readings/3/flags", 1)),
         "a reading's salt": ("salt", ("replace", "/items/1/readings/3/salt", zero)),
         "a field's salt": ("salt", ("replace", "/items/0/fields/1/salt", encode(bytes(16)))),
-        "a hash in a reading's path": ("inner path", ("replace", "/items/1/readings/3/path/0", zero)),
-        "a reading's path one short": ("inner path", ("remove", "/items/1/readings/3/path/0", None)),
+        "a hash in a reading's path": ("inner path", hashes("/items/1/readings/3/path", zeroed)),
+        "a reading's path one short": (
+            "inner path",
+            hashes("/items/1/readings/3/path", lambda data: data[32:]),
+        ),
         "the window entry's root": ("window entry", item(1, set_at("body", "root", zero))),
         "the window entry's reason": ("window entry", item(1, set_at("body", "closed", "hand_over"))),
         "the window entry of another": ("window entry", ("replace", "/items/1/entry", items[2]["entry"])),
-        "a hash in an item's proof": ("outer path", ("replace", "/items/1/proof/0", zero)),
-        "an item's proof one long": ("outer path", ("add", "/items/1/proof/0", zero)),
+        "a hash in an item's proof": ("outer path", hashes("/items/1/proof", zeroed)),
+        "an item's proof one long": ("outer path", hashes("/items/1/proof", lambda data: bytes(32) + data)),
         "an item's index": ("index", ("replace", "/items/1/index", 2)),
         "an anchor's index": ("index", ("replace", "/logs/0/anchor/index", 0)),
         "the root log's size": ("size", head(size, "\n6\n")),
@@ -450,7 +463,7 @@ def spoiled() -> dict[str, tuple[str | None, Patch]]:
         ),
         "another log's anchor": ("foreign checkpoint", ("replace", "/logs/0/anchor", logs[1]["anchor"])),
         "an older anchor of the log": ("foreign checkpoint", ("replace", "/logs/0/anchor", _older_anchor())),
-        "a hash in an anchor's proof": (None, ("replace", "/logs/0/anchor/proof/0", zero)),
+        "a hash in an anchor's proof": (None, hashes("/logs/0/anchor/proof", zeroed)),
         "a time stamp as an anchor": (
             None,
             ("replace", "/logs/0/anchor", {name: stamp[name] for name in ("index", "entry", "proof")}),
@@ -475,7 +488,7 @@ def spoiled() -> dict[str, tuple[str | None, Patch]]:
                 in_entry(good["keys"][0]["entry"], set_at("body", "sig_old", encode(bytes(64)))),
             ),
         ),
-        "the key entry's proof": (None, ("replace", "/keys/0/proof/0", zero)),
+        "the key entry's proof": (None, hashes("/keys/0/proof", zeroed)),
         "the key entry left out": (None, ("replace", "/keys", [])),
         "the key entry twice": (None, ("add", "/keys/0", good["keys"][0])),
         "an event as a key entry": (None, ("replace", "/keys/0/entry", items[0]["entry"])),
@@ -499,8 +512,8 @@ def spoiled() -> dict[str, tuple[str | None, Patch]]:
         "the root log's key": (None, ("replace", "/root/vkey", str(STRANGER.verifier))),
         "the time stamp's token": (None, ("replace", "/timestamps/0/token", _flipped_token(-1))),
         "the time stamp's imprint": (None, ("replace", "/timestamps/0/token", _flipped_imprint())),
-        "the time stamp's consistency proof": (None, ("replace", "/timestamps/0/consistency/0", zero)),
-        "the time stamp's consistency proof left out": (None, ("replace", "/timestamps/0/consistency", [])),
+        "the time stamp's consistency proof": (None, hashes("/timestamps/0/consistency", zeroed)),
+        "the time stamp's consistency proof left out": (None, ("replace", "/timestamps/0/consistency", "")),
         "the time stamp's size": (
             None,
             (
@@ -509,7 +522,7 @@ def spoiled() -> dict[str, tuple[str | None, Patch]]:
                 in_entry(stamp["entry"], set_at("body", "timestamp", "size", 2)),
             ),
         ),
-        "the time stamp's proof": (None, ("replace", "/timestamps/0/proof/0", zero)),
+        "the time stamp's proof": (None, hashes("/timestamps/0/proof", zeroed)),
         "a token that is none": (None, ("replace", "/timestamps/0/token", encode(b"0\x80"))),
         "an anchor as a time stamp": (None, ("replace", "/timestamps/0/entry", anchor["entry"])),
         "no items": (None, ("replace", "/items", [])),
@@ -530,9 +543,19 @@ def spoiled() -> dict[str, tuple[str | None, Patch]]:
         "an unknown member of a witness": (None, ("add", "/witnesses/0/url", "https://amr.zj.example/")),
         "an unknown kind of item": (None, ("replace", "/items/0/kind", "registry")),
         "a witnesses list that is none": (None, ("replace", "/witnesses", {})),
-        "base64 with other spare bits": (
+        "a proof that is no whole hashes": (None, hashes("/items/0/proof", lambda data: data[:-1])),
+        "a proof as version 1 has it": (None, ("replace", "/items/0/proof", [zero])),
+        "an entry as version 1 has it": (
             None,
-            ("replace", "/items/0/proof/0", items[0]["proof"][0][:-2] + "B="),
+            ("replace", "/items/0/entry", encode(items[0]["entry"].encode())),
+        ),
+        "a proof in another spelling": (
+            None,
+            ("replace", "/items/0/proof", items[0]["proof"][:-2] + "B="),
+        ),
+        "an entry with a space": (
+            None,
+            ("replace", "/items/0/entry", items[0]["entry"].replace(",", ", ", 1)),
         ),
     }
 
