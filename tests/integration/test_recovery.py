@@ -97,7 +97,11 @@ def test_what_waited_when_the_backup_was_taken_finds_its_leaf_again(instance: In
     want = instance.rows("SELECT * FROM leaf ORDER BY organisation, leaf_index")
     put_back(instance)
     done = recover(instance)
-    assert [(each.joined, each.lost) for each in done] == [(1, {}), (2, {})]
+    assert [(each.organisation, each.joined, each.lost) for each in done] == [
+        ("hz-market", 1, {}),
+        ("root", 0, {}),
+        ("xj-coop", 2, {}),
+    ]
     assert instance.rows("SELECT * FROM leaf ORDER BY organisation, leaf_index") == want
     assert instance.rows("SELECT count(*) FROM payload_lost") == [(0,)]
     instance.run(LATER)
