@@ -21,6 +21,7 @@ from ingest.backfill.frames import FileError, Form
 from tests.acceptance.instance import Instance
 from tests.documents import REPOSITORY, invariants
 from tests.integration.lines import NOW, account, adds_up, line, message, pack, registered, take
+from tests.integration.running import suyuan
 from tests.servers.databases import Database
 from tests.servers.waiting import wait_until
 from tests.vectors import count_vectors, vector_path
@@ -49,14 +50,8 @@ class Place:
         return self.database.service("ingest")
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(("SUYUAN_", "PG"))
-        }
-        environment |= {"SUYUAN_DATABASE_URL": self.ingest, "SUYUAN_DATA_DIR": str(self.folder / "data")}
-        done = subprocess.run(
-            [sys.executable, "-m", "deploy", "ingest", "file", *arguments],
-            cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
+        environment = {"SUYUAN_DATABASE_URL": self.ingest, "SUYUAN_DATA_DIR": str(self.folder / "data")}
+        done = suyuan(environment, "ingest", "file", *arguments)
         self.holds()
         return done
 

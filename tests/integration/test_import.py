@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +17,8 @@ import pytest
 from ingest.registry import load, parse_registry
 from ingest.registry.sheets import KINDS, Report, import_tables, read_tables
 from tests.acceptance.instance import Instance
-from tests.documents import DOCS, REPOSITORY, fences
+from tests.documents import DOCS, fences
+from tests.integration.running import suyuan
 from tests.servers.databases import Database
 
 NOW = datetime(2026, 6, 20, 4, 0, tzinfo=UTC)
@@ -298,39 +296,30 @@ def test_progress_ends_with_the_last_row(database: Database) -> None:
 
 @pytest.mark.editions("plain")
 def test_the_command(database: Database, tmp_path: Path) -> None:
-    theirs = {name: value for name, value in os.environ.items() if not name.startswith(("SUYUAN_", "PG"))}
-    environment = theirs | {"SUYUAN_DATABASE_URL": database.service("ingest")}
-
-    def suyuan(*arguments: str) -> tuple[int, str, str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "deploy", "import", *arguments],
-            cwd=REPOSITORY,
-            env=environment,
-            capture_output=True,
-            timeout=120,
-        )
-        return done.returncode, done.stdout.decode(), done.stderr.decode()
+    def imported(*arguments: str) -> tuple[int, str, str]:
+        done = suyuan({"SUYUAN_DATABASE_URL": database.service("ingest")}, "import", *arguments)
+        return done.returncode, done.stdout, done.stderr
 
     for name, data in by_kind():
         (tmp_path / name).write_bytes(data)
     files = [str(tmp_path / name) for name, _ in by_kind()]
-    code, out, _ = suyuan("--dry-run", *files)
+    code, out, _ = imported("--dry-run", *files)
     assert (
         code == 0
         and "tried: 15 of 15 rows are good; nothing was written" in out
         and "devices.csv was read as GB18030" in out
     )
     assert rows(database, "SELECT count(*) FROM organisation") == [(0,)]
-    code, out, _ = suyuan(*files)
+    code, out, _ = imported(*files)
     assert code == 0 and out.endswith("imported 15 of 15 rows\n")
     (tmp_path / "bad.csv").write_text(BAD["devices"].lstrip(), encoding="utf-8")
-    code, out, err = suyuan(str(tmp_path / "bad.csv"))
+    code, out, err = imported(str(tmp_path / "bad.csv"))
     assert code == 1 and "nothing was written: 2 of 3 rows are bad" in out
     assert "bad.csv, row 3, 所属组织: device logger-1 belongs to xj-coop" in err
-    code, out, _ = suyuan("--partial", str(tmp_path / "bad.csv"))
+    code, out, _ = imported("--partial", str(tmp_path / "bad.csv"))
     assert code == 1 and "imported 1 of 3 rows" in out
     (tmp_path / "odd.csv").write_text("color\nred\n", encoding="utf-8")
-    assert suyuan(str(tmp_path / "odd.csv"))[0] == 2
-    code, out, _ = suyuan("--template", "devices", "--language", "en")
+    assert imported(str(tmp_path / "odd.csv"))[0] == 2
+    code, out, _ = imported("--template", "devices", "--language", "en")
     assert code == 0 and out.startswith("\ufeffdevice,scheme,organisation")
-    assert suyuan()[0] == 2
+    assert imported()[0] == 2

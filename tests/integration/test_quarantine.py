@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from datetime import timedelta
@@ -25,7 +23,7 @@ from ingest.registry import load, parse_registry
 from ingest.replay import Choice, Replayed, chosen, replay
 from ingest.sparkplug import taking
 from ingest.sparkplug.stored import KnownBirths
-from tests.documents import REPOSITORY, invariants
+from tests.documents import invariants
 from tests.integration.lines import (
     NOW,
     NOW_S,
@@ -38,6 +36,7 @@ from tests.integration.lines import (
     pack,
     registered,
 )
+from tests.integration.running import suyuan
 from tests.servers.databases import Database
 from tests.unit.ingest.wire.sparkplug_writing import metric, payload
 
@@ -430,19 +429,13 @@ def test_workers_at_once_keep_no_more_than_the_budget(place: Place) -> None:
 @pytest.fixture
 def command(place: Place) -> Any:
     environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("SUYUAN_", "PG"))
-    }
-    environment |= {
         "SUYUAN_DATABASE_URL": place.ingest,
         "SUYUAN_DATA_DIR": str(place.folder),
         "COLUMNS": "200",
     }
 
     def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "deploy", "quarantine", *arguments],
-            cwd=REPOSITORY, env=environment | more, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+        return suyuan(environment | more, "quarantine", *arguments)
 
     return run
 
