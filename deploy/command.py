@@ -16,6 +16,7 @@ from deploy.backfill_command import file
 from deploy.backup.command import backup
 from deploy.devices_command import devices
 from deploy.import_command import import_command
+from deploy.monitor_command import monitor
 from deploy.profile_command import profile
 from deploy.quarantine_command import quarantine
 from deploy.recover_command import recover
@@ -41,6 +42,7 @@ First steps
   suyuan recover                 after a restore: bring the database forward to what its logs have signed
   suyuan witness                 watch somebody's logs, on a machine of your own
   suyuan verify FILE --key KEY   check an evidence file, offline
+  suyuan monitor URL             follow a log, ours or anybody's: every entry, every chain, no fork
 
 Settings are environment variables SUYUAN_*; deploy/env.example lists and explains them.
 """
@@ -277,6 +279,7 @@ main.add_command(import_command)
 main.add_command(profile)
 main.add_command(devices)
 main.add_command(witness)
+main.add_command(monitor)
 
 
 @main.command(hidden=True)

@@ -1,7 +1,7 @@
 """`make bench`: everything, or what is named: `make bench BENCH_ARGS="line --messages 50000"`.
 
 Parts: `line` (the insert line beside its bounds and its peers), `packs`, `whole`, `latency`, `excursion`, and what the other
-rooms measure: `following` (detection alone), `store`, `backfill`, `ledger`, `audit`, `gate`. Every figure stands beside a
+rooms measure: `following` (detection alone), `store`, `backfill`, `ledger`, `monitor`, `audit`, `gate`. Every figure stands beside a
 reference measured in the same run.
 """
 
@@ -16,7 +16,18 @@ from pathlib import Path
 
 import click
 
-from tests.benchmarks import audit, backfill, excursion, following, gate, latency, ledger, line, store
+from tests.benchmarks import (
+    audit,
+    backfill,
+    excursion,
+    following,
+    gate,
+    latency,
+    ledger,
+    line,
+    monitoring,
+    store,
+)
 from tests.benchmarks.ground import Ground
 from tests.benchmarks.peers import mqbridge, nodered
 from tests.benchmarks.peers.cache import NotInstalled
@@ -30,7 +41,7 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.timescale import timescale_server
 
 LINE_PARTS = ("line", "packs", "whole", "latency", "excursion")
-ROOM_PARTS = ("following", "store", "backfill", "ledger", "audit", "gate")
+ROOM_PARTS = ("following", "store", "backfill", "ledger", "monitor", "audit", "gate")
 NOISY = 0.5  # load average for each processor
 SERVER_SETTINGS = {"track_commit_timestamp": "on", "shared_buffers": "256MB"}
 
@@ -79,6 +90,7 @@ def main(
             "store": lambda: store.run(ground.template),
             "backfill": lambda: backfill.run(ground.template, folder),
             "ledger": lambda: ledger.run(ground.template, folder),
+            "monitor": lambda: monitoring.run(folder),
             "audit": lambda: audit.run(ground.template),
             "gate": lambda: gate.run(ground.template, folder),
         }
