@@ -44,9 +44,11 @@ HEADERS: Mapping[str, str] = MappingProxyType(
 )
 """What every page is sent with."""
 
-_CHECKS = (
-    "file", "content", "key", "own_key", "checkpoint", "entry", "log", "inclusion", "fields", "readings", "summary", "stream", "amends"
+CHECKS = (
+    "file", "content", "root_key", "root_checkpoint", "key", "own_key", "anchor", "checkpoint", "rotation", "entry", "log",
+    "inclusion", "fields", "readings", "summary", "stream", "amends", "clock", "cosignature", "timestamp", "quorum",
 )  # fmt: skip
+"""What a verifier may say of an evidence file; each has a sentence, `check_...`."""
 _REASONS = ("fetch", "error", "other")
 
 MissingReason = Literal["unknown_lot", "unknown_box", "bad_identifier", "unavailable", "no_page"]
@@ -89,15 +91,25 @@ class Sample:
 
 def load_assets(public_url: str, prefix: str = "/web", dist: Traversable | None = None) -> Assets:
     """Where the built files are served. PagesError if they have not been built."""
+    manifest = _manifest(dist or built_files())
+    style, script, icon, work = (f"{prefix}/{manifest[name]}" for name in ("style", "script", "icon", "work"))
+    return Assets(style, script, icon, public_url.rstrip("/"), work)
+
+
+def built_file(name: str, dist: Traversable | None = None) -> Traversable:
+    """A built file by its name in the manifest. PagesError if there is none."""
     folder = dist or built_files()
+    return folder.joinpath(_manifest(folder)[name])
+
+
+def _manifest(folder: Traversable) -> dict[str, str]:
     try:
-        manifest = json.loads(folder.joinpath("manifest.json").read_text(encoding="utf-8"))
+        found: dict[str, str] = json.loads(folder.joinpath("manifest.json").read_text(encoding="utf-8"))
     except FileNotFoundError as cause:
         raise PagesError(
             "The pages' script and style have not been built: install the package with pip, or, in a clone, run `python hatch_build.py`."
         ) from cause
-    style, script, icon, work = (f"{prefix}/{manifest[name]}" for name in ("style", "script", "icon", "work"))
-    return Assets(style, script, icon, public_url.rstrip("/"), work)
+    return found
 
 
 def built_files() -> Traversable:
@@ -152,7 +164,7 @@ def render_story(story: Story, language: Language, assets: Assets) -> str:
         portions=story.portions,
         sample_path=lambda serial: story_path(story.gtin, story.lot, serial),
         sealed=_sealed(story, words),
-        checks=_CHECKS,
+        checks=CHECKS,
         reasons=_REASONS,
         file_name=f"{story.lot}{'-' + story.serial if story.serial else ''}.evidence.json",
     )
@@ -199,6 +211,11 @@ def render(template: str, words: Words, assets: Assets, path: str, title: str, *
     """Any page of ours. `path`: its own address from the root, for the link to the other language."""
     page = _environment().get_template(template)
     return page.render(w=words, assets=assets, path=path, title=title, qr_svg=qr_svg, **facts)
+
+
+def render_bare(template: str, words: Words, **facts: Any) -> str:
+    """A page that stands alone, without addresses of ours."""
+    return _environment().get_template(template).render(w=words, **facts)
 
 
 def _subject(story: Story, words: Words) -> str:

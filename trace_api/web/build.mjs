@@ -1,5 +1,6 @@
 // Bundles src/ into the folder given as the first argument: scripts, style and icon under names that change with their
-// contents, and a manifest that says which they are. A script that fetches another file is told its name here.
+// contents, and a manifest that says which they are. A script that fetches another file is told its name here. The evidence
+// page's script and style stand inside of it: no module, and nothing that would have to be fetched.
 
 import { createHash } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
@@ -44,6 +45,9 @@ const wasm = await put("wasm", "reader", "wasm", await readFile(binary));
 const reader = await put("reader", "reader", "js", await script("reader.ts", { READER_WASM: wasm }));
 await put("work", "work", "js", await script("work.ts", { READER: reader }));
 await put("script", "verify", "js", await script("main.ts"));
+const inline = { format: "iife", target: ["es2020"] };
+await put("evidence", "evidence", "js", await bundle("offline/offline.ts", inline));
+await put("evidence_style", "evidence", "css", await bundle("offline.css", { target: ["chrome90", "safari14"] }));
 await put("style", "style", "css", await bundle("pages.css", { target: ["chrome90", "safari14"] }));
 await put("icon", "icon", "svg", await readFile(join(source, "icon.svg")));
 await writeFile(join(dist, "manifest.json"), JSON.stringify(manifest, null, 1) + "\n");

@@ -133,9 +133,12 @@ function readSecond(value: Json): Evidence {
   wantEachOnce(witnesses.map((witness) => witness.vkey), "witnesses", "key");
   const needed = witnesses.length + stamps.length + logs.filter((log) => typeof log.head !== "string").length;
   if (root === null && needed > 0) throw new VerifyError("root log", "nothing", "one, for what hangs on it");
+  const keys = few(found, "keys").map(readKey);
+  const origins = new Set([root, ...logs].map((log) => log?.origin));
+  const strange = keys.find((key) => !origins.has(key.log));
+  if (strange !== undefined) throw new VerifyError("log of a key entry", strange.log, "one of the file's");
   return {
-    version: 2, root, logs, witnesses, stamps,
-    keys: few(found, "keys").map(readKey),
+    version: 2, root, logs, keys, witnesses, stamps,
     items: list(found.get("items"), "items").map((item) => readItem(item, 2)),
   };
 }

@@ -3,6 +3,7 @@
 //
 // Contract: checks go into `checks`, heads that verified into `heads`; a check that builds on a failed one is not made.
 
+import type { Method } from "./ed25519";
 import { type Entry, logPseudonym, parseEntry } from "./entry";
 import { toHex, VerifyError, wantSame } from "./errors";
 import type { Evidence, LeafEvidence, LogEvidence, Placed } from "./evidence";
@@ -44,16 +45,20 @@ export class Heads {
     const head = await this.checks.attempt("root_checkpoint", about, () => openCheckpoint(root.head, key.value, root.origin));
     if (head === null) return;
     this.root = head.value;
-    this.facts.root = factOf(head.value, key.value, true);
+    this.facts.root = factOf(head.value, key.value, false);
+    await this.checkRotations(root.origin, key.value);
   }
 
   private async openLog(log: LogEvidence): Promise<void> {
     const about = { log: log.origin };
     const key = await this.checks.attempt(this.trust === null ? "own_key" : "key", about, () => this.chooseKey(log));
+    if (key === null) return;
     const { head } = log;
-    const anchored = typeof head === "string" ? null : await this.checks.attempt("anchor", about, () => this.wantAnchor(head));
+    const anchored = typeof head === "string"
+      ? null
+      : await this.checks.attempt("anchor", about, () => this.wantAnchor(head, log.origin));
     const note = typeof head === "string" ? head : noteIn(head);
-    if (key === null || note === null) return;
+    if (note === null) return;
     const opened = await this.checks.attempt("checkpoint", about, () => openCheckpoint(note, key.value, log.origin));
     if (opened === null) return;
     this.byOrigin.set(log.origin, opened.value);
@@ -65,45 +70,58 @@ export class Heads {
     const key = parseVkey(log.vkey);
     wantSame("name of the log's key", key.name, log.origin);
     if (this.trust === null) return key;
-    const known = this.trust.logs.get(log.origin);
-    if (known === undefined) throw new VerifyError("log", log.origin, [...this.trust.logs.keys()].join(", ") || "a trusted log");
-    wantSame("name of the log's key", key.name, known.name);
-    if (!(await leadsTo(known, key, this.keysOf(log.origin)))) {
-      throw new VerifyError("the log's key", keyLabel(key), keyLabel(known));
-    }
-    return key;
+    const known = this.trust.logs.get(log.origin) ?? [];
+    const [first] = known;
+    if (first === undefined) throw new VerifyError("log", log.origin, [...this.trust.logs.keys()].join(", ") || "a trusted log");
+    for (const each of known) if (await leadsTo(each, key, this.keysOf(log.origin))) return key;
+    throw new VerifyError("the log's key", keyLabel(key), keyLabel(first));
   }
 
-  private wantAnchor(placed: Placed): void {
+  private wantAnchor(placed: Placed, origin: string): void {
     const root = this.root;
     if (root === null) throw new VerifyError("root log", "nothing", "a root log whose checkpoint verified");
     const entry = openRootEntry(placed, root);
     if (entry.anchor?.kind !== "checkpoint") throw new VerifyError("body of the anchor", "no checkpoint", "a checkpoint");
+    wantSame("origin of the anchored checkpoint", entry.anchor.checkpoint.origin, origin);
     this.anchors.push(placed);
     this.facts.saw(entry.rec);
   }
 
   private async checkRotations(origin: string, key: VerifierKey): Promise<void> {
     const entries = this.keysOf(origin);
+    let follows: VerifierKey | null = null;
     for (const [at, each] of entries.entries()) {
-      await this.checks.attempt("rotation", { log: origin }, () => this.wantRotation(each, entries[at + 1], key));
+      const before: VerifierKey | null = follows;
+      const last = at === entries.length - 1 ? key : null;
+      await this.checks.attempt("rotation", { log: origin }, async () => {
+        this.wantIncluded(each);
+        const body = await openRotation(each.entry, origin);
+        follows = body.new;
+        if (before !== null) wantKey("old key of the rotation", body.old, before);
+        if (last !== null) wantKey("new key of the last rotation", body.new, last);
+      });
     }
   }
 
-  private async wantRotation(each: LeafEvidence, next: LeafEvidence | undefined, key: VerifierKey): Promise<void> {
-    const { entry, body } = await openRotation(each.entry, each.log);
-    wantSame("pseudonym of the log", entry.org, logPseudonym(each.log));
-    const head = this.byOrigin.get(each.log);
-    if (head === undefined) throw new VerifyError("log of the key", each.log, "a log whose checkpoint verified");
+  private wantIncluded(each: LeafEvidence): void {
+    wantSame("pseudonym of the log", parseEntry(each.entry).org, logPseudonym(each.log));
+    const head = this.byOrigin.get(each.log) ?? (this.root?.origin === each.log ? this.root : undefined);
+    if (head === undefined) throw new VerifyError("log of the entry", each.log, "a log whose checkpoint verified");
     verifyInclusion(leafHash(each.entry), each.index, head.size, each.proof, head.rootHash);
-    const follows = next === undefined ? key : (await openRotation(next.entry, next.log)).body.old;
-    if (!sameKey(body.new, follows)) throw new VerifyError("key after the change", keyLabel(body.new), keyLabel(follows));
-    this.facts.saw(entry.rec);
+  }
+
+  /** Who checked the signatures of the heads. */
+  get methods(): Method[] {
+    return [...(this.root === null ? [] : [this.root]), ...this.byOrigin.values()].map((head) => head.method);
   }
 
   private keysOf(origin: string): readonly LeafEvidence[] {
     return this.evidence.keys.filter((each) => each.log === origin);
   }
+}
+
+function wantKey(what: string, got: VerifierKey, want: VerifierKey): void {
+  if (!sameKey(got, want)) throw new VerifyError(what, keyLabel(got), keyLabel(want));
 }
 
 /** An anchor of the root log, proven to be in it, or VerifyError. */

@@ -3,6 +3,7 @@
 import { checkPage } from "./page";
 
 export { VerifyError } from "./errors";
+export { readTrust } from "./trust";
 export { verifyEvidence } from "./verify";
 
 if (document.readyState === "loading") {

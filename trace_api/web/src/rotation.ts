@@ -5,14 +5,14 @@
 
 import { utf8 } from "./bytes";
 import { verifySignature } from "./ed25519";
-import { type Entry, parseEntry } from "./entry";
+import { parseEntry } from "./entry";
 import type { KeyBody } from "./entry_bodies";
 import { VerifyError, wantSame } from "./errors";
 import type { LeafEvidence } from "./evidence";
 import { keyLabel, sameKey, type VerifierKey } from "./note";
 
 /** The body of a `key` entry of the log `origin` that both keys signed, or VerifyError. */
-export async function openRotation(data: Uint8Array, origin: string): Promise<{ entry: Entry; body: KeyBody }> {
+export async function openRotation(data: Uint8Array, origin: string): Promise<KeyBody> {
   const entry = parseEntry(data);
   if (entry.key === null) throw new VerifyError("type of the entry", entry.type, "key");
   const body = entry.key;
@@ -22,7 +22,7 @@ export async function openRotation(data: Uint8Array, origin: string): Promise<{ 
     const answer = await verifySignature(key.publicKey, message, signature);
     if (!answer.fits) throw new VerifyError(`signature of the ${which} key`, "one that does not fit", `one by ${keyLabel(key)}`);
   }
-  return { entry, body };
+  return body;
 }
 
 /** Whether the entries, in their order, lead from `trusted` to `key`. */
@@ -30,9 +30,10 @@ export async function leadsTo(
   trusted: VerifierKey, key: VerifierKey, entries: readonly LeafEvidence[],
 ): Promise<boolean> {
   let held = trusted;
+  if (sameKey(held, key)) return true;
   for (const each of entries) {
     try {
-      const { body } = await openRotation(each.entry, key.name);
+      const body = await openRotation(each.entry, key.name);
       if (sameKey(body.old, held)) held = body.new;
     } catch (error) {
       if (!(error instanceof VerifyError)) throw error;

@@ -2,9 +2,9 @@
 //
 // Contract: text in (verifier keys one a line, or a C2SP tlog-policy file), Trust out, or VerifyError. c2sp.org/tlog-policy.
 
-import { parseCosigner } from "./cosignature";
+import { ED25519_COSIGNATURE, parseCosigner } from "./cosignature";
 import { sameBytes, VerifyError } from "./errors";
-import { parseVkey, sameKey, type VerifierKey } from "./note";
+import { ED25519, parseKey, parseVkey, sameKey, type VerifierKey } from "./note";
 
 /** At least `threshold` of `members`, which are witnesses or groups. */
 interface Group {
@@ -19,8 +19,10 @@ export interface Policy {
   readonly quorum: string | null;
 }
 
+/** `logs`: by origin, which may have several keys, and any of them will do. `clocks`: keys under which root logs say how fresh they are, by name. */
 export interface Trust {
-  readonly logs: ReadonlyMap<string, VerifierKey>;
+  readonly logs: ReadonlyMap<string, readonly VerifierKey[]>;
+  readonly clocks: ReadonlyMap<string, VerifierKey>;
   readonly policy: Policy | null;
 }
 
@@ -34,13 +36,20 @@ export function readTrust(text: string): Trust {
 }
 
 export function trustKeys(vkeys: Readonly<Record<string, string>>): Trust {
-  return { logs: new Map(Object.entries(vkeys).map(([origin, vkey]) => [origin, parseVkey(vkey)])), policy: null };
+  const logs = Object.entries(vkeys).map(([origin, vkey]): [string, VerifierKey[]] => [origin, [parseVkey(vkey)]]);
+  return { logs: new Map(logs), clocks: new Map(), policy: null };
 }
 
 function readKeys(text: string): Trust {
-  const keys = text.split(/\s+/).filter((word) => word !== "").map(parseVkey);
-  if (keys.length === 0) throw new VerifyError("keys", "none", "at least one");
-  return { logs: new Map(keys.map((key) => [key.name, key])), policy: null };
+  const logs: VerifierKey[] = [];
+  const clocks = new Map<string, VerifierKey>();
+  for (const word of text.split(/\s+/).filter((each) => each !== "")) {
+    const key = parseKey(word, new Map([[ED25519, 32], [ED25519_COSIGNATURE, 32]]));
+    if (key.algorithm === ED25519) logs.push(key);
+    else clocks.set(key.name, key);
+  }
+  if (logs.length + clocks.size === 0) throw new VerifyError("keys", "none", "at least one");
+  return { logs: byName(logs), clocks, policy: null };
 }
 
 function readPolicy(text: string): Trust {
@@ -75,7 +84,7 @@ class Reading {
       throw new VerifyError("quorum lines of the policy", this.quorums.length, 1);
     }
     const policy = { witnesses: this.witnesses, groups: this.groups, quorum: quorum === NONE ? null : quorum };
-    return { logs: new Map(this.logs.map((key) => [key.name, key])), policy };
+    return { logs: byName(this.logs), clocks: new Map(), policy };
   }
 
   private log(vkey: string): void {
@@ -115,6 +124,12 @@ class Reading {
     }
     return name;
   }
+}
+
+function byName(keys: readonly VerifierKey[]): ReadonlyMap<string, readonly VerifierKey[]> {
+  const found = new Map<string, VerifierKey[]>();
+  for (const key of keys) found.set(key.name, [...(found.get(key.name) ?? []), key]);
+  return found;
 }
 
 function hasKey(keys: readonly VerifierKey[], key: VerifierKey): boolean {

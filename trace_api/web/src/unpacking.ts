@@ -8,13 +8,29 @@ import { VerifyError } from "./errors";
 
 /** Bytes of a file, and of what it unpacks to. */
 export const MAX_FILE_SIZE = 64 * 2 ** 20;
-const BLOCK = '<script type="application/json" id="evidence">';
 const BLOCK_END = "</script>";
 
-export async function unpacked(data: Uint8Array | string): Promise<string> {
+/** `statement`: what the issuer says beside it, where the file is a page that carries it. */
+export interface Opened {
+  readonly evidence: string;
+  readonly statement: string | null;
+}
+
+export async function unpacked(data: Uint8Array | string): Promise<Opened> {
   wantShort(data.length, "length of the evidence file");
   const text = typeof data === "string" ? data : decodeUtf8(isGzip(data) ? await inflated(data) : data, "evidence file");
-  return /^[^\S\ufeff]*</.test(text) ? block(text) : text;
+  if (!/^[^\S\ufeff]*</.test(text)) return { evidence: text, statement: null };
+  return { evidence: block(text, "evidence"), statement: statementIn(text) };
+}
+
+/** Nothing is proven by it, so a page without one is whole. */
+function statementIn(page: string): string | null {
+  try {
+    return block(page, "statement");
+  } catch (error) {
+    if (error instanceof VerifyError) return null;
+    throw error;
+  }
 }
 
 function isGzip(data: Uint8Array): boolean {
@@ -47,15 +63,15 @@ async function inflated(data: Uint8Array): Promise<Uint8Array> {
 }
 
 /** The JSON inside the page. The page writes `<` as an escape there, so nothing in it ends the block. */
-function block(page: string): string {
-  const [, rest, ...more] = page.split(BLOCK);
+function block(page: string, id: string): string {
+  const [, rest, ...more] = page.split(`<script type="application/json" id="${id}">`);
   if (rest === undefined || more.length > 0) {
-    throw new VerifyError("evidence blocks of the page", rest === undefined ? 0 : more.length + 1, 1);
+    throw new VerifyError(`${id} blocks of the page`, rest === undefined ? 0 : more.length + 1, 1);
   }
   const end = rest.indexOf(BLOCK_END);
   const text = rest.slice(0, Math.max(end, 0));
   if (end < 0 || text.includes("<")) {
-    throw new VerifyError("evidence block of the page", "'<' inside, or no end", "JSON and </script>");
+    throw new VerifyError(`${id} block of the page`, "'<' inside, or no end", "JSON and </script>");
   }
   return text;
 }

@@ -4,7 +4,6 @@
 // check. A check that builds on a failed one is not made.
 
 import { fieldsOf, type Sound, wantAmended, wantFields, wantOrder, wantReadings, wantSummaries, windowOf } from "./contents";
-import type { Method } from "./ed25519";
 import { type Entry, logPseudonym, parseEntry } from "./entry";
 import { VerifyError, wantSame } from "./errors";
 import { type Evidence, type Item, readEvidence } from "./evidence";
@@ -14,13 +13,13 @@ import { leafHash, verifyInclusion } from "./merkle";
 import { Checks, type Report } from "./report";
 import { type Trust, trustKeys } from "./trust";
 import { unpacked } from "./unpacking";
-import { checkQuorum, Witnessing } from "./witnessing";
+import { Witnessing } from "./witnessing";
 
 /** `trusted`: origin -> vkey, or what `readTrust` gives; null: the file's own keys, and the report says so. */
 export async function verifyEvidence(
   data: Uint8Array | string, trusted: Readonly<Record<string, string>> | Trust | null = null,
 ): Promise<Report> {
-  const evidence = readEvidence(await unpacked(data));
+  const evidence = readEvidence((await unpacked(data)).evidence);
   const trust = trusted === null || isTrust(trusted) ? trusted : trustKeys(trusted);
   return new Verification(evidence, trust).report();
 }
@@ -54,27 +53,17 @@ class Verification {
     }
     await this.checkStreams(sound);
     await this.checkAmendments(sound);
-    const methods = await this.checkWitnesses();
+    const witnessing = new Witnessing(this.heads, this.trust, this.checks, this.facts);
+    await witnessing.check(this.evidence);
     return {
       verified: !this.checks.failed,
       ownKey: this.trust === null,
       checks: this.checks.made,
       heads: this.heads.byOrigin,
-      methods,
+      methods: new Set([...this.heads.methods, ...witnessing.methods]),
       evidence: this.evidence,
       facts: this.facts,
     };
-  }
-
-  private async checkWitnesses(): Promise<Set<Method>> {
-    const { root, anchors, byOrigin } = this.heads;
-    const methods = new Set([...(root === null ? [] : [root]), ...byOrigin.values()].map((head) => head.method));
-    const policy = this.trust?.policy ?? null;
-    if (root !== null) {
-      await new Witnessing(root, anchors, policy, this.checks, this.facts, methods).check(this.evidence);
-    }
-    if (policy !== null) await checkQuorum(root, policy, this.checks);
-    return methods;
   }
 
   private async checkItem(at: number, item: Item): Promise<Sound | null> {
