@@ -39,13 +39,15 @@ Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
 NO_ED25519 = """
-const real = SubtleCrypto.prototype.importKey;
-SubtleCrypto.prototype.importKey = function (format, key, algorithm, ...rest) {
-  if ((algorithm.name ?? algorithm) === "Ed25519") {
-    return Promise.reject(new DOMException("Unrecognized name.", "NotSupportedError"));
-  }
-  return real.call(this, format, key, algorithm, ...rest);
-};
+if (typeof SubtleCrypto !== "undefined") {
+  const real = SubtleCrypto.prototype.importKey;
+  SubtleCrypto.prototype.importKey = function (format, key, algorithm, ...rest) {
+    if ((algorithm.name ?? algorithm) === "Ed25519") {
+      return Promise.reject(new DOMException("Unrecognized name.", "NotSupportedError"));
+    }
+    return real.call(this, format, key, algorithm, ...rest);
+  };
+}
 """
 
 STORIES = {

@@ -226,8 +226,8 @@ def sources() -> str:
 
 
 @pytest.mark.parametrize(
-    "area", [area for area in areas() if area != "shopper"]
-)  # whose own is in test_pages.py
+    "area", [area for area in areas() if area not in ("shopper", "evidence")]
+)  # whose own are in test_pages.py and test_evidence_page.py
 def test_every_word_is_used(area: str) -> None:
     """As a whole, by its beginning (`'work_role_' ~ role`, f"work_role_{role}"), or as the title or the further step of one
     that is."""

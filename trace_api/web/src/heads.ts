@@ -104,10 +104,13 @@ export class Heads {
   }
 
   private wantIncluded(each: LeafEvidence): void {
-    wantSame("pseudonym of the log", parseEntry(each.entry).org, logPseudonym(each.log));
+    const entry = parseEntry(each.entry);
+    wantSame("type of the entry", entry.type, "key");
+    wantSame("pseudonym of the log", entry.org, logPseudonym(each.log));
     const head = this.byOrigin.get(each.log) ?? (this.root?.origin === each.log ? this.root : undefined);
     if (head === undefined) throw new VerifyError("log of the entry", each.log, "a log whose checkpoint verified");
     verifyInclusion(leafHash(each.entry), each.index, head.size, each.proof, head.rootHash);
+    this.facts.saw(entry.rec);
   }
 
   /** Who checked the signatures of the heads. */

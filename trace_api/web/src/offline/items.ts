@@ -30,7 +30,7 @@ function itemPart(item: Item, at: number, report: Report, words: Words): HTMLEle
     h("p", { class: "item-mark" }, mark),
     failed.length > 0 ? failures(failed, words) : null,
     place(item, words),
-    item.kind === "window" ? windowBody(item, words) : fields(item, words),
+    item.kind === "window" ? windowBody(item, at, words) : fields(item, words),
   );
 }
 
@@ -113,14 +113,14 @@ function leafOf(value: Json, words: Words): Node {
   return value !== null && typeof value === "object" && !(value instanceof Double) ? code(canonical(value)) : valueOf(value, words);
 }
 
-function windowBody(item: WindowItem, words: Words): HTMLElement {
+function windowBody(item: WindowItem, at: number, words: Words): HTMLElement {
   const body = entryOf(item)?.window ?? null;
   return h(
     "div", {},
     body === null ? null : about(body, item, words),
     body === null ? null : missing(body, words),
     curve(item.readings, words),
-    item.readings.length > 0 ? readings(item, words) : null,
+    item.readings.length > 0 ? readings(item, at, words) : null,
     summaries(body?.series.items ?? item.series.map((shown) => shown.summary), item.readings, words),
   );
 }
@@ -142,7 +142,7 @@ function missing(body: WindowBody, words: Words): HTMLElement {
   return h("div", { class: "missing" }, h("p", {}, words.say("ev_missing", { count })), list.length > 0 ? h("ul", { class: "plain" }, ...list) : null);
 }
 
-function readings(item: WindowItem, words: Words): HTMLElement {
+function readings(item: WindowItem, at: number, words: Words): HTMLElement {
   const several = new Set(item.readings.map((reading) => reading.series)).size > 1;
   const heads = [words.say("ev_reading_time"), words.say("ev_reading_value"), ...(several ? [words.say("ev_reading_series")] : [])];
   const rows = item.readings.slice(0, SHOWN_READINGS).map((reading) => row(reading, several, words));
@@ -151,8 +151,9 @@ function readings(item: WindowItem, words: Words): HTMLElement {
     h("thead", {}, h("tr", {}, ...heads.map((head) => h("th", { scope: "col" }, head)))), h("tbody", {}, ...rows),
   );
   const rest = item.readings.length - rows.length;
+  const label = words.say("ev_of_item", { what: words.say("ev_readings"), item: at + 1 });
   return h(
-    "div", {}, h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": words.say("ev_readings") }, table),
+    "div", {}, h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, table),
     rest > 0 ? h("p", { class: "note" }, words.say("ev_more_readings", { count: rest })) : null,
   );
 }
