@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 
 from ingest.quarantine import KeyGone
 from ingest.readings import RowsLost
+from ledger.keys import KeyMissing
+from ledger.persons import WrongKey
 
-NO_MESSAGES_FAULT = (OSError, MemoryError, RowsLost, KeyGone)
-"""Raised: a folder of keys that cannot be written, memory that is used up. Every other message would end the same way."""
+NO_MESSAGES_FAULT = (OSError, MemoryError, RowsLost, KeyGone, KeyMissing, WrongKey)
+"""Raised: a folder of keys that cannot be written or is another host's, memory that is used up. Every other message would end the same way."""
 
 FEW = 10
 

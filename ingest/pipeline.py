@@ -41,6 +41,7 @@ from ingest.sequences import Arrived, Receipt
 from ingest.wire import profiles
 from ingest.wire.errors import WireError
 from ingest.wire.profiles import Profiles
+from ledger.persons import Vault
 from ledger.recording import EventConflict, RecordingError, record
 
 __all__ = ["Away", "Line", "Message", "Outcome", "commit", "is_transient", "refused_by", "run", "transact"]
@@ -66,6 +67,7 @@ class Outcome:
 @dataclass(frozen=True, slots=True)
 class Line:
     """What the line needs besides a connection and messages. `retention`: how old a reading from the field may be.
+    `vault`: where what events say of persons goes.
     `profiles`: how payloads are read that are no SenML; those shipped, unless an installation has more. `samples`: of devices'
     clocks; None where messages do not come from the field as they are sent."""
 
@@ -73,6 +75,7 @@ class Line:
     registry: Registry
     keys: MonthlyKeys
     retention: timedelta
+    vault: Vault
     profiles: Profiles = field(default_factory=profiles.load)
     numbers: BatchNumbers = field(default_factory=BatchNumbers)
     budget: Budget = field(default_factory=Budget)
@@ -252,7 +255,7 @@ def _write(
     result = _store_readings(conn, number, writing, judged, around=around)
     watched = _store_observations(conn, number, writing)
     writing.refuse(batch.refusals)
-    _record_events(conn, writing)
+    _record_events(conn, line.vault, writing)
     if again is not None:
         again.take_back(writing.tallies)
     entered, redelivered = (len(batch.sent), batch.redelivered) if again is None else (0, 0)
@@ -369,13 +372,15 @@ def _number(column: int) -> int | None:
     return None if column == NONE else column
 
 
-def _record_events(conn: psycopg.Connection, writing: _Writing) -> None:
+def _record_events(conn: psycopg.Connection, vault: Vault, writing: _Writing) -> None:
     now = writing.batch.received_at
+    if writing.batch.events:
+        vault = vault.ahead(conn, [(said.device.organisation, said.event) for said in writing.batch.events])
     for said in writing.batch.events:
         try:
             # A savepoint: a fault in the middle of one event leaves nothing of it, and its neighbours stay.
             with conn.transaction():
-                found = record(conn, said.device.organisation, said.event, now, context=said.context)
+                found = record(conn, said.device.organisation, said.event, now, vault, context=said.context)
             (writing.tallies.duplicate if found.duplicate else writing.tallies.stored)[said.device.id] += 1
         except EventConflict as error:
             writing.refuse([Refusal(said.message, said.device, None, None, 1, "conflict", str(error))])

@@ -16,6 +16,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import FileResponse, JSONResponse
 
+from ledger.persons import Vault
 from ledger.reader import LogReader, open_log
 from trace_api import access, capture, devices, excursions, lots, pages, pages_routes, problems
 from trace_api.access import Databases
@@ -63,21 +64,23 @@ def create_app(databases: Databases, configuration: Configuration, now: Callable
     guard = Guard(databases, configuration.public_url, now)
     problems.install(app, partial(problem_page, assets, guard.known))
 
+    vault = Vault(configuration.organisation_key)
+
     def logs(organisation: str) -> LogReader | None:
         return open_log(configuration.log_dir, organisation)
 
-    app.include_router(capture.router(databases, now))
-    app.include_router(lots.router(databases, guard, logs, configuration.organisation_key, now))
+    app.include_router(capture.router(databases, vault, now))
+    app.include_router(lots.router(databases, guard, logs, configuration.organisation_key, vault, now))
     app.include_router(excursions.router(databases))
     app.include_router(devices.router(databases, guard))
-    app.include_router(acts_routes.router(databases, guard, configuration.public_url, now))
+    app.include_router(acts_routes.router(databases, guard, configuration.public_url, vault, now))
     app.include_router(pages_routes.router(databases, configuration.public_url, now))
     app.include_router(signing_in.router(databases, guard, configuration.passwords, assets, now))
     app.include_router(accounts_pages.router(databases, guard, configuration.passwords, assets, now))
-    app.include_router(scan_routes.router(databases, guard, assets, configuration.public_url, now))
+    app.include_router(scan_routes.router(databases, guard, assets, configuration.public_url, vault, now))
     app.include_router(audit_pages.router(databases, guard, assets, now))
     app.include_router(audit_api.router(databases, guard, logs, configuration.organisation_key, now))
-    app.include_router(check_routes.router(databases, guard, assets, configuration.public_url, now))
+    app.include_router(check_routes.router(databases, guard, assets, configuration.public_url, vault, now))
     _serve_logs(app, configuration.log_dir)
     _serve_health(app, databases)
 

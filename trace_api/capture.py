@@ -21,6 +21,7 @@ from ingest.admission import check_event_times
 from ingest.wire.epcis import Said, decode
 from ingest.wire.errors import WireError
 from ledger.epcis.events import Event
+from ledger.persons import Vault
 from ledger.recording import EventConflict, RecordingError, record
 from trace_api import access
 from trace_api.access import Databases
@@ -52,7 +53,7 @@ class _TakenBack(Exception):
     """Leaves the transaction of a rollback capture."""
 
 
-def router(databases: Databases, now: Callable[[], datetime]) -> APIRouter:
+def router(databases: Databases, vault: Vault, now: Callable[[], datetime]) -> APIRouter:
     routes = APIRouter(prefix="/epcis", tags=["EPCIS"])
 
     @routes.post("/capture", status_code=202, summary="Capture an EPCISDocument")
@@ -66,7 +67,7 @@ def router(databases: Databases, now: Callable[[], datetime]) -> APIRouter:
 
         # The work with the database runs in the thread pool: the event loop only waits for the body.
         job = await run_in_threadpool(
-            _capture, databases, authorization, body, gs1_capture_error_behaviour, now
+            _capture, databases, vault, authorization, body, gs1_capture_error_behaviour, now
         )
         response.headers["Location"] = f"/epcis/capture/{job['captureID']}"
         return job
@@ -102,6 +103,7 @@ async def _body(request: Request) -> bytes:
 
 def _capture(
     databases: Databases,
+    vault: Vault,
     authorization: str | None,
     body: bytes,
     behaviour: str,
@@ -112,7 +114,7 @@ def _capture(
         said = _said(body)
         events, faults = _sift(said, now)
         if not faults or behaviour == "proceed":
-            faults += _record_all(conn, owner, events, said.context, behaviour, now)
+            faults += _record_all(conn, vault, owner, events, said.context, behaviour, now)
         faults.sort(key=lambda fault: int(fault.pointer.rpartition("/")[2]))
         row = conn.execute(
             "INSERT INTO capture_job (id, organisation, created_at, finished_at, success, error_behaviour, events, errors)"
@@ -162,6 +164,7 @@ def _sift(said: Said, now: datetime) -> tuple[list[tuple[str, Event]], list[Faul
 
 def _record_all(
     conn: psycopg.Connection,
+    vault: Vault,
     owner: str,
     events: list[tuple[str, Event]],
     context: Any,
@@ -170,12 +173,13 @@ def _record_all(
 ) -> list[Fault]:
     """With `rollback` the first fault takes back all of them; with `proceed` the others stay."""
     faults: list[Fault] = []
+    vault = vault.ahead(conn, [(owner, event) for _, event in events])
     try:
         with conn.transaction():
             for pointer, event in events:
                 try:
                     with conn.transaction():
-                        record(conn, owner, event, now, context=context)
+                        record(conn, owner, event, now, vault, context=context)
                 except (RecordingError, psycopg.DataError, psycopg.IntegrityError) as error:
                     faults.append(
                         Fault(pointer, 409 if isinstance(error, EventConflict) else 400, str(error))

@@ -20,6 +20,7 @@ from ingest.coldchain.verdict import Reason
 from ledger.epcis.events import event_to_json
 from ledger.evidence_file import Evidence
 from ledger.genealogy import Portion, RecordedEvent, Trace
+from ledger.persons import Vault
 from ledger.reader import LogReader
 from ledger.recorded import Why
 from trace_api import access
@@ -38,6 +39,7 @@ def router(
     guard: Guard,
     logs: Callable[[str], LogReader | None],
     key: OrganisationKey,
+    vault: Vault,
     now: Callable[[], datetime],
 ) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["Lots"])
@@ -73,10 +75,13 @@ def router(
         limit: Annotated[int, Query(ge=1, le=5000, description="At most so many events")] = 1000,
         person: Person | None = asking,
     ) -> dict[str, Any]:
-        with reading(person, code) as (_, chain):
-            pass
-        found = chain.genealogy.trace(chain.identifier.uri, direction, max_depth=depth, max_events=limit)
-        return _trace_document(chain, found, direction)
+        with reading(person, code) as (conn, chain):
+            found = chain.genealogy.trace(chain.identifier.uri, direction, max_depth=depth, max_events=limit)
+            document = _trace_document(chain, found, direction)
+            if person is not None and person.organisation is not None:
+                # One's own words again; what others said of persons stays theirs, by row-level security.
+                document["events"] = vault.reading(conn, document["events"])
+        return document
 
     @routes.get("/lots/{code:path}/exposure", summary="Temperature through every leg, by portion")
     def lot_exposure(code: str, person: Person | None = asking) -> dict[str, Any]:

@@ -184,7 +184,8 @@ def _restore_database(manifest: Manifest, dump: Path, url: str, say: Say) -> Non
             )
         program = programs.find("pg_restore", server)
         say(f"database: with {program.path} {program.version}")
-        conn.execute(_ROLES)
+        for roles in _ROLES:
+            conn.execute(roles.encode())
         with _timescaledb(conn, manifest.timescaledb):
             together = [] if manifest.timescaledb else ["--single-transaction"]
             programs.run(program, url, ["--no-owner", "--exit-on-error", *together, str(dump)])
@@ -203,9 +204,12 @@ def _want_empty(conn: psycopg.Connection) -> None:
         )
 
 
-# The roles are the server's, not the database's: no dump holds them. The first migration makes them, and alone that part.
+# The roles are the server's, not the database's: no dump holds them. Two migrations begin by making them, and alone that part.
 _SCHEMA = files("deploy") / "schema"
-_ROLES = (_SCHEMA / "0001_roles.sql").read_text(encoding="utf-8").partition("\n$roles$;")[0] + "\n$roles$"
+_ROLES = tuple(
+    (_SCHEMA / name).read_text(encoding="utf-8").partition(f"\n${block}$;")[0] + f"\n${block}$"
+    for name, block in (("0001_roles.sql", "roles"), ("0026_persons.sql", "eraser"))
+)
 _OF_COMMUNITY = re.findall(
     r"^\s*(ALTER ROLE suyuan_\w+ SET .+);",
     (_SCHEMA / "0013_community.sql").read_text(encoding="utf-8"),

@@ -24,6 +24,7 @@ from ingest.registry import Registry
 from ingest.sessions import Address, Sessions
 from ingest.wire import profiles
 from ingest.worker import serve
+from ledger.persons import Vault
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ def line_of(settings: Settings, worker: str) -> Line:
         Registry(time.monotonic),
         MonthlyKeys(settings.keys_dir),
         settings.retention,
+        Vault.with_keys_in(settings.keys_dir),
         _profiles(settings),
         budget=Budget(settings.quarantine_rows, settings.quarantine_megabytes * 2**20),
     )

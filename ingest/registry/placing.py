@@ -18,6 +18,7 @@ from ingest.admission import check_event_times
 from ingest.registry.document import RegistryError
 from ingest.wire.errors import WireError
 from ledger.epcis.events import EventError, parse_event
+from ledger.persons import NOBODY, PersonNamed
 from ledger.recording import EventConflict, RecordingError, record
 
 _NAMESPACE = uuid.UUID("6ab3f0b5-4f7c-5a0e-9d5c-8a1f9c1f7d21")
@@ -48,14 +49,14 @@ def place(conn: psycopg.Connection, organisation: str, sitting: Sitting, receive
         try:
             event = parse_event(said)
             check_event_times(event, round(received_at.timestamp() * 1000))
-            new += not record(conn, organisation, event, received_at).duplicate
+            new += not record(conn, organisation, event, received_at, NOBODY).duplicate
         except WireError as error:
             raise RegistryError(error.detail) from error
         except EventConflict as error:
             raise RegistryError(
                 f"{said['bizStep']} is recorded already with another probe position; declare that event wrong first ({said['eventID']})"
             ) from error
-        except (EventError, RecordingError) as error:
+        except (EventError, RecordingError, PersonNamed) as error:
             raise RegistryError(str(error)) from error
     return new
 

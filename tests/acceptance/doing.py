@@ -14,6 +14,7 @@ from uuid import UUID, uuid5
 import psycopg
 from psycopg_pool import ConnectionPool
 
+from ledger.persons import Vault
 from simulators import places, scenario
 from simulators.world import World
 from tests.acceptance.instance import Instance
@@ -61,6 +62,7 @@ class Doing:
         self.instance = instance
         instance.register(registry or World(20260618, START).registry())
         self.now = START
+        self.vault = Vault(instance.keys.organisation_key)
         self._api = ConnectionPool(instance.database.service("api"), min_size=1, max_size=6, open=True)
         self.databases = Databases(self._api, self._api)
 
@@ -79,18 +81,20 @@ class Doing:
     def do(self, who: str, kind: str, **fields: Any) -> Done:
         act = read_act(kind, fields)
         with self.acting(who) as conn:
-            return perform(conn, person(who), act, self.tick(), PUBLIC_URL)
+            return perform(conn, person(who), act, self.tick(), PUBLIC_URL, self.vault)
 
     def undo(self, who: str, act: UUID, kind: str | None = None, **fields: Any) -> Undone:
         correction = None if kind is None else read_act(kind, fields)
         with self.acting(who) as conn:
-            return undo(conn, person(who), act, self.tick(), PUBLIC_URL, correction)
+            return undo(conn, person(who), act, self.tick(), PUBLIC_URL, self.vault, correction)
 
     def certify(self, who: str, **fields: Any) -> Certificate:
         promise = read_form(Promise, fields)
         assert isinstance(promise, Promise)
         with self.acting(who) as conn:
-            return certifying.issue_certificate(conn, person(who), promise, self.tick(), PUBLIC_URL)
+            return certifying.issue_certificate(
+                conn, person(who), promise, self.tick(), PUBLIC_URL, self.vault
+            )
 
     def settle(self) -> None:
         self.instance.settle(self.now + timedelta(seconds=30))

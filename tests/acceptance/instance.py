@@ -26,6 +26,7 @@ from ingest.pipeline import Line, Message, run
 from ingest.quarantine import MonthlyKeys
 from ingest.registry import Registry, load, load_shipped, load_token, parse_registry
 from ledger.keys import KeyStore
+from ledger.persons import Vault
 from ledger.reader import LogReader, open_log
 from ledger.sequencer import Sequencer, take_lock
 from simulators.world import Message as Sent
@@ -98,7 +99,13 @@ class Instance:
                 load_token(conn, organisation["id"], token(organisation["id"]))
 
     def worker(self, name: str = "ingest-test") -> Line:
-        return Line(name, Registry(time.monotonic), MonthlyKeys(self.folder / "keys"), timedelta(days=1096))
+        return Line(
+            name,
+            Registry(time.monotonic),
+            MonthlyKeys(self.folder / "keys"),
+            timedelta(days=1096),
+            Vault.with_keys_in(self.folder / "keys"),
+        )
 
     def take(self, messages: Sequence[Message], now: datetime, worker: Line | None = None) -> None:
         """One batch down to its commit."""

@@ -13,6 +13,7 @@ from ingest import pipeline
 from ingest.pipeline import Line, Message
 from ingest.quarantine import MonthlyKeys
 from ingest.registry import Registry, load, parse_registry
+from ledger.persons import Vault
 from tests.chaos import checker
 from tests.chaos.known import Known, messages, poisons, registry
 from tests.servers.databases import Database
@@ -31,7 +32,13 @@ def known(database: Database, tmp_path: Path) -> list[Known]:
 
 
 def take(database: Database, folder: Path, published: list[Known]) -> None:
-    line = Line("ingest-0", Registry(time.monotonic), MonthlyKeys(folder), timedelta(days=1096))
+    line = Line(
+        "ingest-0",
+        Registry(time.monotonic),
+        MonthlyKeys(folder),
+        timedelta(days=1096),
+        Vault.with_keys_in(folder),
+    )
     with psycopg.connect(database.service("ingest")) as conn:
         load(conn, parse_registry(registry(DEVICES)))
         conn.commit()

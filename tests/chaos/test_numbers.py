@@ -17,6 +17,7 @@ from ingest import pipeline
 from ingest.pipeline import Away, Line, Message
 from ingest.quarantine import MonthlyKeys
 from ingest.registry import Registry, load, parse_registry
+from ledger.persons import Vault
 from tests.chaos import checker
 from tests.chaos.known import Known, messages, registry
 from tests.chaos.runner import Ground, plain_ground
@@ -80,7 +81,9 @@ def crash_in_the_middle(ground: Ground, database: Database, worker: Line, share:
 
 
 def line(folder: Path, name: str) -> Line:
-    return Line(name, Registry(time.monotonic), MonthlyKeys(folder), timedelta(days=1096))
+    return Line(
+        name, Registry(time.monotonic), MonthlyKeys(folder), timedelta(days=1096), Vault.with_keys_in(folder)
+    )
 
 
 def take(conn: psycopg.Connection, worker: Line, share: list[Known]) -> None:

@@ -13,6 +13,7 @@ from ingest import pipeline
 from ingest.pipeline import Line, Message
 from ingest.quarantine import MonthlyKeys
 from ingest.registry import Registry, load, parse_registry
+from ledger.persons import Vault
 from tests.chaos import checker
 from tests.chaos.known import POISONS, Known, messages, poisons, registry
 from tests.servers.databases import Database
@@ -22,7 +23,13 @@ SIZE = 12
 
 @pytest.mark.editions("plain")
 def test_poison_at_every_place_of_a_batch(database: Database, tmp_path: Path) -> None:
-    line = Line("ingest-0", Registry(time.monotonic), MonthlyKeys(tmp_path), timedelta(days=1096))
+    line = Line(
+        "ingest-0",
+        Registry(time.monotonic),
+        MonthlyKeys(tmp_path),
+        timedelta(days=1096),
+        Vault.with_keys_in(tmp_path),
+    )
     first, *good = messages(1 + POISONS * SIZE * (SIZE - 1), 1)
     published = [first]
     with psycopg.connect(database.service("ingest")) as conn:

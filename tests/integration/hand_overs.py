@@ -16,6 +16,7 @@ import psycopg
 from ledger import recorded
 from ledger.epcis.events import parse_event
 from ledger.epcis.identifiers import check_digit, sscc_uri
+from ledger.persons import Vault
 from ledger.recording import record
 from tests.acceptance.instance import Instance
 from tests.acceptance.people import open_session, session_of
@@ -132,7 +133,7 @@ PRIVATE = step("storing", 2, SECOND, **at(STORE), **{"suyuan:remark": "the coope
 def say(instance: Instance, organisation: str, *events: dict[str, Any]) -> None:
     with instance.as_role("ingest") as conn:
         for event in events:
-            record(conn, organisation, parse_event(event), NOW)
+            record(conn, organisation, parse_event(event), NOW, Vault(instance.keys.organisation_key))
 
 
 def settle(instance: Instance) -> None:

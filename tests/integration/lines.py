@@ -19,6 +19,7 @@ from ingest.intake import Readings
 from ingest.pipeline import Line, Message, Outcome, run
 from ingest.quarantine import MonthlyKeys
 from ingest.registry import Registry, load, load_limit_versions, parse_registry
+from ledger.persons import Vault
 
 NOW = datetime(2026, 6, 20, 12, 0, tzinfo=UTC)
 NOW_S = NOW.timestamp()
@@ -54,7 +55,13 @@ def registered(conninfo: str) -> None:
 
 
 def line(folder: Path) -> Line:
-    return Line("ingest-test", Registry(time.monotonic), MonthlyKeys(folder), timedelta(days=1096))
+    return Line(
+        "ingest-test",
+        Registry(time.monotonic),
+        MonthlyKeys(folder),
+        timedelta(days=1096),
+        Vault.with_keys_in(folder),
+    )
 
 
 def pack(

@@ -9,6 +9,7 @@ import pytest
 
 from ledger import recorded
 from ledger.genealogy import replay
+from ledger.personal import is_person
 from tests.acceptance.instance import Instance
 from tests.integration.hand_overs import (
     ACCEPTING,
@@ -80,8 +81,9 @@ def test_a_granted_event_is_shown_whole_and_a_published_one_is_not(instance: Ins
         fields = conn.execute(
             "SELECT fields.name, fields.value FROM asker_event, asker_fields(asker_event.id) AS fields WHERE type = 'ObjectEvent'"
         ).fetchall()
-    assert sum(words in str(body) for (body,) in told) == 1, "the harvest's, not the storing's"
-    assert ("suyuan:remark", words) in fields
+    assert sum("suyuan:remark" in body for (body,) in told) == 1, "the harvest's, not the storing's"
+    (remark,) = [value for name, value in fields if name == "suyuan:remark"]
+    assert is_person(remark) and words not in str(told), "its words stay with who said them"
     with asking(instance, "rival") as conn:
         assert words not in str(conn.execute("SELECT body FROM asker_event").fetchall())
 

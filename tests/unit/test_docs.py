@@ -55,6 +55,7 @@ from ingest.wire import sparkplug as sparkplug_wire
 from ingest.wire.errors import WireError
 from ingest.wire.sparkplug import Payload
 from ingest.wire.sparkplug_topics import SparkplugAddress
+from ledger.persons import NOBODY
 from tests.documents import DOCS, REPOSITORY, Fence, fences, markdown_files, without_fences
 from tests.vectors import count_vectors, vector_path
 from trace_api.access import Databases
@@ -123,7 +124,9 @@ def line() -> Line:
     (example,) = marked("registry")
     registry = Registry(lambda: 0.0)
     registry.read(cast(psycopg.Connection, OneRegistry(parse_registry(example.text))))
-    return Line("docs", registry, MonthlyKeys(Path("never")), timedelta(days=Settings().retention_days))
+    return Line(
+        "docs", registry, MonthlyKeys(Path("never")), timedelta(days=Settings().retention_days), NOBODY
+    )
 
 
 def admitted(fence: Fence) -> Admitted:

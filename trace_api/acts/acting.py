@@ -20,6 +20,7 @@ import psycopg
 from ingest.admission import check_event_times
 from ingest.wire.errors import WireError
 from ledger.epcis.events import EventError, parse_event
+from ledger.persons import Vault
 from ledger.recording import RecordingError, record
 from trace_api.access import Person
 from trace_api.acts import certificates, farm, market, results, road, shop
@@ -95,12 +96,14 @@ class Done:
         }
 
 
-def perform(conn: psycopg.Connection, person: Person, act: Act, now: datetime, public_url: str) -> Done:
+def perform(
+    conn: psycopg.Connection, person: Person, act: Act, now: datetime, public_url: str, vault: Vault
+) -> Done:
     """Raises Refused, and then nothing may be committed."""
     refuse_strangers(person, act.kind)
     lock(conn, person)
     desk, events = plan(conn, person, act, now, public_url)
-    return write(desk, act.kind, said(act), events)
+    return write(desk, vault, act.kind, said(act), events)
 
 
 def refuse_strangers(person: Person, kind: str) -> None:
@@ -150,10 +153,10 @@ def mint() -> str:
     return f"urn:uuid:{uuid4()}"
 
 
-def write(desk: Desk, kind: str, asked: Mapping[str, Any], events: Sequence[Event]) -> Done:
+def write(desk: Desk, vault: Vault, kind: str, asked: Mapping[str, Any], events: Sequence[Event]) -> Done:
     """Records the events, the certificates they carry, the results they say, and the act."""
     conn, now = desk.conn, desk.now
-    record_all(conn, desk.us.id, events, now)
+    record_all(conn, vault, desk.us.id, events, now)
     names = tuple(str(event["eventID"]) for event in events)
     for made in desk.certificates:
         certificates.remember(conn, made if made.event_id else replace(made, event_id=names[0]))
@@ -191,13 +194,15 @@ def write(desk: Desk, kind: str, asked: Mapping[str, Any], events: Sequence[Even
     return done
 
 
-def record_all(conn: psycopg.Connection, organisation: str, events: Iterable[Event], now: datetime) -> None:
+def record_all(
+    conn: psycopg.Connection, vault: Vault, organisation: str, events: Iterable[Event], now: datetime
+) -> None:
     """By the rules of both other doors. What cannot be said as an event of the standard is the asker's to mend."""
     for each in events:
         try:
             event = parse_event(each)
             check_event_times(event, round(now.timestamp() * 1000))
-            record(conn, organisation, event, now)
+            record(conn, organisation, event, now, vault)
         except (EventError, WireError, RecordingError) as error:
             raise refuse("cannot_be_said", status=422, reason=str(error)[:300]) from error
 

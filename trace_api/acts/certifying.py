@@ -10,6 +10,7 @@ from typing import Final
 
 import psycopg
 
+from ledger.persons import Vault
 from trace_api.access import Person
 from trace_api.acts import certificates
 from trace_api.acts.acting import lock, mint, write
@@ -34,30 +35,42 @@ class _Over(Act):
 
 
 def issue_certificate(
-    conn: psycopg.Connection, person: Person, promise: Promise, now: datetime, public_url: str
+    conn: psycopg.Connection, person: Person, promise: Promise, now: datetime, public_url: str, vault: Vault
 ) -> Certificate:
     """Raises Refused, and then nothing may be committed."""
     desk = _desk(conn, person, promise.lot, now, public_url)
     made, event = certificates.issue(desk, promise)
     desk.certificates.append(made)
-    write(desk, "certificate_issue", promise.model_dump(mode="json", exclude_none=True), [event])
+    write(desk, vault, "certificate_issue", promise.model_dump(mode="json", exclude_none=True), [event])
     return made
 
 
 def void_certificate(
-    conn: psycopg.Connection, person: Person, code: str, reason: str, now: datetime, public_url: str
+    conn: psycopg.Connection,
+    person: Person,
+    code: str,
+    reason: str,
+    now: datetime,
+    public_url: str,
+    vault: Vault,
 ) -> Certificate:
     standing = _standing(conn, person, code)
     desk = _desk(conn, person, standing.lot, now, public_url)
     standing = _standing(conn, person, code)  # once more, now that nobody else is at it
     event = certificates.voided(desk, standing, reason)
     certificates.close(conn, standing, reason, now)
-    write(desk, "certificate_void", {"certificate": standing.id, "reason": reason}, [event])
+    write(desk, vault, "certificate_void", {"certificate": standing.id, "reason": reason}, [event])
     return read_certificate(conn, standing.id)
 
 
 def replace_certificate(
-    conn: psycopg.Connection, person: Person, code: str, promise: Promise, now: datetime, public_url: str
+    conn: psycopg.Connection,
+    person: Person,
+    code: str,
+    promise: Promise,
+    now: datetime,
+    public_url: str,
+    vault: Vault,
 ) -> Certificate:
     """The new one, over the same lot, in the place of the old one, which is never edited."""
     _standing(conn, person, code)
@@ -71,7 +84,7 @@ def replace_certificate(
     ended = certificates.voided(desk, standing, "replaced", made.id)
     certificates.close(conn, standing, "replaced", now, made.id)
     asked = promise.model_dump(mode="json", exclude_none=True) | {"replaces": standing.id}
-    write(desk, "certificate_replace", asked, [ended, event])
+    write(desk, vault, "certificate_replace", asked, [ended, event])
     return made
 
 

@@ -15,6 +15,7 @@ from uuid import UUID
 import psycopg
 from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
 
+from ledger.persons import Vault
 from trace_api import access
 from trace_api.access import Databases, Person
 from trace_api.accounts.guard import Guard
@@ -43,11 +44,13 @@ class _Voiding(Form):
     reason: Remark
 
 
-def router(databases: Databases, guard: Guard, public_url: str, now: Callable[[], datetime]) -> APIRouter:
+def router(
+    databases: Databases, guard: Guard, public_url: str, vault: Vault, now: Callable[[], datetime]
+) -> APIRouter:
     routes = APIRouter(prefix="/api/v1")
     do = _Doing(databases)
-    _add_acts(routes, guard, do, public_url, now)
-    _add_certificates(routes, guard, do, public_url, now)
+    _add_acts(routes, guard, do, public_url, vault, now)
+    _add_certificates(routes, guard, do, public_url, vault, now)
     _add_looking(routes, databases, guard, now)
     return routes
 
@@ -77,7 +80,7 @@ def _as_problem() -> Iterator[None]:
 
 
 def _add_acts(
-    routes: APIRouter, guard: Guard, do: _Doing, public_url: str, now: Callable[[], datetime]
+    routes: APIRouter, guard: Guard, do: _Doing, public_url: str, vault: Vault, now: Callable[[], datetime]
 ) -> None:
     goods = Depends(guard.allowed(*GOODS))
 
@@ -92,7 +95,7 @@ def _add_acts(
         idempotency_key: Key = None,
     ) -> Response:
         def work(conn: psycopg.Connection) -> Answer:
-            done = perform(conn, person, read_act(kind, said), now(), public_url)
+            done = perform(conn, person, read_act(kind, said), now(), public_url, vault)
             return Answer(201, done.to_json(), "/api/v1/acts")
 
         return do(request, person, idempotency_key, said, work)
@@ -116,13 +119,13 @@ def _add_acts(
             fields = dict(said or {})
             kind = fields.pop("kind", None)
             correction = None if kind is None and not fields else read_act(str(kind), fields)
-            return Answer(200, undo(conn, person, act, now(), public_url, correction).to_json())
+            return Answer(200, undo(conn, person, act, now(), public_url, vault, correction).to_json())
 
         return do(request, person, idempotency_key, said, work)
 
 
 def _add_certificates(
-    routes: APIRouter, guard: Guard, do: _Doing, public_url: str, now: Callable[[], datetime]
+    routes: APIRouter, guard: Guard, do: _Doing, public_url: str, vault: Vault, now: Callable[[], datetime]
 ) -> None:
     tags = ["Certificates"]
     certifying = Depends(guard.allowed(*sorted(CERTIFYING)))
@@ -138,7 +141,7 @@ def _add_certificates(
     ) -> Response:
         def work(conn: psycopg.Connection) -> Answer:
             return Answer(
-                201, _certificate(issue_certificate(conn, person, _promise(said), now(), public_url))
+                201, _certificate(issue_certificate(conn, person, _promise(said), now(), public_url, vault))
             )
 
         return do(request, person, idempotency_key, said, work)
@@ -155,7 +158,8 @@ def _add_certificates(
             voiding = read_form(_Voiding, said)
             assert isinstance(voiding, _Voiding)
             return Answer(
-                200, _certificate(void_certificate(conn, person, code, voiding.reason, now(), public_url))
+                200,
+                _certificate(void_certificate(conn, person, code, voiding.reason, now(), public_url, vault)),
             )
 
         return do(request, person, idempotency_key, said, work)
@@ -174,7 +178,7 @@ def _add_certificates(
         idempotency_key: Key = None,
     ) -> Response:
         def work(conn: psycopg.Connection) -> Answer:
-            made = replace_certificate(conn, person, code, _promise(said), now(), public_url)
+            made = replace_certificate(conn, person, code, _promise(said), now(), public_url, vault)
             return Answer(201, _certificate(made))
 
         return do(request, person, idempotency_key, said, work)

@@ -20,6 +20,7 @@ from ledger.epcis import vocabulary
 from ledger.epcis.events import AggregationEvent, Event, ObjectEvent, TransformationEvent, read_recorded
 from ledger.genealogy import replay, touches
 from ledger.genealogy.parcels import base_vehicle
+from ledger.persons import Vault
 from trace_api.access import Person
 from trace_api.acts import certificates
 from trace_api.acts.acting import (
@@ -137,6 +138,7 @@ def undo(
     act: UUID,
     now: datetime,
     public_url: str,
+    vault: Vault,
     correction: Act | None = None,
 ) -> Undone:
     """`correction`: what is right instead; it is checked as if the wrong one had not been said. Raises Refused."""
@@ -156,14 +158,15 @@ def undo(
     reason = "did_not_occur" if correction is None else "incorrect_data"
     names = [str(event["eventID"]) for event in corrective]
     moment = now.isoformat(timespec="milliseconds")
-    record_all(conn, organisation, (declared_wrong(event, moment, reason, names) for event in events), now)
+    wrong = [declared_wrong(event, moment, reason, names) for event in events]
+    record_all(conn, vault, organisation, wrong, now)
     for certificate in certificates.of_events(conn, past.events):
         if certificate.status == "valid":
             certificates.close(conn, certificate, "undone", now)
     conn.execute("UPDATE act SET undone_at = %s WHERE id = %s", [now, past.id])
     done = None
     if desk is not None and correction is not None:
-        done = write(desk, correction.kind, said(correction) | {"corrects": str(past.id)}, corrective)
+        done = write(desk, vault, correction.kind, said(correction) | {"corrects": str(past.id)}, corrective)
     return Undone(past.id, past.events, done)
 
 

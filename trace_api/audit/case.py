@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from ledger.personal import is_person
 from trace_api.audit.answers import Answer, answers, calibration
 from trace_api.audit.picture import Picture, picture
 from trace_api.audit.reading import Dossier, Goods, HandOver, Version, Window
@@ -267,10 +268,12 @@ def _hand_over(each: HandOver, zone: str, words: Words) -> HandOverRow:
         pulp = words(
             "audit_lowest_highest", lowest=words.celsius(each.pulp_min), highest=words.celsius(each.pulp_max)
         )
+    kept = words("audit_kept_with_writer")
     warmth = (("agreed", each.agreed), ("set_point", each.set_point), ("compartment", each.compartment))
     said = [words(f"audit_said_{name}", value=value) for name, value in (
-        *((name, value and said_celsius(value, words)) for name, value in warmth),
-        ("seals", ", ".join(map(str, each.seals)) if each.seals else None), ("remark", each.remark)) if value]  # fmt: skip
+        *((name, value and (kept if is_person(value) else said_celsius(value, words))) for name, value in warmth),
+        ("seals", ", ".join(kept if is_person(seal) else str(seal) for seal in each.seals) if each.seals else None),
+        ("remark", kept if is_person(each.remark) else each.remark)) if value]  # fmt: skip
     if each.seal_intact is not None:
         said.append(words("audit_said_intact" if each.seal_intact == "true" else "audit_said_broken"))
     return HandOverRow(

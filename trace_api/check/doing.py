@@ -13,6 +13,7 @@ from uuid import UUID
 
 import psycopg
 
+from ledger.persons import Vault
 from trace_api.access import Person
 from trace_api.acts import Act, Done, kinds_for, perform, read_act, refuse
 from trace_api.acts.models import RapidTest
@@ -63,6 +64,7 @@ def do(
     rules: Rules,
     now: datetime,
     public_url: str,
+    vault: Vault,
 ) -> Done:
     """Raises Refused."""
     if act.kind not in offered(person):
@@ -71,7 +73,7 @@ def do(
         told = now if form.text("told") else None
         measured = {"threshold": rules.rapid_threshold_percent, "covers": COVERS, "not_covered": NOT_COVERED}
         act = act.model_copy(update=measured | {"told": told})
-    return perform(conn, person, act, now, public_url)
+    return perform(conn, person, act, now, public_url, vault)
 
 
 def sent_to_laboratory(form: Sent, now: datetime) -> NewTest:

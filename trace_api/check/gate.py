@@ -8,6 +8,7 @@ from datetime import datetime
 
 import psycopg
 
+from ledger.persons import Vault
 from trace_api.access import Databases, Person
 from trace_api.check import aliases
 from trace_api.check.facts import Asked
@@ -27,6 +28,7 @@ class Gate:
     databases: Databases
     assets: Assets
     public_url: str
+    vault: Vault
     rules: Rules
     now: Callable[[], datetime]
 

@@ -121,7 +121,7 @@ def _write_down(conn: psycopg.Connection, person: Person, body: NewTestResult, g
         raise Problem.said(422, "check_test_unseen")
     if body.outcome == "pending" or body.result_at is None:
         return results.remember(conn, person, _waiting(body, lot.uri), gate.now())
-    done = perform(conn, person, _act(body), gate.now(), gate.public_url)
+    done = perform(conn, person, _act(body), gate.now(), gate.public_url, gate.vault)
     return residues.test_of(conn, done.events[0])
 
 

@@ -17,6 +17,7 @@ import psycopg
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
+from ledger.persons import Vault
 from trace_api import access
 from trace_api.access import Databases, Person
 from trace_api.accounts.guard import Guard
@@ -54,9 +55,14 @@ class Failed:
 
 
 def router(
-    databases: Databases, guard: Guard, assets: Assets, public_url: str, now: Callable[[], datetime]
+    databases: Databases,
+    guard: Guard,
+    assets: Assets,
+    public_url: str,
+    vault: Vault,
+    now: Callable[[], datetime],
 ) -> APIRouter:
-    gate = Gate(databases, assets, public_url, load_rules(), now)
+    gate = Gate(databases, assets, public_url, vault, load_rules(), now)
     routes = APIRouter(tags=["Check"])
     _add_pages(routes, guard, gate)
     _add_acts(routes, guard, gate)
@@ -239,7 +245,9 @@ def _add_acts(routes: APIRouter, guard: Guard, gate: Gate) -> None:
             wanted = doing.read_form(kind, form)
 
             def work(conn: psycopg.Connection) -> Answer:
-                done = doing.do(conn, person, wanted, form, gate.rules, gate.now(), gate.public_url)
+                done = doing.do(
+                    conn, person, wanted, form, gate.rules, gate.now(), gate.public_url, gate.vault
+                )
                 return Answer(303, location=_page_of(code, done=str(done.act)))
 
             return done_once(gate.databases, person, form, work)
@@ -253,7 +261,7 @@ def _add_acts(routes: APIRouter, guard: Guard, gate: Gate) -> None:
         code = form.text("code")
 
         def work(conn: psycopg.Connection) -> Answer:
-            undo(conn, person, _uuid(form.text("act")), gate.now(), gate.public_url)
+            undo(conn, person, _uuid(form.text("act")), gate.now(), gate.public_url, gate.vault)
             return Answer(303, location=_page_of(code, said="undone"))
 
         try:

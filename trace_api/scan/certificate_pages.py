@@ -16,6 +16,7 @@ import psycopg
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 
+from ledger.persons import Vault
 from trace_api import access, pages
 from trace_api.access import Databases, Person
 from trace_api.accounts.idempotency import Answer
@@ -54,9 +55,10 @@ _FIELDS = ("lot", "lot.code", "kg", "contact", "origin", "replaces")
 
 class CertificatePages:
     def __init__(
-        self, databases: Databases, assets: Assets, now: Callable[[], datetime], public_url: str
+        self, databases: Databases, assets: Assets, now: Callable[[], datetime], public_url: str, vault: Vault
     ) -> None:
         self._databases, self._assets, self._now, self._public_url = databases, assets, now, public_url
+        self._vault = vault
 
     # --- one's own
 
@@ -127,9 +129,11 @@ class CertificatePages:
         promise = read_form(Promise, fields | {"lot": typed["lot.code"] or typed["lot"], "basis": basis})
         assert isinstance(promise, Promise)
         made = (
-            replace_certificate(conn, person, typed["replaces"], promise, self._now(), self._public_url)
+            replace_certificate(
+                conn, person, typed["replaces"], promise, self._now(), self._public_url, self._vault
+            )
             if typed["replaces"]
-            else issue_certificate(conn, person, promise, self._now(), self._public_url)
+            else issue_certificate(conn, person, promise, self._now(), self._public_url, self._vault)
         )
         return Answer(303, location=f"/scan/certificates/{quote(made.number, safe='')}")
 
@@ -199,7 +203,9 @@ class CertificatePages:
             raise refused.problem() from None
 
     def _voided(self, conn: psycopg.Connection, person: Person, number: str, reason: str) -> Answer:
-        found = void_certificate(conn, person, number, reason[:200], self._now(), self._public_url)
+        found = void_certificate(
+            conn, person, number, reason[:200], self._now(), self._public_url, self._vault
+        )
         return Answer(303, location=f"/scan/certificates/{quote(found.number, safe='')}")
 
     def paper(self, request: Request, person: Person, number: str, size: PageSize) -> Response:

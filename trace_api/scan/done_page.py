@@ -17,6 +17,7 @@ from uuid import UUID
 import psycopg
 from fastapi import Request, Response
 
+from ledger.persons import Vault
 from trace_api import access
 from trace_api.access import Databases, Person
 from trace_api.accounts.idempotency import Answer
@@ -62,9 +63,10 @@ class PastView:
 
 class DonePages:
     def __init__(
-        self, databases: Databases, assets: Assets, now: Callable[[], datetime], public_url: str
+        self, databases: Databases, assets: Assets, now: Callable[[], datetime], public_url: str, vault: Vault
     ) -> None:
         self._databases, self._assets, self._now, self._public_url = databases, assets, now, public_url
+        self._vault = vault
 
     def show(self, request: Request, person: Person, act: UUID, fault: Fault | None = None) -> Response:
         frame = Frame.of(request, person)
@@ -130,7 +132,7 @@ class DonePages:
             return self.show(request, person, act, refused.faults[0])
 
     def _undone(self, conn: psycopg.Connection, person: Person, act: UUID) -> Answer:
-        undo(conn, person, act, self._now(), self._public_url)
+        undo(conn, person, act, self._now(), self._public_url, self._vault)
         return Answer(303, location=f"/scan/done/{act}")
 
     def labels(self, request: Request, person: Person, act: UUID, of: Of, size: Size) -> Response:

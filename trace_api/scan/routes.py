@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from ledger.epcis.identifiers import RESOLVER
+from ledger.persons import Vault
 from trace_api.access import Databases, Person
 from trace_api.accounts.guard import Guard
 from trace_api.acts.roles import CERTIFYING
@@ -28,13 +29,18 @@ from trace_api.work import Sent, sent
 
 
 def router(
-    databases: Databases, guard: Guard, assets: Assets, public_url: str, now: Callable[[], datetime]
+    databases: Databases,
+    guard: Guard,
+    assets: Assets,
+    public_url: str,
+    vault: Vault,
+    now: Callable[[], datetime],
 ) -> APIRouter:
     routes = APIRouter(tags=["Scan"], default_response_class=HTMLResponse)
     worker, form_sent = Depends(guard.allowed(*GOODS)), Depends(sent)
     start = StartPages(databases, assets, now)
-    sheets = SheetPages(databases, assets, now, public_url)
-    done = DonePages(databases, assets, now, public_url)
+    sheets = SheetPages(databases, assets, now, public_url, vault)
+    done = DonePages(databases, assets, now, public_url, vault)
 
     @routes.get("/scan", summary="What I hold, what I may do, what I did last")
     def begin(request: Request, person: Person = worker) -> Response:
@@ -77,7 +83,7 @@ def router(
         return done.labels(request, person, act, of, size)
 
     certifier = Depends(guard.allowed(*sorted(CERTIFYING)))
-    certificates = CertificatePages(databases, assets, now, public_url)
+    certificates = CertificatePages(databases, assets, now, public_url, vault)
     _add_certificates(routes, certificates, worker, certifier, form_sent)
     _add_public(routes, certificates)
     _add_codes(routes, public_url)

@@ -15,6 +15,7 @@ from uuid import UUID
 import psycopg
 from fastapi import Request, Response
 
+from ledger.persons import Vault
 from trace_api import access
 from trace_api.access import Databases, Person
 from trace_api.accounts.idempotency import Answer
@@ -71,9 +72,10 @@ class Sums:
 
 class SheetPages:
     def __init__(
-        self, databases: Databases, assets: Assets, now: Callable[[], datetime], public_url: str
+        self, databases: Databases, assets: Assets, now: Callable[[], datetime], public_url: str, vault: Vault
     ) -> None:
         self._databases, self._assets, self._now, self._public_url = databases, assets, now, public_url
+        self._vault = vault
 
     def empty(self, request: Request, person: Person, kind: str) -> Response:
         asks = asks_of(kind, person)
@@ -160,10 +162,10 @@ class SheetPages:
         act = read_act(kind, fields_of(asks, typed))
         wrong = typed.text(CORRECTS)
         if wrong:
-            done = undo(conn, person, _act(wrong), self._now(), self._public_url, act).corrective
+            done = undo(conn, person, _act(wrong), self._now(), self._public_url, self._vault, act).corrective
             assert done is not None
         else:
-            done = perform(conn, person, act, self._now(), self._public_url)
+            done = perform(conn, person, act, self._now(), self._public_url, self._vault)
         return Answer(303, location=f"/scan/done/{done.act}")
 
     # --- shown

@@ -16,6 +16,7 @@ from ingest.quarantine import MonthlyKeys
 from ingest.registry import Registry
 from ingest.subscriber import Arrived
 from ingest.worker import BATCH_BYTES, MESSAGES, Gatherer
+from ledger.persons import Vault
 
 TOPIC = b"suyuan/v1/coop/logger-1/gossip"  # of no kind that there is: nobody asks the registry
 
@@ -50,7 +51,13 @@ def sizes(payloads: list[bytes]) -> list[int]:
     for payload in payloads:
         arrived.put([Message(TOPIC, payload, False)])
     stop = threading.Event()
-    line = Line("test", Asked(lambda: 0.0), MonthlyKeys(Path("never")), timedelta(days=1))
+    line = Line(
+        "test",
+        Asked(lambda: 0.0),
+        MonthlyKeys(Path("never")),
+        timedelta(days=1),
+        Vault.with_keys_in(Path("never")),
+    )
     committer = Committer(stop, len(payloads))
     Gatherer(arrived, nowhere, line, lambda: datetime.now(UTC), stop).run(committer)
     assert arrived.empty()
@@ -63,7 +70,13 @@ class Ended:
 
 def test_a_worker_ends_with_a_thread_of_its_own() -> None:
     stop = threading.Event()
-    line = Line("test", Asked(lambda: 0.0), MonthlyKeys(Path("never")), timedelta(days=1))
+    line = Line(
+        "test",
+        Asked(lambda: 0.0),
+        MonthlyKeys(Path("never")),
+        timedelta(days=1),
+        Vault.with_keys_in(Path("never")),
+    )
     gatherer = Gatherer(Arrived(), nowhere, line, lambda: datetime.now(UTC), stop, [Ended()])
     with pytest.raises(ConnectionError):
         gatherer.run(Committer(stop, 1))
@@ -83,7 +96,13 @@ def test_a_batch_ends_with_its_two_thousandth_message() -> None:
 def test_what_arrives_while_the_last_batch_commits_is_the_next_batch() -> None:
     arrived: Arrived = queue.SimpleQueue()
     stop = threading.Event()
-    line = Line("test", Asked(lambda: 0.0), MonthlyKeys(Path("never")), timedelta(days=1))
+    line = Line(
+        "test",
+        Asked(lambda: 0.0),
+        MonthlyKeys(Path("never")),
+        timedelta(days=1),
+        Vault.with_keys_in(Path("never")),
+    )
     committer = Committer(stop, 1 + 7)
     gatherer = Gatherer(arrived, nowhere, line, lambda: datetime.now(UTC), stop)
     arrived.put([Message(TOPIC, b"alone", False)])

@@ -282,6 +282,7 @@ EN: dict[str, str] = {
     "audit_said_remark": "remark: {value}",
     "audit_said_intact": "seal intact",
     "audit_said_broken": "seal not intact",
+    "audit_kept_with_writer": "its words stay with who recorded it",
     "audit_recorded_by": "Recorded by",
     "audit_beside_title": "Other sensors around",
     "audit_beside_caption": "Other sensors around the same goods at the same time",

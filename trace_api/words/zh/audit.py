@@ -282,6 +282,7 @@ ZH: dict[str, str] = {
     "audit_said_remark": "备注：{value}",
     "audit_said_intact": "封签完好",
     "audit_said_broken": "封签不完好",
+    "audit_kept_with_writer": "原文由记录单位保管",
     "audit_recorded_by": "记录单位",
     "audit_beside_title": "周围别的传感器",
     "audit_beside_caption": "同一时间、同一批货周围的其他传感器",
