@@ -193,7 +193,9 @@ def _where_persons_stood(known: Any, came: Any, names: frozenset[str]) -> set[st
     elif known == came and type(known) is type(came):
         return set()
     else:
-        may_be = (isinstance(came, str) and came in names) or not (is_person(came) or isinstance(came, dict | list))
+        may_be = (isinstance(came, str) and came in names) or not (
+            is_person(came) or isinstance(came, dict | list)
+        )
         return {known} if is_person(known) and may_be else None
     found = [_where_persons_stood(*pair, names) for pair in pairs]
     return None if None in found else set().union(*(each for each in found if each is not None))

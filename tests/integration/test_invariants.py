@@ -229,6 +229,8 @@ BREACHES: dict[str, str] = {
     "officials_read_through_their_functions": "GRANT SELECT ON excursion_goods TO suyuan_api",
     "service_roles_are_nobodys_owner": "ALTER VIEW reading OWNER TO suyuan_api",
     "the_record_is_append_only": "GRANT UPDATE (entry) ON leaf TO suyuan_sequencer",
+    "only_the_eraser_forgets": "GRANT suyuan_eraser TO suyuan_jobs",
+    "an_erased_field_has_no_salt": "UPDATE event_bytes SET erased_fields = ARRAY[field_names[1]]",
     "only_ingest_and_jobs_reach_the_store": "GRANT SELECT ON reading_store TO suyuan_api",
     "the_public_sees_no_table": "GRANT SELECT ON organisation TO suyuan_public",
     "no_service_reads_the_withholding_key": "GRANT SELECT ON withheld_key TO suyuan_public",
