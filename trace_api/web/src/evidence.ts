@@ -2,12 +2,12 @@
 //
 // Contract: both versions give one Evidence; a version 1 file has no root log and nothing that hangs on one.
 
-import { fromBase64, toBase64 } from "./bytes";
+import { fromBase64, toBase64, utf8 } from "./bytes";
 import { fieldLeaf, readSummary, type SeriesSummary } from "./entry";
 import { toHex, VerifyError } from "./errors";
 import { type Json, type JsonObject, readJson } from "./json";
 import { leafHash } from "./merkle";
-import { bytes, HASH_SIZE, hashes, list, members, natural, numberOrNull, text } from "./shape";
+import { bytes, HASH_SIZE, hashes, joinedHashes, list, members, natural, numberOrNull, text } from "./shape";
 
 export type Version = 1 | 2;
 const FORMATS: ReadonlyMap<unknown, Version> = new Map([["suyuan-evidence/v1", 1], ["suyuan-evidence/v2", 2]]);
@@ -105,6 +105,18 @@ export interface Evidence {
   readonly items: readonly Item[];
 }
 
+/** How a version writes an entry and a list of hashes: version 1 as base64 and as a list, version 2 as the entry's own text
+ * and all hashes joined. */
+interface Spelling {
+  readonly entry: (value: Json | undefined) => Uint8Array;
+  readonly hashes: (value: Json | undefined, what: string) => readonly Uint8Array[];
+}
+
+const SPELLINGS: Readonly<Record<Version, Spelling>> = {
+  1: { entry: (value) => fromBase64(text(value, "entry"), "entry"), hashes },
+  2: { entry: (value) => utf8(text(value, "entry")), hashes: joinedHashes },
+};
+
 /** `json`: the text of the file, unpacked (unpacking.ts). */
 export function readEvidence(json: string): Evidence {
   const value = readJson(json);
@@ -180,7 +192,7 @@ function readAnchoredLog(value: Json): LogEvidence {
   if (!(value instanceof Map) || !value.has("anchor")) return readHead(value);
   const found = members(value, ["vkey", "anchor"], "log");
   const vkey = text(found.get("vkey"), "vkey");
-  return { origin: originOf(vkey), vkey, head: readPlaced(members(found.get("anchor"), PLACED, "anchor")) };
+  return { origin: originOf(vkey), vkey, head: readPlaced(members(found.get("anchor"), PLACED, "anchor"), SPELLINGS[2]) };
 }
 
 /** A log's name is that of its key. */
@@ -190,7 +202,7 @@ function originOf(vkey: string): string {
 
 function readKey(value: Json): LeafEvidence {
   const found = members(value, ["log", ...PLACED], "key entry");
-  return { log: text(found.get("log"), "log"), ...readPlaced(found) };
+  return { log: text(found.get("log"), "log"), ...readPlaced(found, SPELLINGS[2]) };
 }
 
 function readWitness(value: Json): Witness {
@@ -215,8 +227,8 @@ function nameOf(value: Json | undefined): string {
 function readStamp(value: Json): Stamp {
   const found = members(value, [...PLACED, "consistency", "token"], "time stamp");
   return {
-    ...readPlaced(found),
-    consistency: hashes(found.get("consistency"), "consistency"),
+    ...readPlaced(found, SPELLINGS[2]),
+    consistency: joinedHashes(found.get("consistency"), "consistency"),
     token: fromBase64(text(found.get("token"), "token"), "token"),
   };
 }
@@ -224,27 +236,28 @@ function readStamp(value: Json): Stamp {
 function readItem(value: Json, version: Version): Item {
   const common = ["kind", "log", ...PLACED];
   const kind = value instanceof Map ? value.get("kind") : undefined;
+  const spelling = SPELLINGS[version];
   if (kind === "event" || (kind === "verdict" && version === 2)) {
     const found = members(value, [...common, "fields"], `${kind} item`);
-    return { kind, ...readLeaf(found), fields: list(found.get("fields"), "fields").map(readField) };
+    return { kind, ...readLeaf(found, spelling), fields: list(found.get("fields"), "fields").map(readField) };
   }
   if (kind === "window") {
     const found = members(value, [...common, "readings"], "window item", ["series"]);
-    const series = found.has("series") ? list(found.get("series"), "series").map(readSeries) : [];
-    return { kind, ...readLeaf(found), readings: list(found.get("readings"), "readings").map(readReading), series };
+    const series = found.has("series") ? list(found.get("series"), "series").map((each) => readSeries(each, spelling)) : [];
+    return { kind, ...readLeaf(found, spelling), readings: list(found.get("readings"), "readings").map((each) => readReading(each, spelling)), series };
   }
   throw new VerifyError("kind of an item", kind, version === 1 ? "event or window" : "event, window or verdict");
 }
 
-function readLeaf(found: JsonObject): LeafEvidence {
-  return { log: text(found.get("log"), "log"), ...readPlaced(found) };
+function readLeaf(found: JsonObject, spelling: Spelling): LeafEvidence {
+  return { log: text(found.get("log"), "log"), ...readPlaced(found, spelling) };
 }
 
-function readPlaced(found: JsonObject): Placed {
+function readPlaced(found: JsonObject, spelling: Spelling): Placed {
   return {
     index: natural(found.get("index"), "index"),
-    entry: fromBase64(text(found.get("entry"), "entry"), "entry"),
-    proof: hashes(found.get("proof"), "proof"),
+    entry: spelling.entry(found.get("entry")),
+    proof: spelling.hashes(found.get("proof"), "proof"),
   };
 }
 
@@ -260,7 +273,7 @@ function readField(value: Json): Field {
   return { name, value: content, leafHash: leafHash(fieldLeaf(toBase64(salt), name, content)) };
 }
 
-function readReading(value: Json): Reading {
+function readReading(value: Json, spelling: Spelling): Reading {
   const names = ["position", "series", "time", "value", "flags", "salt", "path"];
   const found = members(value, names, "reading", ["body_sha256"]);
   const series = bytes(found.get("series"), "series", 16);
@@ -278,7 +291,7 @@ function readReading(value: Json): Reading {
     value: number,
     flags,
     leaf: readingLeaf(salt, series, time, number ?? body ?? 0, flags),
-    path: hashes(found.get("path"), "path"),
+    path: spelling.hashes(found.get("path"), "path"),
   };
 }
 
@@ -297,11 +310,11 @@ function readingLeaf(salt: Uint8Array, series: Uint8Array, time: number, content
   return leaf;
 }
 
-function readSeries(value: Json): SeriesEvidence {
+function readSeries(value: Json, spelling: Spelling): SeriesEvidence {
   const found = members(value, ["position", "item", "path"], "series");
   return {
     position: natural(found.get("position"), "position"),
     summary: readSummary(found.get("item")),
-    path: hashes(found.get("path"), "path"),
+    path: spelling.hashes(found.get("path"), "path"),
   };
 }

@@ -59,6 +59,13 @@ export function hashes(value: Json | undefined, what: string): Uint8Array[] {
   return list(value, what).map((item) => bytes(item, `hash in ${what}`, HASH_SIZE));
 }
 
+/** Hashes joined in one base64 text. */
+export function joinedHashes(value: Json | undefined, what: string): Uint8Array[] {
+  const joined = fromBase64(text(value, what), what);
+  if (joined.length % HASH_SIZE !== 0) throw new VerifyError(`length of ${what}`, joined.length, `a multiple of ${HASH_SIZE}`);
+  return Array.from({ length: joined.length / HASH_SIZE }, (_, at) => joined.slice(at * HASH_SIZE, (at + 1) * HASH_SIZE));
+}
+
 function kindOf(value: Json | undefined): string {
   if (value === undefined) return "nothing";
   if (value === null) return "null";
