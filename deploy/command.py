@@ -234,11 +234,14 @@ main.add_command(simulate)
     "--key",
     "keys",
     multiple=True,
-    help="A log's verifier key (origin+hash+base64), or a file with one a line. Repeat for more.",
+    help="A log's verifier key (origin+hash+base64), a file with one a line, or a tlog-policy file, whose quorum must be"
+    " met. The root log's key too. Repeat for more.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def verify(file: Path, keys: tuple[str, ...], as_json: bool) -> None:
     """Check an evidence file offline: signatures, inclusion, fields, readings. No network, no database.
+
+    FILE is JSON, JSON packed with gzip, or the page that carries it, of version 1 or 2.
 
     Exit status 0: everything holds; 1: something does not; 2: a key is none; 3: the file cannot be read as evidence.
     Without --key the file's own keys are used: that shows that it is of one piece, not who made it.
