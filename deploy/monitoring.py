@@ -23,7 +23,7 @@ from ledger.monitor.findings import Damaged
 from ledger.monitor.memory import Memory
 from ledger.monitor.sources import Address
 from ledger.monitor.watching import Seen, Watch, look
-from ledger.translog.note import VerifierKey, parse_vkey
+from ledger.translog.note import VerifierKey
 from ledger.translog.verify import VerifyError
 
 HOLDS, FOUND, UNREACHABLE, UNREADABLE = 0, 1, KEY_PROBLEM, 3
@@ -195,7 +195,8 @@ def _evidence(state: Path, error: VerifyError) -> list[Path]:
 
 
 def _keys(given: tuple[str, ...]) -> tuple[VerifierKey, ...]:
-    return tuple(parse_vkey(key) for key in read_keys(given).values()) if given else ()
+    trusted = read_keys(given).keys or {} if given else {}
+    return tuple(key for keys in trusted.values() for key in keys)
 
 
 def default_state(url: str) -> Path:

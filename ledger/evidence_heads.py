@@ -6,6 +6,7 @@ key that the reader trusts, or, where none is, the file's own; a check that buil
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -206,6 +207,8 @@ class Heads:
 
     def _want_witness(self, witness: WitnessEvidence) -> None:
         key = parse_cosigner_vkey(witness.vkey)
+        if key.public_key in self._own_keys():
+            raise VerifyError("key of the witness", got="the log's own", want="another's")
         seen = self._cosignature(key)
         policy = self.trust.policy
         known = policy is not None and key in [each.key for each in policy.witnesses]
@@ -214,6 +217,16 @@ class Heads:
                 key.name, witness.operator_zh, witness.operator_en, witness.relation, seen.time, known
             )
         )
+
+    def _own_keys(self) -> set[bytes]:
+        """Public keys of those that a witness is to watch: nobody is a witness of himself."""
+        root = self.evidence.root
+        vkeys = [log.vkey for log in self.evidence.logs] + ([root.vkey, root.clock or ""] if root else [])
+        found = set[bytes]()
+        for vkey in vkeys:
+            with suppress(VerifyError):
+                found.add(parse_log_vkey(vkey).public_key)
+        return found
 
     def _cosignature(self, key: CosignerVerifier) -> Cosignature:
         """The key's line over the root checkpoint, from after all that the file shows; or VerifyError."""

@@ -502,6 +502,7 @@ def spoiled() -> dict[str, tuple[str | None, Patch]]:
                 str(Cosigner.from_seed(AUTHORITY.name, bytes([12]) * 32).verifier),
             ),
         ),
+        "the clock as a witness": (None, ("replace", "/witnesses/1/vkey", root["clock"])),
         "a log's key as a witness's": (None, ("replace", "/witnesses/0/vkey", root["vkey"])),
         "another clock": (
             None,
@@ -641,6 +642,17 @@ def _rewritten_event(log: Log) -> None:
     log.entries[0] = json.dumps(entry, separators=(",", ":"), sort_keys=True).encode()
 
 
+def _witness_of_itself() -> str:
+    """The root log's key, under another name and as a cosigner's."""
+    good = example_evidence()
+    assert good.root is not None
+    itself = Cosigner.from_seed("independent.example/witness", ROOT.seed)
+    root = root_log(cooperative_log(), market_log())
+    note = cosigned(root.checkpoint(), [CLOCK, itself])
+    listed = witness(itself, "independent", "某见证方", "somebody independent")
+    return replace(good, root=replace(good.root, checkpoint=note), witnesses=(listed,)).to_json()
+
+
 def true_files() -> dict[str, dict[str, Any]]:
     """Files beside the example that must verify; `trusted`, `policy`: null where not given."""
     good = example_evidence()
@@ -689,6 +701,7 @@ def false_files() -> dict[str, dict[str, Any]]:
         "the log numbers two entries alike": {
             **trusted, "issue": "stream link", "text": with_log(dishonest_log(skipped)),
         },
+        "the root log as its own witness": {**trusted, "text": _witness_of_itself()},
         "the log holds an entry of another": {**trusted, "text": with_log(dishonest_log(_rewritten_event))},
         "the file cut in half": {**trusted, "issue": "truncated file", "text": good[: len(good) // 2]},
         "the file without its last byte": {**trusted, "issue": "truncated file", "text": good[:-1]},
