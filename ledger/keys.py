@@ -2,14 +2,16 @@
 database.
 
 Whoever holds a copy of the database can neither sign for the log nor undo the salts and pseudonyms in it; a
-backup of this folder belongs somewhere else than the database's. Contract: a key is made once, at first use,
-and never replaced; where one of a pair is missing, `KeyMissing`, since a fresh key would silently start
-another log.
+backup of this folder belongs somewhere else than the database's. Contract: a file is made once, at first use,
+and never replaced: a log's later signing keys (`ledger.key_rotation`) are files of their own, named by their key ids.
+Where one of a pair is missing, `KeyMissing`, since a fresh key would silently start another log.
 """
 
+import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from ledger.errors import LedgerError
 from ledger.log_files import create_once, read_if_there
@@ -19,6 +21,7 @@ from ledger.translog.note import SignerKey, parse_private_key
 from ledger.translog.verify import want_same
 
 ORGANISATION_KEY_SIZE = 32
+K = TypeVar("K", bound="_Key")
 
 
 class KeyMissing(LedgerError):
@@ -43,18 +46,30 @@ class KeyStore:
         return self._organisation_keys[organisation]
 
     def log_key(self, organisation: str, origin: str, *, inception: bool = False) -> SignerKey:
-        """The key that signs for `origin`. Made only at `inception`; else KeyMissing, or VerifyError on a bad
+        """The key that `origin` began with. Made only at `inception`; else KeyMissing, or VerifyError on a bad
         file.
         """
         path = self._folder / f"{organisation}.key"
         if inception and not path.exists():
             key = SignerKey.from_seed(origin, self._random_bytes(32))
             create_once(path, key.export().encode() + b"\n")
-        data = read_if_there(path)
-        if data is None:
-            raise KeyMissing(f"{path} is missing; restore it from its backup")
-        key = parse_private_key(data.decode().strip())
-        want_same(f"name of the key in {path}", got=key.name, want=origin)
+        return _named(parse_private_key(self._read(path)), origin, path)
+
+    def log_keys(self, organisation: str, origin: str) -> list[SignerKey]:
+        """All that ever signed for `origin`, or may yet."""
+        paths = [self._folder / f"{organisation}.key", *self._folder.glob(f"{organisation}.[0-9a-f]*.key")]
+        rotated = [
+            path for path in paths[1:] if _ROTATED.fullmatch(path.name.removeprefix(f"{organisation}."))
+        ]
+        return [
+            _named(parse_private_key(self._read(path)), origin, path) for path in (paths[0], *sorted(rotated))
+        ]
+
+    def add_log_key(self, organisation: str, origin: str) -> SignerKey:
+        """Makes the key that is to sign for `origin` next. It signs nothing until the log says so."""
+        key = SignerKey.from_seed(origin, self._random_bytes(32))
+        path = self._folder / f"{organisation}.{key.verifier.key_id.hex()}.key"
+        create_once(path, key.export().encode() + b"\n")
         return key
 
     def clock_key(self, organisation: str, origin: str, *, inception: bool = False) -> Cosigner:
@@ -63,12 +78,13 @@ class KeyStore:
         if inception and not path.exists():
             key = Cosigner.from_seed(f"{origin}/clock", self._random_bytes(32))
             create_once(path, key.export().encode() + b"\n")
+        return _named(parse_cosigner_key(self._read(path)), f"{origin}/clock", path)
+
+    def _read(self, path: Path) -> str:
         data = read_if_there(path)
         if data is None:
             raise KeyMissing(f"{path} is missing; restore it from its backup")
-        key = parse_cosigner_key(data.decode().strip())
-        want_same(f"name of the key in {path}", got=key.name, want=f"{origin}/clock")
-        return key
+        return data.decode().strip()
 
     def _read_organisation_key(self, organisation: str) -> bytes:
         path = self._folder / f"{organisation}.org_key"
@@ -80,3 +96,16 @@ class KeyStore:
             create_once(path, to_base64(self._random_bytes(ORGANISATION_KEY_SIZE)).encode() + b"\n")
             data = path.read_bytes()
         return from_base64(data.decode().strip(), str(path), ORGANISATION_KEY_SIZE)
+
+
+_ROTATED = re.compile(r"[0-9a-f]{8}\.key")
+
+
+class _Key(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+def _named(key: K, name: str, path: Path) -> K:
+    want_same(f"name of the key in {path}", got=key.name, want=name)
+    return key

@@ -12,7 +12,8 @@ from ledger.translog.note import SignerKey
 class Log:
     """One log as its sequencer holds it: where it is published, its last head, who signs for it.
 
-    `keys`: its own, the newest first; `clock`: only the root log has one.
+    `keys`: its own that sign now, the newest first; `vkeys`: the file that names them; `clock`: only the root log has
+    one.
     """
 
     organisation: str
@@ -20,6 +21,7 @@ class Log:
     files: LogFiles
     heads: HeadStore
     keys: tuple[SignerKey, ...]
+    vkeys: str = ""
     clock: Cosigner | None = None
 
 

@@ -17,6 +17,7 @@ from ledger.translog.tiles import TILE_WIDTH, bundle_path, tile_path, unpack_bun
 
 CHECKPOINT = "checkpoint"
 VKEY = "vkey"
+VKEYS = "vkeys"
 CLOCK_VKEY = "clock.vkey"
 
 

@@ -17,7 +17,7 @@ from ledger.errors import LedgerError
 from ledger.freezing import LogFrozen, frozen_by
 from ledger.head_store import Head
 from ledger.log import Log, current_head
-from ledger.log_files import CHECKPOINT, CLOCK_VKEY, VKEY, LogForked
+from ledger.log_files import CHECKPOINT, CLOCK_VKEY, VKEY, VKEYS, LogForked
 from ledger.sequencing import Sequenced
 from ledger.translog.checkpoint import Checkpoint, sign_checkpoint
 from ledger.translog.merkle import leaf_hash
@@ -152,7 +152,10 @@ def _sign(conn: psycopg.Connection, log: Log, head: Head, now: datetime) -> None
     if _is_signed(there, checkpoint, log):
         return
     note = sign_checkpoint(checkpoint, log.keys)
-    log.files.publish(VKEY, str(log.keys[0].verifier).encode() + b"\n")
+    log.files.publish(VKEYS, log.vkeys.encode())
+    vkey = str(log.keys[0].verifier).encode() + b"\n"
+    if there is None:
+        log.files.publish(VKEY, vkey)
     # History first: the next run publishes what it has, but nothing would add to it what was published.
     conn.execute(_KEEP, [log.organisation, head.size, head.root_hash, note, now])
     if log.clock is not None:
@@ -163,6 +166,8 @@ def _sign(conn: psycopg.Connection, log: Log, head: Head, now: datetime) -> None
     # Under the head's lock: a sequencer that slept here must not put its old checkpoint over its successor's.
     with log.heads.holding(log.organisation, head):
         log.files.publish(CHECKPOINT, note.encode())
+    # Not before what it checks is there: whoever reads in between has a key and a note that fit.
+    log.files.publish(VKEY, vkey)
 
 
 def _is_signed(note: bytes | None, checkpoint: Checkpoint, log: Log) -> bool:

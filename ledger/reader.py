@@ -5,14 +5,17 @@ database, a key or the sequencer. Contract: everything is of one checkpoint, the
 was opened.
 """
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.evidence_file import LeafEvidence, LogEvidence
-from ledger.log_files import CHECKPOINT, VKEY, LogFiles
+from ledger.log_files import CHECKPOINT, VKEY, VKEYS, LogFiles
 from ledger.translog.checkpoint import Checkpoint, open_checkpoint
-from ledger.translog.note import parse_vkey
+from ledger.translog.note import VerifierKey, parse_vkey
 from ledger.translog.tiles import TiledTree
+from ledger.translog.verify import VerifyError
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +74,20 @@ def open_log(log_dir: Path, organisation: str) -> LogReader | None:
     its own.
     """
     files = LogFiles(log_dir / organisation)
-    note, vkey = files.read(CHECKPOINT), files.read(VKEY)
+    # In this order: while a key changes, the note read first is signed by one of the keys read after it.
+    note, vkeys, vkey = files.read(CHECKPOINT), files.read(VKEYS), files.read(VKEY)
     if note is None or vkey is None:
         return None
-    key = parse_vkey(vkey.decode().strip())
-    head = open_checkpoint(note, [key], origin=key.name).checkpoint
-    return LogReader(files, head, note.decode(), str(key))
+    current = parse_vkey(vkey.decode().strip())
+    keys = [current, *(key for key in _others(vkeys or b"") if key.name == current.name and key != current)]
+    opened = open_checkpoint(note, keys, origin=current.name)
+    signers = {line.key_id for line in opened.note.verified}
+    signed_by = next(key for key in keys if key.key_id in signers)
+    return LogReader(files, opened.checkpoint, note.decode(), str(signed_by))
+
+
+def _others(vkeys: bytes) -> Iterator[VerifierKey]:
+    """The Ed25519 keys that the log names; those of further algorithms are left out."""
+    for line in vkeys.decode().splitlines():
+        with suppress(VerifyError):
+            yield parse_vkey(line.split(" ")[0])

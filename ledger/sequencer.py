@@ -27,6 +27,7 @@ from ledger.log_files import LogFiles
 from ledger.publication import check_head, publish
 from ledger.root_log import ROOT, Anchoring
 from ledger.sequencing import Deposed, sequence
+from ledger.signing import Signers, Signing, says_of_keys
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ def serve(
     *,
     poll_s: float = 0.2,
     retry_s: float = 2.0,
+    signing: Signing | None = None,
 ) -> None:
     """Sequences and publishes until `stop` is set; a lost database, disk or lock is waited for.
 
@@ -59,7 +61,7 @@ def serve(
             with connect() as conn:
                 conn.autocommit = True
                 if take_lock(conn, stop, retry_s):
-                    _reign(Sequencer(conn, keys, data_dir, log_origin, now), stop, poll_s)
+                    _reign(Sequencer(conn, keys, data_dir, log_origin, now, signing), stop, poll_s)
         except (psycopg.OperationalError, OSError, Deposed, HeadMoved) as error:
             logger.warning("sequencer interrupted", extra={"reason": str(error)})
             stop.wait(retry_s)
@@ -87,6 +89,7 @@ class _Held:
     """A log of ours. `epoch`: under which we hold it; `size`: published."""
 
     log: Log
+    signers: Signers
     epoch: int
     size: int
 
@@ -98,7 +101,13 @@ class Sequencer:
     """
 
     def __init__(
-        self, conn: psycopg.Connection, keys: KeyStore, data_dir: Path, log_origin: str, now: Clock
+        self,
+        conn: psycopg.Connection,
+        keys: KeyStore,
+        data_dir: Path,
+        log_origin: str,
+        now: Clock,
+        signing: Signing | None = None,
     ) -> None:
         self.refused: dict[str, LedgerError] = {}
         self._conn = conn
@@ -107,6 +116,7 @@ class Sequencer:
         self._heads = HeadStore(data_dir / "heads")
         self._log_origin = log_origin
         self._now = now
+        self._signing = signing or Signing()
         self._anchoring = Anchoring(conn)
         self._held: dict[str, _Held] = {}
 
@@ -150,6 +160,9 @@ class Sequencer:
         org_key = self._keys.organisation_key(organisation)
         sequenced = sequence(self._conn, organisation, org_key, held.epoch, self._now())
         if sequenced:
+            if says_of_keys(sequenced.entries):
+                held.signers = Signers.read(self._conn, self._keys, organisation, held.log.origin)
+            held.log = held.signers.equip(held.log, self._signing, self._now())
             held.size = publish(self._conn, held.log, held.epoch, self._now(), sequenced)
         if organisation == ROOT:
             self._anchoring.follow()
@@ -157,6 +170,9 @@ class Sequencer:
 
     def _anchor(self, root: str) -> bool:
         """Brings into the root log what is due, and keeps its clock."""
+        head = self._heads.read(root)
+        if head is not None and head.frozen is not None:
+            return False
         published = {name: (held.log, held.size) for name, held in self._held.items() if name != root}
         if self._anchoring.request(published, self._now()):
             return self._advance(root)
@@ -177,9 +193,11 @@ class Sequencer:
         self._heads.swap(organisation, head, replace(head, epoch=epoch))
         if head.frozen is not None:
             note_frozen(self._conn, organisation, head.frozen, self._now())
+        signers = Signers.read(self._conn, self._keys, organisation, log.origin)
+        log = signers.equip(log, self._signing, self._now())
         while (size := publish(self._conn, log, epoch, self._now())) < tree_size:
             continue
-        self._held[organisation] = _Held(log, epoch, size)
+        self._held[organisation] = _Held(log, signers, epoch, size)
         if organisation == ROOT:
             self._anchoring.follow()
         return True
@@ -192,7 +210,7 @@ class Sequencer:
             raise HeadMissing(f"the head store has no head of {row[0]}; restore DATA_DIR/heads")
         origin = f"{self._log_origin}/{organisation}" if head is None else head.origin
         self._keys.organisation_key(organisation)
-        key = self._keys.log_key(organisation, origin, inception=head is None)
+        self._keys.log_key(organisation, origin, inception=head is None)
         is_root = organisation == ROOT
         clock = self._keys.clock_key(organisation, origin, inception=head is None) if is_root else None
         if head is None:
@@ -201,7 +219,7 @@ class Sequencer:
         if row is None:
             self._conn.execute(_BEGIN_LOG, [organisation, origin])
         files = LogFiles(self._log_dir / organisation)
-        return Log(organisation, origin, files, self._heads, (key,), clock), head
+        return Log(organisation, origin, files, self._heads, (), clock=clock), head
 
 
 # What waits for a frozen log waits for ever.

@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from struct import Struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 
 from ledger.entry import EntryType, StreamKind, entry_hash, log_pseudonym, stream_pseudonym
+from ledger.entry_bodies import KeyBody
 from ledger.entry_bytes import EntryTemplate
 from ledger.errors import EntryError, LedgerError
 from ledger.freezing import frozen_by, note_frozen
+from ledger.key_rotation import verify_rotation
 from ledger.strict_json import read_strict, strict
+from ledger.translog.verify import VerifyError
 from ledger.window_body import Amends, WindowBody
 
 logger = logging.getLogger(__name__)
@@ -193,6 +196,8 @@ def _make_all(pending: Sequence[Pending], standing: _Standing) -> Iterator[Leaf]
     for item in pending:
         stream = standing.streams[item.stream_kind, item.stream_id]
         try:
+            if item.type == "key":
+                _want_rotation(item, standing)
             body = item.body if item.amends is None else _amending(item, standing)
             if body is None:
                 continue
@@ -201,7 +206,7 @@ def _make_all(pending: Sequence[Pending], standing: _Standing) -> Iterator[Leaf]
                 template = EntryTemplate.of(item.type, standing.org, stream.pseudonym, standing.rec)
                 stream.templates[item.type] = template
             entry = template.fill(stream.n + 1, stream.last, body)
-        except EntryError as error:
+        except (EntryError, VerifyError) as error:
             logger.error("pending row is no entry", extra={"pending": item.id, "reason": str(error)})
             continue
         hash_ = entry_hash(entry)
@@ -217,6 +222,21 @@ def _make_all(pending: Sequence[Pending], standing: _Standing) -> Iterator[Leaf]
         yield leaf
         if item.type == "freeze":
             return
+
+
+def _want_rotation(item: Pending, standing: _Standing) -> None:
+    """A key that did not sign for its successor is not given up for it, whoever wrote the row."""
+    body = KeyBody.read(_object(item.body))
+    verify_rotation(body, item.stream_id)
+    if item.stream_kind != "log" or log_pseudonym(item.stream_id) != standing.org:
+        raise EntryError(f"key: got one of {item.stream_id}, want one of this log")
+
+
+def _object(body: bytes) -> Mapping[str, Any]:
+    value = read_strict(body)
+    if not isinstance(value, Mapping):
+        raise EntryError(f"body: got a {type(value).__name__}, want an object")
+    return value
 
 
 def _amending(item: Pending, standing: _Standing) -> bytes | None:

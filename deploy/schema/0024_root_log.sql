@@ -49,9 +49,12 @@ CREATE TABLE cosignature (
   PRIMARY KEY (organisation, tree_size, name, key_id, time)
 );
 
--- What a log says of itself and of others, the sequencer alone says.
+-- What a log says of itself and of others, the sequencer alone says: who may record may neither change a key nor end a log.
 DROP POLICY work ON pending;
-CREATE POLICY work ON pending TO suyuan_ingest, suyuan_jobs USING (true) WITH CHECK (true);
+DROP POLICY own ON pending;
+CREATE POLICY own ON pending TO suyuan_api USING (organisation = current_organisation())
+  WITH CHECK (organisation = current_organisation() AND type NOT IN ('key', 'freeze'));
+CREATE POLICY work ON pending TO suyuan_ingest, suyuan_jobs USING (true) WITH CHECK (type NOT IN ('key', 'freeze'));
 CREATE POLICY sequence ON pending TO suyuan_sequencer USING (true)
   WITH CHECK (organisation = 'root' OR type IN ('key', 'freeze'));
 GRANT INSERT ON pending TO suyuan_sequencer;

@@ -194,8 +194,11 @@ def check_log(instance: Instance, organisation: str) -> None:
     signed = {(size, root): note for size, root, note in history}
     # What is kept is what the log signed; cosignatures stand below it.
     assert log.checkpoint.startswith(signed[log.tree_size, log.root_hash])
+    vkeys = (log.files.read("vkeys") or b"").decode().splitlines()
+    keys = [parse_vkey(line.split(" ")[0]) for line in vkeys]
+    assert log.vkey in map(str, keys)
     for size, root, note in history:
-        assert open_checkpoint(note, [parse_vkey(log.vkey)], origin=log.origin).checkpoint.root_hash == root
+        assert open_checkpoint(note, keys, origin=log.origin).checkpoint.root_hash == root
         if size:
             verify_consistency(size, log.tree_size, root, log.root_hash, log.consistency_proof(size))
     head = HeadStore(instance.folder / "heads").read(organisation)
