@@ -16,6 +16,7 @@ from deploy.backfill_command import file
 from deploy.backup.command import backup
 from deploy.devices_command import devices
 from deploy.import_command import import_command
+from deploy.log_command import log
 from deploy.monitor_command import monitor
 from deploy.profile_command import profile
 from deploy.quarantine_command import quarantine
@@ -40,6 +41,7 @@ First steps
   suyuan devices health          what is wrong with devices in the field
   suyuan backup DIR              copy a running instance; suyuan backup restore DIR brings it back
   suyuan recover                 after a restore: bring the database forward to what its logs have signed
+  suyuan log list                the logs: what is published, their keys, and how one is ended
   suyuan witness                 watch somebody's logs, on a machine of your own
   suyuan verify FILE --key KEY   check an evidence file, offline
   suyuan monitor URL             follow a log, ours or anybody's: every entry, every chain, no fork
@@ -281,6 +283,7 @@ main.add_command(account)
 main.add_command(import_command)
 main.add_command(profile)
 main.add_command(devices)
+main.add_command(log)
 main.add_command(witness)
 main.add_command(monitor)
 

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingest.wire.sparkplug_topics import is_id
+
+if TYPE_CHECKING:
+    from ledger.signing import Algorithm, Signing
+
+_FURTHER: tuple[Algorithm, ...] = ("mldsa44", "sm2")
 
 
 class Settings(BaseSettings):
@@ -72,6 +78,15 @@ class Settings(BaseSettings):
         default="suyuan.example",
         description="First part of a new log's origin, {log_origin}/{organisation}; fixed for each log at its inception",
     )
+    log_signatures: str = Field(
+        default="ed25519",
+        description="Algorithms that sign checkpoints, with commas between: ed25519, and beside it mldsa44 (ML-DSA-44), sm2 (SM2 with SM3)",
+    )
+    log_key_overlap_days: int = Field(
+        default=30,
+        ge=0,
+        description="Days for which a log's old key signs on beside the new one after suyuan log rotate",
+    )
     production: bool = Field(
         default=False,
         description="Real people use this instance: `suyuan doctor` then fails what a trial may have, such as demo data and weak passwords",
@@ -119,6 +134,23 @@ class Settings(BaseSettings):
                 f"no name of a Sparkplug group: {wrong[0]!r}; it stands in topics, without / + #"
             )
         return written
+
+    @field_validator("log_signatures")
+    @classmethod
+    def _algorithms(cls, written: str) -> str:
+        wrong = [name for name in _names(written) if name != "ed25519" and name not in _FURTHER]
+        if wrong or "ed25519" not in _names(written):
+            raise ValueError(
+                f"no list of algorithms: {written!r}; it has ed25519 and may have mldsa44 and sm2"
+            )
+        return written
+
+    @property
+    def signing(self) -> Signing:
+        from ledger.signing import Signing  # and with it much that no other command needs
+
+        further = tuple(name for name in _FURTHER if name in _names(self.log_signatures))
+        return Signing(timedelta(days=self.log_key_overlap_days), further)
 
     @property
     def sparkplug_group_names(self) -> list[str]:

@@ -16,8 +16,9 @@ from typing import Protocol, TypeVar
 from ledger.errors import LedgerError
 from ledger.log_files import create_once, read_if_there
 from ledger.strict_json import from_base64, to_base64
-from ledger.translog.cosignature import Cosigner, parse_cosigner_key
+from ledger.translog.cosignature import ML_DSA_44, Cosigner, parse_cosigner_key
 from ledger.translog.note import SignerKey, parse_private_key
+from ledger.translog.sm2 import Sm2Signer, parse_sm2_key
 from ledger.translog.verify import want_same
 
 ORGANISATION_KEY_SIZE = 32
@@ -79,6 +80,21 @@ class KeyStore:
             key = Cosigner.from_seed(f"{origin}/clock", self._random_bytes(32))
             create_once(path, key.export().encode() + b"\n")
         return _named(parse_cosigner_key(self._read(path)), f"{origin}/clock", path)
+
+    def ml_dsa_key(self, organisation: str, origin: str) -> Cosigner:
+        """The key by which `origin` signs in ML-DSA-44 too. Made when it is asked for first."""
+        path = self._folder / f"{organisation}.mldsa44.key"
+        if not path.exists():
+            key = Cosigner.from_seed(origin, self._random_bytes(32), ML_DSA_44)
+            create_once(path, key.export().encode() + b"\n")
+        return _named(parse_cosigner_key(self._read(path)), origin, path)
+
+    def sm2_key(self, organisation: str, origin: str) -> Sm2Signer:
+        """The key by which `origin` signs in SM2 too. As `ml_dsa_key`."""
+        path = self._folder / f"{organisation}.sm2.key"
+        if not path.exists():
+            create_once(path, Sm2Signer.from_random(origin, self._random_bytes(64)).export().encode() + b"\n")
+        return _named(parse_sm2_key(self._read(path)), origin, path)
 
     def _read(self, path: Path) -> str:
         data = read_if_there(path)

@@ -18,6 +18,8 @@ from ledger.translog.tiles import TILE_WIDTH, bundle_path, tile_path, unpack_bun
 CHECKPOINT = "checkpoint"
 VKEY = "vkey"
 VKEYS = "vkeys"
+TIMESTAMPS = "timestamp"
+"""Folder of RFC 3161 tokens in the root log, each a file that never changes."""
 CLOCK_VKEY = "clock.vkey"
 
 

@@ -144,28 +144,33 @@ def _write_tiles(conn: psycopg.Connection, log: Log, head: Head, made: Sequenced
 
 
 def _sign(conn: psycopg.Connection, log: Log, head: Head, now: datetime) -> None:
-    """Ed25519 gives the same signature every time, so signing again what a crash left unpublished changes
-    nothing.
+    """Signing again what a crash left unpublished says nothing new: the text is the same, and so is what Ed25519 makes
+    of it.
     """
     checkpoint = Checkpoint(head.origin, head.size, head.root_hash)
     there = log.files.read(CHECKPOINT)
-    if _is_signed(there, checkpoint, log):
-        return
-    note = sign_checkpoint(checkpoint, log.keys)
-    log.files.publish(VKEYS, log.vkeys.encode())
+    is_signed = _is_signed(there, checkpoint, log)
     vkey = str(log.keys[0].verifier).encode() + b"\n"
-    if there is None:
+    log.files.publish(VKEYS, log.vkeys.encode())
+    if is_signed or there is None:
         log.files.publish(VKEY, vkey)
+    if is_signed:
+        return
+    note = add_signatures(
+        sign_checkpoint(checkpoint, log.keys), [key.line(checkpoint) for key in log.further]
+    )
+    text, lines = read_published(there)
+    beside = [line for line in lines if line.name != log.origin] if text == checkpoint.text else []
     # History first: the next run publishes what it has, but nothing would add to it what was published.
     conn.execute(_KEEP, [log.organisation, head.size, head.root_hash, note, now])
     if log.clock is not None:
         log.files.publish(CLOCK_VKEY, str(log.clock.verifier).encode() + b"\n")
         line = log.clock.cosign(checkpoint, clock_time(there, log.clock, now))
         keep_cosignature(conn, log.organisation, head.size, line)
-        note = add_signatures(note, [line])
+        beside.append(line)
     # Under the head's lock: a sequencer that slept here must not put its old checkpoint over its successor's.
     with log.heads.holding(log.organisation, head):
-        log.files.publish(CHECKPOINT, note.encode())
+        log.files.publish(CHECKPOINT, add_signatures(note, beside).encode())
     # Not before what it checks is there: whoever reads in between has a key and a note that fit.
     log.files.publish(VKEY, vkey)
 
@@ -173,8 +178,8 @@ def _sign(conn: psycopg.Connection, log: Log, head: Head, now: datetime) -> None
 def _is_signed(note: bytes | None, checkpoint: Checkpoint, log: Log) -> bool:
     """By every key that is to sign now."""
     text, lines = read_published(note)
-    signers = {(line.name, line.key_id) for line in lines}
-    wanted = {(key.name, key.verifier.key_id) for key in log.keys}
+    signers = {line.key_id for line in lines if line.name == log.origin}
+    wanted = {key.verifier.key_id for key in log.keys} | {key.key_id for key in log.further}
     return text == checkpoint.text and wanted <= signers
 
 

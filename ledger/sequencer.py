@@ -161,7 +161,7 @@ class Sequencer:
         sequenced = sequence(self._conn, organisation, org_key, held.epoch, self._now())
         if sequenced:
             if says_of_keys(sequenced.entries):
-                held.signers = Signers.read(self._conn, self._keys, organisation, held.log.origin)
+                held.signers = self._signers(organisation, held.log.origin)
             held.log = held.signers.equip(held.log, self._signing, self._now())
             held.size = publish(self._conn, held.log, held.epoch, self._now(), sequenced)
         if organisation == ROOT:
@@ -193,7 +193,7 @@ class Sequencer:
         self._heads.swap(organisation, head, replace(head, epoch=epoch))
         if head.frozen is not None:
             note_frozen(self._conn, organisation, head.frozen, self._now())
-        signers = Signers.read(self._conn, self._keys, organisation, log.origin)
+        signers = self._signers(organisation, log.origin)
         log = signers.equip(log, self._signing, self._now())
         while (size := publish(self._conn, log, epoch, self._now())) < tree_size:
             continue
@@ -201,6 +201,9 @@ class Sequencer:
         if organisation == ROOT:
             self._anchoring.follow()
         return True
+
+    def _signers(self, organisation: str, origin: str) -> Signers:
+        return Signers.read(self._conn, self._keys, organisation, origin, self._signing.further)
 
     def _begin(self, organisation: str) -> tuple[Log, Head]:
         """Keys, then head, then row: whichever of them a crash cut off, the next start makes the rest."""

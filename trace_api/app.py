@@ -47,7 +47,7 @@ class Configuration:
 MOST_BYTES = 2 * capture.MAX_BYTES
 """Of any request: a body is read before it is asked who sent it. A capture has a bound and a sentence of its own."""
 _LOG_FILE = re.compile(
-    r"[a-z0-9][a-z0-9-]*/(checkpoint|vkey|tile/(entries|[0-9]{1,2})/(x[0-9]{3}/)*[0-9]{3}(\.p/[0-9]{1,3})?)"
+    r"[a-z0-9][a-z0-9-]*/(checkpoint|vkeys?|clock\.vkey|timestamp/[0-9a-f]{64}\.tsr|tile/(entries|[0-9]{1,2})/(x[0-9]{3}/)*[0-9]{3}(\.p/[0-9]{1,3})?)"
 )
 
 
@@ -107,9 +107,9 @@ def _serve_logs(app: FastAPI, log_dir: Path) -> None:
             raise Problem(
                 404,
                 "No such file in this log",
-                "A log has /checkpoint, /vkey, /tile/<L>/<N>[.p/<W>] and /tile/entries/<N>[.p/<W>].",
+                "A log has /checkpoint, /vkey, /vkeys, /tile/<L>/<N>[.p/<W>] and /tile/entries/<N>[.p/<W>].",
             )
-        fixed = path.startswith("tile/")
+        fixed = path.startswith(("tile/", "timestamp/"))
         cache = "public, max-age=31536000, immutable" if fixed else "no-cache"
         return FileResponse(
             file,

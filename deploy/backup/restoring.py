@@ -24,7 +24,8 @@ from deploy.backup.manifest import DUMP, LOGS, Manifest, faults, read
 from deploy.database_url import connect
 from deploy.migrate import edition, migrate, schema_in_code
 from ledger.head_store import HeadStore
-from ledger.log_files import CHECKPOINT, VKEY
+from ledger.log_files import CHECKPOINT, VKEY, VKEYS
+from ledger.root_log import ROOT
 
 Say = Callable[[str], None]
 
@@ -95,12 +96,18 @@ def _want_no_other_history(archives: Sequence[Path], data_dir: Path) -> None:
         )
 
 
+def _keys_of(log: str) -> list[str]:
+    """Those without which it does not go on."""
+    kinds = ("key", "org_key", "clock.key") if log == ROOT else ("key", "org_key")
+    return [f"keys/{log}.{kind}" for kind in kinds]
+
+
 def _want_keys(manifest: Manifest, archives: Sequence[Path], data_dir: Path) -> None:
     given = {name for name, _ in _files_of(archives)}
     missing = [
         name
         for log in manifest.logs
-        for name in (f"keys/{log}.key", f"keys/{log}.org_key")
+        for name in _keys_of(log)
         if name not in given and not (data_dir / name).is_file()
     ]
     if missing:
@@ -115,8 +122,8 @@ def _want_keys(manifest: Manifest, archives: Sequence[Path], data_dir: Path) -> 
             published[inner[0]] = data()
         elif folder == "keys" and inner[0].endswith(".key"):
             keys[inner[0].removesuffix(".key")] = data()
-    for log in published.keys() - keys.keys():
-        keys[log] = (data_dir / f"keys/{log}.key").read_bytes()
+    for path in (data_dir / "keys").glob("*.key"):
+        keys.setdefault(path.name.removesuffix(".key"), path.read_bytes())
     if wrong := sorted(of_other_logs(keys, published)):
         raise BackupError(
             f"the keys are of other logs: that of {', '.join(wrong[:4])} does not fit the log's published verifier key, so what"
@@ -136,8 +143,11 @@ def _write_files(archives: Sequence[Path], data_dir: Path) -> None:
 
 
 def _order(name: str) -> int:
-    """0: what never changes; 1: heads; 2: checkpoints."""
-    return 2 if name.endswith(f"/{CHECKPOINT}") else int(name.startswith("heads/"))
+    """0: what never changes; 1: heads; 2: checkpoints, and which keys sign them."""
+    return 2 if name.endswith(_REPLACED) else int(name.startswith("heads/"))
+
+
+_REPLACED = tuple(f"/{file}" for file in (CHECKPOINT, VKEY, VKEYS))
 
 
 def _write(data_dir: Path, name: str, data: bytes, owner: os.stat_result) -> None:

@@ -37,7 +37,7 @@ from deploy.database_url import connect
 from deploy.migrate import SchemaMismatch, check_schema, edition, schema_in_code
 from ledger.errors import LedgerError
 from ledger.head_store import Head, HeadStore
-from ledger.log_files import CHECKPOINT, VKEY, LogFiles
+from ledger.log_files import CHECKPOINT, CLOCK_VKEY, TIMESTAMPS, VKEY, VKEYS, LogFiles
 from ledger.strict_json import to_base64
 from ledger.translog.tiles import TILE_HEIGHT, TILE_WIDTH, Edge
 
@@ -46,7 +46,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What was read while no head could move. `public`: checkpoint and vkey of each log, by path."""
+    """What was read while no head could move. `public`: checkpoint and verifier keys of each log, by path."""
 
     snapshot: str
     heads: dict[str, Head]
@@ -117,7 +117,7 @@ def _moment(url: str, data_dir: Path) -> Iterator[Moment]:
             public = {
                 f"log/{name}/{file}": data
                 for name in read
-                for file in (VKEY, CHECKPOINT)
+                for file in (VKEY, VKEYS, CLOCK_VKEY, CHECKPOINT)
                 if (data := LogFiles(data_dir / "log" / name).read(file)) is not None
             }
         sizes: dict[str, int] = dict(conn.execute("SELECT organisation, tree_size FROM log").fetchall())
@@ -190,6 +190,8 @@ def _write_logs(path: Path, data_dir: Path, moment: Moment) -> None:
                         f"log/{organisation}/{file.relative_to(files.folder).as_posix()}",
                         recursive=False,
                     )
+            for file in sorted((files.folder / TIMESTAMPS).glob("*.tsr")):
+                tar.add(file, f"log/{organisation}/{TIMESTAMPS}/{file.name}", recursive=False)
 
 
 def _write_keys(path: Path, folder: Path) -> None:

@@ -9,17 +9,23 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 
 from deploy.doctor.examination import Patient
 from deploy.doctor.findings import Finding, fail, listed, ok, warn
+from ledger.freezing import frozen_by
 from ledger.head_store import Head, HeadStore
+from ledger.log_files import CLOCK_VKEY
 from ledger.reader import LogReader, open_log
+from ledger.root_log import ROOT
+from ledger.translog.cosignature import parse_cosigner_vkey, verify_cosignatures
+from ledger.translog.note import split_note
 from ledger.translog.verify import VerifyError
 
 MOMENT_S = 3.0
+FRESH = timedelta(minutes=1)
 LATE, TOO_LATE = timedelta(minutes=1), timedelta(minutes=10)
 HEADS = "DATA_DIR/heads is what protects a log from signing two histories: never restore an older copy of it (docs/backup.md)"
 SEQUENCER = "is the sequencer running, and what does its log say?"
@@ -117,7 +123,12 @@ def _compare(
             HEADS,
         )
     yield from _published(organisation, log, head)
+    if head is not None and head.frozen is not None:
+        yield _frozen(organisation, log, head.frozen, known)
+        return
     yield from _late(organisation, known, patient)
+    if organisation == ROOT and log is not None:
+        yield from _clock(log, patient)
 
 
 def _published(organisation: str, log: LogReader | None, head: Head | None) -> Iterator[Finding]:
@@ -147,6 +158,46 @@ def _published(organisation: str, log: LogReader | None, head: Head | None) -> I
             "logs",
             f"{organisation}: the head is at {head.size}, the published checkpoint at {log.tree_size}",
             f"a crash between the two leaves this, and the sequencer mends it: {SEQUENCER}",
+        )
+
+
+def _frozen(organisation: str, log: LogReader | None, reason: str, known: Standing) -> Finding:
+    """An operator ended it, or it ended itself because somebody proved something of it."""
+    waiting = f"; {known.waiting} entries wait, and will never be in it" if known.waiting else ""
+    text = f"{organisation}: its log is frozen ({reason}){waiting}"
+    if log is not None and log.tree_size and frozen_by(log.entry(log.tree_size - 1)) is not None:
+        return warn(
+            "logs", text, "that is for ever: what its organisation records is in the database and unproven"
+        )
+    return fail(
+        "logs",
+        text,
+        "it froze itself: keep its files, heads and database as they are, and compare them with the witness's checkpoint",
+    )
+
+
+def _clock(log: LogReader, patient: Patient) -> Iterator[Finding]:
+    """How long ago the root log said that its checkpoint is the current one."""
+    vkey = log.files.read(CLOCK_VKEY)
+    if vkey is None:
+        yield fail(
+            "logs", "root: it has no clock.vkey beside its checkpoint", f"restore DATA_DIR/log; {SEQUENCER}"
+        )
+        return
+    text, lines = split_note(log.checkpoint)
+    said = verify_cosignatures(text, lines, [parse_cosigner_vkey(vkey.decode().strip())])
+    age = patient.now() - datetime.fromtimestamp(max((each.time for each in said), default=0), UTC)
+    if age > FRESH:
+        yield warn(
+            "logs",
+            f"root: its clock is {minutes(age)} old, and evidence seems to be of an old state",
+            SEQUENCER,
+        )
+    elif age < -FRESH:
+        yield warn(
+            "logs",
+            f"root: its clock is {minutes(-age)} ahead",
+            "set this machine's clock: suyuan doctor says how",
         )
 
 

@@ -21,4 +21,5 @@ def run(settings: Settings, stop: threading.Event) -> None:
         settings.log_origin,
         now,
         stop,
+        signing=settings.signing,
     )

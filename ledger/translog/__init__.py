@@ -8,6 +8,7 @@ the writing. A leaf is a string of bytes; what it says is no concern of this pac
 - `tiles`: the same tree as static files of 256 hashes, grown at its right edge
 - `note`, `checkpoint`: who signed which root
 - `cosignature`: which witness saw that root, and when
+- `sm2`: signature lines in the algorithm that an authority may ask for
 - `add_checkpoint`: what a log sends to a witness
 - `policy`: which logs and how many of which witnesses somebody believes
 - `proof_file`: one inclusion proof with its checkpoint as a text file

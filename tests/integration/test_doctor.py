@@ -392,6 +392,14 @@ IN_THE_FOLDER: dict[str, tuple[Deed, str]] = {
     "heads are gone": (lambda folder: shutil.rmtree(folder / "heads"), "there is no head of it"),
     "an older head": (lambda folder: change_head(folder, size=1), "leaves are published, and the head is at"),
     "another root": (lambda folder: change_head(folder, root="A" * 43 + "="), "is not the head's"),
+    "a log that froze itself": (
+        lambda folder: change_head(folder, frozen="forked"),
+        "its log is frozen (forked)",
+    ),
+    "the root's clock is gone": (
+        lambda folder: (folder / "log/root/clock.vkey").unlink(),
+        "has no clock.vkey",
+    ),
     "no checkpoint": (lambda folder: published(folder).unlink(), "no checkpoint is published"),
     "no folder": (shutil.rmtree, "is no folder"),
 }
