@@ -225,12 +225,18 @@ class Sequencer:
         return Log(organisation, origin, files, self._heads, (), clock=clock), head
 
 
-# What waits for a frozen log waits for ever.
+# From one organisation to the next by the index: a look at every row that waits would take longer the more there are. What
+# waits for a frozen log waits for ever.
 _WAITING = """
-SELECT DISTINCT pending.organisation FROM pending LEFT JOIN log ON log.organisation = pending.organisation
-WHERE log.frozen_at IS NULL ORDER BY pending.organisation
+WITH RECURSIVE waiting AS (
+  (SELECT organisation FROM pending ORDER BY organisation LIMIT 1)
+  UNION ALL
+  SELECT (SELECT organisation FROM pending WHERE pending.organisation > waiting.organisation ORDER BY organisation LIMIT 1)
+  FROM waiting WHERE waiting.organisation IS NOT NULL
+)
+SELECT waiting.organisation FROM waiting LEFT JOIN log ON log.organisation = waiting.organisation
+WHERE waiting.organisation IS NOT NULL AND log.frozen_at IS NULL ORDER BY waiting.organisation
 """
-
 _BEGIN_LOG = "INSERT INTO log (organisation, origin) VALUES (%s, %s) ON CONFLICT (organisation) DO NOTHING"
 
 # Above the head's too: a restored database may know a lower epoch than one that has signed since.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from struct import Struct
-from typing import Any, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 
@@ -101,10 +101,28 @@ class _Standing:
     windows: dict[int, Amends]
 
 
+class _Stays(Exception):
+    """A row was taken away that has to stay."""
+
+
 def sequence(
     conn: psycopg.Connection, organisation: str, org_key: bytes, epoch: int, now: datetime
 ) -> Sequenced:
     """Makes leaves of up to MOST_PENDING rows, in a transaction of its own. Returns them: they are committed."""
+    try:
+        return _sequence(conn, organisation, org_key, epoch, now, _TAKE_AWAY)
+    except _Stays:  # nothing happened; this is seldom, and the other way costs twice as much for each row
+        return _sequence(conn, organisation, org_key, epoch, now, _TAKE)
+
+
+def _sequence(
+    conn: psycopg.Connection,
+    organisation: str,
+    org_key: bytes,
+    epoch: int,
+    now: datetime,
+    take: LiteralString,
+) -> Sequenced:
     with conn.transaction():
         row = conn.execute(_LOCK_LOG, [organisation]).fetchone()
         if row is None or row[1] != epoch:
@@ -112,33 +130,44 @@ def sequence(
         origin, _, size, is_frozen = row
         if is_frozen:
             return Sequenced(size, (), ())
-        found = conn.execute(_TAKE, [organisation, MOST_PENDING], binary=True)
-        pending = [Pending._make(row) for row in found]
+        asked = {"organisation": organisation, "most": MOST_PENDING}
+        pending = sorted(map(Pending._make, conn.execute(take, asked, binary=True)))
         if not pending:
             return Sequenced(size, (), ())
         standing = _read_standing(conn, organisation, origin, size, org_key, pending, now)
         try:
-            leaves = _write_leaves(conn, organisation, _make_all(pending, standing), standing.rec)
+            made = _make_all(pending, standing, some_stay=take is _TAKE)
+            leaves = _write_leaves(conn, organisation, made, standing.rec)
         except psycopg.errors.UniqueViolation as cause:
             # Only a second writer can have taken the next index or position.
             raise Deposed(
                 f"next leaf of {organisation} or next position: taken by another sequencer"
             ) from cause
         if leaves:
-            _move_on(conn, organisation, leaves, standing)
+            _move_on(conn, organisation, standing)
             if leaves[-1].pending.type == "freeze":
                 note_frozen(conn, organisation, frozen_by(leaves[-1].entry), now)
-        return Sequenced(size, tuple(leaf.entry for leaf in leaves), tuple(leaf.hash for leaf in leaves))
+        if take is _TAKE:
+            conn.execute("DELETE FROM pending WHERE id = ANY (%s)", [[leaf.pending.id for leaf in leaves]])
+        elif len(leaves) < len(pending):
+            raise _Stays
+        return Sequenced(size, tuple([leaf.entry for leaf in leaves]), tuple([leaf.hash for leaf in leaves]))
 
 
 _LOCK_LOG = (
     "SELECT origin, epoch, tree_size, frozen_at IS NOT NULL FROM log WHERE organisation = %s FOR UPDATE"
 )
 
-# Oldest first: a stream keeps the order in which its rows were written. SKIP LOCKED: nobody is waited for.
+# Oldest first: a stream keeps the order in which its rows were written.
+_TAKE_AWAY = """
+DELETE FROM pending WHERE organisation = %(organisation)s AND id <= (
+  SELECT max(id) FROM (SELECT id FROM pending WHERE organisation = %(organisation)s ORDER BY id LIMIT %(most)s) AS oldest)
+RETURNING id, type, stream_kind, stream_id, body, event, sealed_window, amends, sealed_verdict
+"""
+# The same where some will stay, which is found out when they are made. SKIP LOCKED: nobody is waited for.
 _TAKE = """
 SELECT id, type, stream_kind, stream_id, body, event, sealed_window, amends, sealed_verdict FROM pending
-WHERE organisation = %s ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+WHERE organisation = %(organisation)s ORDER BY id LIMIT %(most)s FOR UPDATE SKIP LOCKED
 """
 
 
@@ -158,14 +187,13 @@ def _read_standing(
         for stream, n, hash_ in conn.execute(_STREAM_HEADS, [organisation, list(streams)], binary=True)
     }
     amended = [item.amends for item in pending if item.amends is not None]
-    position, positioned_at = conn.execute(_LAST_POSITION).fetchone() or (0, _EPOCH)
-    (recorded_at,) = conn.execute(_LAST_LEAF, [organisation, size - 1]).fetchone() or (_EPOCH,)
+    position, recorded_at = conn.execute(_LAST, [organisation, size - 1]).fetchone() or (0, None)
     return _Standing(
         org=log_pseudonym(origin),
         size=size,
         position=position,
         # A clock set back must not make time run backwards in the record.
-        rec=(max(now, positioned_at, recorded_at) - _EPOCH) // _MILLISECOND,
+        rec=(max(now, recorded_at or now) - _EPOCH) // _MILLISECOND,
         streams={
             name: _Stream(stream, *heads.get(stream, (-1, None)), {}) for stream, name in streams.items()
         },
@@ -178,10 +206,13 @@ def _read_standing(
     )
 
 
-_LAST_POSITION = (
-    "SELECT position, record_time FROM leaf WHERE position IS NOT NULL ORDER BY position DESC LIMIT 1"
-)
-_LAST_LEAF = "SELECT record_time FROM leaf WHERE organisation = %s AND leaf_index = %s"
+# The last position of the instance, and the later of its record time and that of the log's last leaf.
+_LAST = """
+SELECT coalesce(max(position), 0), max(record_time) FROM (
+  (SELECT position, record_time FROM leaf WHERE position IS NOT NULL ORDER BY position DESC LIMIT 1)
+  UNION ALL SELECT NULL, record_time FROM leaf WHERE organisation = %s AND leaf_index = %s
+) AS last
+"""
 _STREAM_HEADS = "SELECT stream, n, leaf_hash FROM stream_head WHERE organisation = %s AND stream = ANY (%s)"
 _WINDOWS = """
 SELECT sealed_window, leaf_index, leaf_hash FROM leaf
@@ -189,9 +220,9 @@ WHERE organisation = %s AND sealed_window = ANY (%s::bigint[])
 """
 
 
-def _make_all(pending: Sequence[Pending], standing: _Standing) -> Iterator[Leaf]:
-    """The next leaves, and `standing` as it is after each. A row is left pending whose time has not come, or which is
-    no entry (a fault of ours, and logged: the row stays as the trace of it).
+def _make_all(pending: Sequence[Pending], standing: _Standing, *, some_stay: bool) -> Iterator[Leaf]:
+    """The next leaves, and `standing` as it is after each. A row stays pending whose time has not come, or which is
+    no entry (a fault of ours, and logged: the row stays as the trace of it); unless `some_stay` that is _Stays.
     """
     for item in pending:
         stream = standing.streams[item.stream_kind, item.stream_id]
@@ -200,6 +231,8 @@ def _make_all(pending: Sequence[Pending], standing: _Standing) -> Iterator[Leaf]
                 _want_rotation(item, standing)
             body = item.body if item.amends is None else _amending(item, standing)
             if body is None:
+                if not some_stay:
+                    raise _Stays
                 continue
             template = stream.templates.get(item.type)
             if template is None:
@@ -207,6 +240,8 @@ def _make_all(pending: Sequence[Pending], standing: _Standing) -> Iterator[Leaf]
                 stream.templates[item.type] = template
             entry = template.fill(stream.n + 1, stream.last, body)
         except (EntryError, VerifyError) as error:
+            if not some_stay:
+                raise _Stays from error
             logger.error("pending row is no entry", extra={"pending": item.id, "reason": str(error)})
             continue
         hash_ = entry_hash(entry)
@@ -251,7 +286,7 @@ def _write_leaves(conn: psycopg.Connection, organisation: str, made: Iterator[Le
     """Sends leaves as they are made: the server stores some while we make the next."""
     leaves = list[Leaf]()
     name = organisation.encode()
-    before, after = Struct(f">hi{len(name)}siqi"), Struct(">i32siq")
+    before, after = Struct(f">hi{len(name)}siqi").pack, Struct(">i32siq").pack
     time_us = (rec - _POSTGRES_EPOCH_MS) * 1000
     with conn.cursor() as cursor, cursor.copy(_COPY_LEAVES) as out:
         out.write(_COPY_HEADER)
@@ -260,9 +295,8 @@ def _write_leaves(conn: psycopg.Connection, organisation: str, made: Iterator[Le
             parts = list[bytes]()
             for item, index, entry, hash_, position in some:
                 parts += (
-                    before.pack(_LEAF_COLUMNS, len(name), name, 8, index, len(entry)), entry, after.pack(32, hash_, 8, time_us),
-                    _optional(position), _optional(item.event),
-                    _optional(item.sealed_window), _optional(item.sealed_verdict),
+                    before(_LEAF_COLUMNS, len(name), name, 8, index, len(entry)), entry, after(32, hash_, 8, time_us),
+                    _optional(position, item.event), _optional(item.sealed_window, item.sealed_verdict),
                 )  # fmt: skip
             out.write(b"".join(parts))
         out.write(_COPY_TRAILER)
@@ -277,30 +311,31 @@ _LEAF_COLUMNS = 9
 _SENT_AT_ONCE = 500
 _COPY_HEADER, _COPY_TRAILER = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 _POSTGRES_EPOCH_MS = 946_684_800_000
-_BIGINT = Struct(">iq").pack
+_BIGINT, _TWO_BIGINTS = Struct(">iq").pack, Struct(">iqiq").pack
 _NULL = b"\xff\xff\xff\xff"
 
 
-def _optional(value: int | None) -> bytes:
-    return _NULL if value is None else _BIGINT(8, value)
+def _optional(first: int | None, second: int | None) -> bytes:
+    """Two columns, each a bigint or null."""
+    if first is None:
+        return _NULL + (_NULL if second is None else _BIGINT(8, second))
+    return _BIGINT(8, first) + _NULL if second is None else _TWO_BIGINTS(8, first, 8, second)
 
 
-def _move_on(
-    conn: psycopg.Connection, organisation: str, leaves: Sequence[Leaf], standing: _Standing
-) -> None:
-    moved = {leaf.pending[2:4] for leaf in leaves}
-    streams = [standing.streams[kind, stream_id] for kind, stream_id in moved]
+def _move_on(conn: psycopg.Connection, organisation: str, standing: _Standing) -> None:
+    streams = [stream for stream in standing.streams.values() if stream.last is not None]
     heads = [
         [stream.pseudonym for stream in streams], [stream.n for stream in streams], [stream.last for stream in streams]
     ]  # fmt: skip
-    conn.execute(_MOVE_STREAMS, [organisation, *heads])
-    conn.execute("UPDATE log SET tree_size = %s WHERE organisation = %s", [standing.size, organisation])
-    conn.execute("DELETE FROM pending WHERE id = ANY (%s)", [[leaf.pending.id for leaf in leaves]])
+    conn.execute(_MOVE_ON, [organisation, *heads, standing.size, organisation])
 
 
-_MOVE_STREAMS = """
-INSERT INTO stream_head (organisation, stream, n, leaf_hash)
-SELECT %s, moved.stream, moved.n, moved.leaf_hash
-FROM unnest(%s::bytea[], %s::bigint[], %s::bytea[]) AS moved (stream, n, leaf_hash)
-ON CONFLICT (organisation, stream) DO UPDATE SET n = EXCLUDED.n, leaf_hash = EXCLUDED.leaf_hash
+_MOVE_ON = """
+WITH moved AS (
+  INSERT INTO stream_head (organisation, stream, n, leaf_hash)
+  SELECT %s, next.stream, next.n, next.leaf_hash
+  FROM unnest(%s::bytea[], %s::bigint[], %s::bytea[]) AS next (stream, n, leaf_hash)
+  ON CONFLICT (organisation, stream) DO UPDATE SET n = EXCLUDED.n, leaf_hash = EXCLUDED.leaf_hash
+)
+UPDATE log SET tree_size = %s WHERE organisation = %s
 """
