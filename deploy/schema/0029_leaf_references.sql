@@ -1,8 +1,7 @@
 -- What a leaf refers to is there, looked up once for all leaves of a statement: a foreign key looks for each leaf by itself, and
 -- that was more than half of what storing them took (docs/decisions/0038). The other half of a key, that what a leaf refers to
--- is not deleted, stands on the tables referred to.
-CREATE FUNCTION refuse_loose_leaves() RETURNS trigger
-  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+-- is not deleted, stands on the tables referred to. (A log stays under its leaves by the keys of its stream heads and checkpoints.)
+CREATE FUNCTION refuse_loose_leaves() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   -- Scalar subqueries: each is a look into an index, however large the table is and whatever the planner thinks of it.
   IF EXISTS (SELECT FROM made WHERE
@@ -21,12 +20,11 @@ $$;
 CREATE TRIGGER a_leaf_refers_to_what_is_there AFTER INSERT ON leaf REFERENCING NEW TABLE AS made
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_loose_leaves();
 
-CREATE FUNCTION refuse_deleting_from_under_a_leaf() RETURNS trigger
-  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+CREATE FUNCTION refuse_deleting_from_under_a_leaf() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   held boolean;
 BEGIN
-  EXECUTE format('SELECT EXISTS (SELECT FROM leaf WHERE %I = ($1).%I)', TG_ARGV[0], TG_ARGV[1]) INTO held USING OLD;
+  EXECUTE format('SELECT EXISTS (SELECT FROM leaf WHERE %I = $1)', TG_TABLE_NAME) INTO held USING OLD.id;
   IF held THEN
     RAISE EXCEPTION 'a leaf refers to this row of %', TG_TABLE_NAME USING ERRCODE = 'foreign_key_violation', TABLE = 'leaf';
   END IF;
@@ -36,13 +34,11 @@ $$;
 -- Their names come after those of the keys' own triggers: the key from `pending` waits for a sequencer that is turning the row
 -- into a leaf, and only then is there a leaf to be seen.
 CREATE TRIGGER stays_under_a_leaf AFTER DELETE OR UPDATE OF id ON event
-  FOR EACH ROW EXECUTE FUNCTION refuse_deleting_from_under_a_leaf('event', 'id');
+  FOR EACH ROW EXECUTE FUNCTION refuse_deleting_from_under_a_leaf();
 CREATE TRIGGER stays_under_a_leaf AFTER DELETE OR UPDATE OF id ON sealed_window
-  FOR EACH ROW EXECUTE FUNCTION refuse_deleting_from_under_a_leaf('sealed_window', 'id');
+  FOR EACH ROW EXECUTE FUNCTION refuse_deleting_from_under_a_leaf();
 CREATE TRIGGER stays_under_a_leaf AFTER DELETE OR UPDATE OF id ON sealed_verdict
-  FOR EACH ROW EXECUTE FUNCTION refuse_deleting_from_under_a_leaf('sealed_verdict', 'id');
-CREATE TRIGGER stays_under_a_leaf AFTER DELETE OR UPDATE OF organisation ON log
-  FOR EACH ROW EXECUTE FUNCTION refuse_deleting_from_under_a_leaf('organisation', 'organisation');
+  FOR EACH ROW EXECUTE FUNCTION refuse_deleting_from_under_a_leaf();
 
 ALTER TABLE leaf
   DROP CONSTRAINT leaf_organisation_fkey,

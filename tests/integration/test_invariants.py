@@ -187,6 +187,7 @@ BREACHES: dict[str, str] = {
     "nothing_follows_a_freeze": "UPDATE leaf SET entry = convert_to(replace(convert_from(entry, 'UTF8'),"
     " '\"type\":\"event\"', '\"type\":\"freeze\"'), 'UTF8')",
     "a_log_has_no_hole": "DELETE FROM leaf WHERE leaf_index = 3",
+    "what_a_leaf_refers_to_is_there": "UPDATE leaf SET event = -1 WHERE event = (SELECT min(id) FROM event)",
     "a_leaf_hash_is_that_of_its_entry": "UPDATE leaf SET entry = entry || ' ' WHERE leaf_index = 3",
     "an_entry_is_of_its_log_and_leaf": "UPDATE leaf SET record_time = record_time + INTERVAL '1 ms' WHERE leaf_index = 3",
     "record_time_does_not_fall": "UPDATE leaf SET record_time = record_time - INTERVAL '1 year' WHERE leaf_index = 3",

@@ -293,6 +293,46 @@ def test_a_row_that_is_no_entry_stays_and_stops_nothing(
     assert "pending row is no entry" in caplog.text
 
 
+def test_rows_behind_one_that_stays_are_sequenced_once(instance: Instance) -> None:
+    """The row is found out when the others are taken away already: all of it is done again, in the other way."""
+    instance.add_window(1)
+    for number in range(3):
+        instance.add_event(number)
+    instance.owner.execute("UPDATE pending SET body = 'x' WHERE sealed_window IS NOT NULL")
+    instance.run()
+    instance.run()
+    assert instance.rows("SELECT type, body FROM pending") == [("window", b"x")]
+    kept = "SELECT position FROM leaf WHERE organisation = 'xj-coop' ORDER BY leaf_index"
+    assert instance.rows(kept) == [(1,), (2,), (3,)]
+
+
+@pytest.mark.parametrize("column", ["organisation", "event", "sealed_window", "sealed_verdict"])
+def test_a_leaf_refers_to_what_is_there(instance: Instance, column: str) -> None:
+    instance.fill()
+    instance.run()
+    leaf: dict[str, Any] = {
+        "organisation": "xj-coop",
+        "leaf_index": 5,
+        "entry": b"",
+        "leaf_hash": bytes(32),
+        "record_time": NOW,
+    }
+    leaf[column] = "nobody" if column == "organisation" else 99
+    query = f"INSERT INTO leaf ({', '.join(leaf)}) VALUES ({', '.join(['%s'] * len(leaf))})"
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        instance.owner.execute(query.encode(), list(leaf.values()))
+
+
+@pytest.mark.parametrize("table", ["event", "sealed_window"])
+def test_nothing_is_deleted_from_under_a_leaf(instance: Instance, table: str) -> None:
+    instance.fill()
+    instance.run()
+    with pytest.raises(psycopg.errors.ForeignKeyViolation, match=f"a leaf refers to this row of {table}"):
+        instance.owner.execute(f"DELETE FROM {table}".encode())
+    instance.owner.execute("DELETE FROM leaf")
+    instance.owner.execute(f"DELETE FROM {table}".encode())
+
+
 def test_a_deposed_sequencer_commits_and_signs_nothing(instance: Instance) -> None:
     instance.fill()
     with instance.connect() as conn:
@@ -432,6 +472,15 @@ def test_a_damaged_entry_is_not_published(instance: Instance) -> None:
         (epoch,) = instance.rows("SELECT epoch FROM log WHERE organisation = 'xj-coop'")[0]
         assert len(sequence(conn, "xj-coop", bytes(range(32)), epoch, NOW)) == 1
     instance.owner.execute("UPDATE leaf SET entry = 'x' WHERE organisation = 'xj-coop' AND leaf_index = 5")
+    assert isinstance(refusal(instance), LeafDamaged)
+
+
+def test_a_damaged_entry_is_not_published_again(instance: Instance) -> None:
+    """It stands in the bundle that the next entry goes into."""
+    instance.fill()
+    instance.run()
+    instance.owner.execute("UPDATE leaf SET entry = 'x' WHERE organisation = 'xj-coop' AND leaf_index = 2")
+    instance.add_event(9)
     assert isinstance(refusal(instance), LeafDamaged)
 
 
