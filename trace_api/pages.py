@@ -50,6 +50,7 @@ CHECKS = (
 )  # fmt: skip
 """What a verifier may say of an evidence file; each has a sentence, `check_...`."""
 _REASONS = ("fetch", "error", "other")
+_RELATIONS = ("independent", "operator", "authority")
 
 MissingReason = Literal["unknown_lot", "unknown_box", "bad_identifier", "unavailable", "no_page"]
 
@@ -166,6 +167,7 @@ def render_story(story: Story, language: Language, assets: Assets) -> str:
         sealed=_sealed(story, words),
         checks=CHECKS,
         reasons=_REASONS,
+        relations=_RELATIONS,
         file_name=f"{story.lot}{'-' + story.serial if story.serial else ''}.evidence.json",
     )
 

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from ledger.entry import Entry, EntryType, commit_event, log_pseudonym, stream_pseudonym
-from ledger.evidence_file import EventEvidence, Evidence, LeafEvidence, LogEvidence, build_event, build_window
+from ledger.evidence_file import (
+    AnchoredEvidence,
+    EventEvidence,
+    Evidence,
+    LeafEvidence,
+    LogEvidence,
+    Relation,
+    RootEvidence,
+    WitnessEvidence,
+    build_event,
+    build_window,
+)
+from ledger.evidence_reading import read_evidence
 from ledger.translog.checkpoint import Checkpoint, sign_checkpoint
+from ledger.translog.cosignature import Cosigner
 from ledger.translog.merkle import Tree, leaf_hash
 from ledger.translog.note import SignerKey
 from ledger.window import WindowTree, readings, window_secret
@@ -18,6 +31,7 @@ from trace_api.story import Leg, Step, Story
 
 ORIGIN = "log.suyuan.example/xianju"
 SIGNER = SignerKey.from_seed(ORIGIN, bytes(range(32)))
+_ROOT = SignerKey.from_seed("log.suyuan.example/root", bytes([9]) * 32)
 _ORG_KEY = bytes(range(32, 64))
 _PARTY = stream_pseudonym(_ORG_KEY, "party", "xj-coop")
 _DEVICE = stream_pseudonym(_ORG_KEY, "device", "truck-1")
@@ -63,6 +77,33 @@ def example_evidence(story: Story) -> str:
     note = sign_checkpoint(Checkpoint(ORIGIN, tree.size, tree.root_hash), [SIGNER])
     head = LogEvidence(ORIGIN, str(SIGNER.verifier), note)
     return Evidence((head,), (*items, build_window(leaf(at), window, range(window.size)))).to_json()
+
+
+def anchored_evidence(story: Story, time: int, relations: Sequence[Relation]) -> str:
+    """The same in version 2: its log entered in a root log that, at `time` (s), its clock and a witness of each relation saw."""
+    first = read_evidence(example_evidence(story))
+    assert isinstance(first, Evidence)
+    (log,) = first.logs
+    body = {"checkpoint": log.checkpoint}
+    entry = Entry("anchor", log_pseudonym(_ROOT.name), bytes(16), 0, None, (time - 1) * 1000, body).encode()
+    tree = Tree.of([entry])
+    head = Checkpoint(_ROOT.name, tree.size, tree.root_hash)
+    clock = Cosigner.from_seed(f"{_ROOT.name}/clock", bytes([7]) * 32)
+    cosigners = [
+        Cosigner.from_seed(f"{relation}.example/w", bytes([at + 1]) * 32)
+        for at, relation in enumerate(relations)
+    ]
+    lines = "".join(str(each.cosign(head, time)) for each in (clock, *cosigners))
+    root = RootEvidence(
+        _ROOT.name, str(_ROOT.verifier), str(clock.verifier), sign_checkpoint(head, [_ROOT]) + lines
+    )
+    anchor = LeafEvidence(_ROOT.name, 0, entry, tree.inclusion_proof(0))
+    witnesses = tuple(
+        WitnessEvidence(str(each.verifier), f"{relation} 见证方", f"{relation} witness", relation)
+        for each, relation in zip(cosigners, relations, strict=True)
+    )
+    logs = (LogEvidence(log.origin, log.vkey, None, anchor),)
+    return AnchoredEvidence(root, logs, first.items, witnesses=witnesses).to_json()
 
 
 def _event(story: Story, step: Step) -> dict[str, Any]:

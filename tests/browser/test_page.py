@@ -17,7 +17,7 @@ import pytest
 
 from ledger.evidence import verify_evidence
 from ledger.translog.verify import VerifyError
-from tests.browser.example_evidence import ORIGIN, SIGNER, example_evidence
+from tests.browser.example_evidence import ORIGIN, SIGNER, anchored_evidence, example_evidence
 from tests.unit.trace_api.example_story import (
     BARE_STORY,
     BOX_STORY,
@@ -27,10 +27,12 @@ from tests.unit.trace_api.example_story import (
 )
 from trace_api import pages
 from trace_api.story import Name, Story
-from trace_api.words import LANGUAGES, Language
+from trace_api.words import CATALOGUES, LANGUAGES, Language
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Route
+
+    from ledger.evidence_file import Relation
 
 ENTRY_VECTORS = Path(__file__).parents[1] / "entry-v1" / "evidence.json"
 HOST = "suyuan.test"
@@ -272,6 +274,56 @@ def test_a_true_proof_holds(
         assert panel.locator("[data-slot=logs]").inner_text() == ORIGIN
         assert page.locator(".step-sealed").count() == BOX_STORY.events_sealed
         assert panel.locator("[data-slot=own-key]").is_visible()
+
+
+SEEN_AT = round(BOX_STORY.now.timestamp())
+
+
+def clock_at(seconds: int) -> str:
+    """A script that sets the device's clock."""
+    return f"Date.now = () => {seconds * 1000};"
+
+
+@pytest.mark.parametrize(
+    ("relations", "sentence"),
+    [(["authority", "operator"], "witness_seen"), (["operator"], "witness_alone"), ([], "witness_alone")],
+    ids=["authority", "own-only", "none"],
+)
+def test_it_says_who_saw_the_root_log_and_when(
+    browser: Browser, shop: Shop, relations: list[Relation], sentence: str
+) -> None:
+    shop.evidence = anchored_evidence(BOX_STORY, SEEN_AT, relations)
+    with opened(browser, shop, "/box-en", before=clock_at(SEEN_AT + 59)) as page:
+        assert settled(page) == "holds"
+        assert page.locator("[data-slot=root]").inner_text() == "log.suyuan.example/root"
+        assert page.locator("[data-slot=fresh]").is_visible()
+        assert page.locator("[data-slot=stale]").count() == 0
+        assert page.locator(".step-sealed").count() == BOX_STORY.events_sealed
+        told = page.locator("#witnesses").inner_text()
+        assert CATALOGUES["en"][sentence] in told
+        assert page.locator("#witnesses li").count() == len(relations)
+        for relation in relations:
+            assert f"{relation} witness" in told
+            assert CATALOGUES["en"][f"witness_relation_{relation}"] in told
+        assert_fits(page, 390)
+
+
+def test_a_root_log_that_is_not_fresh_is_said_not_to_be(browser: Browser, shop: Shop) -> None:
+    shop.evidence = anchored_evidence(BOX_STORY, SEEN_AT, [])
+    with opened(browser, shop, "/box-zh", before=clock_at(SEEN_AT + 61)) as page:
+        assert settled(page) == "holds"
+        assert page.locator("[data-slot=stale]").inner_text() == CATALOGUES["zh"]["proof_stale"]
+
+
+def test_a_spoiled_cosignature_is_named_and_no_witness_is_believed(browser: Browser, shop: Shop) -> None:
+    file = json.loads(anchored_evidence(BOX_STORY, SEEN_AT, ["authority"]))
+    note = file["root"]["checkpoint"]
+    file["root"]["checkpoint"] = note[:-8] + flipped(note[-8:])
+    shop.evidence = json.dumps(file, ensure_ascii=False)
+    with opened(browser, shop, "/box-en") as page:
+        assert settled(page) == "broken"
+        assert CATALOGUES["en"]["check_cosignature"] in page.locator("[data-slot=failures]").inner_text()
+        assert page.locator("#witnesses li").count() == 0
 
 
 def test_a_box_without_sealed_events_is_not_checked(

@@ -1,6 +1,7 @@
 // Turns the page's "not yet checked on this device" into what the check gave. All words are in the page's templates, so
 // that a language is in one place; this file only chooses and fills.
 
+import { toBase64 } from "./bytes";
 import { VerifyError } from "./errors";
 import { MAX_FILE_SIZE } from "./unpacking";
 import { eventTimes, namesLot } from "./subject";
@@ -11,6 +12,8 @@ type State = "working" | "holds" | "broken" | "failed";
 type Reason = "fetch" | "error" | "other";
 
 const SHOWN_FAILURES = 12;
+/** A root log says how fresh it is at least every 30 s, and evidence is made for the asking. */
+const FRESH_MS = 60_000;
 
 class NotFetched extends Error {}
 
@@ -63,9 +66,53 @@ function tell(page: Document, panel: HTMLElement, report: Report): void {
   fill(facts, "steps", String(steps));
   fill(facts, "readings", String(readings.length));
   fill(facts, "logs", report.evidence.logs.map((log) => log.origin).join(" · "));
+  tellRoot(page, facts, report);
+  if (report.verified) tellWitnesses(page, report);
   if (!report.ownKey || !report.verified) slot(facts, "own-key")?.remove();
   slot(facts, "checks")?.append(...counted(report.checks).map(([name, count]) => held(page, name, count)));
   panel.append(facts);
+}
+
+/** The root log that the logs are entered in, and how fresh it is by its own clock. */
+function tellRoot(page: Document, facts: DocumentFragment, report: Report): void {
+  const { root, clock } = report.facts;
+  if (root === null) slot(facts, "root-row")?.remove();
+  else {
+    fill(facts, "root", root.origin);
+    fill(facts, "root-size", String(root.size));
+    fill(facts, "root-hash", toBase64(root.rootHash));
+  }
+  if (clock === null) slot(facts, "fresh-row")?.remove();
+  else {
+    fill(facts, "fresh", moment(page, clock));
+    if (Date.now() - Number(clock) * 1000 <= FRESH_MS) slot(facts, "stale")?.remove();
+  }
+}
+
+/** Who saw the root log, in the place of what the server said of it. A file of version 1 knows nothing of witnesses. */
+function tellWitnesses(page: Document, report: Report): void {
+  const { root, witnesses, independent } = report.facts;
+  const part = page.getElementById("witnesses");
+  if (root === null || part === null) return;
+  const found = copy(page, "proof-witnesses");
+  slot(found, independent ? "alone" : "independent")?.remove();
+  slot(found, "list")?.append(...witnesses.map((witness) => {
+    const line = copy(page, "proof-witness");
+    const { zh, en } = witness.operator;
+    fill(line, "operator", (page.documentElement.lang.startsWith("zh") ? zh || en : en || zh) || witness.name);
+    fill(line, "relation", words(page, `proof-relation-${witness.relation}`));
+    fill(line, "time", moment(page, witness.time));
+    return line;
+  }));
+  part.replaceChildren(found);
+}
+
+/** POSIX seconds, in the place's own time. */
+function moment(page: Document, seconds: bigint): string {
+  const time = new Date(Number(seconds) * 1000);
+  if (Number.isNaN(time.getTime())) return String(seconds);
+  const timeZone = page.getElementById("proof-part")?.dataset["zone"] ?? "Asia/Shanghai";
+  return new Intl.DateTimeFormat(page.documentElement.lang, { dateStyle: "medium", timeStyle: "medium", timeZone }).format(time);
 }
 
 function fail(page: Document, panel: HTMLElement, reason: Reason): void {

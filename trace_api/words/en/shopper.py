@@ -207,6 +207,17 @@ EN = {
     "witness_some_meaning": (
         "They have nothing to do with the keeper of the record and confirm that everybody is shown the same one."
     ),
+    "proof_method_ml_dsa": "the library that came with this page (@noble/post-quantum, ML-DSA-44)",
+    "proof_root": "Root log",
+    "proof_root_size": "Entries",
+    "proof_fresh": "Newest state of the root log",
+    "proof_stale": "By this device's clock that is more than a minute ago: what was recorded since may not be in it.",
+    "witness_seen": "A witness that is not the keeper's own saw this record.",
+    "witness_word": "That it is independent is the keeper's word, not a proof.",
+    "witness_alone": "No independent witness.",
+    "witness_relation_independent": "Said to have nothing to do with the keeper of the record; seen at",
+    "witness_relation_operator": "Run by the keeper of the record itself, so not independent; seen at",
+    "witness_relation_authority": "Said to be run by an authority; seen at",
     "proof_limits": (
         "A record is not the truth: the proof says what was written down then and not changed since, "
         "not that it was right."
