@@ -11,7 +11,7 @@ import { linesOf, noLine, parseKey, type SignedCheckpoint, type VerifierKey } fr
 
 export const ED25519_COSIGNATURE = 0x04;
 const ML_DSA_44 = 0x06;
-const KEY_SIZES: ReadonlyMap<number, number> = new Map([[ED25519_COSIGNATURE, 32], [ML_DSA_44, 1312]]);
+export const KEY_SIZES: ReadonlyMap<number, number> = new Map([[ED25519_COSIGNATURE, 32], [ML_DSA_44, 1312]]);
 const SIGNATURE_SIZES: ReadonlyMap<number, number> = new Map([[ED25519_COSIGNATURE, 64], [ML_DSA_44, 2420]]);
 const TIME_SIZE = 8;
 const LAST_TIME = 2n ** 63n - 1n;

@@ -2,7 +2,7 @@
 //
 // Contract: text in (verifier keys one a line, or a C2SP tlog-policy file), Trust out, or VerifyError. c2sp.org/tlog-policy.
 
-import { ED25519_COSIGNATURE, parseCosigner } from "./cosignature";
+import { KEY_SIZES as COSIGNER_SIZES, parseCosigner } from "./cosignature";
 import { sameBytes, VerifyError } from "./errors";
 import { ED25519, parseKey, parseVkey, sameKey, type VerifierKey } from "./note";
 
@@ -41,15 +41,24 @@ export function trustKeys(vkeys: Readonly<Record<string, string>>): Trust {
 }
 
 function readKeys(text: string): Trust {
-  const logs: VerifierKey[] = [];
+  const keys = text.split(/\s+/).filter((word) => word !== "").map(parseLogKey);
+  if (keys.length === 0) throw new VerifyError("keys", "none", "at least one");
+  return trustIn(keys, null);
+}
+
+/** A log's key: Ed25519 (0x01), or one that signs checkpoints as cosigners do, such as a root log's clock. */
+export function parseLogKey(vkey: string): VerifierKey {
+  return parseKey(vkey, new Map([[ED25519, 32], ...COSIGNER_SIZES]));
+}
+
+function trustIn(keys: readonly VerifierKey[], policy: Policy | null): Trust {
+  const logs = new Map<string, VerifierKey[]>();
   const clocks = new Map<string, VerifierKey>();
-  for (const word of text.split(/\s+/).filter((each) => each !== "")) {
-    const key = parseKey(word, new Map([[ED25519, 32], [ED25519_COSIGNATURE, 32]]));
-    if (key.algorithm === ED25519) logs.push(key);
+  for (const key of keys) {
+    if (key.algorithm === ED25519) logs.set(key.name, [...(logs.get(key.name) ?? []), key]);
     else clocks.set(key.name, key);
   }
-  if (logs.length + clocks.size === 0) throw new VerifyError("keys", "none", "at least one");
-  return { logs: byName(logs), clocks, policy: null };
+  return { logs, clocks, policy };
 }
 
 function readPolicy(text: string): Trust {
@@ -83,12 +92,11 @@ class Reading {
     if (quorum === undefined || this.quorums.length > 1) {
       throw new VerifyError("quorum lines of the policy", this.quorums.length, 1);
     }
-    const policy = { witnesses: this.witnesses, groups: this.groups, quorum: quorum === NONE ? null : quorum };
-    return { logs: byName(this.logs), clocks: new Map(), policy };
+    return trustIn(this.logs, { witnesses: this.witnesses, groups: this.groups, quorum: quorum === NONE ? null : quorum });
   }
 
   private log(vkey: string): void {
-    const key = parseVkey(vkey);
+    const key = parseLogKey(vkey);
     if (hasKey(this.logs, key)) throw new VerifyError("log of the policy", `${key.name} again`, "each key once");
     this.logs.push(key);
   }
@@ -124,12 +132,6 @@ class Reading {
     }
     return name;
   }
-}
-
-function byName(keys: readonly VerifierKey[]): ReadonlyMap<string, readonly VerifierKey[]> {
-  const found = new Map<string, VerifierKey[]>();
-  for (const key of keys) found.set(key.name, [...(found.get(key.name) ?? []), key]);
-  return found;
 }
 
 function hasKey(keys: readonly VerifierKey[], key: VerifierKey): boolean {

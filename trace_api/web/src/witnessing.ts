@@ -4,7 +4,7 @@
 import { utf8 } from "./bytes";
 import { type Cosignature, ED25519_COSIGNATURE, openCosignature, parseCosigner } from "./cosignature";
 import type { Method } from "./ed25519";
-import { VerifyError, wantSame } from "./errors";
+import { sameBytes, VerifyError, wantSame } from "./errors";
 import type { Evidence, Placed, Stamp, Witness } from "./evidence";
 import type { Facts } from "./facts";
 import { type Heads, openRootEntry } from "./heads";
@@ -12,7 +12,7 @@ import { sha256, verifyConsistency } from "./merkle";
 import { checkpointText, keyLabel, sameKey, type SignedCheckpoint, type VerifierKey } from "./note";
 import type { Checks } from "./report";
 import { readToken } from "./timestamp";
-import { isWitness, type Policy, type Trust, wantQuorum } from "./trust";
+import { isWitness, parseLogKey, type Policy, type Trust, wantQuorum } from "./trust";
 
 /** How far a witness's clock may be behind the log's. */
 const TOLERANCE_MS = 300_000n;
@@ -38,7 +38,8 @@ export class Witnessing {
     if (root !== null) {
       const clock = evidence.root?.clock ?? null;
       if (clock !== null) await this.checkClock(root, clock);
-      for (const witness of evidence.witnesses) await this.checkWitness(root, witness);
+      const own = ownKeys(evidence);
+      for (const witness of evidence.witnesses) await this.checkWitness(root, witness, own);
       for (const stamp of evidence.stamps) this.checkStamp(root, stamp);
     }
     const policy = this.trust?.policy ?? null;
@@ -58,10 +59,11 @@ export class Witnessing {
     this.facts.clock = found?.value.time ?? null;
   }
 
-  private async checkWitness(root: SignedCheckpoint, witness: Witness): Promise<void> {
+  private async checkWitness(root: SignedCheckpoint, witness: Witness, own: readonly Uint8Array[]): Promise<void> {
     const who = witness.vkey.split("+", 1)[0] ?? "";
     const found = await this.checks.attempt("cosignature", { log: root.origin, who }, async () => {
       const key = parseCosigner(witness.vkey);
+      if (own.some((each) => sameBytes(each, key.publicKey))) throw new VerifyError("key of the witness", "the log's own", "another's");
       return { key, time: (await this.cosigned(root, key)).time };
     });
     if (found === null) return;
@@ -122,4 +124,16 @@ export class Witnessing {
       throw error;
     }
   }
+}
+
+/** Public keys of those that a witness is to watch: nobody is a witness of himself. */
+function ownKeys({ root, logs }: Evidence): Uint8Array[] {
+  return [root?.vkey, root?.clock, ...logs.map((log) => log.vkey)].flatMap((vkey) => {
+    try {
+      return [parseLogKey(vkey ?? "").publicKey];
+    } catch (error) {
+      if (error instanceof VerifyError) return [];
+      throw error;
+    }
+  });
 }
