@@ -11,7 +11,8 @@ from datetime import datetime
 
 import psycopg
 
-from ingest.sealing import AT_ONCE, OrganisationKey, leaf_keys, read_windows
+from ingest.sealing import AT_ONCE, OrganisationKey
+from ingest.window_rows import leaf_keys, leaf_prefixes, read_windows
 from ledger.entry import stream_pseudonym
 from ledger.errors import LedgerError
 from ledger.window import Rows, WindowTree, window_secret
@@ -22,7 +23,7 @@ FROM sealed_window AS sealed JOIN leaf ON leaf.sealed_window = sealed.id
 JOIN payload_lost AS lost ON lost.organisation = leaf.organisation AND lost.leaf_index = leaf.leaf_index
 WHERE sealed.leaf_keys = '' AND sealed.readings > 0 AND sealed.id > %s ORDER BY sealed.id LIMIT %s
 """
-_FILL = "UPDATE sealed_window SET leaf_keys = %s WHERE id = %s"
+_FILL = "UPDATE sealed_window SET leaf_keys = %s, leaf_prefixes = %s WHERE id = %s"
 _FOUND = """
 DELETE FROM payload_lost AS lost USING leaf
 WHERE leaf.sealed_window = %s AND lost.organisation = leaf.organisation AND lost.leaf_index = leaf.leaf_index
@@ -39,7 +40,7 @@ def refill(conn: psycopg.Connection, key: OrganisationKey) -> int:
             for window, device, organisation, start, root in windows:
                 tree = _tree(rows[device, start], key(organisation), device, start)
                 if tree is not None and tree.root_hash == bytes(root):
-                    conn.execute(_FILL, [b"".join(leaf_keys(tree)), window])
+                    conn.execute(_FILL, [b"".join(leaf_keys(tree)), leaf_prefixes(tree), window])
                     conn.execute(_FOUND, [window])
                     filled += 1
     return filled

@@ -3,29 +3,29 @@
 A window closes when its hour is over and its marks are quiet for two minutes, or at once on an excursion or a
 hand-over. It never reopens: later data makes an amending window over the whole set as it now stands.
 Contract: sealing the same set twice writes nothing the second time; the salts come from the organisation's key outside
-the database.
+the database. An hour of which something sealed was altered or taken away is not amended, or the next window would say that all is
+well: it gets a fault (`window_check`), is told of, and is looked at again every hour.
 """
 
 from __future__ import annotations
 
 import logging
-import struct
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
-from uuid import UUID
+from datetime import datetime, timedelta
 
-import numpy as np
 import psycopg
 
-from ingest import marks, retention, series_reading, touched_hours
+from ingest import auditing, marks, retention, touched_hours
+from ingest.admission import AHEAD_MS
+from ingest.auditing import Checked, Fault, Version, in_words
+from ingest.clock.known import TOLERANCE_MS
+from ingest.window_rows import KEY_BYTES, cut, leaf_keys, leaf_prefixes, read_windows
 from ledger.entry import stream_pseudonym
 from ledger.errors import LedgerError
 from ledger.strict_json import strict
-from ledger.window import Rows, WindowTree, body_hash, observations, window_secret
-from ledger.window import readings as window_readings
+from ledger.window import Rows, WindowTree, window_secret
 from ledger.window_body import Closed, Missing, WindowBody
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,8 @@ MOST = 100
 NOTED = 500
 AT_ONCE = 20
 """Windows whose readings are in memory together: a device that measures twenty times a second has 72,000 in an hour."""
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+AGAIN = timedelta(hours=1)
+"""When a device-hour with a fault is looked at again: people may have put right what was wrong."""
 OrganisationKey = Callable[[str], bytes]
 """organisation -> its 32-byte key, from outside the database."""
 
@@ -47,32 +48,14 @@ class Due:
     organisation: str
     start: datetime
     urgent: Closed | None
-
-
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """A version that stands. `keys`: 24 bytes a leaf, as in the table."""
-
-    id: int
-    version: int
-    root: bytes
-    keys: frozenset[bytes]
-
-    def same(self, tree: WindowTree) -> bool:
-        return self.root == tree.root_hash and bool(self.keys)
-
-    def added(self, tree: WindowTree, keys: Sequence[bytes]) -> list[int]:
-        """Positions that this version had not. Of one whose readings a restore lost (no keys) it is known only if they are
-        all there again; else every position counts as added."""
-        if self.root == tree.root_hash:
-            return []
-        return [place for place, item in enumerate(keys) if item not in self.keys]
+    faulty: bool = False
 
 
 def step(conn: psycopg.Connection, now: datetime, key: OrganisationKey) -> bool:
     """Note what was touched, then seal what is due."""
     taken = marks.take(conn, "sealing")
     _note(conn, taken)
+    conn.execute(_LOOK_AGAIN, [now - AGAIN])
     due = _due(conn, now)
     for first in range(0, len(due), AT_ONCE):
         some = due[first : first + AT_ONCE]
@@ -87,12 +70,24 @@ def _try(conn: psycopg.Connection, window: Due, rows: Rows, now: datetime, key: 
     try:
         with conn.transaction():
             seal(conn, window, rows, now, key)
-    except LedgerError:
-        # A device-hour that cannot be sealed must not keep the others from it; it is looked at again when touched.
-        logger.exception(
-            "a window cannot be sealed", extra={"device": window.device, "start": str(window.start)}
-        )
+    except LedgerError as error:
+        # A device-hour that cannot be sealed must not keep the others from it.
+        _refuse(conn, window, 0, f"it cannot be sealed: {error}", now)
 
+
+def _refuse(conn: psycopg.Connection, window: Due, version: int, fault: str, now: datetime) -> None:
+    logger.error(
+        "a window is not sealed",
+        extra={"device": window.device, "start": str(window.start), "fault": fault},
+    )
+    auditing.keep(conn, [Checked(window.device, window.start, version, fault)], now)
+
+
+_LOOK_AGAIN = """
+INSERT INTO open_window (device_id, start_time, touched_at)
+SELECT device_id, start_time, start_time FROM window_check WHERE fault IS NOT NULL AND checked_at <= %s
+ON CONFLICT DO NOTHING
+"""
 
 _NOTE = """
 INSERT INTO open_window AS open (device_id, start_time, touched_at, urgent)
@@ -130,10 +125,10 @@ def _close(conn: psycopg.Connection, due: Sequence[Due]) -> None:
 
 
 _DUE = """
-SELECT open.device_id, device.organisation, open.start_time, open.urgent
-FROM open_window AS open JOIN device ON device.id = open.device_id
+SELECT open.device_id, device.organisation, open.start_time, open.urgent, known.fault IS NOT NULL
+FROM open_window AS open JOIN device ON device.id = open.device_id LEFT JOIN window_check AS known USING (device_id, start_time)
 WHERE open.urgent IS NOT NULL OR (open.start_time + INTERVAL '1 hour' <= %(now)s AND open.touched_at <= %(now)s - %(quiet)s::interval)
-ORDER BY open.start_time, open.device_id LIMIT %(most)s
+ORDER BY open.urgent IS NULL, open.start_time, open.device_id LIMIT %(most)s
 """
 
 
@@ -150,16 +145,43 @@ def seal(
     stream = stream_pseudonym(key(window.organisation), "device", str(window.device))
     tree = WindowTree.of(window_secret(key(window.organisation), stream, start_ms), rows)
     before = _last_sealed(conn, window.device, window.start)
-    if tree.size == 0 or (before is not None and before.same(tree)):
+    if before is not None and (faults := _faults(tree, before)):
+        gone = all(fault.kind == "removed" for fault in faults) and start_ms < retention.whole_since_ms(conn)
+        if window.faulty or not gone:  # else dropped by age: what came since is not all that there was
+            _refuse(conn, window, before.version, in_words(faults), now)
         return None
-    keys = leaf_keys(tree)
-    if before is not None and not before.keys.issubset(keys) and start_ms < retention.whole_since_ms(conn):
-        return None  # its readings were dropped by age: what came since is not all that there was
+    if tree.size == 0 or (before is not None and before.root == tree.root_hash and not before.is_lost):
+        _holds(conn, window, before, now)
+        return None
     closed: Closed = window.urgent or "hour"
-    added = None if before is None else before.added(tree, keys)
-    end_ms = start_ms + 3_600_000
-    body = WindowBody.of(tree, start_ms, end_ms, closed, _missing(conn, window.device), added=added)
+    keys = leaf_keys(tree)
+    added = None if before is None else _added(before, tree, keys)
+    missing = _missing(conn, window.device, window.start)
+    body = WindowBody.of(tree, start_ms, start_ms + 3_600_000, closed, missing, added=added)
+    _holds(conn, window, before, now)
     return _write(conn, window, closed, tree, keys, body, before, now)
+
+
+def _faults(tree: WindowTree, before: Version) -> list[Fault]:
+    if before.is_lost:
+        return []  # its successor says what there still is
+    faults, root, count = auditing.said_by(before)
+    return faults + auditing.compare(auditing.hour_of_tree(tree), before, root, count)
+
+
+def _added(before: Version, tree: WindowTree, keys: Sequence[bytes]) -> list[int]:
+    """Positions that the version before had not. Of one whose readings a restore lost it is known only if they are all there
+    again; else every position counts as added."""
+    if before.root == tree.root_hash:
+        return []
+    known = frozenset(cut(before.keys, KEY_BYTES))
+    return [place for place, item in enumerate(keys) if item not in known]
+
+
+def _holds(conn: psycopg.Connection, window: Due, before: Version | None, now: datetime) -> None:
+    if window.faulty:
+        version = 0 if before is None else before.version
+        auditing.keep(conn, [Checked(window.device, window.start, version, None)], now)
 
 
 def read_rows(conn: psycopg.Connection, device: int, start: datetime) -> Rows:
@@ -167,75 +189,41 @@ def read_rows(conn: psycopg.Connection, device: int, start: datetime) -> Rows:
     return read_windows(conn, [(device, start)])[device, start]
 
 
-_SERIES = "SELECT device_id, id, uuid FROM series WHERE device_id = ANY (%s) ORDER BY device_id, uuid"
-_OBSERVED = """
-SELECT place, (extract(epoch FROM time) * 1000)::bigint, body, flags
-FROM unnest(%b::integer[], %b::timestamptz[]) WITH ORDINALITY AS wanted (series_id, start, place)
-JOIN observation ON observation.series_id = wanted.series_id AND time >= start AND time < start + INTERVAL '1 hour'
-ORDER BY place, time
+_LAST = """
+SELECT sealed.id, organisation, device_id, start_time, version, readings, root, leaf_keys, leaf_prefixes,
+       (SELECT leaf_index FROM leaf WHERE sealed_window = sealed.id), (SELECT entry FROM leaf WHERE sealed_window = sealed.id)
+FROM sealed_window AS sealed WHERE device_id = %s AND start_time = %s ORDER BY version DESC LIMIT 1
 """
 
 
-def read_windows(
-    conn: psycopg.Connection, wanted: Sequence[tuple[int, datetime]]
-) -> dict[tuple[int, datetime], Rows]:
-    """The same of many (device, start), each question once for all of them."""
-    of_device: dict[int, list[tuple[int, bytes]]] = defaultdict(list)
-    for device, series, uuid in conn.execute(_SERIES, [[device for device, _ in wanted]]):
-        of_device[device].append((series, uuid.bytes if isinstance(uuid, UUID) else UUID(str(uuid)).bytes))
-    places = [(window, series, name) for window in wanted for series, name in of_device[window[0]]]
-    starts = [round(start.timestamp() * 1000) for (_, start), _, _ in places]
-    found = series_reading.read_many(
-        conn,
-        [(series, first, first + 3_599_999) for (_, series, _), first in zip(places, starts, strict=True)],
-    )
-    seen: dict[int, list[tuple[int, Any, int]]] = defaultdict(list)
-    if places:
-        columns = [[series for _, series, _ in places], [window[1] for window, _, _ in places]]
-        for place, time_ms, body, flags in conn.execute(_OBSERVED, columns):
-            seen[place - 1].append((time_ms, body, flags))
-    parts: dict[tuple[int, datetime], list[Rows]] = defaultdict(list)
-    for place, (window, _, name) in enumerate(places):
-        part = found[place]
-        parts[window].append(window_readings(name, part.time_ms, part.value, part.flags))
-        if place in seen:
-            times, bodies, flags = zip(*seen[place], strict=True)
-            parts[window].append(observations(name, times, [body_hash(body) for body in bodies], flags))
-    nothing = observations(bytes(16), [], [], [])
-    return {window: np.concatenate([nothing, *parts[window]]) for window in wanted}
+def _last_sealed(conn: psycopg.Connection, device: int, start: datetime) -> Version | None:
+    with conn.cursor(binary=True) as cursor:
+        row = cursor.execute(_LAST, [device, start]).fetchone()
+    return None if row is None else Version(*row)
 
 
-def leaf_keys(tree: WindowTree) -> list[bytes]:
-    return [
-        bytes(series) + struct.pack(">q", time)
-        for series, time in zip(tree.rows["series"].tolist(), tree.rows["time"].tolist(), strict=True)
-    ]
-
-
-def _last_sealed(conn: psycopg.Connection, device: int, start: datetime) -> Sealed | None:
-    row = conn.execute(
-        "SELECT id, version, root, leaf_keys FROM sealed_window WHERE device_id = %s AND start_time = %s ORDER BY version DESC LIMIT 1",
-        [device, start],
-    ).fetchone()
-    if row is None:
-        return None
-    keys = bytes(row[3])
-    return Sealed(
-        row[0], row[1], bytes(row[2]), frozenset(keys[at : at + 24] for at in range(0, len(keys), 24))
-    )
-
-
+# A number that a later one was held after, before the hour began, was given before it began: what its message carried was
+# measured earlier still. By how much the device's clock may be ahead of ours, that hour is earlier for us.
 _MISSING = """
 SELECT boot, lower(part), upper(part) - 1
-FROM (SELECT boot, known_from, stored + refused AS numbers FROM device_sequence WHERE device_id = %s) AS held,
+FROM (SELECT boot, known_from, stored + refused AS numbers FROM device_sequence WHERE device_id = %(device)s) AS held,
 unnest((int8multirange(int8range(1, coalesce(upper(numbers), 1))) - numbers) * int8multirange(int8range(known_from, NULL))) AS part
+WHERE NOT EXISTS (
+  SELECT FROM sequence_gap AS gap
+  WHERE gap.device_id = %(device)s AND gap.boot = held.boot AND filled_at IS NULL AND given_up_at IS NULL
+    AND int8range(first_seq, last_seq, '[]') @> part
+    AND first_seen < %(start)s::timestamptz - INTERVAL '1 millisecond' * coalesce((
+      SELECT %(tolerance)s + max(greatest(0, -offset_ms - drift_ppm * 1e-3 * greatest(0, extract(epoch FROM %(start)s::timestamptz - anchor))))
+      FROM device_clock WHERE device_clock.device_id = %(device)s), %(ahead)s))
 ORDER BY boot, part
 """
 
 
-def _missing(conn: psycopg.Connection, device: int) -> list[Missing]:
-    """Messages that a device numbered and we do not hold, as known now; what was given up of them is in the seals of before."""
-    return [Missing(*row) for row in conn.execute(_MISSING, [device])]
+def _missing(conn: psycopg.Connection, device: int, start: datetime) -> list[Missing]:
+    """Messages that a device numbered and we do not hold, as known now, but for those that cannot be of this hour or later; what
+    was given up of them is in the seals of before."""
+    asked = {"device": device, "start": start, "tolerance": TOLERANCE_MS, "ahead": AHEAD_MS}
+    return [Missing(*row) for row in conn.execute(_MISSING, asked)]
 
 
 def _write(
@@ -245,15 +233,15 @@ def _write(
     tree: WindowTree,
     keys: list[bytes],
     body: WindowBody,
-    before: Sealed | None,
+    before: Version | None,
     now: datetime,
 ) -> int:
     through = min(now, window.start + HOUR)
     row = conn.execute(
-        "INSERT INTO sealed_window (organisation, device_id, start_time, version, closed, through, readings, root, leaf_keys, sealed_at)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
+        "INSERT INTO sealed_window (organisation, device_id, start_time, version, closed, through, readings, root, leaf_keys,"
+        " leaf_prefixes, sealed_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
         [window.organisation, window.device, window.start, 1 if before is None else before.version + 1, closed, through,
-         tree.size, tree.root_hash, b"".join(keys), now],
+         tree.size, tree.root_hash, b"".join(keys), leaf_prefixes(tree), now],
     ).fetchone()  # fmt: skip
     assert row is not None
     conn.execute(

@@ -34,3 +34,22 @@ INSERT INTO open_verdict SELECT id, version, computed_at FROM excursion;
 ALTER TABLE pending ADD COLUMN sealed_verdict bigint REFERENCES sealed_verdict;
 ALTER TABLE leaf ADD COLUMN sealed_verdict bigint REFERENCES sealed_verdict;
 CREATE UNIQUE INDEX leaf_sealed_verdict ON leaf (sealed_verdict) WHERE sealed_verdict IS NOT NULL;
+
+-- Windows ------------------------------------------------------------------------------------------------------------------
+
+-- Which leaf differs, where the root says that one does (ingest/auditing.py). Null: sealed before this migration.
+ALTER TABLE sealed_window ADD COLUMN leaf_prefixes bytea CHECK (length(leaf_prefixes) = 4 * readings);
+CREATE INDEX sealed_window_start ON sealed_window (start_time, device_id);
+
+-- Device-hours that were held against what was sealed of them: before their readings are dropped or compressed, or because they
+-- failed. One whose fault stands is not amended and its readings stay.
+CREATE TABLE window_check (
+  device_id  integer     NOT NULL REFERENCES device,
+  start_time timestamptz NOT NULL,
+  version    integer     NOT NULL,          -- the newest when it was looked at; 0: none
+  checked_at timestamptz NOT NULL,
+  fault      text,                          -- null: it held
+  PRIMARY KEY (device_id, start_time)
+);
+CREATE INDEX window_check_fault ON window_check (start_time) WHERE fault IS NOT NULL;
+GRANT SELECT, INSERT, UPDATE ON window_check TO suyuan_jobs;

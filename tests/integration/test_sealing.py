@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from ingest import sealing
+from ingest.window_rows import cut
 from ledger.entry import Entry, parse_entry, stream_pseudonym
 from ledger.evidence import verify_evidence
 from ledger.evidence_file import Evidence, WindowEvidence, build_window
@@ -194,3 +196,105 @@ def test_evidence_of_a_reading_verifies_and_ends_with_an_alteration_in_the_table
         with pytest.raises(VerifyError, match="root of the window"):
             evidence_of(instance, place)
     assert verify_evidence(file, trusted).verified, "what was handed out before still holds"
+
+
+# --- what must not be sealed over -------------------------------------------------------------------------------------
+
+FAULTS = "SELECT version, fault FROM window_check WHERE fault IS NOT NULL"
+
+
+@pytest.mark.parametrize(
+    ("lie", "truth", "said"),
+    [
+        ("UPDATE reading_store SET value = 1 WHERE value = 3", "UPDATE reading_store SET value = 3 WHERE value = 1", "altered"),
+        ("DELETE FROM reading_store WHERE value = 3",
+         "INSERT INTO reading_store SELECT series_id, time + INTERVAL '1 minute', 3, flags, batch_id FROM reading_store WHERE value = 2.5",
+         "removed"),
+        ("UPDATE sealed_window SET root = sha256(root)", None, "root: the table says"),
+    ],
+)  # fmt: skip
+def test_late_data_does_not_seal_over_an_alteration(
+    instance: Instance, lie: str, truth: str | None, said: str
+) -> None:
+    instance.take([room([2.0, 2.5, 3.0], 3, 1)], NOW)
+    seal(instance, NOW + QUIET)
+    (root,) = instance.rows("SELECT root FROM sealed_window")[0]
+    instance.alter(lie)
+    later = NOW + HOUR
+    instance.take([room([2.2], 2.5, 2)], later)
+    seal(instance, later + QUIET)
+    assert windows(instance) == [(3.0, 1, "hour", 3)], "it is not amended"
+    ((version, fault),) = instance.rows(FAULTS)
+    assert version == 1 and said in fault
+    if truth is None:
+        instance.alter("UPDATE sealed_window SET root = %s", root)
+    else:
+        instance.alter(truth)
+    seal(instance, later + HOUR)
+    assert windows(instance) == [(3.0, 1, "hour", 3)], "it is looked at again after an hour"
+    seal(instance, later + QUIET + HOUR)
+    assert windows(instance) == [(3.0, 1, "hour", 3), (3.0, 2, "hour", 4)]
+    assert instance.rows(FAULTS) == []
+
+
+@pytest.mark.parametrize("chance", [1, 2, 3])
+def test_in_any_order_of_arrival_the_last_root_is_the_same(
+    database: Database, tmp_path: Path, chance: int
+) -> None:
+    sent = [room([minute / 10], 3 - minute / 60, minute + 1) for minute in range(0, 90, 3)]
+    roots = []
+    for shuffled in (False, True):
+        instance = Instance(database, tmp_path)
+        if not shuffled:
+            instance.register(REGISTRY)
+            mixed = sent
+        else:
+            instance.alter(
+                "TRUNCATE reading_store, batch_account, account_unfolded, mark, open_window, device_sequence"
+            )
+            instance.alter("DELETE FROM leaf WHERE sealed_window IS NOT NULL")
+            instance.alter(
+                "TRUNCATE window_check; DELETE FROM pending; UPDATE log SET tree_size = 0; DELETE FROM sealed_window"
+            )
+            mixed = list(sent)
+            Random(chance).shuffle(mixed)
+        for number in range(0, len(mixed), 7):
+            now = NOW + number * HOUR
+            instance.take(mixed[number : number + 7], now)
+            instance.consume("sealing", now)
+            instance.consume("sealing", now + QUIET)
+        rows = instance.rows("SELECT start_time, version, root, leaf_keys FROM sealed_window ORDER BY 1, 2")
+        roots.append({start: bytes(root) for start, _, root, _ in rows})
+        kept = {(start, version): frozenset(cut(bytes(keys), 24)) for start, version, _, keys in rows}
+        for (start, version), keys in kept.items():
+            assert kept.get((start, version - 1), frozenset()) < keys, "each holds more than the one before"
+    assert roots[0] == roots[1] and len(roots[0]) == 2
+
+
+def test_an_urgent_window_goes_before_all_that_wait(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealing, "MOST", 1)
+    running = NOW + timedelta(minutes=50)
+    instance.take([*by_terminal(made(10), placed(9)), room([COLD] * 240, 5, 1)], NOW - HOUR)
+    instance.take([room([WARM] * 40, 0, 2)], running)
+    instance.settle(running, consumers=("projection", "detection"))
+    instance.consume("sealing", running)
+    assert windows(instance) == [(0.0, 1, "excursion", 40)]
+
+
+def test_numbers_that_were_missing_before_the_hour_began_are_not_said_again(instance: Instance) -> None:
+    steps = ("gaps", "sealing")
+    instance.take([room([COLD], 3, 1), room([COLD], 2.9, 4)], NOW - 2.9 * HOUR)
+    for hours in (2.8, 1.9):
+        instance.settle(NOW - hours * HOUR, consumers=steps)
+    instance.take([room([COLD], -25, 5), room([COLD], -25.1, 9)], NOW + 25.2 * HOUR)
+    instance.settle(NOW + 25.3 * HOUR, consumers=steps)
+    instance.settle(NOW + 27 * HOUR, consumers=steps)
+    said = {}
+    for _, _, body in entries(instance):
+        assert body.missing.items is not None
+        said[body.start_ms] = [(item.first, item.last) for item in body.missing.items]
+    assert sorted(said.values()) == [[(2, 3)], [(6, 8)]], (
+        "two were lost a day before that hour, and can be none of it"
+    )
