@@ -12,6 +12,7 @@ import click
 from pydantic import ValidationError
 
 from deploy.account_command import account
+from deploy.audit_command import audit
 from deploy.backfill_command import file
 from deploy.backup.command import backup
 from deploy.devices_command import devices
@@ -39,6 +40,7 @@ First steps
   suyuan quarantine list         what could not be taken, why, and how to bring it in
   suyuan doctor                  is everything well, and what to do if not
   suyuan devices health          what is wrong with devices in the field
+  suyuan audit readings          what was sealed, against the table and the log: what was altered is named
   suyuan backup DIR              copy a running instance; suyuan backup restore DIR brings it back
   suyuan recover                 after a restore: bring the database forward to what its logs have signed
   suyuan log list                the logs: what is published, their keys, and how one is ended
@@ -286,6 +288,7 @@ main.add_command(devices)
 main.add_command(log)
 main.add_command(witness)
 main.add_command(monitor)
+main.add_command(audit)
 
 
 @main.command(hidden=True)

@@ -198,6 +198,10 @@ BREACHES: dict[str, str] = {
     "a_note_says_what_its_row_says": "UPDATE checkpoint SET root_hash = sha256(root_hash)",
     "a_window_is_amended_and_never_reopened": "UPDATE sealed_window SET version = 3 WHERE version = 2",
     "a_windows_entry_says_what_its_row_says": "UPDATE sealed_window SET root = sha256(root)",
+    "a_window_names_readings_of_its_hour": "UPDATE sealed_window SET leaf_keys = substring(leaf_keys FROM 25) || substring(leaf_keys FOR 24)",
+    "an_amending_window_says_what_it_added": "UPDATE sealed_window SET leaf_keys = set_byte(leaf_keys, 23, 255 - get_byte(leaf_keys, 23))"
+    " WHERE version = 2",
+    "no_window_has_a_fault": "INSERT INTO window_check SELECT device_id, start_time, version, now(), 'x' FROM sealed_window LIMIT 1",
     "what_was_sealed_is_there": "DELETE FROM reading_store WHERE time < (SELECT min(start_time) FROM sealed_window) + INTERVAL '1 hour'",
     "what_is_not_sealed_waits": "DELETE FROM mark WHERE consumer = 'sealing'",
     "what_is_read_was_born": "INSERT INTO sparkplug_node (group_id, node_id, online, since, seq, awaits_birth, recent)"
