@@ -80,6 +80,8 @@ def audit(conn: psycopg.Connection, log_dir: Path, keys_dir: Path, wanted: Wante
     report, keys = Report(), KeyStore(keys_dir)
     for organisation, devices in _devices(conn, wanted).items():
         if not (keys_dir / f"{organisation}.org_key").exists():
+            if conn.execute(_HAS_SEALED, [organisation, organisation]).fetchone() is None:
+                continue  # its key is made with its first window or entry
             report.unchecked.append((f"{organisation}: its key is not in {keys_dir}", _KEYS))
             continue
         of = _Organisation(
@@ -92,6 +94,7 @@ def audit(conn: psycopg.Connection, log_dir: Path, keys_dir: Path, wanted: Wante
 _KEYS = "run this where SUYUAN_DATA_DIR/keys is, or bring the folder back from its backup"
 _LOG = "run this where the sequencer's SUYUAN_DATA_DIR is, or bring DATA_DIR/log back from a copy; suyuan doctor says more"
 
+_HAS_SEALED = "SELECT FROM sealed_window WHERE organisation = %s UNION ALL SELECT FROM leaf WHERE organisation = %s LIMIT 1"
 _DEVICES = """
 SELECT organisation, id FROM device
 WHERE (%(organisation)s::text IS NULL OR organisation = %(organisation)s) AND (%(device)s::text IS NULL OR external_id = %(device)s)

@@ -221,6 +221,14 @@ def row_against(version: Version, body: WindowBody) -> list[Fault]:
     ]
 
 
+def against_entry(hour: Hour, version: Version) -> list[Fault]:
+    """All that speaks against one version, by the leaf as the database has it. One whose readings a restore lost is not judged."""
+    if version.is_lost:
+        return []
+    faults, root, count = said_by(version)
+    return faults + compare(hour, version, root, count)
+
+
 def window_body(entry: Entry) -> WindowBody | None:
     return WindowBody.read(entry.body) if entry.type == "window" else None
 

@@ -94,7 +94,7 @@ def steps(
         partial(verdicts.step, key=organisation_key),
     ]
     if keep is not None:
-        each.append(partial(retention.step, keep=keep))
+        each.append(partial(retention.step, keep=keep, key=organisation_key))
     return dict(zip(CONSUMERS, each, strict=False))
 
 

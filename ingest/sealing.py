@@ -19,7 +19,7 @@ import psycopg
 
 from ingest import auditing, marks, retention, touched_hours
 from ingest.admission import AHEAD_MS
-from ingest.auditing import Checked, Fault, Version, in_words
+from ingest.auditing import Checked, Version, in_words
 from ingest.clock.known import TOLERANCE_MS
 from ingest.window_rows import KEY_BYTES, cut, leaf_keys, leaf_prefixes, read_windows
 from ledger.entry import stream_pseudonym
@@ -145,7 +145,7 @@ def seal(
     stream = stream_pseudonym(key(window.organisation), "device", str(window.device))
     tree = WindowTree.of(window_secret(key(window.organisation), stream, start_ms), rows)
     before = _last_sealed(conn, window.device, window.start)
-    if before is not None and (faults := _faults(tree, before)):
+    if before is not None and (faults := auditing.against_entry(auditing.hour_of_tree(tree), before)):
         gone = all(fault.kind == "removed" for fault in faults) and start_ms < retention.whole_since_ms(conn)
         if window.faulty or not gone:  # else dropped by age: what came since is not all that there was
             _refuse(conn, window, before.version, in_words(faults), now)
@@ -158,15 +158,14 @@ def seal(
     added = None if before is None else _added(before, tree, keys)
     missing = _missing(conn, window.device, window.start)
     body = WindowBody.of(tree, start_ms, start_ms + 3_600_000, closed, missing, added=added)
-    _holds(conn, window, before, now)
+    if window.faulty or start_ms < retention.whole_since_ms(conn):
+        # Behind the horizon its readings go with the next batch: they were just held against it.
+        auditing.keep(
+            conn,
+            [Checked(window.device, window.start, 1 if before is None else before.version + 1, None)],
+            now,
+        )
     return _write(conn, window, closed, tree, keys, body, before, now)
-
-
-def _faults(tree: WindowTree, before: Version) -> list[Fault]:
-    if before.is_lost:
-        return []  # its successor says what there still is
-    faults, root, count = auditing.said_by(before)
-    return faults + auditing.compare(auditing.hour_of_tree(tree), before, root, count)
 
 
 def _added(before: Version, tree: WindowTree, keys: Sequence[bytes]) -> list[int]:

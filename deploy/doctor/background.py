@@ -1,4 +1,4 @@
-"""What TimescaleDB's community edition does by itself: columns for old readings, and the hourly roll-up.
+"""What TimescaleDB's community edition does by itself: the hourly roll-up.
 
 Its scheduler says nothing to anybody: a policy that fails, or that nobody runs, is seen here or when the disk is full.
 """
@@ -21,10 +21,6 @@ POLICIES: Mapping[str, tuple[str, str]] = {
         "SELECT add_continuous_aggregate_policy('reading_1h', start_offset => INTERVAL '1097 days', end_offset => INTERVAL"
         " '1 hour', schedule_interval => INTERVAL '5 minutes'), then `suyuan migrate`",
     ),
-    "policy_compression": (
-        "the columnstore of old readings",
-        "CALL add_columnstore_policy('reading_store', after => INTERVAL '7 days')",
-    ),
 }
 LATE = timedelta(hours=1)
 SEE_LOG = "SELECT * FROM timescaledb_information.job_errors as the owner, and the server's log, say why"
@@ -34,10 +30,9 @@ _JOBS = """
 SELECT job.proc_name, job.scheduled, told.last_run_status = 'Failed', told.total_failures,
        CASE WHEN isfinite(job.next_start) THEN job.next_start END
 FROM timescaledb_information.jobs AS job LEFT JOIN timescaledb_information.job_stats AS told USING (job_id)
-WHERE (job.proc_name = 'policy_compression' AND job.hypertable_name = 'reading_store')
-   OR (job.proc_name = 'policy_refresh_continuous_aggregate' AND job.hypertable_name IN (
-         SELECT unnest(ARRAY[view_name, materialization_hypertable_name])  -- which of them: by version
-         FROM timescaledb_information.continuous_aggregates WHERE view_name = 'reading_1h'))
+WHERE job.proc_name = 'policy_refresh_continuous_aggregate' AND job.hypertable_name IN (
+  SELECT unnest(ARRAY[view_name, materialization_hypertable_name])  -- which of them: by version
+  FROM timescaledb_information.continuous_aggregates WHERE view_name = 'reading_1h')
 """
 
 
@@ -75,7 +70,7 @@ def judged(jobs: Sequence[Job], now: datetime) -> Iterator[Finding]:
             yield finding
     if not faults:
         yield ok(
-            about, f"{' and '.join(what for what, _ in POLICIES.values())} are scheduled and do not fail"
+            about, f"{' and '.join(what for what, _ in POLICIES.values())} is scheduled and does not fail"
         )
 
 

@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from threading import Event
@@ -21,7 +22,7 @@ from typing import Any
 
 import psycopg
 
-from ingest import jobs
+from ingest import jobs, retention
 from ingest.pipeline import Line, Message, run
 from ingest.quarantine import MonthlyKeys
 from ingest.registry import Registry, load, load_shipped, load_token, parse_registry
@@ -136,6 +137,13 @@ class Instance:
         steps = [self.consumers[name] for name in (self.consumers if consumers is None else consumers)]
         with self._on_kept("jobs") as conn:
             while any([self.sequence(now), *(self._in_its_own(conn, step, now) for step in steps)]):
+                continue
+
+    def compress(self, now: datetime) -> None:
+        """What is a week old into columns, where the edition has them; nothing is dropped."""
+        for_ever = partial(retention.step, keep=timedelta(days=36_500), key=self.keys.organisation_key)
+        with self._on_kept("jobs") as conn:
+            while self._in_its_own(conn, for_ever, now):
                 continue
 
     @staticmethod

@@ -182,15 +182,15 @@ def test_what_it_asks_of_a_long_record_is_found_by_index(clinic: Clinic) -> None
 def test_the_community_editions_policies_are_looked_at(database: Database, tmp_path: Path) -> None:
     patient = Patient(Settings(data_dir=tmp_path), database.owner, True, {}, lambda: datetime.now(UTC))
     assert [each.mark for each in background.policies(patient)] == ["ok"]
-    of_columns = "FROM timescaledb_information.jobs WHERE proc_name = 'policy_compression'"
-    Instance(database, tmp_path).alter(f"SELECT alter_job(job_id, scheduled => false) {of_columns}")
+    refresh = "FROM timescaledb_information.jobs WHERE proc_name = 'policy_refresh_continuous_aggregate'"
+    Instance(database, tmp_path).alter(f"SELECT alter_job(job_id, scheduled => false) {refresh}")
     assert [each.text for each in background.policies(patient)] == [
-        "the columnstore of old readings is switched off"
+        "the hourly roll-up's refresh is switched off"
     ]
-    Instance(database, tmp_path).alter(f"SELECT delete_job(job_id) {of_columns}")
+    Instance(database, tmp_path).alter(f"SELECT delete_job(job_id) {refresh}")
     (missing,) = background.policies(patient)
-    assert missing.text.startswith("the columnstore of old readings is missing")
-    Instance(database, tmp_path).alter(missing.next)
+    assert missing.text.startswith("the hourly roll-up's refresh is missing")
+    Instance(database, tmp_path).alter(missing.next.partition(", then")[0])
     assert [each.mark for each in background.policies(patient)] == ["ok"]
 
 

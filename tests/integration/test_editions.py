@@ -51,6 +51,7 @@ def tidy(instance: Instance) -> None:
     instance.settle(NOW, consumers=("rollup",))
     if instance.database.edition == "community":
         run_policies(instance.database.owner)
+        instance.compress(datetime.now(UTC))
 
 
 # --- what is sent -------------------------------------------------------------------------------------------------
@@ -303,7 +304,7 @@ def test_what_the_database_keeps_by_itself(instance: Instance) -> None:
     assert instance.rows(ROLLED_UP) == reference.hours()
     assert instance.rows(
         "SELECT proc_name FROM timescaledb_information.jobs WHERE proc_name LIKE 'policy_%' AND job_id >= 1000 ORDER BY proc_name"
-    ) == [("policy_compression",), ("policy_refresh_continuous_aggregate",)]
+    ) == [("policy_refresh_continuous_aggregate",)]
 
 
 @EVERY_EDITION

@@ -52,6 +52,7 @@ def played(
         play(instance)
         if database.edition == "community":
             run_policies(database.owner)
+            instance.compress(datetime.now(UTC))
         yield instance
 
 
@@ -201,6 +202,7 @@ BREACHES: dict[str, str] = {
     "a_window_names_readings_of_its_hour": "UPDATE sealed_window SET leaf_keys = substring(leaf_keys FROM 25) || substring(leaf_keys FOR 24)",
     "an_amending_window_says_what_it_added": "UPDATE sealed_window SET leaf_keys = set_byte(leaf_keys, 23, 255 - get_byte(leaf_keys, 23))"
     " WHERE version = 2",
+    "what_was_dropped_was_checked": "UPDATE reading_horizon SET whole_since = now()",
     "no_window_has_a_fault": "INSERT INTO window_check SELECT device_id, start_time, version, now(), 'x' FROM sealed_window LIMIT 1",
     "what_was_sealed_is_there": "DELETE FROM reading_store WHERE time < (SELECT min(start_time) FROM sealed_window) + INTERVAL '1 hour'",
     "what_is_not_sealed_waits": "DELETE FROM mark WHERE consumer = 'sealing'",

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from deploy.migrate import follow_retention
+from deploy.readings_audit import Wanted, audit
 from ingest import retention
 from ingest.pipeline import Message
 from tests.acceptance.instance import Instance
@@ -71,6 +72,7 @@ def settle(instance: Instance) -> None:
     instance.settle(NOW + timedelta(hours=1))
     if instance.database.edition == "community":
         run_policies(instance.database.owner)
+        instance.compress(datetime.now(UTC))
 
 
 def drop(instance: Instance, horizon: datetime = HORIZON) -> int:
@@ -79,7 +81,7 @@ def drop(instance: Instance, horizon: datetime = HORIZON) -> int:
         follow_retention(conn, keep(horizon))
     steps = 0
     with instance.as_role("jobs") as conn:
-        while retention.step(conn, datetime.now(UTC), keep(horizon)):
+        while retention.step(conn, datetime.now(UTC), keep(horizon), instance.keys.organisation_key):
             conn.commit()
             steps += 1
     return steps
@@ -249,8 +251,99 @@ def test_readings_can_be_dropped_in_no_other_way(instance: Instance, monkeypatch
     with instance.as_role("ingest") as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
         conn.execute("SELECT * FROM drop_old_readings(10)")
     monkeypatch.setattr(retention, "MOST", 500)
-    assert drop(instance) == 6, "the horizon, and 2160 rows in batches"
+    assert drop(instance) == 9, "two days: its windows, the horizon, and its 720 or 1440 rows in batches"
+
+
+# --- a window is looked at before its readings go ---------------------------------------------------------------------
+
+
+@EVERY_EDITION
+def test_a_window_that_does_not_hold_keeps_its_readings(instance: Instance) -> None:
+    begin = HORIZON - DAY - 3 * HOUR
+    at = (begin, begin + HOUR)
+    was = instance.one("SELECT value FROM reading_store WHERE time = %s", begin)
+    instance.alter("UPDATE reading_store SET value = 1.25 WHERE time = %s", begin)
+    instance.alter(
+        "UPDATE window_check SET checked_at = checked_at - %s", retention.FRESH
+    )  # before it was compressed
+    drop(instance)
+    ((start, fault),) = instance.rows("SELECT start_time, fault FROM window_check WHERE fault IS NOT NULL")
+    assert start == begin and "altered" in fault
+    assert instance.one("SELECT count(*) FROM reading_store WHERE time >= %s AND time < %s", *at) == 60
+    kept = 60 if instance.database.edition == "plain" else 720  # the chunk of its day
+    assert instance.one("SELECT count(*) FROM reading_store WHERE time < %s", HORIZON) == kept
+    assert instance.one("SELECT whole_since FROM reading_horizon") == HORIZON, "the others went"
+    assert set(holding(instance)) == {"no_window_has_a_fault"}
+    instance.settle(datetime.now(UTC) + 2 * HOUR)
+    drop(instance)
+    assert instance.one("SELECT count(*) FROM reading_store WHERE time >= %s AND time < %s", *at) == 60
+
+    instance.alter("UPDATE reading_store SET value = %s WHERE time = %s", was, begin)
+    instance.settle(datetime.now(UTC) + 4 * HOUR)
+    drop(instance)
+    assert instance.one("SELECT min(time) FROM reading_store") == HORIZON
+    whatever_holds(instance)
+
+
+@pytest.mark.editions("plain")
+def test_what_was_never_sealed_is_sealed_before_it_goes(instance: Instance) -> None:
+    instance.take([readings(HORIZON - DAY + timedelta(seconds=30), [2.0], 400)], NOW)
+    instance.alter("DELETE FROM mark")
+    before = instance.one("SELECT count(*) FROM sealed_window")
+    drop(instance)
+    assert instance.one("SELECT whole_since FROM reading_horizon") < HORIZON
+    instance.settle(datetime.now(UTC))
+    drop(instance)
+    assert instance.one("SELECT min(time) FROM reading_store") == HORIZON
+    assert instance.one("SELECT count(*) FROM sealed_window") == before + 1, "its hour was amended"
+    assert instance.one("SELECT count(*) FROM window_check WHERE start_time < %s", HORIZON) == 36
+
+
+@pytest.mark.editions("plain")
+def test_the_audit_says_what_is_gone_and_that_it_was_checked(instance: Instance) -> None:
+    drop(instance)
+    with psycopg.connect(instance.database.service("jobs"), autocommit=True) as conn:
+        folders = (instance.folder / "log", instance.folder / "keys")
+        report = audit(conn, *folders, Wanted(), lambda _said: None)
+        assert (report.status, report.counts["gone"], report.counts["readings"]) == (0, 36, 35 * 60 + 1)
+        instance.alter("DELETE FROM window_check")
+        report = audit(conn, *folders, Wanted(), lambda _said: None)
+        assert (report.status, report.counts["gone_unchecked"]) == (2, 36)
+        report = audit(conn, *folders, Wanted(since=HORIZON), lambda _said: None)
+        assert (report.status, report.counts["gone"]) == (0, 0)
+
+
+@pytest.mark.editions("plain")
+def test_the_horizon_passes_no_window_that_nobody_looked_at(instance: Instance) -> None:
+    with (
+        instance.as_role("jobs") as conn,
+        pytest.raises(psycopg.errors.RaiseException, match="not held against"),
+    ):
+        conn.execute("SELECT raise_reading_horizon(%s)", [HORIZON])
+
+
+@pytest.mark.editions("community")
+def test_a_chunk_goes_into_columns_when_its_windows_hold(instance: Instance) -> None:
+    in_rows = "SELECT range_start FROM timescaledb_information.chunks WHERE hypertable_name = 'reading_store' AND NOT is_compressed"
+    begin = HORIZON - 10 * DAY
+    instance.take([readings(begin, [2.0, 3.0], 500)], NOW)
+    instance.settle(NOW + 2 * HOUR)
+    instance.alter("UPDATE reading_store SET value = 1 WHERE time = %s", begin)
+    instance.compress(datetime.now(UTC))
+    assert instance.rows(in_rows) == [(begin,)]
+    assert instance.one("SELECT start_time FROM window_check WHERE fault IS NOT NULL") == begin
+    instance.alter("UPDATE reading_store SET value = 2 WHERE time = %s", begin)
+    instance.settle(datetime.now(UTC) + 2 * HOUR)
+    instance.compress(datetime.now(UTC))
+    assert instance.rows(in_rows) == []
+    with instance.as_role("jobs") as conn:
+        assert conn.execute("SELECT * FROM readings_in_rows(now())").fetchall() == []
 
 
 def whatever_holds(instance: Instance) -> None:
-    assert {name for name, query in INVARIANTS.items() if instance.rows(query)} == set()
+    assert holding(instance) == []
+
+
+def holding(instance: Instance) -> list[str]:
+    """The invariants that do not hold."""
+    return [name for name, query in INVARIANTS.items() if instance.rows(query)]

@@ -139,7 +139,7 @@ def test_a_broker_that_says_nothing_has_refused_nobody(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("change", "mark", "words"),
     [
-        ({}, Mark.OK, "are scheduled and do not fail"),
+        ({}, Mark.OK, "is scheduled and does not fail"),
         ({"failed": True, "failures": 7}, Mark.FAIL, "failed the last time (7 times in all)"),
         ({"scheduled": False}, Mark.FAIL, "is switched off"),
         ({"next_start": NOW - timedelta(hours=2)}, Mark.FAIL, "has been due for 120 min"),
@@ -148,8 +148,8 @@ def test_a_broker_that_says_nothing_has_refused_nobody(monkeypatch: pytest.Monke
     ],
 )
 def test_a_policy_that_does_not_run_is_said(change: dict[str, Any], mark: Mark, words: str) -> None:
-    refresh, columns = (background.Job(name, True, False, 0, NOW) for name in background.POLICIES)
-    (found,) = background.judged([replace(refresh, **change), columns], NOW)
+    (refresh,) = (background.Job(name, True, False, 0, NOW) for name in background.POLICIES)
+    (found,) = background.judged([replace(refresh, **change)], NOW)
     assert found.mark is mark and words in found.text and (mark is Mark.OK or found.next)
 
 
