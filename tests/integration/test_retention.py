@@ -210,7 +210,8 @@ def test_a_legal_hold_keeps_what_it_names(instance: Instance) -> None:
 @EVERY_EDITION
 def test_a_horizon_behind_which_nothing_went_is_lowered(instance: Instance) -> None:
     """An instance that was begun with the usual time, and is to take years in."""
-    instance.alter("UPDATE reading_horizon SET whole_since = %s", HORIZON + 5 * DAY)
+    ahead = HORIZON + 5 * DAY
+    instance.alter("UPDATE reading_horizon SET whole_since = %s, checked_since = %s", ahead, ahead)
     with psycopg.connect(instance.database.owner) as conn:
         follow_retention(conn, keep())
     assert instance.one("SELECT whole_since FROM reading_horizon") == HORIZON
