@@ -98,6 +98,11 @@ _GAUGES = {
         (),
         "SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM sequence_gap WHERE filled_at IS NULL AND given_up_at IS NULL",
     ),
+    "suyuan_windows_faulty": (
+        "Sealed hours that no longer are what was sealed: not amended, their readings not dropped",
+        (),
+        "SELECT count(*) FROM window_check WHERE fault IS NOT NULL",
+    ),
     "suyuan_outbox_waiting": ("Messages that wait to be sent", (), "SELECT count(*) FROM outbox"),
     "suyuan_quarantine_records": (
         "Records in quarantine that wait for somebody",

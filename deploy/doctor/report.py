@@ -26,6 +26,7 @@ from deploy.doctor import (
     services,
     sparkplug,
     trial,
+    windows,
 )
 from deploy.doctor.examination import Check, Patient, examine
 from deploy.doctor.findings import Finding, Mark, exit_status, listed, unasked
@@ -54,6 +55,7 @@ CHECKS: dict[str, Check] = {
     "profiles": profiles.profiles,
     "background jobs": background.policies,
     "retention": retention.retention,
+    "sealed hours": windows.windows,
     "web": services.web,
     "accounts": accounts.accounts,
     "tokens": trial.tokens,

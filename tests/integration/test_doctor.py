@@ -323,6 +323,12 @@ IN_THE_DATABASE = {
         "our own code failed on 1 messages",
         "warn",
     ),
+    "a sealed hour that was altered": Breach(
+        "sealed hours",
+        "INSERT INTO window_check SELECT device_id, start_time, version, now(), 'altered' FROM sealed_window LIMIT 1",
+        "DELETE FROM window_check WHERE fault = 'altered'",
+        ":00: altered (1 in all)",
+    ),
     "a clock set back": Breach(
         "clock",
         f"UPDATE leaf SET record_time = record_time + INTERVAL '1 day' {NEWEST}",
