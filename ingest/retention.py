@@ -26,9 +26,9 @@ logger = logging.getLogger(__name__)
 MARGIN = timedelta(days=2)
 MOST = 50_000
 """Rows a step, where they are dropped as rows."""
-CHECKED = 40
+CHECKED = 100
 """Windows a step."""
-FRESH = timedelta(hours=6)
+FRESH = timedelta(days=1)
 """How old a check may be when readings are dropped on its word."""
 COMPRESSED_AFTER = timedelta(days=7)
 """What comes late mostly comes sooner, and a late row in a compressed chunk costs a look into its columns."""

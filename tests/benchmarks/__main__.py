@@ -1,7 +1,7 @@
 """`make bench`: everything, or what is named: `make bench BENCH_ARGS="line --messages 50000"`.
 
 Parts: `line` (the insert line beside its bounds and its peers), `packs`, `whole`, `latency`, `excursion`, and what the other
-rooms measure: `following` (detection alone), `store`, `backfill`, `ledger`, `monitor`, `audit`, `gate`. Every figure stands beside a
+rooms measure: `following` (detection alone), `sealing`, `store`, `backfill`, `ledger`, `monitor`, `audit`, `gate`. Every figure stands beside a
 reference measured in the same run.
 """
 
@@ -26,6 +26,7 @@ from tests.benchmarks import (
     ledger,
     line,
     monitoring,
+    sealing,
     store,
 )
 from tests.benchmarks.ground import Ground
@@ -41,7 +42,7 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.timescale import timescale_server
 
 LINE_PARTS = ("line", "packs", "whole", "latency", "excursion")
-ROOM_PARTS = ("following", "store", "backfill", "ledger", "monitor", "audit", "gate")
+ROOM_PARTS = ("following", "sealing", "store", "backfill", "ledger", "monitor", "audit", "gate")
 NOISY = 0.5  # load average for each processor
 SERVER_SETTINGS = {"track_commit_timestamp": "on", "shared_buffers": "256MB"}
 
@@ -87,6 +88,7 @@ def main(
             "latency": lambda: latency.run(ground, rate),
             "excursion": lambda: excursion.run(ground, messages, found["whole"]),
             "following": lambda: following.run(ground.template, folder),
+            "sealing": lambda: sealing.run(ground.template, folder),
             "store": lambda: store.run(ground.template),
             "backfill": lambda: backfill.run(ground.template, folder),
             "ledger": lambda: ledger.run(ground.template, folder),

@@ -325,7 +325,8 @@ IN_THE_DATABASE = {
     ),
     "a sealed hour that was altered": Breach(
         "sealed hours",
-        "INSERT INTO window_check SELECT device_id, start_time, version, now(), 'altered' FROM sealed_window LIMIT 1",
+        "INSERT INTO window_check SELECT device_id, start_time, version, now(), 'altered' FROM sealed_window"
+        " WHERE version = 1 LIMIT 1",
         "DELETE FROM window_check WHERE fault = 'altered'",
         ":00: altered (1 in all)",
     ),

@@ -203,7 +203,8 @@ BREACHES: dict[str, str] = {
     "an_amending_window_says_what_it_added": "UPDATE sealed_window SET leaf_keys = set_byte(leaf_keys, 23, 255 - get_byte(leaf_keys, 23))"
     " WHERE version = 2",
     "what_was_dropped_was_checked": "UPDATE reading_horizon SET whole_since = now()",
-    "no_window_has_a_fault": "INSERT INTO window_check SELECT device_id, start_time, version, now(), 'x' FROM sealed_window LIMIT 1",
+    "no_window_has_a_fault": "INSERT INTO window_check SELECT device_id, start_time, version, now(), 'x' FROM sealed_window LIMIT 1"
+    " ON CONFLICT (device_id, start_time) DO UPDATE SET fault = 'x'",
     "what_was_sealed_is_there": "DELETE FROM reading_store WHERE time < (SELECT min(start_time) FROM sealed_window) + INTERVAL '1 hour'",
     "what_is_not_sealed_waits": "DELETE FROM mark WHERE consumer = 'sealing'",
     "what_is_read_was_born": "INSERT INTO sparkplug_node (group_id, node_id, online, since, seq, awaits_birth, recent)"
