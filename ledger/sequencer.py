@@ -19,7 +19,7 @@ import psycopg
 
 from ledger.cosigning import renew_clock
 from ledger.errors import LedgerError
-from ledger.freezing import LogFrozen, note_frozen
+from ledger.freezing import LogFrozen, frozen_by, note_frozen
 from ledger.head_store import Head, HeadMoved, HeadStore
 from ledger.keys import KeyStore
 from ledger.log import Log
@@ -164,6 +164,8 @@ class Sequencer:
                 held.signers = self._signers(organisation, held.log.origin)
             held.log = held.signers.equip(held.log, self._signing, self._now())
             held.size = publish(self._conn, held.log, held.epoch, self._now(), sequenced)
+            if (reason := frozen_by(sequenced.entries[-1])) is not None:
+                logger.warning("log frozen", extra={"organisation": organisation, "reason": reason})
         if organisation == ROOT:
             self._anchoring.follow()
         return len(sequenced) > 0

@@ -185,6 +185,7 @@ BREACHES: dict[str, str] = {
     "a_verdicts_entry_says_what_its_row_says": "UPDATE sealed_verdict SET root = sha256(root)",
     "a_log_is_an_organisations_or_the_root": "INSERT INTO log (organisation, origin) VALUES ('nobody', 'nobody')",
     "an_anchor_is_a_leaf_of_the_root": "INSERT INTO anchor VALUES (1000000, 'xj-coop', 1, now())",
+    "a_cosignature_says_what_its_row_says": "UPDATE cosignature SET time = time + INTERVAL '1 s'",
     "nothing_follows_a_freeze": "UPDATE leaf SET entry = convert_to(replace(convert_from(entry, 'UTF8'),"
     " '\"type\":\"event\"', '\"type\":\"freeze\"'), 'UTF8')",
     "a_log_has_no_hole": "DELETE FROM leaf WHERE leaf_index = 3",

@@ -64,3 +64,18 @@ def test_a_zone_that_is_none_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("device\n")
     done = CliRunner().invoke(main, ["import", str(tmp_path / "a.csv"), "--time-zone", "Mars/Base"])
     assert done.exit_code == 2 and "want an IANA name" in done.output
+
+
+@pytest.mark.parametrize(
+    ("written", "further"),
+    [("ed25519", ()), ("sm2, ed25519", ("sm2",)), ("ed25519,sm2,mldsa44,sm2", ("mldsa44", "sm2"))],
+)
+def test_signatures_are_ed25519_and_what_stands_beside_it(written: str, further: tuple[str, ...]) -> None:
+    signing = Settings(log_signatures=written, log_key_overlap_days=7).signing
+    assert (signing.further, signing.overlap.days) == (further, 7)
+
+
+@pytest.mark.parametrize("written", ["", "sm2", "ed25519,rsa", "ED25519"])
+def test_a_list_of_signatures_without_ed25519_or_with_another_is_refused(written: str) -> None:
+    with pytest.raises(ValidationError):
+        Settings(log_signatures=written)
