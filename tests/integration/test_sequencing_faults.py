@@ -87,12 +87,14 @@ def begin(instance: Instance) -> None:
 
 
 def done(instance: Instance) -> bool:
-    """Everything is a leaf, and published."""
+    """Everything is a leaf, and published, and each log is in the root."""
     rows = instance.rows(
-        "SELECT organisation, tree_size FROM log WHERE NOT EXISTS (SELECT FROM pending) ORDER BY organisation"
+        "SELECT organisation, tree_size FROM log WHERE NOT EXISTS (SELECT FROM pending)"
+        " AND (SELECT count(DISTINCT organisation) FROM anchor) = %s ORDER BY organisation",
+        len(ORGANISATIONS),
     )
     logs = [(name, open_log(instance.folder / "log", name)) for name, _ in rows]
-    return len(rows) >= len(ORGANISATIONS) and [(name, log and log.tree_size) for name, log in logs] == rows
+    return len(rows) > len(ORGANISATIONS) and [(name, log and log.tree_size) for name, log in logs] == rows
 
 
 def run(instance: Instance, program: str, fault: str | None, trace: Path) -> bool:
