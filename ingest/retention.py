@@ -72,14 +72,15 @@ FROM reading_horizon
 
 
 def _advance(conn: psycopg.Connection, wanted: datetime, now: datetime, key: OrganisationKey) -> bool:
-    """The next day with windows: all that it has is sealed, then checked, then the horizon is raised over it."""
+    """The next day with windows: they are checked; what none of them holds is sealed, and checked as well; then the horizon is
+    raised over it."""
     row = conn.execute(_EARLIEST, [wanted]).fetchone()
     assert row is not None
     since, earliest = row
     if since >= wanted or _waits(conn, wanted):
         return False
     until = wanted if earliest is None else min(wanted, _midnight(earliest) + timedelta(days=1))
-    if _seal_first(conn, since, until) or _check(conn, since, until, now - FRESH, now, key):
+    if _check(conn, since, until, now - FRESH, now, key) or _seal_first(conn, since, until):
         return True
     return _raise(conn, until)
 
@@ -181,9 +182,8 @@ def _compress(conn: psycopg.Connection, now: datetime, key: OrganisationKey) -> 
     begins, ends = chunk
     if _waits(conn, ends):
         return False
-    if _seal_first(conn, begins, ends) or _check(
-        conn, begins, ends, datetime.fromtimestamp(0, UTC), now, key
-    ):
+    ever = datetime.fromtimestamp(0, UTC)
+    if _check(conn, begins, ends, ever, now, key) or _seal_first(conn, begins, ends):
         return True
     conn.execute("SET LOCAL statement_timeout = '30min'")
     row = conn.execute("SELECT compress_readings(%s, %s)", [begins, older]).fetchone()

@@ -88,9 +88,13 @@ def test_what_is_detected_is_what_happened(
     assert counted["received"] == sum(message.records for message in sent) - positions
     assert instance.one("SELECT count(*) FROM quarantine") == world.quarantined_expected(now)
     assert counted["quarantined"] == world.quarantined_expected(now)
-    leaves, events = (instance.one(f"SELECT count(*) FROM {table}") for table in ("leaf", "event"))
+    events, windows, verdicts = (
+        instance.one(f"SELECT count(*) FROM {table}")
+        for table in ("event", "sealed_window", "sealed_verdict")
+    )
     assert events == sum(message.records for message in sent if message.kind == "events")
-    assert leaves == events + instance.one("SELECT count(*) FROM sealed_window")
+    leaves = instance.one("SELECT count(*) FROM leaf WHERE organisation <> 'root'")
+    assert leaves == events + windows + verdicts
     assert (
         instance.rows(
             "SELECT * FROM mark UNION ALL SELECT NULL::bigint, type, created_at, '', '{}', '{}', '{}' FROM pending"

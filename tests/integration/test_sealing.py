@@ -16,9 +16,10 @@ from ledger.entry import Entry, parse_entry, stream_pseudonym
 from ledger.evidence import verify_evidence
 from ledger.evidence_file import Evidence, WindowEvidence, build_window
 from ledger.evidence_reading import read_evidence
+from ledger.strict_json import read_json
 from ledger.translog.verify import VerifyError
 from ledger.window import WindowTree, window_secret
-from ledger.window_body import WindowBody
+from ledger.window_body import Added, Listing, Missing, WindowBody
 from tests.acceptance.instance import Instance
 from tests.integration.lines import NOW, NOW_S, message, pack
 from tests.integration.said import (
@@ -125,6 +126,22 @@ def test_late_data_is_an_amendment_that_cites_the_leaf_before_and_lists_what_cam
     assert _added(amended) == [1, 4, 5]
     assert _added(again) == [1]
     assert entry.prev == log.leaf_hash(first), "and the device's stream chains them as well"
+
+
+def test_what_would_be_long_is_said_by_its_count_and_root(instance: Instance) -> None:
+    instance.take([room([COLD], 3, 1)], NOW)
+    seal(instance, NOW + QUIET)
+    instance.take(
+        [room([COLD] * 40, 2.9, 2 * number + 50, step_s=1) for number in range(40)][::-1], NOW + HOUR
+    )
+    instance.take([room([WARM] * 40, 2.5, 30, step_s=1)], NOW + HOUR)
+    seal(instance, NOW + HOUR + QUIET)
+    ((_, _, first), (_, entry, amended)) = entries(instance)
+    assert first.missing.items == () and amended.added is not None
+    assert amended.added == Listing.of([Added(place) for place in range(1, 81)]).collapsed()
+    missing = [Missing(1, 2, 29), Missing(1, 31, 49), *(Missing(1, seq, seq) for seq in range(51, 128, 2))]
+    assert amended.missing == Listing.of(missing).collapsed()
+    assert len(entry.encode()) < 1000
 
 
 def _added(body: WindowBody) -> list[int]:
@@ -263,11 +280,19 @@ def test_in_any_order_of_arrival_the_last_root_is_the_same(
             instance.take(mixed[number : number + 7], now)
             instance.consume("sealing", now)
             instance.consume("sealing", now + QUIET)
-        rows = instance.rows("SELECT start_time, version, root, leaf_keys FROM sealed_window ORDER BY 1, 2")
-        roots.append({start: bytes(root) for start, _, root, _ in rows})
-        kept = {(start, version): frozenset(cut(bytes(keys), 24)) for start, version, _, keys in rows}
-        for (start, version), keys in kept.items():
-            assert kept.get((start, version - 1), frozenset()) < keys, "each holds more than the one before"
+        rows = instance.rows(
+            "SELECT start_time, version, root, leaf_keys, body FROM sealed_window AS sealed JOIN pending ON sealed_window = sealed.id ORDER BY 1, 2"
+        )
+        roots.append({start: bytes(root) for start, _, root, _, _ in rows})
+        held: dict[datetime, list[bytes]] = {}
+        for start, version, _, kept, body in rows:
+            keys, before = cut(bytes(kept), 24), held.get(start, [])
+            said = WindowBody.read(read_json(bytes(body)), pending=True)
+            assert set(before) < set(keys) and (said.added is None) == (version == 1)
+            if said.added is not None:
+                new = [place for place, key in enumerate(keys) if key not in before]
+                assert said.added == Listing.of([Added(place) for place in new])
+            held[start] = keys
     assert roots[0] == roots[1] and len(roots[0]) == 2
 
 
