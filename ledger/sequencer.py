@@ -11,7 +11,7 @@ left alone, with its reason in the log of the process; the others go on.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event
 
@@ -32,6 +32,8 @@ from ledger.signing import Signers, Signing, says_of_keys
 logger = logging.getLogger(__name__)
 
 ADVISORY_LOCK = 0x5359_0002  # "SY", sequencer
+_ANCHOR_PASS = timedelta(seconds=0.5)
+"""While there is other work, the root log is looked at no more often: nobody waits for it less than that."""
 
 Clock = Callable[[], datetime]
 
@@ -118,6 +120,7 @@ class Sequencer:
         self._now = now
         self._signing = signing or Signing()
         self._anchoring = Anchoring(conn)
+        self._anchored_at: datetime | None = None
         self._held: dict[str, _Held] = {}
 
     def take_over(self) -> None:
@@ -132,10 +135,12 @@ class Sequencer:
         """
         rows = self._conn.execute(_WAITING).fetchall()
         waiting = [organisation for (organisation,) in rows if organisation not in self.refused]
-        worked = [self._guarded(organisation, self._advance) for organisation in waiting]
-        if ROOT not in self.refused:
-            worked.append(self._guarded(ROOT, self._anchor))
-        return any(worked)
+        moved = [self._guarded(organisation, self._advance) for organisation in waiting]
+        worked, now = any(moved), self._now()
+        if worked and self._anchored_at is not None and timedelta() <= now - self._anchored_at < _ANCHOR_PASS:
+            return True
+        self._anchored_at = now
+        return (ROOT not in self.refused and self._guarded(ROOT, self._anchor)) or worked
 
     def _guarded(self, organisation: str, work: Callable[[str], bool]) -> bool:
         """A fault that no retry mends stops its own log only."""
