@@ -31,12 +31,13 @@ from rich.console import Console
 
 from deploy.demo_people import SignIn, keep_people, told
 from deploy.demo_summary import counts, get, one, verified_proof
+from deploy.demo_witness import LIST, DemoWitness, keep_witness
 from deploy.migrate import SERVICE_ROLES, migrate
 from deploy.simulation import read_played
 from deploy.stack import StackError
 from deploy.stack.broker import start_broker
 from deploy.stack.children import Child
-from deploy.stack.ports import require_free
+from deploy.stack.ports import free_port, require_free
 from deploy.stack.postgres import EmbeddedPostgres
 from ingest.registry import load, load_shipped, load_token, parse_registry
 from ingest.subscriber import SUBSCRIBED
@@ -79,6 +80,7 @@ class Demo:
         self._server: EmbeddedPostgres | None = None
         self._urls: dict[str, str] = {}
         self._people: list[SignIn] = []
+        self._witness: DemoWitness | None = None
         self._reached_now: float | None = None
 
     def run(self) -> None:
@@ -167,8 +169,12 @@ class Demo:
         return urls
 
     def _start_services(self, stack: ExitStack, urls: dict[str, str]) -> None:
-        self._say("starting the broker and the services: ingest, jobs, sequencer, api")
+        self._say(
+            "starting the broker and the services: ingest, jobs, sequencer, api, and a witness of our own"
+        )
         options = self._options
+        witness = self._witness = keep_witness(options.data_dir, free_port())
+        self._keep(stack, self._child("witness", witness.command, self._environment()))
         self._keep(stack, start_broker(options.data_dir, self._host, options.mqtt_port, options.mosquitto))
         for name in ("api", "sequencer", "jobs", "ingest"):
             environment = self._environment() | {"SUYUAN_DATABASE_URL": urls[name]}
@@ -219,6 +225,7 @@ class Demo:
             "SUYUAN_LISTEN_HOST": self._host,
             "SUYUAN_LISTEN_PORT": str(self._options.port),
             "SUYUAN_LOG_ORIGIN": "demo.suyuan.example",
+            "SUYUAN_WITNESSES_FILE": str(self._options.data_dir / LIST),
         }
 
     # --- while it runs ------------------------------------------------------------------------------
@@ -257,6 +264,10 @@ class Demo:
         self._console.print(f"\n  a shopper's page   {page}")
         self._console.print(f"  API                {self._url}/openapi.json")
         self._console.print(f"  ledger             {self._url}/log/xj-coop/checkpoint")
+        assert self._witness is not None
+        self._console.print(
+            f"  its witness        {self._witness.url} (run by this demo itself: not independent)"
+        )
         self._console.print(f"  devices speak to   mqtt://{self._host}:{self._options.mqtt_port}")
         keys = self._options.data_dir / "keys"
         self._console.print(f"  capture token      {keys / 'capture-xj-coop.token'}")

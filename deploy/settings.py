@@ -87,6 +87,22 @@ class Settings(BaseSettings):
         ge=0,
         description="Days for which a log's old key signs on beside the new one after suyuan log rotate",
     )
+    witnesses_file: str = Field(
+        default="",
+        description="Who is asked to cosign the logs' checkpoints: a TOML file (docs/witnesses.md); the sequencer asks them, the API"
+        " and evidence name them; restart both after a change. Empty: nobody",
+    )
+    tsa_url: str = Field(
+        default="",
+        description="RFC 3161 time-stamp authority that stamps the root log's checkpoint, http(s)://...; empty: none",
+    )
+    tsa_certificates: str = Field(
+        default="",
+        description="PEM file with the certificates that are trusted for it, its root among them; needed with tsa_url",
+    )
+    tsa_hours: float = Field(
+        default=24.0, gt=0, description="Hours after a time stamp in which no other is asked for"
+    )
     production: bool = Field(
         default=False,
         description="Real people use this instance: `suyuan doctor` then fails what a trial may have, such as demo data and weak passwords",
@@ -163,6 +179,10 @@ class Settings(BaseSettings):
     @property
     def profiles_folder(self) -> Path | None:
         return Path(self.profiles_dir) if self.profiles_dir else None
+
+    @property
+    def witnesses_path(self) -> Path | None:
+        return Path(self.witnesses_file) if self.witnesses_file else None
 
     @property
     def keys_dir(self) -> Path:

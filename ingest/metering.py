@@ -109,6 +109,22 @@ _GAUGES = {
         ("reason",),
         "SELECT reason, sum(records) FROM quarantine_count GROUP BY reason",
     ),
+    "suyuan_witness_failing_seconds": (
+        "How long a witness has not cosigned the root log; 0 while it does",
+        ("witness",),
+        "SELECT party, coalesce(extract(epoch FROM now() - failing_since), 0) FROM attestation"
+        " WHERE kind = 'witness' AND organisation = 'root'",
+    ),
+    "suyuan_timestamp_failing_seconds": (
+        "How long the time-stamp authority has given no time stamp; 0 while it does",
+        ("authority",),
+        "SELECT party, coalesce(extract(epoch FROM now() - failing_since), 0) FROM attestation WHERE kind = 'timestamp'",
+    ),
+    "suyuan_logs_frozen": (
+        "Logs that are frozen",
+        (),
+        "SELECT count(*) FROM log WHERE frozen_at IS NOT NULL",
+    ),
     "suyuan_quarantine_let_go_records": (
         "Records let go beyond the quarantine's budget: the only loss there is",
         (),

@@ -21,6 +21,8 @@ VKEYS = "vkeys"
 TIMESTAMPS = "timestamp"
 """Folder of RFC 3161 tokens in the root log, each a file that never changes."""
 CLOCK_VKEY = "clock.vkey"
+POLICY = "policy"
+"""Beside the logs' folders: no log may be called so."""
 
 
 class LogForked(LedgerError):

@@ -7,7 +7,8 @@ and no others, and one of them verified.
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.log_files import CHECKPOINT, VKEY, LogFiles
+from ledger.log_files import CHECKPOINT, VKEY, VKEYS, LogFiles
+from ledger.reader import further_keys
 from ledger.translog.checkpoint import Checkpoint, open_checkpoint
 from ledger.translog.note import VerifierKey, parse_vkey, split_note
 from ledger.translog.tiles import TiledTree
@@ -15,7 +16,7 @@ from ledger.translog.tiles import TiledTree
 
 @dataclass(frozen=True, slots=True)
 class PublishedLog:
-    """`organisation`: its folder's name; `keys`: those that the log itself publishes."""
+    """`organisation`: its folder's name; `keys`: those that the log itself publishes, with older ones."""
 
     organisation: str
     files: LogFiles
@@ -52,9 +53,15 @@ def read_published(log_dir: Path, organisation: str) -> PublishedLog | None:
 
 
 def read_keys(log_dir: Path, organisation: str) -> tuple[VerifierKey, ...]:
-    """The keys that the log publishes, none where it has not begun. VerifyError on a file that holds none."""
-    data = LogFiles(log_dir / organisation).read(VKEY)
-    return () if data is None else tuple(map(parse_vkey, data.decode(errors="replace").split()))
+    """The keys that the log publishes, the one in force first; none where it has not begun. VerifyError on a file that
+    holds none.
+    """
+    files = LogFiles(log_dir / organisation)
+    others, current = files.read(VKEYS), files.read(VKEY)
+    if current is None:
+        return ()
+    key = parse_vkey(current.decode(errors="replace").strip())
+    return (key, *(other for other in further_keys(others or b"") if other.name == key.name and other != key))
 
 
 def published_logs(log_dir: Path) -> list[str]:

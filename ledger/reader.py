@@ -79,14 +79,17 @@ def open_log(log_dir: Path, organisation: str) -> LogReader | None:
     if note is None or vkey is None:
         return None
     current = parse_vkey(vkey.decode().strip())
-    keys = [current, *(key for key in _others(vkeys or b"") if key.name == current.name and key != current)]
+    keys = [
+        current,
+        *(key for key in further_keys(vkeys or b"") if key.name == current.name and key != current),
+    ]
     opened = open_checkpoint(note, keys, origin=current.name)
     signers = {line.key_id for line in opened.note.verified}
     signed_by = next(key for key in keys if key.key_id in signers)
     return LogReader(files, opened.checkpoint, note.decode(), str(signed_by))
 
 
-def _others(vkeys: bytes) -> Iterator[VerifierKey]:
+def further_keys(vkeys: bytes) -> Iterator[VerifierKey]:
     """The Ed25519 keys that the log names; those of further algorithms are left out."""
     for line in vkeys.decode().splitlines():
         with suppress(VerifyError):

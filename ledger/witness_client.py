@@ -62,13 +62,16 @@ def ask(
     outcome: Outcome = NotNow("the size it saw last is another each time it is asked")
     try:
         for _ in range(MOST_TRIES):
-            proof = log.consistency_proof(min(old_size, log.size))
-            answer = _post(transport, witness, AddCheckpoint(min(old_size, log.size), proof, log.note))
+            old_size = min(old_size, log.size)
+            answer = _post(
+                transport, witness, AddCheckpoint(old_size, log.consistency_proof(old_size), log.note)
+            )
             if answer.status == 409 and answer.content_type == SIZE_TYPE:
-                old_size = parse_size_answer(answer.body)
+                asked_from, old_size = old_size, parse_size_answer(answer.body)
                 if old_size > log.size:
                     return _shown(transport, witness, log, f"it has seen {old_size} entries"), old_size
-                continue
+                if old_size != asked_from:
+                    continue
             outcome = _outcome(transport, witness, log, answer, now)
             return outcome, log.size if isinstance(outcome, Cosigned) else old_size
     except PeerAway as error:

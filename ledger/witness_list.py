@@ -13,8 +13,13 @@ from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from ledger.errors import LedgerError
-from ledger.translog.cosignature import ML_DSA_44, CosignerVerifier, parse_cosigner_vkey
-from ledger.translog.note import VerifierKey
+from ledger.translog.cosignature import (
+    ML_DSA_44,
+    CosignerVerifier,
+    parse_cosigner_vkey,
+    verify_cosignatures,
+)
+from ledger.translog.note import VerifierKey, split_note
 from ledger.translog.policy import NONE, Policy, PolicyGroup, PolicyLog, PolicyWitness
 from ledger.translog.verify import VerifyError
 
@@ -84,6 +89,17 @@ class WitnessList:
             groups.append(PolicyGroup(QUORUM, self.quorum, counted))
         listed = tuple(PolicyLog(key, f"{url}/{key.name.rsplit('/', 1)[-1]}") for key in logs)
         return Policy(listed, tuple(witnesses), tuple(groups), QUORUM if self.quorum else NONE)
+
+
+def independent_cosigners(listed: WitnessList, note: str | bytes) -> tuple[str, ...]:
+    """The names of those that are not our own and cosigned this checkpoint; none if a line of one is false."""
+    keys = [key for each in listed.witnesses if each.independent for key in each.keys]
+    try:
+        text, lines = split_note(note)
+        found = verify_cosignatures(text, lines, keys)
+    except VerifyError:
+        return ()
+    return tuple(dict.fromkeys(one.cosigner.name for one in found))
 
 
 def read_witnesses(path: Path | None) -> WitnessList:

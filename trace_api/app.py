@@ -16,8 +16,11 @@ from fastapi import FastAPI, Request, Response
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import FileResponse, JSONResponse
 
+from ledger.log_files import CHECKPOINT, POLICY, LogFiles
 from ledger.persons import Vault
 from ledger.reader import LogReader, open_log
+from ledger.root_log import ROOT
+from ledger.witness_list import WitnessList, independent_cosigners
 from trace_api import access, capture, devices, excursions, lots, pages, pages_routes, problems
 from trace_api.access import Databases
 from trace_api.accounts import accounts_pages, signing_in
@@ -36,12 +39,13 @@ from trace_api.work import problem_page
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """`public_url`: under https, cookies are for https alone. `log_dir`: the logs' public files. `organisation_key`: for
-    rebuilding sealed windows. `passwords`: how they are hashed."""
+    rebuilding sealed windows. `passwords`: how they are hashed. `witnesses`: whose word counts on the pages."""
 
     public_url: str
     log_dir: Path
     organisation_key: OrganisationKey
     passwords: Passwords = field(default_factory=Passwords)
+    witnesses: WitnessList = field(default_factory=WitnessList)
 
 
 MOST_BYTES = 2 * capture.MAX_BYTES
@@ -69,12 +73,16 @@ def create_app(databases: Databases, configuration: Configuration, now: Callable
     def logs(organisation: str) -> LogReader | None:
         return open_log(configuration.log_dir, organisation)
 
+    def witnessed() -> int:
+        note = LogFiles(configuration.log_dir / ROOT).read(CHECKPOINT)
+        return 0 if note is None else len(independent_cosigners(configuration.witnesses, note))
+
     app.include_router(capture.router(databases, vault, now))
     app.include_router(lots.router(databases, guard, logs, configuration.organisation_key, vault, now))
     app.include_router(excursions.router(databases))
     app.include_router(devices.router(databases, guard))
     app.include_router(acts_routes.router(databases, guard, configuration.public_url, vault, now))
-    app.include_router(pages_routes.router(databases, configuration.public_url, now))
+    app.include_router(pages_routes.router(databases, configuration.public_url, now, witnessed))
     app.include_router(signing_in.router(databases, guard, configuration.passwords, assets, now))
     app.include_router(accounts_pages.router(databases, guard, configuration.passwords, assets, now))
     app.include_router(scan_routes.router(databases, guard, assets, configuration.public_url, vault, now))
@@ -107,15 +115,26 @@ def _serve_logs(app: FastAPI, log_dir: Path) -> None:
             raise Problem(
                 404,
                 "No such file in this log",
-                "A log has /checkpoint, /vkey, /vkeys, /tile/<L>/<N>[.p/<W>] and /tile/entries/<N>[.p/<W>].",
+                "A log has /checkpoint, /vkey, /vkeys, /tile/<L>/<N>[.p/<W>] and /tile/entries/<N>[.p/<W>]; the root log also /clock.vkey"
+                " and /timestamp/<SHA-256>.tsr.",
             )
-        fixed = path.startswith(("tile/", "timestamp/"))
-        cache = "public, max-age=31536000, immutable" if fixed else "no-cache"
-        return FileResponse(
-            file,
-            media_type="application/octet-stream" if fixed else "text/plain; charset=utf-8",
-            headers={"Cache-Control": cache},
-        )
+        if path.startswith("timestamp/"):
+            return _file(file, "application/timestamp-reply", fixed=True)
+        if path.startswith("tile/"):
+            return _file(file, "application/octet-stream", fixed=True)
+        return _file(file, "text/plain; charset=utf-8", fixed=False)
+
+    @app.get("/log/policy", tags=["Ledger"], summary="The logs' keys, their witnesses, and how many it takes")
+    def policy() -> FileResponse:
+        """c2sp.org/tlog-policy. What we say of ourselves: keep the keys that you were given another way."""
+        if not (log_dir / POLICY).is_file():
+            raise Problem(404, "No policy yet", "The sequencer writes it when it starts.")
+        return _file(log_dir / POLICY, "text/plain; charset=utf-8", fixed=False)
+
+
+def _file(path: Path, media_type: str, *, fixed: bool) -> FileResponse:
+    cache = "public, max-age=31536000, immutable" if fixed else "no-cache"
+    return FileResponse(path, media_type=media_type, headers={"Cache-Control": cache})
 
 
 def _serve_health(app: FastAPI, databases: Databases) -> None:

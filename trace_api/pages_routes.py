@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Any
@@ -26,7 +27,10 @@ _KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=ut
           ".wasm": "application/wasm"}  # fmt: skip
 
 
-def router(databases: Databases, public_url: str, now: Callable[[], datetime]) -> APIRouter:
+def router(
+    databases: Databases, public_url: str, now: Callable[[], datetime], witnessed: Callable[[], int]
+) -> APIRouter:
+    """`witnessed`: by how many witnesses that are not ours the root log is cosigned now."""
     routes = APIRouter(tags=["Pages"])
     assets = pages.load_assets(public_url)
 
@@ -40,7 +44,7 @@ def router(databases: Databases, public_url: str, now: Callable[[], datetime]) -
             return RedirectResponse(f"/api/v1/lots/{path}/verdict", 303)
         language = pages.choose_language(lang, accept_language)
         try:
-            story = _tell(databases, uri, now())
+            story = replace(_tell(databases, uri, now()), independent_witnesses=witnessed())
         except Problem as problem:
             missing = Missing(_reason(problem.status, path), path, _detail(problem), _lot_path(path))
             return HTMLResponse(

@@ -27,6 +27,7 @@ from deploy.doctor import (
     sparkplug,
     trial,
     windows,
+    witnesses,
 )
 from deploy.doctor.examination import Check, Patient, examine
 from deploy.doctor.findings import Finding, Mark, exit_status, listed, unasked
@@ -49,6 +50,9 @@ CHECKS: dict[str, Check] = {
     "disk": disk.of_files,
     "database's disk": disk.of_database,
     "logs": logs.logs,
+    "frozen logs": witnesses.frozen,
+    "witnesses": witnesses.witnesses,
+    "time stamps": witnesses.timestamps,
     "services": services.alive,
     "work that waits": services.waiting,
     "sparkplug": sparkplug.sparkplug,

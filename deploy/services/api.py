@@ -8,6 +8,7 @@ import uvicorn
 from psycopg_pool import ConnectionPool
 
 from deploy.database_url import connect
+from deploy.services.outside import listed_witnesses
 from deploy.services.process import now, require_service
 from deploy.settings import Settings
 from ledger.keys import KeyStore
@@ -17,11 +18,15 @@ from trace_api.app import Configuration, create_app
 
 def run(settings: Settings, stop: threading.Event) -> None:
     require_service(settings.database_url, "api")
+    witnesses = listed_witnesses(settings)
     public_url = settings.public_database_url or settings.database_url
     connect(public_url, "public").close()  # a pool would try for ever, and log each time what libpq says
     with _pool(settings.database_url, "api") as api, _pool(public_url, "public") as public:
         configuration = Configuration(
-            settings.public_url, settings.log_dir, KeyStore(settings.keys_dir).organisation_key
+            settings.public_url,
+            settings.log_dir,
+            KeyStore(settings.keys_dir).organisation_key,
+            witnesses=witnesses,
         )
         server = _Server(
             uvicorn.Config(

@@ -190,7 +190,8 @@ def test_the_proof_verifies_with_the_key_that_the_log_publishes_and_not_with_a_b
             assert not verify_evidence(flipped, trusted).verified, mark
 
 
-def test_every_endpoint_is_in_openapi_and_answers(api: httpx.Client) -> None:
+def test_every_endpoint_is_in_openapi_and_answers(api: httpx.Client, instance: Instance) -> None:
+    (instance.folder / "log/policy").write_text("quorum none\n")  # as who asks the witnesses does
     document = get(api, "/openapi.json")
     examples = {
         "code": code(BOX),
@@ -230,6 +231,16 @@ def test_what_is_long_travels_compressed(api: httpx.Client) -> None:
 
 
 # --- files of the logs ----------------------------------------------------------------------------------------
+
+
+def test_the_policy_is_served_where_there_is_one(api: httpx.Client, instance: Instance) -> None:
+    policy = instance.folder / "log/policy"
+    policy.unlink(missing_ok=True)
+    assert api.get("/log/policy").status_code == 404
+    policy.write_text("quorum none\n")
+    answer = api.get("/log/policy")
+    assert (answer.status_code, answer.text) == (200, "quorum none\n")
+    assert answer.headers["Content-Type"].startswith("text/plain")
 
 
 def test_a_logs_checkpoint_changes_and_its_tiles_never_do(api: httpx.Client, instance: Instance) -> None:

@@ -29,12 +29,14 @@ from deploy.doctor.invariants import invariants
 from deploy.doctor.report import CHECKS
 from deploy.settings import Settings
 from deploy.stack.ports import free_port
+from ledger.translog.cosignature import Cosigner
 from tests.acceptance.instance import Instance
 from tests.conftest import build_service_environment
 from tests.integration.running import ADMINISTRATOR, for_real_people, played, services, suyuan
 from tests.servers.databases import Database
 from tests.servers.mosquitto import Broker, mosquitto_broker
 from tests.servers.session import EDITIONS, Servers
+from tests.servers.timestamp_authority import timestamp_authority
 from tests.servers.waiting import wait_until
 
 HOURS = 5
@@ -102,8 +104,12 @@ def clinic(
         yield clinic
 
 
-# So is a machine of tests, and well said: it follows no time server, and its broker asks nobody's name.
-OF_TESTS = ("the kernel does not know of a time server", "takes a client without a name")
+# So is a machine of tests, and well said: it follows no time server, its broker asks nobody's name, and nobody witnesses it.
+OF_TESTS = (
+    "the kernel does not know of a time server",
+    "takes a client without a name",
+    "nobody but ourselves would notice",
+)
 
 
 def unwell(findings: Findings) -> Findings:
@@ -568,3 +574,78 @@ def test_a_clock_apart_from_the_databases_is_found() -> None:
     now = datetime(2026, 6, 18, tzinfo=UTC)
     for seconds, mark in ((0.5, "ok"), (-1.5, "ok"), (10, "warn"), (-90, "fail")):
         assert compare(now, now + timedelta(seconds=seconds)).mark == mark
+
+
+# --- who vouches for the logs -------------------------------------------------------------------------------------
+
+WITNESS = Cosigner.from_seed("market.example/w", b"m" * 32)
+LISTED = f"""
+[[witness]]
+vkey = "{WITNESS.verifier}"
+url = "https://witness.market.example"
+relation = "independent"
+operator = {{ zh = "市场", en = "East market" }}
+"""
+STANDING = (
+    "INSERT INTO attestation (kind, party, organisation, tree_size, attested_at, asked_at, failing_since, failure)"
+    " VALUES (%s, %s, 'root', 1, now() - %s::interval, now(), now() - %s::interval, %s)"
+)
+
+
+def test_a_witness_that_is_away_is_named_with_since_when_and_what_to_do(
+    clinic: Clinic, tmp_path: Path
+) -> None:
+    listed = tmp_path / "witnesses.toml"
+    listed.write_text(LISTED)
+
+    def look() -> Findings:
+        return clinic.look("witnesses", witnesses_file=str(listed))
+
+    (asked,) = look()
+    assert (asked["mark"], asked["text"]) == ("warn", "market.example/w (East market) was not asked yet")
+    for ago, failing, mark, text in (
+        ("10 seconds", None, "ok", "cosigns 1 logs"),
+        ("10 minutes", None, "warn", "cosigned the root log last 10 min ago"),
+        ("10 minutes", "5 minutes", "warn", "has not cosigned root for 5 min"),
+        ("3 hours", "2 hours", "fail", "Connection refused"),
+    ):
+        reason = None if failing is None else "Connection refused"
+        clinic.instance.alter(STANDING, "witness", "market.example/w", ago, failing, reason)
+        try:
+            (found,) = look()
+        finally:
+            clinic.instance.alter("DELETE FROM attestation")
+        assert found["mark"] == mark and text in found["text"], found
+        if mark != "ok":
+            assert found["next"]
+    listed.write_text("witness = 1")
+    (broken,) = look()
+    assert broken["mark"] == "fail" and "[[witness]]" in broken["text"]
+
+
+def test_time_stamps_that_do_not_come_are_named(clinic: Clinic, tmp_path: Path) -> None:
+    with timestamp_authority(tmp_path / "tsa") as authority:
+        settings = {"tsa_url": authority.url, "tsa_certificates": str(authority.root)}
+        assert clinic.look("time stamps", tsa_url=authority.url)[0]["mark"] == "fail"
+        assert clinic.look("time stamps")[0]["mark"] == "ok"
+        assert "was not asked yet" in clinic.look("time stamps", **settings)[0]["text"]
+        clinic.instance.alter(STANDING, "timestamp", authority.url, "1 day", "1 hour", "status 503")
+        try:
+            (found,) = clinic.look("time stamps", **settings)
+        finally:
+            clinic.instance.alter("DELETE FROM attestation")
+        assert found["mark"] == "warn" and "status 503" in found["text"]
+
+
+def test_a_log_that_a_witness_contradicts_is_the_worst_there_is(clinic: Clinic) -> None:
+    clinic.instance.alter(
+        "INSERT INTO contradiction (organisation, witness, found_at, reason, ours, theirs)"
+        " VALUES ('root', 'market.example/w', now(), 'it shows 9 entries', 'a', 'b')"
+    )
+    try:
+        (found,) = clinic.look("frozen logs")
+    finally:
+        clinic.instance.alter("DELETE FROM contradiction")
+    assert (
+        found["mark"] == "fail" and "it shows 9 entries" in found["text"] and "contradiction" in found["next"]
+    )

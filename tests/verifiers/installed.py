@@ -23,7 +23,7 @@ GO = Path("/usr/lib/go-1.19/bin/go")
 GO_SOURCES = Path("/usr/share/gocode")
 GO_PACKAGES = ("golang-1.19-go", "golang-golang-x-mod-dev")
 # They ask for Python 3.12, and use nothing of it.
-SECOND_OPINION = ("aics-tlog==0.2.1",)
+SECOND_OPINION = ("aics-tlog==0.2.1", "aics-witness==0.1.0")
 
 
 def sumdb(logs: Path) -> Path:
@@ -33,7 +33,7 @@ def sumdb(logs: Path) -> Path:
 
 
 def second_opinion(logs: Path) -> Path:
-    """A folder for PYTHONPATH with `aics-tlog` in it."""
+    """A folder for PYTHONPATH with `aics-tlog` and `aics-witness` in it."""
     return _kept("aics", repr(SECOND_OPINION).encode(), lambda folder: _pip(SECOND_OPINION, folder, logs))
 
 

@@ -6,10 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.translog.checkpoint import Checkpoint, sign_checkpoint
 from ledger.translog.cosignature import ML_DSA_44, Cosigner
-from ledger.translog.note import SignerKey
+from ledger.translog.note import SignerKey, add_signatures
 from ledger.translog.policy import parse_policy
-from ledger.witness_list import InTwoLanguages, WitnessList, WitnessListError, parse_witnesses, read_witnesses
+from ledger.witness_list import (
+    InTwoLanguages,
+    WitnessList,
+    WitnessListError,
+    independent_cosigners,
+    parse_witnesses,
+    read_witnesses,
+)
 
 MARKET = Cosigner.from_seed("market.example/w1", b"m" * 32)
 MARKET_TOO = Cosigner.from_seed("market.example/w1", b"q" * 32, ML_DSA_44)
@@ -135,3 +143,15 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         read_witnesses(tmp_path / "witnesses.toml")
     (tmp_path / "witnesses.toml").write_text(LIST)
     assert len(read_witnesses(tmp_path / "witnesses.toml").witnesses) == 3
+
+
+def test_whose_word_counts_on_a_page() -> None:
+    checkpoint = Checkpoint("suyuan.example/root", 3, bytes(32))
+    note = sign_checkpoint(checkpoint, [SignerKey.from_seed(checkpoint.origin, b"r" * 32)])
+    listed = parse(LIST)
+    assert independent_cosigners(listed, note) == ()
+    lines = [key.cosign(checkpoint, 1) for key in (MARKET, MARKET_TOO, OURS)]
+    assert independent_cosigners(listed, add_signatures(note, lines)) == (MARKET.name,), "ours is not counted"
+    false = BUREAU.cosign(Checkpoint("suyuan.example/root", 4, bytes(32)), 1)
+    assert independent_cosigners(listed, add_signatures(note, [*lines, false])) == ()
+    assert independent_cosigners(listed, "nonsense") == ()
