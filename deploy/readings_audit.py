@@ -224,7 +224,7 @@ class _Organisation:
     ) -> None:  # fmt: skip
         counts, device = self.report.counts, place[0]
         hour = auditing.hour_of(self.key, device, place[1], rows)
-        counts.update(windows=bool(versions or indices), versions=len(versions), readings=len(hour.leaves))
+        counts.update(windows=bool(versions or indices), versions=len(versions), readings=len(hour.hashes))
         found: dict[tuple[object, ...], Found] = {}
         for version, index in _paired(versions, indices, place, self.name):
             for fault in self._faults(version, index, entries, hour, moment):
@@ -245,7 +245,7 @@ class _Organisation:
             if gone:
                 counts.update(gone=1, readings_gone=len(gone))
                 self._gone(place, moment)
-        loose = auditing.outside(hour, versions[-1] if versions else None)
+        loose = auditing.outside(hour, *_newest(versions, indices, entries))
         if place in moment.waiting or behind:
             counts.update(unsealed=len(loose))
         else:
@@ -303,6 +303,16 @@ class _Organisation:
             )
             return
         yield from faults
+
+
+def _newest(
+    versions: Sequence[Version], indices: Sequence[int], entries: WindowEntries
+) -> tuple[Version | None, bytes | None]:
+    """With the root that counts."""
+    if not versions:
+        return None, None
+    is_logged = len(indices) >= len(versions)
+    return versions[-1], entries.body(indices[len(versions) - 1]).root if is_logged else versions[-1].root
 
 
 _NO_ROW = -1

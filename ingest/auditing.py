@@ -12,8 +12,9 @@ from __future__ import annotations
 import struct
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any, Literal
 from uuid import UUID
 
@@ -21,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import psycopg
 
-from ingest.window_rows import KEY_BYTES, PREFIX_BYTES, cut, leaf_keys
+from ingest.window_rows import KEY_BYTES, PREFIX_BYTES, cut, packed_keys
 from ledger.entry import Entry, parse_entry, stream_pseudonym
 from ledger.errors import EntryError
 from ledger.translog.merkle import Tree
@@ -78,41 +79,54 @@ class Version:
         return not self.keys and self.readings > 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Hour:
-    """A device-hour of the table: its rows by leaf key, each with its leaf hash (None where it can be no leaf)."""
+    """A device-hour of the table. `rows`: ROW[n] in the tree's order; `keys`: KEY_BYTES of each; `hashes`: its leaf hash, None where
+    it can be no leaf; `root`: over all of them, None where some can be none."""
 
-    rows: Rows
-    places: Mapping[bytes, int]
-    leaves: Mapping[bytes, bytes | None]
+    rows: Rows = field(repr=False)
+    keys: bytes = field(repr=False)
+    hashes: Sequence[bytes | None] = field(repr=False)
+    root: bytes | None
+
+    @classmethod
+    def of_tree(cls, tree: WindowTree) -> Hour:
+        return cls(tree.rows, packed_keys(tree.rows), tree.tree.leaf_hashes, tree.root_hash)
+
+    @cached_property
+    def leaves(self) -> Mapping[bytes, bytes | None]:
+        return dict(zip(cut(self.keys, KEY_BYTES), self.hashes, strict=True))
+
+    @cached_property
+    def _places(self) -> Mapping[bytes, int]:
+        return {key: place for place, key in enumerate(cut(self.keys, KEY_BYTES))}
 
     def there(self, key: bytes) -> Any:
         """What the table holds under a leaf key, for people."""
-        row = self.rows[self.places[key]]
+        row = self.rows[self._places[key]]
         if row["observed"]:
             return {"body_sha256": row["body"].tobytes().hex(), "flags": int(row["flags"])}
         return {"value": float(row["value"]), "flags": int(row["flags"])}
-
-
-def hour_of_tree(tree: WindowTree) -> Hour:
-    """Of an hour without such rows."""
-    keys = leaf_keys(tree)
-    places = {key: place for place, key in enumerate(keys)}
-    return Hour(tree.rows, places, dict(zip(keys, tree.tree.leaf_hashes, strict=True)))
 
 
 def hour_of(org_key: bytes, device: int, start: datetime, rows: Rows) -> Hour:
     """`rows`: ROW[n] in any order, keys that repeat and values that are no numbers included: somebody may have put them there."""
     start_ms = round(start.timestamp() * 1000)
     secret = window_secret(org_key, stream_pseudonym(org_key, "device", str(device)), start_ms)
+    try:
+        return Hour.of_tree(WindowTree.of(secret, rows))
+    except EntryError:
+        return _hour_with_impossible_rows(secret, rows)
+
+
+def _hour_with_impossible_rows(secret: bytes, rows: Rows) -> Hour:
     rows = rows[np.argsort(_sortable(rows), kind="stable")]
-    keys = [key[:KEY_BYTES] for key in _sortable(rows).tolist()]
+    keys = cut(packed_keys(rows), KEY_BYTES)
     counted = Counter(keys)
     alone = np.array([counted[key] == 1 for key in keys], bool)
     whole = alone & (rows["observed"] | np.isfinite(rows["value"]))
     hashes = iter(WindowTree.of(secret, rows[whole]).tree.leaf_hashes)
-    leaves = {key: next(hashes) if fits else None for key, fits in zip(keys, whole.tolist(), strict=True)}
-    return Hour(rows, {key: place for place, key in enumerate(keys)}, leaves)
+    return Hour(rows, b"".join(keys), [next(hashes) if fits else None for fits in whole.tolist()], None)
 
 
 def _sortable(rows: Rows) -> npt.NDArray[np.bytes_]:
@@ -124,10 +138,13 @@ def _sortable(rows: Rows) -> npt.NDArray[np.bytes_]:
 
 def compare(hour: Hour, version: Version, root: bytes, count: int) -> list[Fault]:
     """What of `version` no longer holds. `root`, `count`: its entry's."""
-    number, keys = version.version, cut(version.keys, KEY_BYTES)
+    number, whole = version.version, hour.root == root and len(hour.hashes) == count
+    if whole and (version.is_lost or version.keys == hour.keys):
+        return []
+    if whole:
+        return [Fault("record", number, "its row's list of readings was altered; the readings are as sealed")]
+    keys = cut(version.keys, KEY_BYTES)
     if version.is_lost:
-        if len(hour.leaves) == count and _root(hour.leaves.values()) == root:
-            return []
         return [
             Fault(
                 "unnamed",
@@ -177,8 +194,10 @@ def _named(kind: Kind, version: int, key: bytes, there: Any, detail: str) -> Fau
     return Fault(kind, version, detail, key[:16], struct.unpack(">q", key[16:])[0], there)
 
 
-def outside(hour: Hour, version: Version | None) -> list[Fault]:
-    """Readings of the hour that its newest version does not hold: sent late and not sealed yet, or put there."""
+def outside(hour: Hour, version: Version | None, root: bytes | None = None) -> list[Fault]:
+    """Readings of the hour that its newest version does not hold: sent late and not sealed yet, or put there. `root`: its entry's."""
+    if version is not None and (version.keys == hour.keys or (root is not None and hour.root == root)):
+        return []
     held = frozenset() if version is None else frozenset(cut(version.keys, KEY_BYTES))
     number = 0 if version is None else version.version
     if version is not None and version.is_lost:

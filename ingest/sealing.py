@@ -145,7 +145,7 @@ def seal(
     stream = stream_pseudonym(key(window.organisation), "device", str(window.device))
     tree = WindowTree.of(window_secret(key(window.organisation), stream, start_ms), rows)
     before = _last_sealed(conn, window.device, window.start)
-    if before is not None and (faults := auditing.against_entry(auditing.hour_of_tree(tree), before)):
+    if before is not None and (faults := auditing.against_entry(auditing.Hour.of_tree(tree), before)):
         gone = all(fault.kind == "removed" for fault in faults) and start_ms < retention.whole_since_ms(conn)
         if window.faulty or not gone:  # else dropped by age: what came since is not all that there was
             _refuse(conn, window, before.version, in_words(faults), now)

@@ -7,7 +7,6 @@ root's to say, and the root that counts is the log's.
 
 from __future__ import annotations
 
-import struct
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
@@ -22,6 +21,7 @@ from ledger.window import Rows, WindowTree, body_hash, observations
 from ledger.window import readings as window_readings
 
 KEY_BYTES = 24
+_KEY = np.dtype([("series", "V16"), ("time", ">i8")])
 PREFIX_BYTES = 4
 """Of a leaf hash. One altered reading in 2**32 keeps them; then the root still differs, and no reading is named."""
 
@@ -69,11 +69,15 @@ def read_windows(
     return {window: np.concatenate([nothing, *parts[window]]) for window in wanted}
 
 
+def packed_keys(rows: Rows) -> bytes:
+    """KEY_BYTES of each row, in their order: series uuid, time in ms as int8 BE."""
+    packed = np.empty(len(rows), _KEY)
+    packed["series"], packed["time"] = rows["series"], rows["time"]
+    return packed.tobytes()
+
+
 def leaf_keys(tree: WindowTree) -> list[bytes]:
-    return [
-        bytes(series) + struct.pack(">q", time)
-        for series, time in zip(tree.rows["series"].tolist(), tree.rows["time"].tolist(), strict=True)
-    ]
+    return cut(packed_keys(tree.rows), KEY_BYTES)
 
 
 def leaf_prefixes(tree: WindowTree) -> bytes:

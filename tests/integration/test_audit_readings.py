@@ -109,6 +109,8 @@ def test_each_reading_that_was_changed_is_named(
           "UPDATE sealed_window SET leaf_keys = substring(leaf_keys FOR 24 * (readings - 1)), leaf_prefixes = NULL"
           f" WHERE id IN (SELECT id {OF_THREE})"),
          "readings, its entry"),
+        (("UPDATE sealed_window SET leaf_keys = set_byte(leaf_keys, 23, 255 - get_byte(leaf_keys, 23)) WHERE version = 2",),
+         "list of readings was altered"),
         ((f"UPDATE leaf SET sealed_window = NULL WHERE sealed_window IN (SELECT id {OF_THREE})",
           f"DELETE FROM sealed_window WHERE id IN (SELECT id {OF_THREE})", ALTER), "the table has no row of it"),
         (("UPDATE leaf SET sealed_window = NULL WHERE sealed_window = (SELECT max(id) FROM sealed_window)",
