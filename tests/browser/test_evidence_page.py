@@ -35,6 +35,8 @@ STATEMENT: dict[str, Any] = {
     "made_at": 1_782_010_900_000,
     "about": {"zh": "这批杨梅在冷藏车上的温度。", "en": "The temperature of this lot in the reefer."},
     "lines": [
+        {"id": "custody", "state": "held", "zh": "自入日志未改。", "en": "Unchanged.", "law": [], "proof": "check:checkpoint"},
+        {"id": "erasure", "state": "held", "zh": "没有删除。", "en": "None.", "law": [], "proof": "check:nothing_such"},
         {"id": "source", "state": "held", "zh": "设备自动上报。", "en": "Reported by the device.",
          "law": ["人民法院在线诉讼规则 Art. 16"], "proof": "item:1"},
         {"id": "witnesses", "state": "held", "zh": "一家见证方。", "en": "One witness.", "law": [], "proof": "check:cosignature"},
@@ -167,11 +169,21 @@ def test_the_statement_is_the_issuers_and_leads_to_what_was_checked(browser: Bro
         outcome(page)
         part = page.locator("#statement-part")
         assert said("ev_statement_whose", "en") in part.inner_text()
-        assert part.locator(".said").all_inner_texts() == ["Held", "Held", "Not recorded", "Not held"]
+        assert part.locator(".said").all_inner_texts() == [
+            "Held",
+            "Held",
+            "Held",
+            "Held",
+            "Not recorded",
+            "Not held",
+        ]
         assert part.locator("svg").count() == 0, "a claim wears no sign of what was checked"
         assert "人民法院在线诉讼规则 Art. 16" in part.inner_text()
         for link in part.locator("a").all():
             assert page.locator(link.get_attribute("href") or "").count() == 1
+        assert part.locator("a").count() == 3, "no link leads nowhere"
+        part.locator("a").first.click()
+        assert page.locator("#check-checkpoint").is_visible()
         unsaid = opened(context, folder, statement=None)
         assert outcome(unsaid) == "holds"
         assert said("ev_no_statement") in unsaid.locator("#statement-part").inner_text()

@@ -142,8 +142,18 @@ class EvidencePage {
       : [];
     this.page.getElementById("answer")?.replaceChildren(this.whose(words), top(outcome, words));
     this.page.getElementById("report")?.replaceChildren(...parts);
+    this.lead();
     this.page.body.dataset["outcome"] = outcome.kind === "report" ? (outcome.report.verified ? "holds" : "broken") : outcome.kind;
     this.page.getElementById("back")?.toggleAttribute("hidden", this.subject.name === null);
+  }
+
+  /** A link of the statement opens what it leads to; one to a check that was not made is none. */
+  private lead(): void {
+    for (const link of this.page.querySelectorAll<HTMLAnchorElement>("#statement-part a")) {
+      const target = this.page.getElementById(link.hash.slice(1));
+      if (target === null) link.replaceWith(link.textContent ?? "");
+      else link.addEventListener("click", () => target.closest("details")?.setAttribute("open", ""));
+    }
   }
 
   private whose(words: Words): HTMLElement {
