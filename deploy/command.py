@@ -16,6 +16,8 @@ from deploy.audit_command import audit
 from deploy.backfill_command import file
 from deploy.backup.command import backup
 from deploy.devices_command import devices
+from deploy.erase_command import erase
+from deploy.hold_command import hold
 from deploy.import_command import import_command
 from deploy.log_command import log
 from deploy.monitor_command import monitor
@@ -38,6 +40,7 @@ First steps
   suyuan ingest | jobs | sequencer | api     the four services, each a process
   suyuan ingest file FILE        readings from CSV, Parquet, SenML or a logger's export
   suyuan quarantine list         what could not be taken, why, and how to bring it in
+  suyuan erase PERSON_URN        forget what was said of a person; suyuan hold keeps what a court wants kept
   suyuan doctor                  is everything well, and what to do if not
   suyuan devices health          what is wrong with devices in the field
   suyuan audit readings          what was sealed, against the table and the log: what was altered is named
@@ -278,6 +281,8 @@ def doctor(deep: bool, as_json: bool, database_url: str | None) -> None:
     sys.exit(run(database_url, deep, as_json, click.echo, lambda text: click.echo(text, err=True)))
 
 
+main.add_command(erase)
+main.add_command(hold)
 main.add_command(quarantine)
 main.add_command(backup)
 main.add_command(recover)

@@ -208,6 +208,10 @@ def forget(settings: Settings, before: str | None, yes: bool, at: datetime) -> N
     if not months:
         click.echo("No month is old enough.")
         return
+    if held := _held(settings):
+        raise click.ClickException(
+            f"a legal hold stands ({held}): no key is thrown away; `suyuan hold list` shows it"
+        )
     if not yes:
         click.confirm(
             f"Throw away the keys of {', '.join(months)}? Their payloads can never be read again", abort=True
@@ -215,6 +219,16 @@ def forget(settings: Settings, before: str | None, yes: bool, at: datetime) -> N
     for month in months:
         keys.throw_away(month)
         click.echo(f"threw away the key of {month}")
+
+
+def _held(settings: Settings) -> str | None:
+    """A hold that keeps payloads: one of goods, a device, an organisation or everything. Which payloads that are, nobody can
+    tell but by opening them all."""
+    with _opened(settings.database_url) as conn:
+        row = conn.execute(
+            "SELECT reason FROM legal_hold WHERE released_at IS NULL AND kind <> 'person' LIMIT 1"
+        ).fetchone()
+    return None if row is None else str(row[0])
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import click
 import psycopg
 
 from deploy.database_url import connect
+from deploy.erasing import Instance, replay
 from deploy.migrate import SchemaMismatch, check_schema
 from deploy.settings import Settings
 from ingest.resealing import refill
@@ -99,6 +100,8 @@ def _recover(conn: psycopg.Connection, settings: Settings, dry_run: bool, as_jso
         _set_aside(settings.data_dir, each)
     mended, faults = _mend(conn, settings)
     filled = refill(conn, keys.organisation_key)
+    with conn.transaction():
+        replay(conn, Instance.at(settings.data_dir), datetime.now(UTC))
     return _say(as_json, faults, done, changed=True, filled=filled, mended=mended)
 
 

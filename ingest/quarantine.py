@@ -7,7 +7,9 @@ In the line: `pipeline` -> here, within `budget`; `replay` reads it again (docs/
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import secrets
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -197,3 +199,22 @@ def _organisation(row: Refused, topic: bytes) -> str | None:
         return parse_topic(topic).organisation
     except WireError:
         return None
+
+
+def written_forms(text: str) -> set[bytes]:
+    """The bytes as which a payload may hold a text: UTF-8 as it stands (JSON, CBOR, Sparkplug), as JSON escapes it, in either
+    case of its digits, and GB 18030."""
+    escaped = "".join(f"\\u{unit:04x}" if unit > 0x7E else chr(unit) for unit in _utf16(text))
+    plain = json.dumps(text, ensure_ascii=False)[1:-1]
+    return {
+        text.encode(), plain.encode(), escaped.encode(), _upper(escaped).encode(), text.encode("gb18030"),
+    }  # fmt: skip
+
+
+def _utf16(text: str) -> Iterable[int]:
+    data = text.encode("utf-16-be")
+    return (int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2))
+
+
+def _upper(escaped: str) -> str:
+    return re.sub(r"\\u[0-9a-f]{4}", lambda found: "\\u" + found[0][2:].upper(), escaped)

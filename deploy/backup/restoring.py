@@ -12,6 +12,7 @@ import re
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from deploy.backup import BackupError, programs
 from deploy.backup.keys import is_key, of_other_logs
 from deploy.backup.manifest import DUMP, LOGS, Manifest, faults, read
 from deploy.database_url import connect
+from deploy.erasing import Instance, replay
 from deploy.migrate import edition, migrate, schema_in_code
 from ledger.head_store import HeadStore
 from ledger.log_files import CHECKPOINT, VKEY, VKEYS
@@ -48,13 +50,22 @@ def restore(folder: Path, keys: Path | None, url: str, data_dir: Path, say: Say)
         _restore_database(manifest, folder / DUMP, url, say)
         _write_files(archives, data_dir)
         applied = migrate(url)
+        again = _erase_again(url, data_dir)
     except (psycopg.Error, OSError) as error:
         raise BackupError(
             f"not restored: {error}. Drop the database and begin again with an empty one"
         ) from error
     say(f"database, logs and keys are restored{f', and migrated ({len(applied)} steps)' if applied else ''}")
+    if again:
+        say(f"what was erased after this backup is erased again: {again} persons and places")
     for line in _closed(manifest, data_dir):
         say(line)
+
+
+def _erase_again(url: str, data_dir: Path) -> int:
+    """What the backup still had and the logs and the list say is erased."""
+    with connect(url, "restore") as conn:
+        return replay(conn, Instance.at(data_dir), datetime.now(UTC))
 
 
 # --- files -------------------------------------------------------------------------------------------------------

@@ -227,10 +227,9 @@ GRANT UPDATE (contact, origin, void_reason, product_zh, product_en, evidence) ON
 GRANT UPDATE (method, sample, covers, not_covered) ON test_record TO suyuan_eraser;
 GRANT UPDATE (errors) ON capture_job TO suyuan_eraser;
 GRANT UPDATE (fingerprint, body, location) ON idempotency TO suyuan_eraser;
-GRANT UPDATE (payload, detail, erased_at) ON quarantine TO suyuan_eraser;
+GRANT UPDATE (payload, key_month, detail, erased_at) ON quarantine TO suyuan_eraser;
 GRANT UPDATE (name_zh, name_en) ON place, product, organisation TO suyuan_eraser;
 GRANT UPDATE (name) ON user_account TO suyuan_eraser;
 GRANT UPDATE (reason) ON set_aside TO suyuan_eraser;
 GRANT INSERT ON pending TO suyuan_eraser;
-GRANT INSERT, SELECT ON legal_hold TO suyuan_eraser;
-GRANT UPDATE (released_at, released_by, release_reason) ON legal_hold TO suyuan_eraser;
+GRANT SELECT ON legal_hold TO suyuan_ingest;

@@ -1,0 +1,354 @@
+"""What is erased is gone from everything that we hold, all proofs hold, and a restore does not bring it back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from click.testing import CliRunner, Result
+
+from deploy.command import main
+from deploy.erasing import Instance as Ground
+from deploy.erasing import replay
+from ingest import retention
+from ledger import recording
+from ledger.entry import field_leaf, parse_entry
+from ledger.entry_bodies import ErasureBody
+from ledger.epcis.events import parse_event
+from ledger.erasures import LIST, in_bundles, person_pseudonym
+from ledger.personal import is_person
+from ledger.recording import record
+from ledger.strict_json import to_base64
+from ledger.translog.merkle import Tree, leaf_hash
+from tests.acceptance.instance import Instance, token
+from tests.acceptance.serving import served
+from tests.integration.lines import NOW
+from tests.integration.said import LOT, REGISTRY, STORE, by_terminal, made
+from tests.integration.test_invariants import INVARIANTS
+from tests.integration.test_persons import OTHER_WORDS, WORDS, bytes_of, everything, remarked
+from tests.servers.databases import Database
+
+TELEPHONE = "13800138000"
+EVERYWHERE = pytest.mark.editions("plain", "timescale")
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def instance(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Instance]:
+    """Three events with words of persons, a payload in quarantine that holds them, and a capture that was refused for them."""
+    instance = Instance(database, tmp_path)
+    instance.register(REGISTRY)
+    monkeypatch.setenv("SUYUAN_DATABASE_URL", database.owner)
+    monkeypatch.setenv("SUYUAN_DATA_DIR", str(tmp_path))
+    refused = remarked(WORDS, 1) | {"eventTime": "2012-01-01T00:00:00Z"}
+    instance.take(
+        [*by_terminal(made(5), remarked(WORDS, 3), remarked(OTHER_WORDS, 2)), *by_terminal(refused),
+         *by_terminal(refused | {"suyuan:remark": "nobody"})],
+        NOW,
+    )  # fmt: skip
+    captured(instance, remarked(WORDS, 1) | {"bizStep": WORDS})
+    instance.settle(NOW)
+    return instance
+
+
+def captured(instance: Instance, event: dict[str, Any]) -> dict[str, Any]:
+    with served(instance, NOW) as client:
+        headers = {"Authorization": f"Bearer {token('coop')}", "GS1-Capture-Error-Behaviour": "proceed"}
+        answer: dict[str, Any] = client.post(
+            "/epcis/capture", content=json.dumps(event), headers=headers
+        ).json()
+    return answer
+
+
+def in_clear(instance: Instance, monkeypatch: pytest.MonkeyPatch, event: dict[str, Any]) -> None:
+    """Recorded as releases did that had no vault."""
+    with monkeypatch.context() as before:
+        before.setattr(recording, "personal_values", lambda _fields: [])
+        with instance.as_role("ingest") as conn:
+            record(conn, "coop", parse_event(event), NOW, Ground.at(instance.folder).vault)
+
+
+def erase(*arguments: str, ends: int = 0) -> str:
+    return _run("erase", *arguments, "--yes", ends=ends)
+
+
+def hold(*arguments: str, ends: int = 0) -> str:
+    return _run("hold", *arguments, ends=ends)
+
+
+def _run(*arguments: str, ends: int) -> str:
+    done: Result = CliRunner().invoke(main, arguments)
+    assert done.exit_code == ends, (done.output, done.exception)
+    return done.output
+
+
+def urn_of(instance: Instance, words: str = WORDS) -> str:
+    with psycopg.connect(instance.database.owner) as conn:
+        vault = Ground.at(instance.folder).vault
+        return vault.known(conn, "coop", [words])[vault.digest("coop", words)]
+
+
+def proven(instance: Instance) -> int:
+    """Checks every event against its leaf, and each field that has a salt against its hash; how many fields have none."""
+    without = 0
+    rows = instance.rows(
+        "SELECT bytes, field_names, salts, field_hashes, entry FROM event_bytes JOIN leaf USING (event) ORDER BY event"
+    )
+    assert rows
+    for content, names, salts, hashes, entry in rows:
+        said, body = json.loads(bytes(content)), parse_entry(bytes(entry)).body
+        leaves = tuple(bytes(hashes)[32 * at : 32 * at + 32] for at in range(len(names)))
+        assert body["fields"] == len(names) and to_base64(Tree(leaves).root_hash) == body["root"]
+        for at, name in enumerate(names):
+            salt = bytes(salts)[16 * at : 16 * at + 16]
+            if salt == bytes(16):
+                without += 1
+            else:
+                assert leaf_hash(field_leaf(salt, name, said[name])) == leaves[at]
+    return without
+
+
+def confirmable(instance: Instance, *values: Any) -> list[str]:
+    """Ways in which somebody with the whole database, and with the organisation's key, can still try these values: each of
+    them as a hash that stands somewhere, plain, keyed, or as a field under one of the salts that are left."""
+    dump, vault = everything(instance), Ground.at(instance.folder).vault
+    ways = []
+    for value in values:
+        tried = [
+            sha256(str(value).encode()).digest(),
+            sha256(json.dumps(value).encode()).digest(),
+            vault.digest("coop", value),
+        ]
+        for salts, names in instance.rows("SELECT salts, field_names FROM event_bytes"):
+            tried += [
+                leaf_hash(field_leaf(bytes(salts)[16 * at : 16 * at + 16], name, value))
+                for name in {*names, "suyuan:remark"}
+                for at in range(len(names))
+            ]
+        if str(value) in dump or any(each.hex() in dump for each in tried):
+            ways.append(str(value))
+    return ways
+
+
+# --- erasing -----------------------------------------------------------------------------------------------------------
+
+
+@EVERYWHERE
+def test_a_person_is_forgotten_and_every_proof_holds(instance: Instance) -> None:
+    urn, account = urn_of(instance), instance.rows("SELECT * FROM device_account ORDER BY 1")
+    assert WORDS in everything(instance), "the capture's document quotes it: else this test shows little"
+    before = everything(instance)
+    told = _run("erase", urn, "--dry-run", ends=0)
+    assert (
+        "vault: 1 value" in told
+        and "quarantine: 1" in told
+        and "capture_job: 1" in told
+        and WORDS not in told
+    )
+    assert everything(instance) == before
+
+    told = erase(urn, "--reason", "request")
+    assert "erased; 1 in the `erasure` entry" in told
+    instance.settle(NOW + DAY)
+    assert confirmable(instance, WORDS) == [] and TELEPHONE not in everything(instance)
+    assert confirmable(instance, OTHER_WORDS) == [OTHER_WORDS], (
+        "another's value stays, and this test can tell"
+    )
+    assert proven(instance) == 0
+    assert urn in everything(instance), "the record holds the random name, as ever"
+    kept = instance.rows("SELECT erased_at IS NOT NULL, records FROM quarantine ORDER BY id")
+    assert sorted(kept) == [(False, 1), (True, 1)]
+    assert instance.rows("SELECT * FROM device_account ORDER BY 1") == account
+    entries = [
+        parse_entry(bytes(entry))
+        for (entry,) in instance.rows(
+            "SELECT entry FROM leaf WHERE organisation = 'coop' ORDER BY leaf_index"
+        )
+    ]
+    (erasure,) = [ErasureBody.read(entry.body) for entry in entries if entry.type == "erasure"]
+    person = person_pseudonym(instance.keys.organisation_key("coop"), urn)
+    assert (erasure.persons, erasure.reason) == ((person,), "request")
+    assert in_bundles(instance.folder / "log" / "coop") == {person}
+    for name, query in INVARIANTS.items():
+        assert instance.rows(query) == [], name
+
+
+def test_what_was_erased_is_no_conflict_and_gets_another_name(instance: Instance) -> None:
+    urn = urn_of(instance)
+    erase(urn)
+    again = captured(instance, remarked(WORDS, 3))
+    assert again["success"] and instance.one("SELECT count(*) FROM vault WHERE urn <> %s", urn) == 1, (
+        "a repeat brings nothing back"
+    )
+    assert not captured(instance, remarked(WORDS, 3) | {"disposition": "in_progress"})["success"]
+    assert not captured(instance, remarked("someone else", 2))["success"], (
+        "of what stands another value is another event"
+    )
+    assert captured(instance, remarked(WORDS, 1))["success"]
+    new = urn_of(instance)
+    assert new != urn and is_person(new)
+    assert "it was erased" in erase(urn, ends=1)
+
+
+def test_a_value_is_found_wherever_it_stands(instance: Instance) -> None:
+    """By a part of it: the telephone in a remark, in an act, in a certificate, under a name."""
+    facts = {"asked": {"remark": WORDS, "pulp": [3, 4]}, "done": {"act": "x"}}
+    instance.alter(
+        "INSERT INTO act (id, organisation, kind, event_ids, facts, at) VALUES (gen_random_uuid(), 'coop', 'load', '{x}', %s, now())",
+        json.dumps(facts),
+    )
+    instance.alter(
+        "INSERT INTO idempotency (scope, key, fingerprint, status, body) VALUES ('organisation:coop', 'a key of mine', sha256('x'), 200, %s)",
+        json.dumps({"said": [WORDS]}),
+    )
+    instance.alter("UPDATE place SET name_zh = %s WHERE id = %s", f"{TELEPHONE}家", STORE)
+    told = erase("--value", TELEPHONE, "--organisation", "coop", "--reason", "order")
+    for part in ("vault: 1", "quarantine: 1", "act: 1", "idempotency: 1", "place: 1"):
+        assert part in told, told
+    assert TELEPHONE not in everything(instance) and "老王" not in everything(instance)
+    assert instance.one("SELECT facts -> 'asked' -> 'pulp' FROM act") == [3, 4]
+    assert instance.one("SELECT fingerprint = sha256('x') FROM idempotency") is False
+    assert "nothing of it was found" in erase("--value", TELEPHONE, "--organisation", "coop")
+    assert "at least 2" in erase("--value", "王", "--organisation", "coop", ends=1)
+    assert "no organisation" in erase("--value", TELEPHONE, "--organisation", "nobody", ends=1)
+
+
+@EVERYWHERE
+def test_an_older_event_loses_the_field_and_keeps_its_proof(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    household = "https://id.gs1.org/414/9521234009993"
+    old = remarked(WORDS, 1.5) | {"readPoint": {"id": household}, "ilmd": None}
+    del old["ilmd"]
+    in_clear(instance, monkeypatch, old | {"suyuan:packaging": "foam"})
+    instance.settle(NOW + timedelta(hours=1))
+    assert proven(instance) == 0 and TELEPHONE in everything(instance)
+    erase("--value", TELEPHONE, "--organisation", "coop")
+    assert proven(instance) == 1 and TELEPHONE not in everything(instance)
+    erase("--value", household, "--organisation", "coop")
+    assert proven(instance) == 2 and confirmable(instance, WORDS, {"id": household}) == []
+    kept = bytes_of(instance)[-1]
+    assert (
+        is_person(kept["suyuan:remark"])
+        and is_person(kept["readPoint"]["id"])
+        and kept["suyuan:packaging"] == "foam"
+    )
+    assert (
+        instance.one("SELECT count(*) FROM event_mention WHERE identifier = %s", kept["readPoint"]["id"]) == 1
+    )
+    event = instance.one("SELECT max(event) FROM event_bytes")
+    with instance.as_role("api") as conn:
+        conn.execute("SELECT set_config('suyuan.org', 'coop', true)")
+        fields = conn.execute("SELECT name, salt IS NULL, value FROM asker_fields(%s)", [event]).fetchall()
+    assert sum(name is None for name, _, _ in fields) == 2 and len(fields) == len(old) + 1
+    assert all(nothing and value is None for name, nothing, value in fields if name is None)
+    instance.settle(NOW + 2 * DAY)
+
+
+# --- holds -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject"),
+    [("organisation", lambda _: "coop"), ("lot", lambda _: LOT), ("person", urn_of), ("all", lambda _: "")],
+)
+def test_a_hold_stops_it_until_it_is_lifted(
+    instance: Instance, kind: str, subject: Callable[[Instance], str]
+) -> None:
+    urn, why = urn_of(instance), ("--reason", "case 7", "--by", "a court")
+    named = [each for each in (subject(instance),) if each]
+    assert "hold 1 stands" in hold("add", kind, *named, *why)
+    assert "case 7" in erase(urn, ends=1) and instance.one("SELECT count(*) FROM vault") == 2
+    assert "case 7" in hold("list")
+    hold("lift", "1", *why)
+    assert hold("list") == "no legal hold stands\n" and "lifted" in hold("list", "--lifted")
+    assert "no hold 1 stands" in hold("lift", "1", *why, ends=1)
+    with pytest.raises(psycopg.errors.RestrictViolation):
+        instance.alter("DELETE FROM legal_hold")
+    erase(urn)
+
+
+def test_a_hold_on_another_stops_nothing(instance: Instance) -> None:
+    hold("add", "organisation", "carrier", "--reason", "x", "--by", "y")
+    hold("add", "person", urn_of(instance, OTHER_WORDS), "--reason", "x", "--by", "y")
+    erase(urn_of(instance))
+    for kind, subject in (
+        ("lot", "https://id.gs1.org/01/0/10/none"),
+        ("device", "none"),
+        ("person", "none"),
+        ("all", "x"),
+        ("organisation", "no"),
+    ):
+        hold("add", kind, subject, "--reason", "x", "--by", "y", ends=1)
+    hold("add", "all", "--reason", " ", "--by", "y", ends=1)
+
+
+def test_retention_waits_for_a_hold_on_goods_and_not_for_a_persons(instance: Instance) -> None:
+    keep = DAY
+    hold("add", "person", urn_of(instance), "--reason", "x", "--by", "y")
+    with instance.as_role("jobs") as conn:
+        retention.step(conn, NOW, keep)
+        assert retention.whole_since_ms(conn) > 0
+        conn.rollback()
+    hold("add", "lot", LOT, "--reason", "x", "--by", "y", "--since", "2026-01-01")
+    with instance.as_role("jobs") as conn:
+        retention.step(conn, NOW, keep)
+        held = conn.execute("SELECT whole_since::date::text FROM reading_horizon").fetchone()
+    assert held == ("2026-01-01",)
+    assert "a legal hold stands" in _run("quarantine", "forget", "--before", "2030-01", "--yes", ends=1)
+
+
+# --- a restore ---------------------------------------------------------------------------------------------------------
+
+_KEPT = ("vault", "event_bytes", "quarantine", "capture_job", "event_mention")
+
+
+def older(instance: Instance) -> None:
+    """As a backup had it: what the tables of words held is put aside."""
+    instance.alter("CREATE SCHEMA old")
+    for table in _KEPT:
+        instance.alter(f"CREATE TABLE old.{table} AS SELECT * FROM {table}")
+
+
+def restored(instance: Instance) -> None:
+    with psycopg.connect(instance.database.owner) as conn:
+        conn.execute("SET session_replication_role = replica")
+        for table in _KEPT:
+            conn.execute(f"DELETE FROM {table}".encode())
+            conn.execute(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM old.{table}".encode())
+        conn.execute("DROP SCHEMA old CASCADE")
+
+
+@pytest.mark.parametrize("lost", ["", "list", "log"])
+def test_a_restore_does_not_bring_it_back(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    """From the log's bundles or from the list, whichever there is; what was in clear, from the list."""
+    in_clear(instance, monkeypatch, remarked(f"问 {TELEPHONE}", 1.2))
+    instance.settle(NOW + timedelta(hours=1))
+    older(instance)
+    erase(urn_of(instance))
+    if lost == "":
+        erase("--value", TELEPHONE, "--organisation", "coop")
+    instance.settle(NOW + DAY)
+    restored(instance)
+    assert WORDS in everything(instance) and instance.one("SELECT count(*) FROM vault") == 2
+    if lost == "list":
+        (instance.folder / LIST).unlink()
+    if lost == "log":
+        (instance.folder / "log" / "coop").rename(instance.folder / "gone")
+    with psycopg.connect(instance.database.owner) as conn:
+        assert replay(conn, Ground.at(instance.folder), NOW) > 0
+    assert WORDS not in everything(instance) and instance.one("SELECT count(*) FROM vault") == 1
+    assert (TELEPHONE in everything(instance)) == (lost != "")
+    proven(instance)
+    before = everything(instance)
+    with psycopg.connect(instance.database.owner) as conn:
+        replay(conn, Ground.at(instance.folder), NOW)
+    assert everything(instance) == before
