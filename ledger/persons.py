@@ -61,10 +61,11 @@ class Vault:
         """The same vault, having asked once for all that these organisations' events hold: a batch costs one query, and none
         where nothing is personal."""
         digests = {
-            self.digest(organisation, value)
+            digest
             for organisation, event in events
-            if _may_hold(event) and _has_form(fields := event_to_json(event))
-            for value in personal_values(fields)
+            if _may_hold(event)
+            for value in personal_values(event_to_json(event))
+            if (digest := self._digest_if_any(organisation, value)) is not None
         }
         return Vault(self._key, self._random_bytes, _look_up(conn, digests) if digests else {})
 
@@ -114,6 +115,13 @@ class Vault:
         message = organisation.encode() + b"\0" + canonical(value)
         return hmac.digest(self._derived(organisation, b"suyuan/vault-digest/v1"), message, "sha256")
 
+    def _digest_if_any(self, organisation: str, value: Value) -> bytes | None:
+        """None: it has no form in RFC 8785, and its event is refused when it is recorded."""
+        try:
+            return self.digest(organisation, value)
+        except EntryError:
+            return None
+
     def _row(self, organisation: str, value: Value) -> tuple[str, bytes]:
         urn = f"{URN_PREFIX}{self._random_bytes(_RANDOM_SIZE).hex()}"
         nonce = self._random_bytes(_NONCE_SIZE)
@@ -155,14 +163,6 @@ def _nobodys(_organisation: str) -> bytes:
 
 NOBODY = Vault(_nobodys)
 """For events of our own making that name nobody, where there need be no key: PersonNamed if one does after all."""
-
-
-def _has_form(fields: Mapping[str, Any]) -> bool:
-    """What has none is refused when it is recorded."""
-    try:
-        return bool(canonical(fields))
-    except EntryError:
-        return False
 
 
 def _may_hold(event: Event) -> bool:
