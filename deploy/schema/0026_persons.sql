@@ -142,24 +142,6 @@ $$;
 CREATE OR REPLACE FUNCTION droppable_before() RETURNS timestamptz LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp AS $$
   SELECT least(whole_since, readings_held_since()) FROM reading_horizon
 $$;
-CREATE OR REPLACE FUNCTION raise_reading_horizon(wanted timestamptz) RETURNS timestamptz
-  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-DECLARE
-  held timestamptz := readings_held_since();
-BEGIN
-  IF wanted > now() - INTERVAL '1 day' THEN
-    RAISE EXCEPTION 'raw readings are kept for a day at least, got %', wanted;
-  END IF;
-  -- What TimescaleDB rolls up by itself must be rolled up before its readings go.
-  IF EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb') THEN
-    IF EXISTS (SELECT FROM timescaledb_information.jobs AS job LEFT JOIN timescaledb_information.job_stats AS told USING (job_id)
-               WHERE job.proc_name = 'policy_refresh_continuous_aggregate' AND (NOT job.scheduled OR told.last_run_status = 'Failed')) THEN
-      RETURN (SELECT whole_since FROM reading_horizon);
-    END IF;
-  END IF;
-  UPDATE reading_horizon SET whole_since = greatest(whole_since, date_trunc('day', least(wanted, held), 'UTC'));
-  RETURN (SELECT whole_since FROM reading_horizon);
-END $$;
 REVOKE EXECUTE ON FUNCTION readings_held_since FROM PUBLIC;
 
 -- An act, a certificate and a test stand as they are, but for what is forgotten of them.

@@ -65,7 +65,7 @@ ALTER TABLE reading_horizon ALTER COLUMN checked_since SET NOT NULL;
 CREATE OR REPLACE FUNCTION raise_reading_horizon(wanted timestamptz) RETURNS timestamptz
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
-  held   timestamptz := (SELECT min(since) FROM legal_hold WHERE released_at IS NULL);
+  held   timestamptz := readings_held_since();   -- 0026: a person's hold keeps no reading
   before timestamptz := (SELECT whole_since FROM reading_horizon);
   raised timestamptz := greatest(before, date_trunc('day', least(wanted, held), 'UTC'));
 BEGIN
