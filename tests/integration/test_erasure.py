@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -352,3 +354,30 @@ def test_a_restore_does_not_bring_it_back(
     with psycopg.connect(instance.database.owner) as conn:
         replay(conn, Ground.at(instance.folder), NOW)
     assert everything(instance) == before
+
+
+@pytest.mark.editions("plain")
+def test_a_backup_of_before_is_erased_again_as_it_is_restored(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The whole way: backup, erasure, and the backup into an empty database beside the DATA_DIR that survived."""
+    folder, name = tmp_path / "backups" / "monday", f"suyuan_erased_{secrets.token_hex(6)}"
+    urn, owner = urn_of(instance), instance.database.owner
+    _run("backup", str(folder), ends=0)
+    erase(urn)
+    instance.settle(NOW + DAY)
+    with psycopg.connect(owner, autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE {name}".encode())
+    try:
+        old = str(psycopg.conninfo.conninfo_to_dict(owner)["dbname"])
+        again = Instance(replace(instance.database, owner=owner.replace(f"/{old}", f"/{name}")), tmp_path)
+        monkeypatch.setenv("SUYUAN_DATABASE_URL", again.database.owner)
+        assert "is erased again" in _run("backup", "restore", str(folder), ends=0)
+        assert (
+            WORDS not in everything(again)
+            and again.one("SELECT count(*) FROM vault WHERE urn = %s", urn) == 0
+        )
+        assert again.one("SELECT count(*) FROM vault") == 1 and urn in everything(again)
+    finally:
+        with psycopg.connect(owner, autocommit=True) as conn:
+            conn.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
