@@ -295,12 +295,12 @@ def test_retention_waits_for_a_hold_on_goods_and_not_for_a_persons(instance: Ins
     keep = DAY
     hold("add", "person", urn_of(instance), "--reason", "x", "--by", "y")
     with instance.as_role("jobs") as conn:
-        retention.step(conn, NOW, keep)
+        retention.step(conn, NOW, keep, instance.keys.organisation_key)
         assert retention.whole_since_ms(conn) > 0
         conn.rollback()
     hold("add", "lot", LOT, "--reason", "x", "--by", "y", "--since", "2026-01-01")
     with instance.as_role("jobs") as conn:
-        retention.step(conn, NOW, keep)
+        retention.step(conn, NOW, keep, instance.keys.organisation_key)
         held = conn.execute("SELECT whole_since::date::text FROM reading_horizon").fetchone()
     assert held == ("2026-01-01",)
     assert "a legal hold stands" in _run("quarantine", "forget", "--before", "2030-01", "--yes", ends=1)
