@@ -33,6 +33,7 @@ from deploy.backup.taking import leaves_up_to, take
 from ledger.evidence import verify_evidence
 from ledger.head_store import Head, HeadStore
 from ledger.publication import LogBehindHead
+from ledger.root_log import ROOT
 from ledger.sequencer import Sequencer, take_lock
 from ledger.translog.checkpoint import open_checkpoint
 from ledger.translog.note import SignerKey, parse_vkey
@@ -293,7 +294,8 @@ def test_a_restored_instance_goes_on(original: Original, tmp_path: Path) -> None
         old = {name: instance.log(name).checkpoint for name in manifest.read(original.folder).logs}
         more(instance, original.world)
         grown = [name for name, note in old.items() if follows(instance, name, note)]
-        assert OWN in grown and len(grown) > 1
+        assert {OWN, ROOT} <= set(grown) and len(grown) > 2
+        assert (instance.folder / "log/root/clock.vkey").is_file(), "who checks its clock finds the key"
         assert_well(instance)
 
 

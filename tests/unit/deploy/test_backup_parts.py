@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from deploy.backup import BackupError, manifest, programs, restoring, taking
 from deploy.backup.command import backup
 from deploy.backup.keys import of_other_logs
+from ledger.translog.cosignature import Cosigner
 from ledger.translog.note import SignerKey
 
 
@@ -78,6 +79,17 @@ def test_a_signing_key_of_another_log_is_found() -> None:
     assert list(of_other_logs({"coop": ours.export().encode() + b"\n"}, vkey)) == []
     for wrong in (theirs.export().encode(), b"no key", b"\xff", None):
         assert list(of_other_logs({} if wrong is None else {"coop": wrong}, vkey)) == ["coop"]
+
+
+def test_a_key_that_came_later_fits_as_well_and_one_of_another_kind_does_not() -> None:
+    first, later = (SignerKey.from_seed("log.example/coop", bytes([seed]) * 32) for seed in (1, 2))
+    clock = Cosigner.from_seed("log.example/coop", bytes([2]) * 32)
+    vkey = {"coop": str(later.verifier).encode() + b"\n"}
+    keys = {"coop": first.export().encode(), f"coop.{later.verifier.key_id.hex()}": later.export().encode()}
+    assert list(of_other_logs(keys, vkey)) == []
+    for other in ({"coop": first}, {"coop": first, "coop.clock": clock}, {"coop": first, "coop-2": later}):
+        exported = {name: key.export().encode() for name, key in other.items()}
+        assert list(of_other_logs(exported, vkey)) == ["coop"]
 
 
 def test_of_the_keys_folder_only_keys_are_kept(tmp_path: Path) -> None:
