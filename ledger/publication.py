@@ -81,7 +81,7 @@ def publish(
     head = current_head(log, epoch)
     if made is None or made.first != head.size:
         made = _committed_after(conn, log.organisation, head.size)
-    if head.frozen is not None and (made or not _ends_with_freeze(conn, log.organisation, head.size)):
+    if head.frozen is not None and (made or not ends_with_freeze(conn, log.organisation, head.size)):
         raise LogFrozen(f"{log.origin}: {head.frozen}")
     grown = _write_tiles(conn, log, head, made)
     if made:
@@ -92,7 +92,8 @@ def publish(
     return head.size
 
 
-def _ends_with_freeze(conn: psycopg.Connection, organisation: str, size: int) -> bool:
+def ends_with_freeze(conn: psycopg.Connection, organisation: str, size: int) -> bool:
+    """Whether the log of `size` leaves was ended by its last one, and not by what somebody proved of it."""
     last = conn.execute(_ENTRIES, [organisation, size - 1, size]).fetchone()
     return last is not None and frozen_by(last[0]) is not None
 

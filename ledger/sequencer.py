@@ -24,7 +24,7 @@ from ledger.head_store import Head, HeadMoved, HeadStore
 from ledger.keys import KeyStore
 from ledger.log import Log
 from ledger.log_files import LogFiles
-from ledger.publication import check_head, publish
+from ledger.publication import check_head, ends_with_freeze, publish
 from ledger.root_log import ROOT, Anchoring
 from ledger.sequencing import Deposed, sequence
 from ledger.signing import Signers, Signing, says_of_keys
@@ -195,8 +195,16 @@ class Sequencer:
         row = self._conn.execute(_RAISE_EPOCH, [head.epoch, organisation]).fetchone()
         if row is None:
             raise Deposed(f"{organisation}: its log was removed under us")
-        epoch, tree_size = row
+        epoch, tree_size, frozen = row
         check_head(self._conn, log, head, tree_size)
+        if (
+            frozen is not None
+            and head.frozen is None
+            and not ends_with_freeze(self._conn, organisation, tree_size)
+        ):
+            # An older head was put back, which does not know that the log froze itself.
+            self._heads.swap(organisation, head, replace(head, frozen=frozen))
+            head = replace(head, frozen=frozen)
         self._heads.swap(organisation, head, replace(head, epoch=epoch))
         if head.frozen is not None:
             note_frozen(self._conn, organisation, head.frozen, self._now())
@@ -248,5 +256,5 @@ _BEGIN_LOG = "INSERT INTO log (organisation, origin) VALUES (%s, %s) ON CONFLICT
 
 # Above the head's too: a restored database may know a lower epoch than one that has signed since.
 _RAISE_EPOCH = """
-UPDATE log SET epoch = greatest(epoch, %s) + 1 WHERE organisation = %s RETURNING epoch, tree_size
+UPDATE log SET epoch = greatest(epoch, %s) + 1 WHERE organisation = %s RETURNING epoch, tree_size, frozen_reason
 """

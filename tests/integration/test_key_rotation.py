@@ -249,14 +249,30 @@ def test_frozen_between_commit_and_signature_it_signs_no_more(instance: Instance
     assert instance.log().tree_size == 5
 
 
-def test_a_restored_database_does_not_thaw_a_log(instance: Instance) -> None:
+@pytest.mark.parametrize("restored", ["database", "heads"])
+def test_a_restored_half_does_not_thaw_a_log(instance: Instance, restored: str) -> None:
     instance.fill()
     instance.run()
-    freeze_log(HeadStore(instance.folder / "heads"), "xj-coop", "forked")
     instance.add_event(9)
+    with instance.connect() as conn:
+        (epoch,) = instance.rows("SELECT epoch FROM log WHERE organisation = 'xj-coop'")[0]
+        sequence(conn, "xj-coop", bytes(range(32)), epoch, NOW)
+    freeze_log(HeadStore(instance.folder / "heads"), "xj-coop", "forked")
+    assert isinstance(instance.run().refused["xj-coop"], LogFrozen)
+    if restored == "database":
+        instance.owner.execute("ALTER TABLE log DISABLE TRIGGER ALL")
+        instance.owner.execute("UPDATE log SET frozen_at = NULL, frozen_reason = NULL")
+        instance.owner.execute("ALTER TABLE log ENABLE TRIGGER ALL")
+    else:
+        path = instance.folder / "heads/xj-coop.json"
+        held = json.loads(path.read_text())
+        assert held.pop("frozen") == "forked"
+        path.write_text(json.dumps(held))
+    instance.add_event(10)
     for _ in range(2):
         assert isinstance(instance.run().refused["xj-coop"], LogFrozen)
     assert instance.log().tree_size == 5
+    assert instance.rows("SELECT frozen_reason FROM log WHERE organisation = 'xj-coop'") == [("forked",)]
 
 
 def test_a_frozen_root_goes_no_further_and_the_others_go_on(instance: Instance) -> None:
