@@ -1,13 +1,14 @@
 """One log as its sequencer holds it: what publication, cosigning and the root log are handed."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from ledger.head_store import Head, HeadMoved, HeadStore
 from ledger.log_files import LogFiles
 from ledger.translog.checkpoint import Checkpoint
 from ledger.translog.cosignature import Cosigner
 from ledger.translog.note import Signature, SignerKey
+from ledger.translog.tiles import TILE_WIDTH, Edge
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +20,27 @@ class FurtherKey:
     line: Callable[[Checkpoint], Signature]
 
 
+@dataclass(slots=True)
+class Tip:
+    """Where the last publication ended: the tree's edge, and the entries of its partial bundle. What a sequencer need not
+    read again; a new one begins with an empty one and reads.
+    """
+
+    edge: Edge = field(default_factory=Edge.empty)
+    entries: tuple[bytes, ...] = ()
+
+    def move(self, edge: Edge, last: Sequence[bytes]) -> None:
+        """`last`: entries of which the last are the log's last, at least those of the partial bundle."""
+        count = edge.size % TILE_WIDTH
+        self.edge, self.entries = edge, tuple(last[len(last) - count :])
+
+
 @dataclass(frozen=True, slots=True)
 class Log:
     """One log as its sequencer holds it: where it is published, its last head, who signs for it.
 
     `keys`: its own that sign now, the newest first; `further`: which sign beside them; `vkeys`: the file that names
-    them all; `clock`: only the root log has one.
+    them all; `clock`: only the root log has one; `tip`: its own, and moves with it.
     """
 
     organisation: str
@@ -35,6 +51,7 @@ class Log:
     further: tuple[FurtherKey, ...] = ()
     vkeys: str = ""
     clock: Cosigner | None = None
+    tip: Tip = field(default_factory=Tip, compare=False)
 
 
 def current_head(log: Log, epoch: int) -> Head:

@@ -16,7 +16,7 @@ from ledger.cosigning import clock_time, keep_cosignature, read_published
 from ledger.errors import LedgerError
 from ledger.freezing import LogFrozen, frozen_by
 from ledger.head_store import Head
-from ledger.log import Log, current_head
+from ledger.log import Log, Tip, current_head
 from ledger.log_files import CHECKPOINT, CLOCK_VKEY, VKEY, VKEYS, LogForked
 from ledger.sequencing import Sequenced
 from ledger.translog.checkpoint import Checkpoint, sign_checkpoint
@@ -48,13 +48,13 @@ def check_head(conn: psycopg.Connection, log: Log, head: Head, tree_size: int) -
         )
     edge = Edge.empty()
     while edge.size < head.size:
-        rows = conn.execute(_HASHES, [log.organisation, edge.size, min(head.size, edge.size + _PAGE)])
-        hashes = [bytes(value) for (value,) in rows]
+        asked = [log.organisation, edge.size, min(head.size, edge.size + _PAGE)]
+        (hashes,) = conn.execute(_HASHES, asked, binary=True).fetchone() or (None,)
         if not hashes:
             raise LogBehindHead(
                 f"{log.origin}: leaf {edge.size} is missing, the log has signed for {head.size}; {_RESTORE}"
             )
-        edge = edge.extend(hashes).edge
+        edge = edge.extend([hashes]).edge
     if edge.root_hash != head.root_hash:
         got, want = edge.root_hash.hex(), head.root_hash.hex()
         raise LogForked(f"{log.origin}: root of the first {head.size} leaves: got {got}, want {want}")
@@ -65,8 +65,8 @@ _RESTORE = (
     " signed for this log, and what is recorded waits (docs/backup.md)"
 )
 _HASHES = """
-SELECT leaf_hash FROM leaf WHERE organisation = %s AND leaf_index >= %s AND leaf_index < %s
-ORDER BY leaf_index
+SELECT string_agg(leaf_hash, ''::bytea ORDER BY leaf_index) FROM leaf
+WHERE organisation = %s AND leaf_index >= %s AND leaf_index < %s
 """
 
 
@@ -124,24 +124,32 @@ def _write_tiles(conn: psycopg.Connection, log: Log, head: Head, made: Sequenced
     """Tiles and bundles of what follows the head on disk, and the edge they end at, proven from those files to extend the
     head.
     """
-    edge = Edge.load(head.size, log.files.read_tile)
-    if edge.root_hash != head.root_hash:
+    tip = log.tip
+    if (tip.edge.size, tip.edge.root_hash) != (head.size, head.root_hash):
+        tip = _read_tip(conn, log, head.size)
+    if tip.edge.root_hash != head.root_hash:
         raise LogForked(
             f"{log.origin}: the tiles of size {head.size} give another root than the log has signed for"
         )
     if not made:
-        return edge
-    tail = _read(conn, log.organisation, head.size - head.size % TILE_WIDTH, head.size)
-    if edge.tails and b"".join([hash_ for _, hash_ in tail]) != edge.tails[0]:
-        raise LogForked(f"{log.origin}: the last leaves before {head.size} are not those in its tiles")
-    growth = edge.extend(made.hashes)
+        return tip.edge
+    growth = tip.edge.extend(made.hashes)
     grown = growth.edge
-    new_bundles = bundles([entry for entry, _ in tail], head.size, made.entries)
-    log.files.write_once((bundle.path, bundle.data) for bundle in new_bundles)
-    log.files.write_once((tile.path, tile.data) for tile in growth.tiles)
+    files = [(bundle.path, bundle.data) for bundle in bundles(tip.entries, head.size, made.entries)]
+    log.files.write_once(files + [(tile.path, tile.data) for tile in growth.tiles])
     proof = TiledTree(grown.size, log.files.read_tile).consistency_proof(head.size)
     verify_consistency(head.size, grown.size, head.root_hash, grown.root_hash, proof)
+    log.tip.move(grown, (*tip.entries, *made.entries))
     return grown
+
+
+def _read_tip(conn: psycopg.Connection, log: Log, size: int) -> Tip:
+    """From tiles and table, each checked against the other."""
+    edge = Edge.load(size, log.files.read_tile)
+    tail = _read(conn, log.organisation, size - size % TILE_WIDTH, size)
+    if edge.tails and b"".join([hash_ for _, hash_ in tail]) != edge.tails[0]:
+        raise LogForked(f"{log.origin}: the last leaves before {size} are not those in its tiles")
+    return Tip(edge, tuple(entry for entry, _ in tail))
 
 
 def _sign(conn: psycopg.Connection, log: Log, head: Head, now: datetime) -> None:

@@ -9,6 +9,7 @@ an error, since a witness may sign in a way that this version does not know. Sou
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from typing import Protocol
 
@@ -62,7 +63,7 @@ class VerifierKey:
         return format_vkey(self.name, ED25519, self.public_key)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SignerKey:
     """A private key and the name it speaks for. `seed`: 32 bytes, kept out of every repr and message."""
 
@@ -77,7 +78,7 @@ class SignerKey:
             raise ValueError(f"length of the seed: got {len(seed)}, want {_KEY_SIZE}")
         return cls(name, seed)
 
-    @property
+    @cached_property
     def verifier(self) -> VerifierKey:
         return VerifierKey(self.name, self._private.public_key().public_bytes_raw())
 
@@ -92,7 +93,7 @@ class SignerKey:
     def __repr__(self) -> str:
         return f"SignerKey({self.name!r})"
 
-    @property
+    @cached_property
     def _private(self) -> Ed25519PrivateKey:
         return Ed25519PrivateKey.from_private_bytes(self.seed)
 

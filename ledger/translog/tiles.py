@@ -9,6 +9,7 @@ rewritten with other bytes. Source: c2sp.org/tlog-tiles.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from ledger.translog.merkle import (
     HASH_SIZE,
@@ -132,7 +133,7 @@ def bundles(tail: Sequence[bytes], size: int, new_leaves: Sequence[bytes]) -> tu
     return tuple(EntryBundle(first + i, len(row), pack_bundle(row)) for i, row in enumerate(rows))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Edge:
     """The right edge of a log of `size` leaves. `tails[L]`: the hashes of level L's partial tile one after the
     other, 0 to 255 of them.
@@ -155,7 +156,7 @@ class Edge:
             level += 1
         return cls(size, tuple(tails))
 
-    @property
+    @cached_property
     def root_hash(self) -> bytes:
         peaks = list[bytes]()
         for tail in self.tails:  # from the right end of the tree to the left
@@ -163,7 +164,7 @@ class Edge:
         return fold(peaks)
 
     def extend(self, leaf_hashes: Sequence[bytes]) -> "Growth":
-        """The edge after `leaf_hashes`, and every tile new or fuller than before, lowest level first."""
+        """The edge after `leaf_hashes`, which may come joined, and every tile new or fuller than before, lowest level first."""
         tails, tiles = list(self.tails), list[Tile]()
         level, rising = 0, b"".join(leaf_hashes)
         added = len(rising) // HASH_SIZE
