@@ -63,18 +63,23 @@ def _read_plain(data: bytes) -> Json:
     In ASCII without escapes, and without floats and long integers, the standard library's compact form with sorted
     keys is RFC 8785's, and what comes back the same held no key twice.
     """
-    if (
-        not data.isascii()
-        or b"\\" in data
-        or data.count(b"[") + data.count(b"{") > MAX_DEPTH
-        or _LONG.search(data)
-    ):
-        raise ValueError("not plain")
     text = data.decode()
+    if not _is_plain(text):
+        raise ValueError("not plain")
     value: Json = _PLAIN.decode(text)
     if _COMPACT.encode(value) != text:
         raise ValueError("another spelling")
     return value
+
+
+def _is_plain(text: str) -> bool:
+    """ASCII without escapes and long numbers, and not deep: no string in it is at fault, and no integer."""
+    return (
+        text.isascii()
+        and "\\" not in text
+        and text.count("[") + text.count("{") <= MAX_DEPTH
+        and not _LONG.search(text)
+    )
 
 
 def read_json(data: bytes | str) -> Json:
@@ -84,7 +89,8 @@ def read_json(data: bytes | str) -> Json:
         value: Json = json.loads(
             text, object_pairs_hook=unique_keys, parse_constant=_refuse_constant, parse_float=_finite
         )
-        canonical(value)
+        if not _is_plain(text):
+            canonical(value)
     except (ValueError, RecursionError) as cause:
         if isinstance(cause, EntryError):
             raise
@@ -188,6 +194,6 @@ def _refuse_constant(text: str) -> Never:
     raise EntryError(f"JSON: got {text}, want a finite number")
 
 
-_LONG = re.compile(rb"[0-9]{16}")
+_LONG = re.compile(r"[0-9]{16}")
 _PLAIN = json.JSONDecoder(parse_float=_refuse_float, parse_constant=_refuse_constant)
 _COMPACT = json.JSONEncoder(sort_keys=True, separators=(",", ":"))

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -79,6 +80,19 @@ def test_what_is_read_strictly_is_what_the_definition_says(value: object, data: 
 )  # fmt: skip
 def test_what_is_strict_at_the_edges(text: str) -> None:
     assert repr(outcome(read_strict, text.encode())) == repr(outcome(slowly, text.encode()))
+
+
+@given(JSON, st.data())
+def test_whatever_is_read_has_a_canonical_form(value: object, data: st.DataObject) -> None:
+    text = json.dumps(value, ensure_ascii=data.draw(st.booleans()))
+    at = data.draw(st.integers(0, len(text)))
+    spoilt = (
+        text[:at]
+        + data.draw(st.sampled_from(["", "9" * 17, "e9", "[", "NaN", "\\ud800", '"', "."]))
+        + text[at:]
+    )
+    with suppress(EntryError):
+        canonical(read_json(spoilt))
 
 
 @given(JSON)
