@@ -25,6 +25,7 @@ from tests.benchmarks import (
     latency,
     ledger,
     line,
+    million,
     monitoring,
     sealing,
     store,
@@ -81,6 +82,10 @@ def main(
         def whole() -> None:
             found["whole"] = line.whole_line(ground, messages, rounds)
 
+        def the_ledger() -> None:
+            ledger.run(ground.template, folder)
+            million.run(ground.template, folder)
+
         all_parts: dict[str, Callable[[], object]] = {
             "line": lambda: line.insert_line(ground, messages, rounds, _peers(peers)),
             "packs": lambda: line.packs(ground, messages, rounds),
@@ -91,7 +96,7 @@ def main(
             "sealing": lambda: sealing.run(ground.template, folder),
             "store": lambda: store.run(ground.template),
             "backfill": lambda: backfill.run(ground.template, folder),
-            "ledger": lambda: ledger.run(ground.template, folder),
+            "ledger": the_ledger,
             "monitor": lambda: monitoring.run(folder),
             "audit": lambda: audit.run(ground.template),
             "gate": lambda: gate.run(ground.template, folder),
