@@ -72,6 +72,7 @@ AFTER = "(SELECT max(time) + INTERVAL '1 minute' FROM reading_store WHERE value 
 OF_THREE = "FROM sealed_window WHERE readings IN (3, 4)"
 
 
+@pytest.mark.editions("plain")
 @pytest.mark.parametrize(
     ("deeds", "found"),
     [
@@ -100,6 +101,7 @@ def test_each_reading_that_was_changed_is_named(
     assert sorted(map(str, named(report))) == sorted(map(str, found))
 
 
+@pytest.mark.editions("plain")
 @pytest.mark.parametrize(
     ("deeds", "said"),
     [
@@ -141,6 +143,7 @@ def test_late_data_is_no_alteration_while_it_waits(instance: Instance) -> None:
     assert audited(instance).counts["not_in_log_yet"] == 0
 
 
+@pytest.mark.editions("plain")
 def test_what_cannot_be_checked_is_not_said_to_hold(instance: Instance) -> None:
     (instance.folder / "keys" / "carrier.org_key").rename(instance.folder / "kept")
     report = audited(instance)
@@ -160,6 +163,7 @@ def test_what_cannot_be_checked_is_not_said_to_hold(instance: Instance) -> None:
     assert report.status == 2 and "its log is not in" in report.unchecked[0][0]
 
 
+@pytest.mark.editions("plain")
 def test_the_command_says_it_and_ends_with_its_status(instance: Instance) -> None:
     environment = {
         "SUYUAN_DATABASE_URL": instance.database.service("jobs"),

@@ -220,6 +220,7 @@ def test_evidence_of_a_reading_verifies_and_ends_with_an_alteration_in_the_table
 FAULTS = "SELECT version, fault FROM window_check WHERE fault IS NOT NULL"
 
 
+@pytest.mark.editions("plain")
 @pytest.mark.parametrize(
     ("lie", "truth", "said"),
     [
@@ -254,6 +255,7 @@ def test_late_data_does_not_seal_over_an_alteration(
     assert instance.rows(FAULTS) == []
 
 
+@pytest.mark.editions("plain")
 @pytest.mark.parametrize("chance", [1, 2, 3])
 def test_in_any_order_of_arrival_the_last_root_is_the_same(
     database: Database, tmp_path: Path, chance: int
@@ -296,6 +298,7 @@ def test_in_any_order_of_arrival_the_last_root_is_the_same(
     assert roots[0] == roots[1] and len(roots[0]) == 2
 
 
+@pytest.mark.editions("plain")
 def test_an_urgent_window_goes_before_all_that_wait(
     instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,6 +69,7 @@ def test_an_excursion_is_in_the_log_as_soon_as_it_is_open(instance: Instance) ->
     assert fields["end_time"] is None and fields["closed_by"] is None
 
 
+@pytest.mark.editions("plain")
 def test_one_that_goes_on_is_sealed_by_the_hour_as_it_grows_and_what_it_came_to_once(
     instance: Instance,
 ) -> None:
@@ -107,6 +108,7 @@ def test_what_late_data_makes_of_a_judgement_is_sealed_as_well(instance: Instanc
     assert len(entries(instance)) == instance.one("SELECT count(*) FROM sealed_verdict")
 
 
+@pytest.mark.editions("plain")
 def test_a_version_is_sealed_once_whoever_does_it_again(instance: Instance) -> None:
     instance.take([room([WARM] * 40, 1, 1)], NOW)
     instance.settle(NOW, consumers=STEPS)
