@@ -235,10 +235,15 @@ def _flip(evidence: Any, what: str) -> None:
     elif what == "reading":
         windows[0]["readings"][0]["value"] -= 0.1
     elif what == "proof":
-        events[-1]["proof"][0] = _another_letter(events[-1]["proof"][0], 7)
+        proof = events[-1]["proof"]  # hashes joined in version 2, a list of them in version 1
+        events[-1]["proof"] = (
+            _another_letter(proof, 7)
+            if isinstance(proof, str)
+            else [_another_letter(proof[0], 7), *proof[1:]]
+        )
     elif what == "checkpoint":
-        note = evidence["logs"][0]["checkpoint"]
-        evidence["logs"][0]["checkpoint"] = _another_letter(note, note.index("\n\n") - 8)
+        head = evidence.get("root") or evidence["logs"][0]
+        head["checkpoint"] = _another_letter(head["checkpoint"], head["checkpoint"].index("\n\n") - 8)
 
 
 @pytest.mark.parametrize("what", ["entry", "field", "reading", "proof", "checkpoint"])
