@@ -8,22 +8,24 @@ Rules: `docs/entry-v1.md`.
 from __future__ import annotations
 
 from ledger.entry_bodies import CheckpointAnchor, KeyBody, TimestampAnchor, read_anchor
-from ledger.monitor.findings import Damaged
-from ledger.monitor.memory import Anchored, Memory
-from ledger.monitor.rotation import check_rotation
+from ledger.key_rotation import verify_rotation
+from ledger.monitor.findings import Damaged, KeyProblem
+from ledger.monitor.memory import Anchored, Kept, Memory
 from ledger.monitor.scanning import Scanned, Special, Window, want_next
+from ledger.translog.verify import VerifyError
 
 MOST_KEYS = 1000
 
 
 class Chains:
-    """One pass over one log of entries. `vkeys`: the keys that `key` entries led through in this pass, oldest first;
+    """One pass over one log of entries, from what was kept (`begun`) on. `vkeys`: the keys that `key` entries led through in this pass, oldest first;
     `stamped`: (size, root) that time stamps of the part taken last speak of, to be compared with the log's tiles.
     """
 
-    def __init__(self, memory: Memory, origin: str, last_rec: int, frozen_at: int | None) -> None:
-        self.last_rec = last_rec
-        self.frozen_at = frozen_at
+    def __init__(self, memory: Memory, origin: str, begun: Kept | None) -> None:
+        self.last_rec = 0 if begun is None else begun.last_rec
+        self.frozen_at = None if begun is None else begun.frozen_at
+        self._vkey = None if begun is None else begun.vkey
         self.vkeys: list[str] = []
         self.stamped: list[tuple[int, bytes]] = []
         self._memory = memory
@@ -120,10 +122,14 @@ class Chains:
                 self._anchor(said, what)
 
     def _rotate(self, body: KeyBody, what: str) -> None:
-        check_rotation(self._origin, body, what)
+        try:
+            verify_rotation(body, self._origin)
+        except VerifyError as cause:
+            raise KeyProblem(f"{cause.what} of the key in {what}", got=cause.got, want=cause.want) from cause
         old, new = str(body.old), str(body.new)
-        if self.vkeys and self.vkeys[-1] != old:
-            raise Damaged(f"old key in {what}", got=old, want=self.vkeys[-1])
+        current = self.vkeys[-1] if self.vkeys else self._vkey
+        if current is not None and old != current:
+            return  # a key that was given up before gives up nothing (`key_rotation.Keyring`)
         self.vkeys += [new] if self.vkeys else [old, new]
         if len(self.vkeys) > MOST_KEYS:
             raise Damaged(f"keys up to {what}", got=len(self.vkeys), want=f"at most {MOST_KEYS}")

@@ -163,7 +163,7 @@ def _pass(watch: Watch, source: Source, memory: Memory, kept: Kept | None, shown
     size, root = shown.checkpoint.size, shown.checkpoint.root_hash
     _check_growth(source, kept, shown)
     if kept is not None and size == kept.size and not watch.again:
-        again = replace(kept, note=shown.note, vkey=_key_in_force(shown, (), kept), vkey_given=shown.given)
+        again = replace(kept, note=shown.note, vkey=_key_in_force(shown, ()), vkey_given=shown.given)
         if again != kept:
             with memory.whole_pass():
                 memory.keep(again, memory.edge(kept.size))
@@ -173,19 +173,14 @@ def _pass(watch: Watch, source: Source, memory: Memory, kept: Kept | None, shown
         if watch.again:
             memory.forget()
         opaque = watch.opaque or (kept.opaque if kept and kept.size else not _ours(source, shown.checkpoint))
-        chains = Chains(
-            memory,
-            shown.checkpoint.origin,
-            begun.last_rec if begun else 0,
-            begun.frozen_at if begun else None,
-        )
+        chains = Chains(memory, shown.checkpoint.origin, begun)
         edge = memory.edge(begun.size) if begun else Edge.empty()
         grown = _read_all(watch, source, edge, shown.checkpoint, None if opaque else chains, tell)
         if grown.root_hash != root:
             raise Damaged(
                 "root hash of the checkpoint", got=root, want=f"{grown.root_hash.hex()}, over its entries"
             )
-        vkey = _key_in_force(shown, chains.vkeys, begun)
+        vkey = _key_in_force(shown, chains.vkeys)
         now = Kept(
             shown.checkpoint.origin, vkey, _former(kept, vkey, chains.vkeys), shown.given, opaque, shown.note, size, root, chains.last_rec,
             chains.frozen_at,
@@ -194,7 +189,7 @@ def _pass(watch: Watch, source: Source, memory: Memory, kept: Kept | None, shown
     return Seen(now, edge.size, size - edge.size, tuple(chains.vkeys))
 
 
-def _key_in_force(shown: _Shown, vkeys: Sequence[str], begun: Kept | None) -> str:
+def _key_in_force(shown: _Shown, vkeys: Sequence[str]) -> str:
     """The key that signed the checkpoint is the one that `key` entries lead to from the one we trusted."""
     if not vkeys:
         if shown.vkey != shown.trusted:
@@ -204,8 +199,6 @@ def _key_in_force(shown: _Shown, vkeys: Sequence[str], begun: Kept | None) -> st
                 want=f"{shown.trusted}, or a key entry that leads from it",
             )
         return shown.trusted
-    if begun is not None and vkeys[0] != shown.trusted:
-        raise KeyProblem("old key of the key entry", got=vkeys[0], want=shown.trusted)
     if shown.trusted not in vkeys:
         raise KeyProblem("keys of the key entries", got=", ".join(vkeys), want=f"among them {shown.trusted}")
     open_with = parse_vkey(vkeys[-1])

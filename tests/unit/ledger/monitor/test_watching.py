@@ -400,10 +400,15 @@ def test_a_key_entry_from_a_key_that_we_do_not_trust_leads_nowhere(monitored: Mo
     monitored.finds(KeyProblem, "keys of the key entries", keys=(KEY.verifier,))
 
 
-def test_key_entries_follow_each_other(monitored: Monitored) -> None:
+def test_a_key_that_was_given_up_gives_up_nothing(monitored: Monitored) -> None:
     say = monitored.speaker
-    monitored.log.grow([say.rotation(KEY, NEW_KEY), say.rotation(KEY, OTHER_KEY)], signers=[KEY, OTHER_KEY])
-    monitored.finds(Damaged, "old key in entry 1")
+    entries = [say.rotation(KEY, NEW_KEY), say.rotation(KEY, OTHER_KEY)]
+    monitored.log.grow(entries, signers=[KEY, OTHER_KEY])
+    monitored.finds(KeyProblem, "signature of the checkpoint", keys=(KEY.verifier,))
+    monitored.log.sign(signers=[KEY, NEW_KEY])
+    assert monitored.look().kept.vkey == str(NEW_KEY.verifier)
+    monitored.log.grow([say.rotation(KEY, OTHER_KEY)], signers=[NEW_KEY])
+    assert monitored.look().kept.vkey == str(NEW_KEY.verifier)
 
 
 @pytest.mark.parametrize("spoilt", ["sig_old", "sig_new"])
@@ -412,7 +417,7 @@ def test_a_key_entry_needs_both_signatures(monitored: Monitored, spoilt: str) ->
     monitored.look()
     spoil = {spoilt: rotation(KEY, OTHER_KEY)[spoilt]}
     monitored.log.grow([monitored.speaker.rotation(KEY, NEW_KEY, **spoil)], signers=[KEY, NEW_KEY])
-    monitored.finds(KeyProblem, "signature in entry 1")
+    monitored.finds(KeyProblem, "signature of the key in entry 1")
 
 
 def test_another_log_at_the_same_address_is_not_this_one(monitored: Monitored, tmp_path: Path) -> None:
