@@ -5,15 +5,15 @@ database, a key or the sequencer. Contract: everything is of one checkpoint, the
 was opened.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ledger.evidence_file import LeafEvidence, LogEvidence
 from ledger.log_files import CHECKPOINT, VKEY, VKEYS, LogFiles
 from ledger.translog.checkpoint import Checkpoint, open_checkpoint
-from ledger.translog.note import VerifierKey, parse_vkey
+from ledger.translog.note import Note, VerifierKey, parse_vkey
 from ledger.translog.tiles import TiledTree
 from ledger.translog.verify import VerifyError
 
@@ -28,6 +28,7 @@ class LogReader:
     head: Checkpoint
     checkpoint: str
     vkey: str
+    keys: tuple[VerifierKey, ...]
 
     @property
     def origin(self) -> str:
@@ -61,6 +62,15 @@ class LogReader:
         """The entry and its proof, for `evidence_file.build_event` or `build_window`."""
         return LeafEvidence(self.origin, index, self.entry(index), self.inclusion_proof(index))
 
+    def at(self, note: str) -> "LogReader":
+        """This log at an earlier checkpoint of its own, out of the tiles as they are now. VerifyError if the note is not
+        signed by a key that the log publishes, or is of more leaves than there are.
+        """
+        opened = open_checkpoint(note, self.keys, origin=self.origin)
+        if opened.checkpoint.size > self.tree_size:
+            raise VerifyError("size of an earlier checkpoint", got=opened.checkpoint.size, want=self.tree_size)
+        return replace(self, head=opened.checkpoint, checkpoint=note, vkey=_signer(opened.note, self.keys))
+
     def log_evidence(self) -> LogEvidence:
         return LogEvidence(self.origin, self.vkey, self.checkpoint)
 
@@ -84,9 +94,13 @@ def open_log(log_dir: Path, organisation: str) -> LogReader | None:
         *(key for key in further_keys(vkeys or b"") if key.name == current.name and key != current),
     ]
     opened = open_checkpoint(note, keys, origin=current.name)
-    signers = {line.key_id for line in opened.note.verified}
-    signed_by = next(key for key in keys if key.key_id in signers)
-    return LogReader(files, opened.checkpoint, note.decode(), str(signed_by))
+    return LogReader(files, opened.checkpoint, note.decode(), _signer(opened.note, keys), tuple(keys))
+
+
+def _signer(note: Note, keys: Sequence[VerifierKey]) -> str:
+    """The first of the keys that signed the note, which at least one of them did."""
+    signers = {line.key_id for line in note.verified}
+    return str(next(key for key in keys if key.key_id in signers))
 
 
 def further_keys(vkeys: bytes) -> Iterator[VerifierKey]:
