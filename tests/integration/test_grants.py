@@ -236,7 +236,8 @@ def everything(instance: Instance, organisation: str) -> dict[str, list[Any]]:
         for (name,) in instance.rows(
             "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')"
             " AND has_table_privilege('suyuan_api', oid, 'SELECT')"
-            " AND relname NOT IN ('leaf', 'checkpoint', 'log', 'anchor', 'cosignature') ORDER BY relname"
+            " AND relname NOT IN ('leaf', 'checkpoint', 'log', 'anchor', 'cosignature', 'root_checkpoint', 'root_cosignature')"
+            " ORDER BY relname"
         )
     ]
     with asking(instance, organisation) as conn:
