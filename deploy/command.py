@@ -18,6 +18,7 @@ from deploy.backup.command import backup
 from deploy.devices_command import devices
 from deploy.erase_command import erase
 from deploy.hold_command import hold
+from deploy.evidence_command import evidence
 from deploy.import_command import import_command
 from deploy.log_command import log
 from deploy.monitor_command import monitor
@@ -48,6 +49,7 @@ First steps
   suyuan recover                 after a restore: bring the database forward to what its logs have signed
   suyuan log list                the logs: what is published, their keys, and how one is ended
   suyuan witness                 watch somebody's logs, on a machine of your own
+  suyuan evidence EVENT -o FILE  a file that proves an event or a window to anybody
   suyuan verify FILE --key KEY   check an evidence file, offline
   suyuan monitor URL             follow a log, ours or anybody's: every entry, every chain, no fork
 
@@ -284,6 +286,7 @@ def doctor(deep: bool, as_json: bool, database_url: str | None) -> None:
 main.add_command(erase)
 main.add_command(hold)
 main.add_command(quarantine)
+main.add_command(evidence)
 main.add_command(backup)
 main.add_command(recover)
 main.add_command(account)

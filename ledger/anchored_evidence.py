@@ -19,11 +19,13 @@ from ledger.errors import EntryError
 from ledger.evidence_file import (
     AnchoredEvidence,
     Evidence,
+    LeafEvidence,
     LogEvidence,
     RootEvidence,
     TimestampEvidence,
     WitnessEvidence,
 )
+from ledger.key_rotation import Rotation
 from ledger.log_files import CLOCK_VKEY
 from ledger.reader import LogReader
 from ledger.root_log import ROOT
@@ -51,7 +53,8 @@ TOKENS = "timestamp"
 @dataclass(frozen=True, slots=True)
 class Issuing:
     """What a file is made with. `small`: one witness, and its line instead of the clock's. `stamps`: with the first
-    time stamp over the items, and the anchors that it is over.
+    time stamp over the items, and the anchors that it is over. `rotations`: the changes of a log's key, by
+    organisation and origin.
     """
 
     logs: Logs
@@ -59,6 +62,7 @@ class Issuing:
     anchors: Anchors = "anchor"
     small: bool = False
     stamps: bool = False
+    rotations: Callable[[str, str], Sequence[Rotation]] = lambda _organisation, _origin: ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ def anchored(conn: psycopg.Connection, evidence: Evidence, issuing: Issuing) -> 
     stamp = None
     if issuing.stamps and places and (stamp := _stamp(conn, issuing, readers, least, seen.log)) is not None:
         places = _places(conn, issuing, readers, least, stamp.size)
-    return _Making(evidence, seen, readers, places, stamp).file()
+    return _Making(evidence, issuing, seen, readers, places, stamp).file()
 
 
 def _places(
@@ -247,6 +251,7 @@ WHERE organisation = %s AND leaf_index < %s AND tree_size >= %s AND tree_size <=
 @dataclass(frozen=True, slots=True)
 class _Making:
     evidence: Evidence
+    issuing: Issuing
     seen: _Seen
     readers: Mapping[str, LogReader | None]
     places: Mapping[str, int]
@@ -273,6 +278,17 @@ class _Making:
             for item in self.evidence.items
         )
         return AnchoredEvidence(self._root(), tuple(logs), items, (), self._witnesses(), self._timestamps())
+
+    def _keys(self, heads: Mapping[str, LogReader]) -> tuple[LeafEvidence, ...]:
+        """What leads from the first key of each log to the one used."""
+        found = list[LeafEvidence]()
+        own = [heads.get(origin, reader) for origin, reader in self.readers.items()]
+        for log in (self.seen.log, *(reader for reader in own if reader is not None)):
+            rotations = self.issuing.rotations(log.files.folder.name, log.origin)
+            ends = [at for at, each in enumerate(rotations, start=1) if str(each.new) == log.vkey]
+            used = rotations[: ends[-1]] if ends else ()
+            found += [log.leaf_evidence(each.leaf_index) for each in used if each.leaf_index < log.tree_size]
+        return tuple(found)
 
     def _root(self) -> RootEvidence:
         log, clock = self.seen.log, self.seen.clock

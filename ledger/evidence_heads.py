@@ -23,6 +23,7 @@ from ledger.evidence_file import (
     WitnessEvidence,
 )
 from ledger.evidence_report import Checks, Facts, LogFact, TimestampFact, WitnessFact
+from ledger.key_rotation import verify_rotation
 from ledger.timestamp_token import read_token
 from ledger.translog.checkpoint import Checkpoint, open_checkpoint
 from ledger.translog.cosignature import (
@@ -282,12 +283,7 @@ class Heads:
 def _key_body(entry: Entry, origin: str) -> KeyBody:
     """A `key` entry's body whose two signatures hold for `origin`, or VerifyError."""
     want_same("type of the entry", got=entry.type, want="key")
-    body = KeyBody.read(entry.body)
-    text = f"suyuan/key/v1\n{origin}\n{body.old}\n{body.new}\n"
-    want_same("name of the log's keys", got=body.old.name, want=origin)
-    body.old.verify(text, body.sig_old)
-    body.new.verify(text, body.sig_new)
-    return body
+    return verify_rotation(entry.body, origin)
 
 
 def read_trust(keys: Iterable[str] | None, policy: Policy | None = None) -> Trust:

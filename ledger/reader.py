@@ -68,7 +68,9 @@ class LogReader:
         """
         opened = open_checkpoint(note, self.keys, origin=self.origin)
         if opened.checkpoint.size > self.tree_size:
-            raise VerifyError("size of an earlier checkpoint", got=opened.checkpoint.size, want=self.tree_size)
+            raise VerifyError(
+                "size of an earlier checkpoint", got=opened.checkpoint.size, want=self.tree_size
+            )
         return replace(self, head=opened.checkpoint, checkpoint=note, vkey=_signer(opened.note, self.keys))
 
     def log_evidence(self) -> LogEvidence:

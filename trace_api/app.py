@@ -39,7 +39,7 @@ from trace_api.work import problem_page
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """`public_url`: under https, cookies are for https alone. `log_dir`: the logs' public files. `organisation_key`: for
-    rebuilding sealed windows. `passwords`: how they are hashed. `witnesses`: whose word counts on the pages."""
+    rebuilding sealed windows. `passwords`: how they are hashed. `witnesses`: whose word counts on the pages and in evidence files."""
 
     public_url: str
     log_dir: Path
@@ -78,7 +78,11 @@ def create_app(databases: Databases, configuration: Configuration, now: Callable
         return 0 if note is None else len(independent_cosigners(configuration.witnesses, note))
 
     app.include_router(capture.router(databases, vault, now))
-    app.include_router(lots.router(databases, guard, logs, configuration.organisation_key, vault, now))
+    app.include_router(
+        lots.router(
+            databases, guard, logs, configuration.organisation_key, vault, now, configuration.witnesses.witnesses
+        )
+    )
     app.include_router(excursions.router(databases))
     app.include_router(devices.router(databases, guard))
     app.include_router(acts_routes.router(databases, guard, configuration.public_url, vault, now))
@@ -87,7 +91,9 @@ def create_app(databases: Databases, configuration: Configuration, now: Callable
     app.include_router(accounts_pages.router(databases, guard, configuration.passwords, assets, now))
     app.include_router(scan_routes.router(databases, guard, assets, configuration.public_url, vault, now))
     app.include_router(audit_pages.router(databases, guard, assets, now))
-    app.include_router(audit_api.router(databases, guard, logs, configuration.organisation_key, now))
+    app.include_router(
+        audit_api.router(databases, guard, logs, configuration.organisation_key, now, configuration.witnesses.witnesses)
+    )
     app.include_router(check_routes.router(databases, guard, assets, configuration.public_url, vault, now))
     _serve_logs(app, configuration.log_dir)
     _serve_health(app, databases)

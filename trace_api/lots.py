@@ -7,7 +7,7 @@ to see; everybody else with what is published.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -17,12 +17,14 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from ingest.coldchain.exposure import LegExposure, LimitExposure
 from ingest.coldchain.verdict import Reason
+from ledger.anchored_evidence import Anchors, Issuing, anchored
 from ledger.epcis.events import event_to_json
-from ledger.evidence_file import Evidence
+from ledger.evidence_file import AnchoredEvidence, Evidence
 from ledger.genealogy import Portion, RecordedEvent, Trace
 from ledger.persons import Vault
 from ledger.reader import LogReader
 from ledger.recorded import Why
+from ledger.witness_list import ListedWitness
 from trace_api import access
 from trace_api.access import Databases, Person
 from trace_api.accounts.guard import Guard
@@ -41,6 +43,7 @@ def router(
     key: OrganisationKey,
     vault: Vault,
     now: Callable[[], datetime],
+    witnesses: Sequence[ListedWitness] = (),
 ) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["Lots"])
 
@@ -100,17 +103,29 @@ def router(
                 "portions": [_portion_document(item.portion) | _verdict_document(item) for item in judged],
             }
 
-    @routes.get("/lots/{code:path}/proof", summary="Evidence file (suyuan-evidence/v1): verifies offline")
-    def lot_proof(code: str, person: Person | None = asking) -> Response:
+    @routes.get(
+        "/lots/{code:path}/proof", summary="Evidence file (suyuan-evidence/v2, or v1): verifies offline"
+    )
+    def lot_proof(
+        code: str,
+        version: Annotated[
+            Literal["v1", "v2"],
+            Query(alias="format", description="v2: up to the root log; v1: of the organisations' logs alone"),
+        ] = "v2",
+        person: Person | None = asking,
+    ) -> Response:
         with judging(person, code) as (conn, chain, judged):
             positions = [item.position for item in journey_positions(chain) if item.position is not None]
             evidence = Prover(conn, logs, key).prove(chain, positions, in_order(judged, chain)[0])
-        return _evidence_file(evidence)
+            if version == "v1":
+                return _evidence_file(evidence)
+            anchors: Anchors = "published_anchor" if chain.eye is PUBLIC else "anchor"
+            return _evidence_file(anchored(conn, evidence, Issuing(logs, witnesses, anchors)))
 
     return routes
 
 
-def _evidence_file(evidence: Evidence) -> Response:
+def _evidence_file(evidence: Evidence | AnchoredEvidence) -> Response:
     return Response(
         evidence.to_json(),
         media_type="application/json",

@@ -151,6 +151,6 @@ class Story:
     on_hold: bool
     events_recorded: int
     events_sealed: int  # of these, how many have a place in the ledger
-    proof_url: str  # GET gives the evidence file (suyuan-evidence/v1)
+    proof_url: str  # GET gives the evidence file (suyuan-evidence/v2)
     independent_witnesses: int
     events_hidden: int = 0  # steps of these goods that are not published

@@ -1,5 +1,6 @@
 """Evidence under the root log, against a real database: anchors, witnesses' lines, clock and time stamps."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
@@ -13,6 +14,7 @@ from ledger.entry_bodies import TimestampAnchor
 from ledger.evidence import build_event, build_window, read_trust, verify_evidence
 from ledger.evidence_file import AnchoredEvidence, Evidence
 from ledger.head_store import HeadStore
+from ledger.key_rotation import Rotation, read_rotations
 from ledger.log import Log
 from ledger.reader import LogReader, open_log
 from ledger.root_log import ROOT
@@ -20,6 +22,7 @@ from ledger.strict_json import strict
 from ledger.timestamp_token import read_token
 from ledger.translog.cosignature import Cosigner
 from ledger.witness_list import InTwoLanguages, ListedWitness
+from tests.integration.test_key_rotation import DAY, rotate
 from tests.integration.test_sequencer import NOW, Instance, fields, instance, salts, window
 from tests.unit.ledger.vectors_of_ours import make_v2
 
@@ -208,6 +211,33 @@ def stamp(instance: Instance) -> None:
 def token(instance: Instance) -> bytes:
     (path,) = (instance.folder / "log" / ROOT / "timestamp").iterdir()
     return path.read_bytes()
+
+
+def test_whoever_trusts_the_first_key_is_led_to_the_one_that_signs(instance: Instance) -> None:
+    instance.add_event(0)
+    instance.run()
+    first = instance.log().vkey
+    rotate(instance, 1)
+    instance.run(NOW + MINUTE)
+    instance.add_event(1)
+    instance.run(NOW + 40 * DAY)
+    evidence = events(instance, 0)
+    assert evidence.logs[0].vkey != first
+
+    def rotations(organisation: str, origin: str) -> Sequence[Rotation]:
+        org_key = instance.keys.organisation_key(organisation)
+        return read_rotations(instance.owner, organisation, org_key, origin)
+
+    def logs(organisation: str) -> LogReader | None:
+        return open_log(instance.folder / "log", organisation)
+
+    file = anchored(instance.owner, evidence, Issuing(logs, rotations=rotations))
+    assert [log.anchor is None for log in file.logs] == [False], rotations("xj-coop", evidence.logs[0].origin)
+    assert len(file.keys) == 1, (file.logs[0].vkey, rotations("xj-coop", evidence.logs[0].origin))
+    trust = read_trust([first, instance.log(ROOT).vkey])
+    assert verify_evidence(file.to_json(), trust).verified
+    without = replace(file, keys=())
+    assert [check.name for check in verify_evidence(without.to_json(), trust).failures][:1] == ["key"]
 
 
 @pytest.mark.parametrize("publishes", [True, False])

@@ -172,7 +172,7 @@ def test_the_proof_verifies_with_the_key_that_the_log_publishes_and_not_with_a_b
     api: httpx.Client,
 ) -> None:
     trusted = {}
-    for organisation in ("coop", "carrier"):
+    for organisation in ("coop", "carrier", "root"):
         vkey = api.get(f"/log/{organisation}/vkey").text.strip()
         trusted[parse_vkey(vkey).name] = vkey
     for uri in (BOX, LOT, PALLET):
@@ -184,7 +184,12 @@ def test_the_proof_verifies_with_the_key_that_the_log_publishes_and_not_with_a_b
         assert kinds.count("event") >= 4 and kinds.count("window") >= 2
         shown = {field["name"] for item in items for field in item.get("fields", ()) if "name" in field}
         assert "bizStep" in shown and not shown & {"sourceList", "destinationList", "bizTransactionList"}
-        for mark in (b'"entry":"', b'"salt":"', b'"proof":["', b'"path":["'):
+        assert report.facts.root is not None
+        before = verify_evidence(
+            api.get(f"/api/v1/lots/{code(uri)}/proof", params={"format": "v1"}).content, trusted
+        )
+        assert before.verified and before.facts.root is None
+        for mark in (b'"entry":"', b'"salt":"', b'"proof":"', b'"path":"'):
             at = file.index(mark) + len(mark) + 5
             flipped = file[:at] + (b"A" if file[at : at + 1] != b"A" else b"B") + file[at + 1 :]
             assert not verify_evidence(flipped, trusted).verified, mark

@@ -313,9 +313,9 @@ def test_the_evidence_of_a_breach_holds_without_us_and_one_changed_byte_does_not
         answer = wu.get(f"/api/v1/audit/excursions/{store}/proof", headers=JSON)
         readings = wu.get(f"/audit/excursions/{store}").text
     assert answer.status_code == 200 and "breach-" in answer.headers["content-disposition"]
-    file, key = tmp_path / "evidence.json", instance.log("coop").vkey
+    file, keys = tmp_path / "evidence.json", [instance.log(name).vkey for name in ("coop", "root")]
     file.write_bytes(answer.content)
-    assert verified(file, [key]) == HOLDS
+    assert verified(file, keys) == HOLDS
     windows = [item for item in read_evidence(answer.content).items if isinstance(item, WindowEvidence)]
     shown = [each.reading for window in windows for each in window.readings]
     inside = instance.one(
@@ -328,12 +328,12 @@ def test_the_evidence_of_a_breach_holds_without_us_and_one_changed_byte_does_not
     document: dict[str, Any] = json.loads(answer.content)
     document["items"][0]["readings"][0]["value"] += 0.1
     file.write_text(json.dumps(document))
-    assert verified(file, [key]) == FAILS
+    assert verified(file, keys) == FAILS
     body = bytearray(answer.content)
-    at = body.index(b'"entry":"') + 40
+    at = body.index(b'"proof":"') + 40
     body[at] = ord("A") if body[at] != ord("A") else ord("B")
     file.write_bytes(bytes(body))
-    assert verified(file, [key]) == FAILS
+    assert verified(file, keys) == FAILS
 
 
 def test_a_store_that_was_changed_gives_no_evidence_and_says_so(instance: Instance) -> None:

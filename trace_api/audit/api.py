@@ -6,7 +6,7 @@ answer is not filtered. A file holds all that match, up to a bound that it names
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Literal
@@ -15,6 +15,8 @@ from urllib.parse import quote
 import psycopg
 from fastapi import APIRouter, Depends, Request, Response
 
+from ledger.anchored_evidence import Issuing, anchored
+from ledger.witness_list import ListedWitness
 from trace_api import access
 from trace_api.access import Databases, Person
 from trace_api.accounts.guard import Guard
@@ -34,7 +36,12 @@ FRESH = {"Cache-Control": "no-store"}
 
 
 def router(
-    databases: Databases, guard: Guard, logs: Logs, key: OrganisationKey, now: Callable[[], datetime]
+    databases: Databases,
+    guard: Guard,
+    logs: Logs,
+    key: OrganisationKey,
+    now: Callable[[], datetime],
+    witnesses: Sequence[ListedWitness] = (),
 ) -> APIRouter:
     routes = APIRouter(prefix="/api/v1/audit", tags=["Audit"])
     overseeing = Depends(guard.allowed(*OVERSEEING))
@@ -81,7 +88,7 @@ def router(
 
     @routes.get(
         "/excursions/{number}/proof",
-        summary="Evidence file (suyuan-evidence/v1) of a breach: verifies offline",
+        summary="Evidence file (suyuan-evidence/v2) of a breach: verifies offline",
     )
     def proof(number: str, person: Person = overseeing) -> Response:
         at = now()
@@ -90,9 +97,10 @@ def router(
             if breach is None:
                 raise Problem.said(404, "audit_missing")
             evidence = evidence_of(conn, breach, at, logs, key)
+            file = anchored(conn, evidence, Issuing(logs, witnesses, stamps=True))
         name = f'attachment; filename="breach-{breach.id}.evidence.json"'
         return Response(
-            evidence.to_json(), media_type="application/json", headers=FRESH | {"Content-Disposition": name}
+            file.to_json(), media_type="application/json", headers=FRESH | {"Content-Disposition": name}
         )
 
     return routes

@@ -1,6 +1,6 @@
 """The evidence file of one breach: the sealed windows over it, and every reading of its sensor in them.
 
-In the line: sealed windows and the device's hours -> here -> `suyuan-evidence/v1`, which anybody checks without us. Contract:
+In the line: sealed windows and the device's hours -> here -> an evidence file, which anybody checks without us. Contract:
 of each hour the newest version that the log's published checkpoint reaches; readings of other sensors of the device stay
 behind as hashes. A store that no longer gives the sealed root gives no file, and says so.
 """
