@@ -17,8 +17,8 @@ from deploy.backfill_command import file
 from deploy.backup.command import backup
 from deploy.devices_command import devices
 from deploy.erase_command import erase
-from deploy.hold_command import hold
 from deploy.evidence_command import evidence
+from deploy.hold_command import hold
 from deploy.import_command import import_command
 from deploy.log_command import log
 from deploy.monitor_command import monitor

@@ -124,7 +124,9 @@ class Maker:
         self._conn = conn
         self._log_dir = settings.log_dir
         self._keys = KeyStore(settings.keys_dir)
-        self._witnesses: Sequence[ListedWitness] = read_witnesses(settings.witnesses_path).witnesses
+        self._witnesses: Sequence[ListedWitness] = read_witnesses(
+            getattr(settings, "witnesses_path", None)
+        ).witnesses
         self._wish = wish
         self._found: _Found | None = None
         self.tell = tell

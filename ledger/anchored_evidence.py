@@ -277,7 +277,9 @@ class _Making:
             else item
             for item in self.evidence.items
         )
-        return AnchoredEvidence(self._root(), tuple(logs), items, (), self._witnesses(), self._timestamps())
+        return AnchoredEvidence(
+            self._root(), tuple(logs), items, self._keys(heads), self._witnesses(), self._timestamps()
+        )
 
     def _keys(self, heads: Mapping[str, LogReader]) -> tuple[LeafEvidence, ...]:
         """What leads from the first key of each log to the one used."""

@@ -8,7 +8,7 @@ key that the reader trusts, or, where none is, the file's own; a check that buil
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from hashlib import sha256
 
 from ledger.entry import Entry, log_pseudonym, parse_entry
@@ -208,7 +208,7 @@ class Heads:
 
     def _want_witness(self, witness: WitnessEvidence) -> None:
         key = parse_cosigner_vkey(witness.vkey)
-        if key.public_key in self._own_keys():
+        if key.public_key in self._own_keys:
             raise VerifyError("key of the witness", got="the log's own", want="another's")
         seen = self._cosignature(key)
         policy = self.trust.policy
@@ -219,6 +219,7 @@ class Heads:
             )
         )
 
+    @cached_property
     def _own_keys(self) -> set[bytes]:
         """Public keys of those that a witness is to watch: nobody is a witness of himself."""
         root = self.evidence.root

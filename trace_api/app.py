@@ -80,7 +80,13 @@ def create_app(databases: Databases, configuration: Configuration, now: Callable
     app.include_router(capture.router(databases, vault, now))
     app.include_router(
         lots.router(
-            databases, guard, logs, configuration.organisation_key, vault, now, configuration.witnesses.witnesses
+            databases,
+            guard,
+            logs,
+            configuration.organisation_key,
+            vault,
+            now,
+            configuration.witnesses.witnesses,
         )
     )
     app.include_router(excursions.router(databases))
@@ -92,7 +98,9 @@ def create_app(databases: Databases, configuration: Configuration, now: Callable
     app.include_router(scan_routes.router(databases, guard, assets, configuration.public_url, vault, now))
     app.include_router(audit_pages.router(databases, guard, assets, now))
     app.include_router(
-        audit_api.router(databases, guard, logs, configuration.organisation_key, now, configuration.witnesses.witnesses)
+        audit_api.router(
+            databases, guard, logs, configuration.organisation_key, now, configuration.witnesses.witnesses
+        )
     )
     app.include_router(check_routes.router(databases, guard, assets, configuration.public_url, vault, now))
     _serve_logs(app, configuration.log_dir)
