@@ -246,8 +246,15 @@ main.add_command(simulate)
     help="A log's verifier key (origin+hash+base64), a file with one a line, or a tlog-policy file, whose quorum must be"
     " met. The root log's key too. Repeat for more.",
 )
+@click.option(
+    "--tsa-cert",
+    "certificates",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="PEM file with a time-stamp authority's certificates, its root among them: else its signature is not checked.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def verify(file: Path, keys: tuple[str, ...], as_json: bool) -> None:
+def verify(file: Path, keys: tuple[str, ...], certificates: tuple[Path, ...], as_json: bool) -> None:
     """Check an evidence file offline: signatures, inclusion, fields, readings. No network, no database.
 
     FILE is JSON, JSON packed with gzip, or the page that carries it, of version 1 or 2.
@@ -257,7 +264,7 @@ def verify(file: Path, keys: tuple[str, ...], as_json: bool) -> None:
     """
     from deploy.verification import verify_file
 
-    sys.exit(verify_file(file, keys, as_json, click.echo))
+    sys.exit(verify_file(file, keys, as_json, click.echo, certificates))
 
 
 @main.command()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ledger.evidence import LIMITS, Check, Facts, Report, Trust, read_trust, verify_evidence
+from ledger.timestamping import CertificatesMissing, read_certificates
 from ledger.translog.policy import Policy, parse_log_vkey, parse_policy
 from ledger.translog.verify import VerifyError
 
@@ -21,12 +23,20 @@ class KeyProblem(ValueError):
     """What was given as a key is none. The message says what was looked for."""
 
 
-def verify_file(file: Path, keys: Iterable[str], as_json: bool, say: Callable[[str], None]) -> int:
-    """Returns the exit status; every outcome is said in words."""
+def verify_file(
+    file: Path,
+    keys: Iterable[str],
+    as_json: bool,
+    say: Callable[[str], None],
+    certificates: Iterable[Path] = (),
+) -> int:
+    """Returns the exit status; every outcome is said in words. `certificates`: PEM files of time-stamp authorities."""
     try:
         given = tuple(keys)
-        report = verify_evidence(file.read_bytes(), read_keys(given) if given else None)
-    except KeyProblem as error:
+        trust = read_keys(given) if given else Trust()
+        trusted = [each for path in certificates for each in read_certificates(path)]
+        report = verify_evidence(file.read_bytes(), replace(trust, certificates=trusted))
+    except (KeyProblem, CertificatesMissing) as error:
         say(json.dumps({"verified": False, "error": str(error)}) if as_json else str(error))
         return KEY_PROBLEM
     except VerifyError as error:

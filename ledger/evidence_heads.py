@@ -5,11 +5,13 @@ when, which depends on the newest entry shown). Contract: a head is in `heads` o
 key that the reader trusts, or, where none is, the file's own; a check that builds on a failed one is not made.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from hashlib import sha256
+
+from cryptography import x509
 
 from ledger.entry import Entry, log_pseudonym, parse_entry
 from ledger.entry_bodies import CheckpointAnchor, KeyBody, TimestampAnchor, read_anchor
@@ -22,9 +24,10 @@ from ledger.evidence_file import (
     TimestampEvidence,
     WitnessEvidence,
 )
-from ledger.evidence_report import Checks, Facts, LogFact, TimestampFact, WitnessFact
+from ledger.evidence_report import Checks, Facts, LogFact, State, TimestampFact, WitnessFact
 from ledger.key_rotation import verify_rotation
 from ledger.timestamp_token import read_token
+from ledger.timestamping import verify_stamp
 from ledger.translog.checkpoint import Checkpoint, open_checkpoint
 from ledger.translog.cosignature import (
     ED25519_COSIGNATURE,
@@ -45,12 +48,14 @@ MAX_CLOCK_DIFFERENCE_MS = 300_000
 @dataclass(frozen=True)
 class Trust:
     """What the reader brings along. `keys`: by origin, None: nothing, so the file's own are used; `clocks`:
-    keys of root logs' own cosignatures, by name; `policy`: for its witnesses and its quorum.
+    keys of root logs' own cosignatures, by name; `policy`: for its witnesses and its quorum; `certificates`: of
+    time-stamp authorities, their roots among them.
     """
 
     keys: Mapping[str, Collection[VerifierKey]] | None = None
     clocks: Mapping[str, CosignerVerifier] = field(default_factory=dict)
     policy: Policy | None = None
+    certificates: Sequence[x509.Certificate] = ()
 
 
 class Heads:
@@ -84,9 +89,10 @@ class Heads:
                 name = witness.vkey.partition("+")[0]
                 check = partial(self._want_witness, witness)
                 self.checks.attempt("cosignature", check, log=root.origin, witness=name)
+            holding: State = "held" if self.trust.certificates else "unknown"
             for stamp in self.evidence.timestamps:
                 check = partial(self._want_timestamp, stamp)
-                self.checks.attempt("timestamp", check, log=root.origin, holding="unknown")
+                self.checks.attempt("timestamp", check, log=root.origin, holding=holding)
         if self.trust.policy is not None:
             self.checks.attempt("quorum", partial(self._want_quorum, self.trust.policy))
 
@@ -257,8 +263,11 @@ class Heads:
         text = Checkpoint(head.origin, body.size, body.root).text
         want_same("what the time stamp is over", got=token.imprint, want=sha256(text.encode()).digest())
         want_same("time of the time stamp", got=token.time_ms, want=body.time_ms)
+        if self.trust.certificates:
+            verify_stamp(stamp.token, self.trust.certificates, text)
         covers = all(index < body.size for index in self._anchors)
         self.facts.timestamps.append(TimestampFact(body.authority, token.time_ms, covers))
+        self.facts.stamps_vouched = bool(self.trust.certificates)
 
     def _want_quorum(self, policy: Policy) -> None:
         held = [each.key for each in policy.witnesses if self._holds(each.key)]
@@ -287,10 +296,14 @@ def _key_body(entry: Entry, origin: str) -> KeyBody:
     return verify_rotation(entry.body, origin)
 
 
-def read_trust(keys: Iterable[str] | None, policy: Policy | None = None) -> Trust:
+def read_trust(
+    keys: Iterable[str] | None,
+    policy: Policy | None = None,
+    certificates: Sequence[x509.Certificate] = (),
+) -> Trust:
     """From verifier keys of logs (0x01) and of root logs' clocks (0x04). VerifyError on what is none."""
     if keys is None and policy is None:
-        return Trust()
+        return Trust(certificates=certificates)
     logs: dict[str, list[VerifierKey]] = {}
     clocks: dict[str, CosignerVerifier] = {}
     named = [log.key for log in policy.logs] if policy is not None else []
@@ -299,4 +312,4 @@ def read_trust(keys: Iterable[str] | None, policy: Policy | None = None) -> Trus
             logs.setdefault(key.name, []).append(key)
         else:
             clocks[key.name] = key
-    return Trust(logs, clocks, policy)
+    return Trust(logs, clocks, policy, certificates)

@@ -184,6 +184,8 @@ class Facts:
     timestamps: list[TimestampFact] = field(default_factory=list)
     oldest_rec: int | None = None
     newest_rec: int | None = None
+    stamps_vouched: bool = False
+    """The authority's certificate was at hand, and the stamps are its."""
 
     def saw(self, rec_ms: int) -> None:
         self.oldest_rec = rec_ms if self.oldest_rec is None else min(self.oldest_rec, rec_ms)
@@ -202,7 +204,7 @@ class Facts:
             "not_anchored": self.root is None or not all(log.anchored for log in self.logs),
             "one_log_for_all": not self.independent,
             "independence": any(w.relation != "operator" and not w.known for w in self.witnesses),
-            "stamp_authority": bool(self.timestamps),
+            "stamp_authority": bool(self.timestamps) and not self.stamps_vouched,
         }
         return tuple(name for name, holds in wanted.items() if holds)
 

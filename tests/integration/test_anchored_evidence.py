@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
+from pathlib import Path
 
 import psycopg
 import pytest
 
+from deploy.verification import FAILS, HOLDS, verify_file
 from ledger.anchored_evidence import Issuing, anchored
 from ledger.cosigning import add_cosignatures, keep_cosignature
 from ledger.entry_bodies import TimestampAnchor
-from ledger.evidence import build_event, build_window, read_trust, verify_evidence
+from ledger.evidence import Report, build_event, build_window, read_trust, verify_evidence
 from ledger.evidence_file import AnchoredEvidence, Evidence
 from ledger.head_store import HeadStore
 from ledger.key_rotation import Rotation, read_rotations
@@ -20,13 +22,16 @@ from ledger.reader import LogReader, open_log
 from ledger.root_log import ROOT
 from ledger.strict_json import strict
 from ledger.timestamp_token import read_token
+from ledger.timestamping import read_certificates
 from ledger.translog.cosignature import Cosigner
 from ledger.witness_list import InTwoLanguages, ListedWitness
 from tests.integration.test_key_rotation import DAY, rotate
 from tests.integration.test_sequencer import NOW, Instance, fields, instance, salts, window
+from tests.integration.test_timestamping import step, tsa
+from tests.servers.timestamp_authority import TimestampAuthority
 from tests.unit.ledger.vectors_of_ours import make_v2
 
-__all__ = ["instance"]
+__all__ = ["instance", "tsa"]
 MINUTE = timedelta(minutes=1)
 WITNESS = Cosigner.from_seed("market.example/witness", bytes([3]) * 32)
 OURS = Cosigner.from_seed("log.example/witness", bytes([4]) * 32)
@@ -249,3 +254,29 @@ def test_a_shopper_gets_what_is_published(instance: Instance, publishes: bool) -
     file = made(instance, events(instance, 0), role="public")
     assert (file.logs[0].anchor is not None) == publishes
     assert len(file.witnesses) == 1
+
+
+def test_with_the_authoritys_certificate_the_stamp_is_held_or_failed(
+    instance: Instance, tsa: TimestampAuthority, tmp_path: Path
+) -> None:
+    instance.add_event(0)
+    instance.run()
+    assert step(instance, tsa)
+    text = made(instance, events(instance, 0), stamps=True).to_json()
+    vkeys = [instance.log(name).vkey for name in ("xj-coop", ROOT)]
+
+    def state(certificate: Path) -> tuple[str, bool]:
+        report = verify_evidence(text, read_trust(vkeys, None, read_certificates(certificate)))
+        (check,) = [check for check in report.checks if check.name == "timestamp"]
+        return check.state, "stamp_authority" in limits(report)
+
+    assert state(tsa.root) == ("held", False)
+    assert state(tsa.folder / "stranger_root.pem") == ("failed", True)
+    (tmp_path / "e.json").write_text(text)
+    for name, status in (("root", HOLDS), ("stranger_root", FAILS)):
+        certificates = [tsa.folder / f"{name}.pem"]
+        assert verify_file(tmp_path / "e.json", vkeys, True, lambda _text: None, certificates) == status
+
+
+def limits(report: Report) -> tuple[str, ...]:
+    return report.facts.limits(report.own_key)
