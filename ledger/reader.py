@@ -20,15 +20,15 @@ from ledger.translog.verify import VerifyError
 
 @dataclass(frozen=True, slots=True)
 class LogReader:
-    """One log at one checkpoint. `checkpoint`: the signed note; `vkey`: the key that the log itself
-    publishes.
+    """One log at one checkpoint. `checkpoint`: the signed note; `vkey`: the key that signed it, the newest of them;
+    `keys`: those that the log itself publishes.
     """
 
     files: LogFiles
     head: Checkpoint
     checkpoint: str
     vkey: str
-    keys: tuple[VerifierKey, ...]
+    keys: tuple[VerifierKey, ...] = ()
 
     @property
     def origin(self) -> str:
