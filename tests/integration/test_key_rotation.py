@@ -21,7 +21,15 @@ from ledger.strict_json import strict
 from ledger.translog.checkpoint import open_checkpoint
 from ledger.translog.note import SignerKey, VerifierKey, open_note, parse_vkey, split_note
 from ledger.translog.verify import VerifyError
-from tests.integration.test_sequencer import NOW, Instance, check_everything, check_log, instance
+from tests.integration.test_sequencer import (
+    NOW,
+    Instance,
+    check_everything,
+    check_log,
+    instance,
+    run_until_killed,
+    snapshot,
+)
 
 __all__ = ["instance"]
 ORIGIN = "log.example/xj-coop"
@@ -304,3 +312,31 @@ def test_the_checks_know_a_verifier_key(instance: Instance) -> None:
         if entry.type == "key" and (body := verify_rotation(entry.body, ORIGIN)).old == trusted:
             trusted = body.new
     assert open_checkpoint(log.checkpoint, [trusted], origin=ORIGIN).checkpoint == log.head
+
+
+@pytest.mark.editions("plain")  # files and transactions, the same on both
+def test_killed_while_a_key_changes_and_the_log_ends_it_ends_with_the_same_bytes(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begin() -> None:
+        instance.reset()
+        instance.add_event(100)
+        assert not run_until_killed(instance, -1, monkeypatch)
+        rotate(instance, 1)
+        freeze(instance)
+        instance.add_event(0)
+
+    begin()
+    assert not run_until_killed(instance, -1, monkeypatch)
+    want = snapshot(instance)
+    assert (instance.log().tree_size, len(signers(instance))) == (3, 2)
+    operations, killed = 0, True
+    while killed:
+        begin()
+        killed = run_until_killed(instance, operations, monkeypatch)
+        assert not run_until_killed(instance, -1, monkeypatch)
+        assert snapshot(instance) == want, operations
+        head = HeadStore(instance.folder / "heads").read("xj-coop")
+        assert head is not None and head.frozen == "dissolved", operations
+        operations += 1
+    assert operations > 40
