@@ -115,7 +115,7 @@ def test_entries_may_be_left_unread(monitored: Monitored) -> None:
     assert monitored.look(opaque=True).kept.opaque
 
 
-def test_teseras_log_is_followed_through_all_its_checkpoints(monitored: Monitored) -> None:
+def test_tesseras_log_is_followed_through_all_its_checkpoints(monitored: Monitored) -> None:
     theirs = vector_path("ledger/tessera") / "testdata" / "log"
     key = parse_private_key(TESSERA_KEY).verifier
     leaves = unpack_bundle((theirs / "tile/entries/000.p/15").read_bytes())
