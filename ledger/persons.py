@@ -92,6 +92,14 @@ class Vault:
         others = set(digests) - minted.keys()
         return minted | (_look_up(conn, others) if others else {})
 
+    def named(self, conn: psycopg.Connection, organisation: str, values: Iterable[Value]) -> dict[Any, str]:
+        """The URNs of those values that the record names by one, by the values: for what is kept beside an event."""
+        wanted = list(values)
+        there = self.known(conn, organisation, wanted) if wanted else {}
+        return {
+            value: urn for value in wanted if (urn := there.get(self.digest(organisation, value))) is not None
+        }
+
     def reading(self, conn: psycopg.Connection, said: Any) -> Any:
         """`said` with the values put back that the connection's role may read: an organisation's own. Others' stay URNs."""
         wanted = list(dict.fromkeys(person_urns(said)))

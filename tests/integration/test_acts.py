@@ -59,6 +59,7 @@ from trace_api.acts import (
     undoable,
 )
 from trace_api.acts import certifying as papers
+from trace_api.acts.certificates import as_written
 from trace_api.acts.codes import label
 from trace_api.acts.refusals import read_form
 from trace_api.acts.shapes import Promise
@@ -556,9 +557,15 @@ def test_a_certificate_is_issued_voided_and_replaced_and_never_edited(doing: Doi
     assert caught.value.faults[0].code == "certificate_not_valid"
     doing.settle()
     with doing.acting("coop") as conn:
-        kept = {each.number: each for each in own_certificates(conn, lot)}
+        kept = {each.number: as_written(conn, doing.vault, each) for each in own_certificates(conn, lot)}
     assert (kept[first.number].status, kept[first.number].replaced_by) == ("replaced", second.id)
     assert (kept[second.number].status, kept[second.number].void_reason) == ("void", "写错等级")
+    assert {each.contact for each in kept.values()} == {"0576-5550100"}
+    rows = str(doing.instance.rows("SELECT certificate::text FROM certificate"))
+    rows += str(doing.instance.rows("SELECT facts::text FROM act"))
+    assert "5550100" not in rows and "写错等级" not in rows, (
+        "their words are in the vault, as those of their events"
+    )
     said = doing.instance.rows(
         "SELECT convert_from(bytes, 'UTF8')::jsonb ->> 'suyuan:activity' FROM event_bytes"
         " WHERE convert_from(bytes, 'UTF8')::jsonb ? 'certificationInfo' ORDER BY event"

@@ -20,6 +20,7 @@ import psycopg
 from ingest.admission import check_event_times
 from ingest.wire.errors import WireError
 from ledger.epcis.events import EventError, parse_event
+from ledger.personal import personal_values, restored
 from ledger.persons import Vault
 from ledger.recording import RecordingError, record
 from trace_api.access import Person
@@ -157,16 +158,21 @@ def write(desk: Desk, vault: Vault, kind: str, asked: Mapping[str, Any], events:
     """Records the events, the certificates they carry, the results they say, and the act."""
     conn, now = desk.conn, desk.now
     record_all(conn, vault, desk.us.id, events, now)
-    names = tuple(str(event["eventID"]) for event in events)
+    # What the events say of persons rests here by the same names as in them, and is forgotten with them.
+    names = vault.named(conn, desk.us.id, {value for event in events for value in personal_values(event)})
+    said_by = tuple(str(event["eventID"]) for event in events)
     for made in desk.certificates:
-        certificates.remember(conn, made if made.event_id else replace(made, event_id=names[0]))
+        made = replace(made, contact=names.get(made.contact, made.contact))
+        certificates.remember(conn, made if made.event_id else replace(made, event_id=said_by[0]))
     for test in desk.tests:
-        results.remember(conn, desk.person, test if test.event_id else replace(test, event_id=names[0]), now)
+        results.remember(
+            conn, desk.person, test if test.event_id else replace(test, event_id=said_by[0]), now
+        )
     done = Done(
         act=uuid4(),
         kind=kind,
         at=desk.at,
-        events=names,
+        events=said_by,
         lots=tuple(desk.lots),
         units=tuple(desk.units),
         serials=tuple(desk.serials),
@@ -175,7 +181,7 @@ def write(desk: Desk, vault: Vault, kind: str, asked: Mapping[str, Any], events:
         undo_until=now + UNDO_WITHIN,
     )
     facts = {
-        "asked": asked,
+        "asked": restored(asked, names),
         "done": done.to_json(),
         "numbers": [each.to_json() for each in desk.numbers.given],
     }
@@ -186,7 +192,7 @@ def write(desk: Desk, vault: Vault, kind: str, asked: Mapping[str, Any], events:
             desk.us.id,
             desk.person.account,
             kind,
-            list(names),
+            list(said_by),
             json.dumps(facts, ensure_ascii=False),
             now,
         ],

@@ -18,6 +18,8 @@ from psycopg.rows import dict_row
 
 from ledger.epcis.identifiers import canonical
 from ledger.genealogy import Portion
+from ledger.personal import is_person
+from ledger.persons import Vault
 from trace_api.acts.codes import label
 from trace_api.acts.desk import Desk, amount
 from trace_api.acts.parts import Event, Quantity, ilmd
@@ -30,6 +32,7 @@ from trace_api.acts.stock import NOTHING, Stock
 from trace_api.story import Name
 
 KILOGRAM = "KGM"
+ERASED = "（已删除 / erased）"
 
 # --- issuing ---------------------------------------------------------------------------------------------------------
 
@@ -252,6 +255,15 @@ def read_certificate(conn: psycopg.Connection, code: str) -> Certificate:
     if row is None:
         raise refuse("no_certificate", status=404, code=code[:80])
     return _read(row)
+
+
+def as_written(conn: psycopg.Connection, vault: Vault, certificate: Certificate) -> Certificate:
+    """With the words that people wrote, which rest in the vault: for whoever reads or prints it."""
+    contact, reason = (
+        ERASED if is_person(each) else each
+        for each in vault.reading(conn, [certificate.contact, certificate.void_reason])
+    )
+    return replace(certificate, contact=contact, void_reason=reason)
 
 
 def of_events(conn: psycopg.Connection, event_ids: Sequence[str]) -> list[Certificate]:

@@ -58,9 +58,10 @@ def void_certificate(
     desk = _desk(conn, person, standing.lot, now, public_url)
     standing = _standing(conn, person, code)  # once more, now that nobody else is at it
     event = certificates.voided(desk, standing, reason)
-    certificates.close(conn, standing, reason, now)
     write(desk, vault, "certificate_void", {"certificate": standing.id, "reason": reason}, [event])
-    return read_certificate(conn, standing.id)
+    named = vault.named(conn, standing.organisation, [reason])
+    certificates.close(conn, standing, named.get(reason, reason), now)
+    return certificates.as_written(conn, vault, read_certificate(conn, standing.id))
 
 
 def replace_certificate(

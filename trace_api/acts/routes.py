@@ -51,7 +51,7 @@ def router(
     do = _Doing(databases)
     _add_acts(routes, guard, do, public_url, vault, now)
     _add_certificates(routes, guard, do, public_url, vault, now)
-    _add_looking(routes, databases, guard, now)
+    _add_looking(routes, databases, guard, vault, now)
     return routes
 
 
@@ -190,7 +190,9 @@ def _promise(said: dict[str, Any]) -> Promise:
     return found
 
 
-def _add_looking(routes: APIRouter, databases: Databases, guard: Guard, now: Callable[[], datetime]) -> None:
+def _add_looking(
+    routes: APIRouter, databases: Databases, guard: Guard, vault: Vault, now: Callable[[], datetime]
+) -> None:
     goods = Depends(guard.allowed(*GOODS))
 
     @routes.get("/acts", tags=["Acts"], summary="What the own organisation recorded, newest first")
@@ -200,7 +202,7 @@ def _add_looking(routes: APIRouter, databases: Databases, guard: Guard, now: Cal
         before: Annotated[datetime | None, Query(description="Those recorded earlier")] = None,
     ) -> dict[str, Any]:
         with access.looking(databases, person) as conn:
-            return {"acts": [each.to_json() for each in own_acts(conn, limit, before)]}
+            return {"acts": vault.reading(conn, [each.to_json() for each in own_acts(conn, limit, before)])}
 
     @routes.get("/certificates", tags=["Certificates"], summary="One's own certificates, newest first")
     def certificates(
@@ -209,7 +211,8 @@ def _add_looking(routes: APIRouter, databases: Databases, guard: Guard, now: Cal
     ) -> dict[str, Any]:
         with _as_problem(), access.looking(databases, person) as conn:
             wanted = None if lot is None else resolve(conn, lot, "lot")
-            return {"certificates": [_certificate(each) for each in own_certificates(conn, wanted)]}
+            found = [_certificate(each) for each in own_certificates(conn, wanted)]
+            return {"certificates": vault.reading(conn, found)}
 
     @routes.get("/stock", tags=["Acts"], summary="What we hold: lots, load units, loose remainders")
     def stock(

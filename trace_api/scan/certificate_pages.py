@@ -37,6 +37,7 @@ from trace_api.acts import (
     resolve,
     void_certificate,
 )
+from trace_api.acts.certificates import as_written
 from trace_api.acts.codes import label, lot_named
 from trace_api.pages import DEFAULT_ZONE, Assets
 from trace_api.papers import certificate as paper
@@ -78,7 +79,7 @@ class CertificatePages:
     def one(self, request: Request, person: Person, number: str, wrong: str = "") -> Response:
         frame = Frame.of(request, person)
         with access.looking(self._databases, person) as conn:
-            found = _read(conn, number)
+            found = as_written(conn, self._vault, _read(conn, number))
             after = read_certificate(conn, found.replaced_by).number if found.replaced_by else None
         title = frame.words("scan_certificate_title", number=found.number)
         return page(
@@ -104,6 +105,7 @@ class CertificatePages:
             typed = {"lot": lot, "replaces": replaces}
             basis: tuple[str, ...] = ("self_declaration",)
             before = _read(conn, replaces) if replaces else _newest(conn)
+            before = before and as_written(conn, self._vault, before)
             if replaces and before:
                 typed |= {"lot": before.lot, "kg": decimal(before.kg), "origin": before.origin}
             if before:
@@ -210,7 +212,7 @@ class CertificatePages:
 
     def paper(self, request: Request, person: Person, number: str, size: PageSize) -> Response:
         with access.looking(self._databases, person) as conn:
-            found = _read(conn, number)
+            found = as_written(conn, self._vault, _read(conn, number))
             after = read_certificate(conn, found.replaced_by).number if found.replaced_by else None
             holder = Registered(conn).organisations[found.organisation].name
         printed = paper.Certificate(

@@ -88,11 +88,12 @@ class SheetPages:
         with access.looking(self._databases, person) as conn:
             past = read_own(conn, _act(corrects))
             stays = undoable(conn, past.id, self._now())
+            asked = self._vault.reading(conn, past.facts["asked"])
         if past.kind != kind:
             raise Problem.said(404, "scan_no_act")
         if stays is not None:  # nobody fills in what cannot be sent
             raise Refused([stays]).problem()
-        typed = from_said(SHEETS[kind], {**past.facts["asked"], "at": past.facts["done"]["at"]})
+        typed = from_said(SHEETS[kind], {**asked, "at": past.facts["done"]["at"]})
         return replace(typed, texts={**typed.texts, CORRECTS: corrects})
 
     def sent(self, request: Request, person: Person, kind: str, form: Sent) -> Response:
