@@ -131,14 +131,18 @@ def test_killed_at_every_call_that_changes_a_file(
     assert len(unfinished) > 60, "it does die of it"
 
 
+# What only reads comes again and again: some of it here, all of it where there is time (docs/chaos.md).
+READS = slice(None, None, 1 if os.environ.get("SUYUAN_TEST_ALL_FAULTS") else 5)
+
+
 @pytest.mark.editions("plain")
-@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize("kind", ["changes", "reads"])
 def test_a_disk_that_fails_once_at_any_call_is_got_over(
-    instance: Instance, servers: Servers, tmp_path: Path, part: int
+    instance: Instance, servers: Servers, tmp_path: Path, kind: str
 ) -> None:
-    calls = file_calls(instance, tmp_path)
-    assert len(calls) > 150
-    for call in calls[part::2]:
+    calls = [each for each in file_calls(instance, tmp_path) if (each[0] in CHANGES) == (kind == "changes")]
+    assert len(calls) > 60
+    for call in calls if kind == "changes" else calls[READS]:
         assert survives(instance, tmp_path, call, "error=EIO"), call
 
 

@@ -481,7 +481,7 @@ def test_env_example_is_the_settings() -> None:
 def test_settings_named_in_documents_exist() -> None:
     known = {f"SUYUAN_{name.upper()}" for name in Settings.model_fields}
     of_tests = {"SUYUAN_VECTORS"} | {
-        f"SUYUAN_TEST_{name}" for name in ("CONTEND_S", "DATABASE_URL", "EDITIONS", "MQTT_URL")
+        f"SUYUAN_TEST_{name}" for name in ("ALL_FAULTS", "CONTEND_S", "DATABASE_URL", "EDITIONS", "MQTT_URL")
     }
     said = {
         name for path in FILES for name in re.findall(r"SUYUAN_[A-Z_]+", path.read_text(encoding="utf-8"))
