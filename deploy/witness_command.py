@@ -103,7 +103,7 @@ def _serve(
     keys = tuple(cosigner.verifier for cosigner in cosigners)
     for key in keys:
         click.echo(f"witness key: {key}")
-    click.echo(f"answers at http://{host}:{port}, trusts {len(known)} logs")
+    click.echo(f"answers at http://{host}:{port}, trusts {len(known)} logs now")
     try:
         rules = Witness(store, cosigners, trusted.current, service.unix_time)
         service.run(rules, store, keys, trusted, service.Listen(host.strip("[]"), int(port)), stop)

@@ -86,18 +86,20 @@ def is_up(url: str) -> bool:
 
 
 @contextmanager
-def our_witness(folder: Path, logs: Path, *further: str) -> Iterator[ListedWitness]:
+def our_witness(folder: Path, logs: Path, *, killed: bool = False) -> Iterator[ListedWitness]:
     """`suyuan witness` as a process, with both kinds of key."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "deploy", "witness", "--dir", str(folder), "--name", "market.example/w1"]
-    options = ["--listen", f"127.0.0.1:{port}", "--logs", str(logs), "--ml-dsa", "--follow-parent", *further]
+    options = ["--listen", f"127.0.0.1:{port}", "--logs", str(logs), "--ml-dsa", "--follow-parent"]
     folder.mkdir(exist_ok=True)
-    with running([*command, *options], folder, url):
+    with running([*command, *options], folder, url) as process:
         said = (folder / "out.log").read_text()
         keys = tuple(map(parse_cosigner_vkey, re.findall(r"witness key: (\S+)", said)))
         assert len(keys) == 2
         yield ListedWitness(keys, url, "independent", SOMEONE, None, "all")
+        if killed:
+            process.kill()
 
 
 @contextmanager
@@ -223,3 +225,16 @@ def test_their_log_is_cosigned_by_ours_and_their_fork_refused(
 
 def get(url: str) -> bytes:
     return HttpTransport(10)(url, None, {}).body
+
+
+def test_ours_killed_at_once_after_its_answer_remembers(tmp_path: Path) -> None:
+    """Not somebody else's opinion, but with the same process: what it answered outlives it."""
+    log = published(tmp_path / "log", LEAVES)
+    fork = published(tmp_path / "fork", [*LEAVES[:-1], b"another"])
+    folder = tmp_path / "w"
+    for round_ in range(2):
+        with our_witness(folder, tmp_path / "log", killed=True) as witness:
+            assert isinstance(shown(witness, log, 0 if round_ == 0 else log.size), Cosigned)
+    with our_witness(folder, tmp_path / "log") as witness:
+        refused = shown(witness, fork, log.size)
+        assert isinstance(refused, Contradicted) and "another root" in refused.reason
