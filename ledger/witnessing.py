@@ -26,7 +26,7 @@ from ledger.freezing import freeze_log, note_frozen
 from ledger.head_store import HeadStore
 from ledger.http_exchange import Transport
 from ledger.log import Log
-from ledger.log_files import POLICY, read_if_there, replace_whole
+from ledger.log_files import CHECKPOINT, POLICY, read_if_there, replace_whole
 from ledger.published_log import PublishedLog, published_logs, read_keys, read_published
 from ledger.root_log import ROOT
 from ledger.translog.note import VerifierKey
@@ -42,6 +42,7 @@ RENEW_S = 25.0
 ROOT_EVERY_S, LOG_EVERY_S = 2.0, 10.0
 """How long after a cosignature a log that has grown waits for the next."""
 UNKNOWN_S = 300.0
+POLICY_S = 5.0
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
 
 
@@ -104,7 +105,10 @@ class Witnessing:
         self._now = now
         self._answers: queue.SimpleQueue[_Answer] = queue.SimpleQueue()
         self._correspondents = [_Correspondent(witness) for witness in witnesses.witnesses]
-        self._frozen: set[str] = set()
+        self._said: set[str] = set()
+        # With the stamp of the file it was read from.
+        self._read: dict[str, tuple[object, PublishedLog | None]] = {}
+        self._policy_at: float | None = None
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -138,7 +142,10 @@ class Witnessing:
         except queue.Empty:
             pass
         names = published_logs(self._log_dir)
-        self.publish_policy(names)
+        now = self._now().timestamp()
+        if self._policy_at is None or not 0 <= now - self._policy_at < POLICY_S:
+            self._policy_at = now
+            self.publish_policy(names)
         if self._correspondents:
             for organisation in sorted(names, key=lambda name: name != ROOT):
                 self._ask_about(organisation)
@@ -151,7 +158,7 @@ class Witnessing:
         if not due:
             return
         try:
-            log = read_published(self._log_dir, organisation)
+            log = self._published(organisation)
         except VerifyError as error:
             self._say_once(organisation, error)
             return
@@ -163,6 +170,18 @@ class Witnessing:
                 standing.asking = True
                 each.waiting += 1
                 each.questions.put((log, standing.size))
+
+    def _published(self, organisation: str) -> PublishedLog | None:
+        """Read and verified once for each time it was written: a thousand logs that rest cost a look at each file."""
+        try:
+            state = (self._log_dir / organisation / CHECKPOINT).stat()
+        except FileNotFoundError:
+            return None
+        stamp = (state.st_mtime_ns, state.st_ino, state.st_size)
+        known = self._read.get(organisation)
+        if known is None or known[0] != stamp:
+            known = self._read[organisation] = stamp, read_published(self._log_dir, organisation)
+        return known[1]
 
     def _may_be_due(self, own: _Correspondent, organisation: str, now: float) -> bool:
         """Before the files are read."""
@@ -181,8 +200,8 @@ class Witnessing:
         return log.organisation == ROOT and not 0 <= now - standing.at < RENEW_S
 
     def _say_once(self, organisation: str, error: LedgerError) -> None:
-        if organisation not in self._frozen:
-            self._frozen.add(organisation)
+        if organisation not in self._said:
+            self._said.add(organisation)
             logger.error(
                 "checkpoint cannot be shown", extra={"organisation": organisation, "reason": str(error)}
             )
