@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 from ledger.errors import LedgerError
 
@@ -47,8 +47,9 @@ class HttpTransport:
 
     def __call__(self, url: str, body: bytes | None, headers: Mapping[str, str]) -> Exchange:
         deadline = self._monotonic() + self._timeout_s
-        request = urllib.request.Request(url, body, {"User-Agent": "suyuan", **headers})  # noqa: S310 - see _opened
         try:
+            # Which scheme it is, `_opened` looks at.
+            request = urllib.request.Request(url, body, {"User-Agent": "suyuan", **headers})  # noqa: S310
             with self._opened(request) as answer:
                 data = self._read(answer, deadline)
                 kind = answer.headers.get_content_type() if answer.headers.get("Content-Type") else ""
@@ -64,14 +65,17 @@ class HttpTransport:
         except urllib.error.HTTPError as error:  # an answer as good as another
             return error
 
-    def _read(self, answer: IO[bytes], deadline: float) -> bytes:
+    def _read(self, answer: Any, deadline: float) -> bytes:
         data = b""
-        while chunk := answer.read1(_CHUNK) if hasattr(answer, "read1") else answer.read(_CHUNK):
+        while chunk := answer.read1(_CHUNK):
             data += chunk
             if len(data) > MAX_ANSWER:
                 raise ValueError(f"length of the answer: want at most {MAX_ANSWER} bytes")
             if self._monotonic() > deadline:
                 raise TimeoutError(f"no whole answer within {self._timeout_s:.0f} s")
+        said = answer.headers.get("Content-Length", "")
+        if said.isdecimal() and len(data) < int(said):
+            raise ValueError(f"length of the answer: got {len(data)} bytes, want the {said[:20]} it says")
         return data
 
 
