@@ -123,7 +123,7 @@ def server(*pieces: bytes) -> Iterator[str]:
         (b"", "without response"),
         (b"nonsense\r\n\r\n", "nonsense"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", "got 3 bytes"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", ""),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "IncompleteRead"),
         (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n", "headers"),
         (b"HTTP/1.1 200 OK\r\n\r\n" + bytes(MAX_ANSWER + 1), "at most"),
     ],
