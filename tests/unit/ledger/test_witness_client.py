@@ -104,10 +104,15 @@ def server(*pieces: bytes) -> Iterator[str]:
         def serve() -> None:
             connection, _ = listening.accept()
             with connection:
-                connection.recv(65536)
+                request = b""
+                while not request.endswith((b"\r\n\r\nx", b"close\r\n\r\n")):  # a POST of `x`, or a GET
+                    request += connection.recv(65536)
                 try:
                     for piece in pieces:
                         connection.sendall(piece)
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(65536):
+                        continue
                 except OSError:
                     return
 
