@@ -41,7 +41,11 @@ SERVERS = pytest.StashKey[Servers]()
 TOLD = pytest.StashKey[list[Told]]()
 MOST_WORKERS = 4
 # Files of many seconds that the folders' order would begin last, when the other processes have nothing left to do.
-EARLY = ("tests/unit/trace_api/test_papers.py", "tests/unit/test_vectors.py")
+EARLY = (
+    "tests/integration/test_sequencing_faults.py",
+    "tests/unit/trace_api/test_papers.py",
+    "tests/unit/test_vectors.py",
+)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
