@@ -131,7 +131,7 @@ def _sequence(
         if is_frozen:
             return Sequenced(size, (), ())
         asked = {"organisation": organisation, "most": MOST_PENDING}
-        pending = sorted(map(Pending._make, conn.execute(take, asked, binary=True)))
+        pending = sorted(map(Pending._make, conn.execute(take, asked, binary=True).fetchall()))
         if not pending:
             return Sequenced(size, (), ())
         standing = _read_standing(conn, organisation, origin, size, org_key, pending, now)
