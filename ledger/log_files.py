@@ -7,7 +7,9 @@ path holds either nothing or all of its bytes; a tile's path never holds other b
 
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,21 +47,29 @@ class LogFiles:
         All are on the disk when this returns, and which of them a crash leaves is open. Written first and synced
         then, they wait for the disk together.
         """
-        new = list[tuple[Path, bytes]]()
+        new, folders = list[tuple[Path, bytes]](), dict[Path, None]()
         for name, data in files:
             path = self.folder / name
+            folders[path.parent] = (
+                None  # of those that are there too: a crash may have come before their sync
+            )
             there = read_if_there(path)
             if there is None:
                 new.append((path, data))
             elif there != data:
                 raise LogForked(f"{path} holds other bytes than the database's leaves give")
-        folders = list(dict.fromkeys(path.parent for path, _ in new))
         for folder in folders:
             _make_folder(folder)
-        written = [(path, *_open_beside(path, data, 0o644)) for path, data in new]
-        for _, _, descriptor in written:
-            _sync(descriptor)
-        for path, beside, _ in written:
+        written = list[tuple[Path, Path]]()
+        with ExitStack() as stack:
+            descriptors = list[int]()
+            for path, data in new:
+                beside, descriptor = _open_beside(path, data, 0o644)
+                stack.callback(os.close, descriptor)
+                descriptors.append(descriptor)
+                written.append((path, beside))
+            _sync_together(descriptors)
+        for path, beside in written:
             os.replace(beside, path)
         for folder in folders:
             _sync_folder(folder)
@@ -137,9 +147,28 @@ def _open_beside(path: Path, data: bytes, mode: int) -> tuple[Path, int]:
     """A file of these bytes that nobody knows, written and not synced, still open."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with open(descriptor, "wb", closefd=False) as file:
-        file.write(data)
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(data)
+    except BaseException:
+        os.close(descriptor)
+        raise
     return beside, descriptor
+
+
+def _sync_together(descriptors: Sequence[int]) -> None:
+    """Many are synced by several threads: they wait for the disk, and it writes what waits in one go."""
+    if len(descriptors) < _MANY:
+        for descriptor in descriptors:
+            os.fsync(descriptor)
+        return
+    with ThreadPoolExecutor(_SYNCING) as pool:
+        for _ in pool.map(os.fsync, descriptors):
+            pass
+
+
+_MANY = 8
+_SYNCING = 4
 
 
 def _sync(descriptor: int) -> None:
