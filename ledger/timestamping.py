@@ -22,7 +22,6 @@ from rfc3161_client import (
     HashAlgorithm,
     TimestampRequestBuilder,
     TimeStampResponse,
-    VerificationError,
     VerifierBuilder,
     decode_timestamp_response,
 )
@@ -44,6 +43,8 @@ ADVISORY_LOCK = 0x5359_0004  # "SY", time stamps
 STREAM = "tsa"
 FIRST_RETRY_S, LAST_RETRY_S = 10.0, 600.0
 _SEQUENCE, _TAG_0 = 0x30, 0xA0
+_GRANTED = bytes.fromhex("3003020100")
+"""A PKIStatusInfo."""
 _HEADERS = {"Content-Type": "application/timestamp-query", "Accept": "application/timestamp-reply"}
 
 
@@ -91,17 +92,28 @@ def verify_stamp(
     token: bytes, certificates: Sequence[x509.Certificate], text: str, *, nonce: int | None = None
 ) -> Stamp:
     """The token is over `text`, and by somebody for whom `certificates` speak; else VerifyError. `token`: a
-    TimeStampResp, DER.
+    TimeStampResp or the token in it, DER.
     """
     info = read_token(token)
     want_same("hash in the time stamp", got=info.imprint, want=sha256(text.encode()).digest())
     try:
-        response = decode_timestamp_response(in_der_order(token))
+        response = decode_timestamp_response(in_der_order(_as_response(token)))
         builder = VerifierBuilder(roots=list(certificates), nonce=nonce)
         builder.build().verify(response, info.imprint)
         return Stamp(token, info.time_ms, _signer(response)[:MAX_TEXT])
-    except (VerificationError, ValueError, TypeError, IndexError, OverflowError) as cause:
+    except Exception as cause:  # libraries below raise what they like, such as x509.InvalidVersion
         raise VerifyError("time stamp", got=str(cause), want="one by the authority") from cause
+
+
+def _as_response(token: bytes) -> bytes:
+    """The TimeStampResp: `token`, or the one that grants it where it is the token alone. ValueError on what is none."""
+    first, _ = _contents(token, 0, _SEQUENCE)
+    if token[first : first + 1] == bytes([_SEQUENCE]):
+        return token
+    content = _GRANTED + token
+    length = len(content).to_bytes(4, "big").lstrip(b"\0")
+    size = bytes([len(content)]) if len(content) < 0x80 else bytes([0x80 + len(length)]) + length
+    return bytes([_SEQUENCE]) + size + content
 
 
 def in_der_order(token: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -179,6 +180,24 @@ def test_any_other_bytes_are_refused(tsa: TimestampAuthority) -> None:
 
     spoilt()
     noise()
+
+
+def test_a_certificate_in_it_that_the_library_cannot_read(tsa: TimestampAuthority) -> None:
+    token = stamp(HttpTransport(20), of(tsa), TEXT).token
+    versions = [at.end() - 1 for at in re.finditer(bytes.fromhex("a003020102"), token)]
+    assert versions
+    for at in versions:
+        with pytest.raises(VerifyError, match="time stamp"):
+            verify_stamp(token[:at] + b"\x22" + token[at + 1 :], read_certificates(tsa.root), TEXT)
+
+
+def test_the_token_without_the_answer_around_it(tsa: TimestampAuthority) -> None:
+    made = stamp(HttpTransport(20), of(tsa), TEXT)
+    status_and_token = made.token[4:]  # behind the head of a sequence of 256 bytes or more
+    assert made.token[1] == 0x82
+    token = status_and_token[2 + status_and_token[1] :]
+    again = verify_stamp(token, read_certificates(tsa.root), TEXT)
+    assert (again.token, again.time_ms, again.authority) == (token, made.time_ms, made.authority)
 
 
 def test_certificates_that_are_none(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.errors import EntryError
-from ledger.strict_json import MAX_INTEGER, canonical, read_json, read_strict, strict
+from ledger.strict_json import MAX_INTEGER, canonical, read_json, read_strict, strict, unique_keys
 from tests.vectors import count_vectors, vector_path
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -165,3 +165,20 @@ def test_any_bytes_are_strict_json_or_an_error(data: bytes) -> None:
     except EntryError:
         return
     assert strict(value) == data
+
+
+def test_a_key_twice_among_many_is_found_without_comparing_all_with_all() -> None:
+    compared = 0
+
+    class Name(str):
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+    pairs = [(Name(f"name {at}"), None) for at in (*range(1000), 999)]
+    with pytest.raises(EntryError, match="'name 999' twice"):
+        unique_keys(pairs)
+    assert compared < 10_000
