@@ -145,10 +145,7 @@ def _custody(facts: Facts) -> Line:
 
 
 def _devices(conn: psycopg.Connection, about: About) -> Iterator[Line]:
-    rows = conn.execute(
-        "SELECT giai, model, accuracy_c, interval_s FROM device WHERE id = ANY (%s) ORDER BY id",
-        [list(about.devices)],
-    ).fetchall()
+    rows = conn.execute(_DEVICES, [list(about.devices)]).fetchall()
     if not rows:
         yield Line(
             "device",
@@ -157,16 +154,27 @@ def _devices(conn: psycopg.Connection, about: About) -> Iterator[Line]:
             "No reading of a device is in this file.",
             (PENALTY_41,),
         )
-    for giai, model, accuracy, interval in rows:
+    for giai, model, accuracy, interval, series in rows:
+        named = "；".join(f"{name} 为 {channel}（{unit}）" for name, channel, unit in series)
+        named_en = "; ".join(f"{name} is {channel} ({unit})" for name, channel, unit in series)
         yield Line(
             "device",
             "held",
-            f"设备 {giai}，型号 {model}，登记精度 ±{accuracy:g} °C，登记间隔 {interval} 秒。设备是否经法制和技术审核、设置是否合理、"
-            "标志是否明显，未登记。",
-            f"Device {giai}, model {model}, registered accuracy ±{accuracy:g} °C, registered interval {interval} s. Legal and"
-            " technical review, placing and marking of the device are not recorded.",
+            f"设备 {giai}，型号 {model}，登记精度 ±{accuracy:g} °C，登记间隔 {interval} 秒。其序列：{named}。设备是否经法制和技术审核、"
+            "设置是否合理、标志是否明显，未登记。",
+            f"Device {giai}, model {model}, registered accuracy ±{accuracy:g} °C, registered interval {interval} s. Its series:"
+            f" {named_en}. Legal and technical review, placing and marking of the device are not recorded.",
             (PENALTY_41,),
         )
+
+
+# A series goes by the first digits of its random name, as the page shows it.
+_DEVICES = """
+SELECT giai, model, accuracy_c, interval_s,
+       (SELECT coalesce(jsonb_agg(jsonb_build_array(left(uuid::text, 8), channel, unit) ORDER BY channel), '[]')
+        FROM series WHERE device_id = device.id)
+FROM device WHERE id = ANY (%s) ORDER BY id
+"""
 
 
 def _calibrations(conn: psycopg.Connection, about: About) -> Iterator[Line]:

@@ -112,6 +112,11 @@ def test_the_page_carries_what_the_issuer_says(instance: Instance, tmp_path: Pat
     assert said["format"] == "suyuan-statement/v1"
     states = {line["id"]: line["state"] for line in said["lines"]}
     assert states["device"] == states["custody"] == "held"
+    (told,) = [line["en"] for line in said["lines"] if line["id"] == "device"]
+    for uuid, channel in instance.rows(
+        "SELECT uuid, channel FROM series JOIN device ON device.id = device_id WHERE external_id = %s", device
+    ):
+        assert f"{str(uuid)[:8]} is {channel} (" in told
     assert states["witnesses"] == states["timestamp"] == states["legal_hold"] == "not_held"
     assert states["calibration"] == "not_recorded"
     assert states["dependence"] == "not_recorded"
