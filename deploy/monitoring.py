@@ -83,16 +83,30 @@ def _pass(
     with Memory.at(state) as memory:
         seen = look(watch, memory, speaking.progress())
         speaking.seen(seen)
+        failed = list[VerifyError]()
         for origin in memory.unasked_origins() if options.logs else ():
-            address = address_of(watch.address, origin)
-            named = tuple(key for key in keys if key.name == origin)
-            beside = state.with_name(f"{state.stem}-{address.url.rpartition('/')[2]}{state.suffix}")
-            with Memory.at(beside) as log:
-                seen = look(Watch(address, named, processes=options.processes), log, speaking.progress())
-            if seen.kept.origin != origin:
-                raise findings.Unreadable(f"origin of {address.url}", got=seen.kept.origin, want=origin)
-            speaking.seen(seen, check_anchored(memory, address, seen.kept))
+            try:
+                _compare(watch, origin, memory, state, speaking)
+            except VerifyError as error:
+                failed.append(error)  # one that is away must not hide the fork of another
+    failed.sort(key=_weight)
+    for error in failed[1:]:
+        speaking.found(error, state)
+    if failed:
+        raise failed[0]
     return HOLDS
+
+
+def _compare(root: Watch, origin: str, memory: Memory, state: Path, speaking: _Speaking) -> None:
+    """A log beside its root log (`memory`), with what the root log anchored of it."""
+    address = address_of(root.address, origin)
+    named = tuple(key for key in root.keys if key.name == origin)
+    beside = state.with_name(f"{state.stem}-{address.url.rpartition('/')[2]}{state.suffix}")
+    with Memory.at(beside) as log:
+        seen = look(Watch(address, named, processes=root.processes), log, speaking.progress())
+    if seen.kept.origin != origin:
+        raise findings.Unreadable(f"origin of {address.url}", got=seen.kept.origin, want=origin)
+    speaking.seen(seen, check_anchored(memory, address, seen.kept))
 
 
 class _Speaking:
@@ -160,6 +174,12 @@ def _kind(error: VerifyError) -> tuple[str, int]:
         if isinstance(error, kind):
             return name, status
     return "unreadable", UNREADABLE
+
+
+def _weight(error: VerifyError) -> int:
+    """A fork first, what cannot be read last."""
+    kinds = [kind for kind, _, _ in _IN_ORDER]
+    return next((at for at, kind in enumerate(kinds) if isinstance(error, kind)), len(kinds))
 
 
 def _in_words(facts: dict[str, Any]) -> str:

@@ -119,7 +119,9 @@ class TrustedLogs:
         """Writes the key into the file; False if it stands there."""
         if any(str(key) == str(there) for there in self.read().get(key.name, ())):
             return False
-        replace_whole(self._path, (read_if_there(self._path) or b"") + f"{key}\n".encode())
+        there = read_if_there(self._path) or b""
+        end = b"" if not there or there.endswith(b"\n") else b"\n"  # an editor may have left it out
+        replace_whole(self._path, there + end + f"{key}\n".encode())
         return True
 
     def _files(self) -> list[Path]:

@@ -80,7 +80,7 @@ class Memory:
                 conn.execute("PRAGMA journal_mode = WAL")
                 conn.execute("PRAGMA cache_size = -65536")
                 _make(conn, path)
-            yield cls(conn)
+                yield cls(conn)
         finally:
             conn.close()
 

@@ -51,6 +51,8 @@ class Address:
 
     def sibling(self, name: str) -> Address:
         """Another log of the same instance, which lies beside this one."""
+        if "://" not in self.url:
+            return Address(str(Path(self.url).absolute().parent / name), self.patience)
         return Address(self.url.rstrip("/").rpartition("/")[0] + "/" + name, self.patience)
 
     def check(self) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -213,6 +215,14 @@ def test_a_root_log_is_compared_with_its_logs(tmp_path: Path) -> None:
     assert json.loads(said.splitlines()[-1])["anchored"] == 1
 
 
+def test_a_folder_may_be_named_from_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    instance(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    arguments = ["monitor", "root", "--logs", "--once", "--state", str(tmp_path / "state.sqlite")]
+    outcome = CliRunner().invoke(main, arguments)
+    assert (outcome.exit_code, "3 of its checkpoints" in outcome.output) == (HOLDS, True)
+
+
 def test_a_log_that_shows_the_root_log_something_else_is_found(tmp_path: Path) -> None:
     root, log, speaker = instance(tmp_path)
     other = sign_checkpoint(Checkpoint(ORIGIN, log.edge.size, bytes(32)), [KEY])
@@ -232,6 +242,30 @@ def test_a_fork_between_root_log_and_log_is_found(tmp_path: Path) -> None:
     status, said = monitor(root, "--logs")
     assert (status, "FORK: root of the first 401 of 402 entries" in said) == (FOUND, True)
     assert fork in said and log.note in said
+
+
+def test_a_log_that_is_away_does_not_hide_the_fork_of_another(tmp_path: Path) -> None:
+    root, log, speaker = instance(tmp_path)
+    away = sign_checkpoint(
+        Checkpoint("a.example/away", 1, bytes(32)), [SignerKey.from_seed("a.example/away", bytes(32))]
+    )
+    fork = sign_checkpoint(Checkpoint(ORIGIN, log.edge.size + 1, bytes(32)), [KEY])
+    root.grow(
+        [speaker.say("anchor", 1, {"checkpoint": away}), speaker.say("anchor", 1, {"checkpoint": fork})]
+    )
+    log.grow(later(log))
+    status, said = monitor(root, "--logs")
+    assert status == FOUND
+    assert "UNREACHABLE: address of the log" in said
+    assert "FORK: root of the first 401 of 402 entries" in said
+
+
+def test_a_state_without_its_tables_is_unreadable(log: Written) -> None:
+    monitor(log)
+    with closing(sqlite3.connect(log.folder.parent / "state" / "memory.sqlite")) as state:
+        state.execute("DROP TABLE kept")
+    status, said = monitor(log)
+    assert (status, said.partition(":")[0]) == (UNREADABLE, "UNREADABLE")
 
 
 def later(log: Written) -> list[bytes]:

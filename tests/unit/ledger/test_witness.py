@@ -142,6 +142,14 @@ def test_a_log_that_changes_its_key_is_known_by_both(tmp_path: Path) -> None:
     store.close()
 
 
+def test_a_list_whose_last_line_was_left_open_takes_another_key(tmp_path: Path) -> None:
+    trusted = TrustedLogs(tmp_path / "logs")
+    (tmp_path / "logs").write_text(str(LOG.verifier))
+    other = SignerKey.from_seed("another.example/log", b"n" * 32).verifier
+    assert trusted.add(other)
+    assert trusted.read() == {LOG.name: [LOG.verifier], other.name: [other]}
+
+
 def test_a_clock_that_goes_back_is_not_signed_for(bench: Bench) -> None:
     assert bench.ask(0, 5).status == 200
     bench.time -= 1
