@@ -94,12 +94,16 @@ def _in_words(report: Report) -> str:
             "no --key was given: the file's own keys were used, which shows that it is of one piece, not who made it"
         )
     lines += [f"not shown: {LIMITS[name].en}" for name in report.facts.limits(report.own_key)]
-    lines.append(
-        "VERIFIED: everything in this file holds"
-        if report.verified
-        else "NOT VERIFIED: something in this file does not hold"
-    )
+    lines.append(_verdict(report))
     return "\n".join(map(_printable, lines))
+
+
+def _verdict(report: Report) -> str:
+    if not report.verified:
+        return "NOT VERIFIED: something in this file does not hold"
+    if any(check.state == "unknown" for check in report.checks):
+        return "VERIFIED: everything that can be checked holds; what is marked ? cannot be decided"
+    return "VERIFIED: everything in this file holds"
 
 
 def _printable(line: str) -> str:
@@ -116,8 +120,10 @@ def _facts(facts: Facts) -> Iterator[str]:
     if facts.oldest_rec is not None and facts.newest_rec is not None:
         first, last = _moment(facts.oldest_rec / 1000), _moment(facts.newest_rec / 1000)
         yield f"recorded {first} to {last}, by the logs' own clocks"
-    if facts.clock_s is not None:
-        yield f"the root log's own clock: {_moment(facts.clock_s)}"
+    if facts.root is not None:
+        yield f"the root log's own clock: {'none shown' if facts.clock_s is None else _moment(facts.clock_s)}"
+    if not facts.witnesses:
+        yield "no witness is shown to have seen this"
     for witness in facts.witnesses:
         said = "named by your policy" if witness.known else "as the issuer says"
         relation = _RELATIONS[witness.relation]
@@ -125,6 +131,8 @@ def _facts(facts: Facts) -> Iterator[str]:
     for stamp in facts.timestamps:
         covers = "over all that is shown" if stamp.covers else "NOT over all that is shown"
         yield f"time stamp {_moment(stamp.time_ms / 1000)} by {stamp.authority}, {covers}"
+    if not facts.timestamps:
+        yield "no time stamp of an authority is shown"
 
 
 def _moment(seconds: float) -> str:

@@ -211,6 +211,7 @@ class Heads:
         want_same("algorithm of the clock's key", got=key.algorithm, want=ED25519_COSIGNATURE)
         want_same("the clock's key", got=key, want=self.trust.clocks.get(key.name, key))
         self.facts.clock_s = self._cosignature(key).time
+        self.facts.clock_known = key.name in self.trust.clocks
 
     def _want_witness(self, witness: WitnessEvidence) -> None:
         key = parse_cosigner_vkey(witness.vkey)
@@ -265,7 +266,8 @@ class Heads:
         want_same("time of the time stamp", got=token.time_ms, want=body.time_ms)
         if self.trust.certificates:
             verify_stamp(stamp.token, self.trust.certificates, text)
-        covers = all(index < body.size for index in self._anchors)
+        anchored = len(self._anchors) == len(self.evidence.logs)
+        covers = anchored and all(index < body.size for index in self._anchors)
         self.facts.timestamps.append(TimestampFact(body.authority, token.time_ms, covers))
         self.facts.stamps_vouched = bool(self.trust.certificates)
 

@@ -80,8 +80,16 @@ LIMITS = {
         "That what was recorded is true: a record that is unchanged can still be wrong from the start.",
         "所记录的内容本身属实：未被更改的记录，也可能从一开始就不真实。",
     ),
+    "complete": Text(
+        "That nothing was left out: a later entry may amend what is shown, and others may stand beside it.",
+        "所示内容没有遗漏：之后的条目可能修正所示内容，也可能另有其他条目。",
+    ),
     "own_key": Text(
         "Who made the file: no key from elsewhere was given.", "文件出自何人：未提供来自别处的公钥。"
+    ),
+    "clock_key": Text(
+        "That the clock is the root log's own: its key is the file's, none from elsewhere was given.",
+        "时钟确为根日志自身所有：其公钥来自文件本身，未提供来自别处的公钥。",
     ),
     "not_anchored": Text(
         "That the log's state was entered in a root log: not yet, in this file.",
@@ -162,8 +170,8 @@ class WitnessFact:
 
 @dataclass(frozen=True, slots=True)
 class TimestampFact:
-    """A time stamp whose imprint fits. `time_ms`: the token's own time; `covers`: all anchors of the file lie
-    within the tree it is over.
+    """A time stamp whose imprint fits. `time_ms`: the token's own time; `covers`: all logs of the file are
+    anchored, and within the tree it is over.
     """
 
     authority: str
@@ -180,6 +188,8 @@ class Facts:
     logs: list[LogFact] = field(default_factory=list)
     root: LogFact | None = None
     clock_s: int | None = None
+    clock_known: bool = False
+    """The clock's key came from the reader, and not from the file."""
     witnesses: list[WitnessFact] = field(default_factory=list)
     timestamps: list[TimestampFact] = field(default_factory=list)
     oldest_rec: int | None = None
@@ -196,13 +206,21 @@ class Facts:
         """Whether a witness that is not the operator's own cosigned."""
         return any(witness.relation != "operator" for witness in self.witnesses)
 
+    @property
+    def anchored(self) -> bool:
+        """Whether every log that verified is in the root log."""
+        return self.root is not None and all(log.anchored for log in self.logs)
+
     def limits(self, own_key: bool) -> tuple[str, ...]:
         """Names in `LIMITS` of what this file does not show."""
         wanted = {
             "truth": True,
+            "complete": True,
             "own_key": own_key,
-            "not_anchored": self.root is None or not all(log.anchored for log in self.logs),
-            "one_log_for_all": not self.independent,
+            "clock_key": self.clock_s is not None and not self.clock_known,
+            "not_anchored": not self.anchored,
+            # What a witness saw is the root log: of a log that is not in there it says nothing.
+            "one_log_for_all": not (self.independent and self.anchored),
             "independence": any(w.relation != "operator" and not w.known for w in self.witnesses),
             "stamp_authority": bool(self.timestamps) and not self.stamps_vouched,
         }
@@ -213,6 +231,7 @@ class Facts:
             "root": None if self.root is None else _plain(self.root),
             "logs": [_plain(log) for log in self.logs],
             "clock_s": self.clock_s,
+            "clock_known": self.clock_known,
             "witnesses": [_plain(witness) for witness in self.witnesses],
             "independent": self.independent,
             "timestamps": [_plain(stamp) for stamp in self.timestamps],

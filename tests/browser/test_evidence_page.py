@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from ledger.evidence import verify_evidence
+from ledger.translog.cosignature import Cosigner
 from tests.browser.test_page import NO_ED25519, patched
 from tests.browser.working import LOOKS, Scheme, axe_problems
 from trace_api import evidence_page, pages
@@ -161,6 +162,32 @@ def test_it_says_what_is_shown_withheld_and_by_whom_it_was_seen(browser: Browser
             assert words in records
         assert said("ev_limit_truth", "en") in page.locator("#limits").inner_text()
         assert said("ev_own_key", "en") in page.locator("#answer").inner_text()
+
+
+def test_it_says_what_it_has_not(browser: Browser, folder: Path) -> None:
+    (alone,) = [case for case in VECTORS["true_files"] if case["name"] == "no witness and no clock"]
+    with window(browser) as context:
+        page = opened(context, folder, json.dumps(alone["evidence"]), language="en")
+        assert outcome(page) == "holds"
+        records = page.locator("#records").inner_text()
+        for words in ("ev_no_clock", "ev_no_witness", "ev_no_stamp"):
+            assert said(words, "en") in records
+
+
+def test_a_witness_lends_nothing_to_another_of_its_name(browser: Browser, folder: Path) -> None:
+    value = json.loads(GOOD)
+    (witness,) = [each for each in value["witnesses"] if each["relation"] == "authority"]
+    name = witness["vkey"].partition("+")[0]
+    value["witnesses"].append({**witness, "vkey": str(Cosigner.from_seed(name, bytes(32)).verifier)})
+    with window(browser) as context:
+        page = opened(context, folder, json.dumps(value), language="en")
+        assert outcome(page) == "broken"
+        cards = [
+            card.inner_text()
+            for card in page.locator("#check-cosignature .cards li").all()
+            if name in card.inner_text()
+        ]
+        assert [said("ev_witness_failed", "en") in card for card in cards] == [False, True]
 
 
 def test_the_statement_is_the_issuers_and_leads_to_what_was_checked(browser: Browser, folder: Path) -> None:

@@ -48,13 +48,24 @@ def test_a_file_of_version_2_is_told_in_plain_words(tmp_path: Path) -> None:
     (tmp_path / "policy").write_text(VECTORS["policy"])
     status, said = run(tmp_path, gzip.compress(GOOD.encode()), str(tmp_path / "policy"))
     assert status == HOLDS
-    assert "VERIFIED: everything" in said
+    assert said.endswith("VERIFIED: everything that can be checked holds; what is marked ? cannot be decided")
     assert (
         "by amr.zj.example/witness: Zhejiang market regulation (example) (an authority, named by your policy)"
         in said
     )
     assert "?    timestamp" in said
     assert "not shown: That what was recorded is true" in said
+
+
+def test_what_is_missing_is_told(tmp_path: Path) -> None:
+    (alone,) = [case for case in VECTORS["true_files"] if case["name"] == "no witness and no clock"]
+    status, said = run(tmp_path, json.dumps(alone["evidence"]), *alone["trusted"].values())
+    assert status == HOLDS
+    lines = said.split("\n")
+    assert "the root log's own clock: none shown" in lines
+    assert "no witness is shown to have seen this" in lines
+    assert "no time stamp of an authority is shown" in lines
+    assert lines[-1] == "VERIFIED: everything in this file holds"
 
 
 def test_keys_and_a_quorum_are_asked_for(tmp_path: Path) -> None:

@@ -124,12 +124,18 @@ def limits(report: Report) -> tuple[str, ...]:
 
 def test_what_a_file_cannot_show_is_said() -> None:
     files = {case["name"]: json.dumps(case["evidence"]) for case in VECTORS["true_files"]}
-    assert limits(verify_evidence(GOOD, TRUST)) == ("truth", "independence", "stamp_authority")
+    assert limits(verify_evidence(GOOD, TRUST)) == (
+        "truth",
+        "complete",
+        "clock_key",
+        "independence",
+        "stamp_authority",
+    )
     alone = verify_evidence(files["no witness and no clock"], TRUST)
-    assert limits(alone) == ("truth", "one_log_for_all")
+    assert limits(alone) == ("truth", "complete", "one_log_for_all")
     assert alone.facts.clock_s is None
     unanchored = verify_evidence(files["no root log yet"])
-    assert limits(unanchored) == ("truth", "own_key", "not_anchored", "one_log_for_all")
+    assert limits(unanchored) == ("truth", "complete", "own_key", "not_anchored", "one_log_for_all")
     with_policy = verify_evidence(GOOD, read_trust(None, parse_policy(VECTORS["policy"])))
     assert "independence" not in limits(with_policy)
     assert set(limits(with_policy)) <= set(LIMITS)
@@ -153,9 +159,23 @@ def test_a_time_stamp_from_before_the_anchors_covers_them_not() -> None:
     assert [stamp.covers for stamp in report.facts.timestamps] == [False]
 
 
+def test_of_a_log_beside_the_root_log_neither_stamp_nor_witness_says_anything() -> None:
+    value = json.loads(GOOD)
+    for log in value["logs"]:
+        body = json.loads(log.pop("anchor")["entry"])["body"]
+        log["checkpoint"] = body["checkpoint"]
+    report = verify_evidence(json.dumps(value), TRUST)
+    assert report.verified
+    assert report.facts.independent
+    assert [stamp.covers for stamp in report.facts.timestamps] == [False]
+    assert {"not_anchored", "one_log_for_all"} <= set(limits(report))
+
+
 def test_the_clock_can_be_trusted_too() -> None:
     vkeys = [*VECTORS["trusted"].values(), VECTORS["evidence"]["root"]["clock"]]
-    assert verify_evidence(GOOD, read_trust(vkeys)).verified
+    trusting = verify_evidence(GOOD, read_trust(vkeys))
+    assert trusting.verified
+    assert "clock_key" not in limits(trusting)
     other = str(make_v2.Cosigner.from_seed(make_v2.CLOCK.name, bytes(32)).verifier)
     report = verify_evidence(GOOD, read_trust([*VECTORS["trusted"].values(), other]))
     assert [check.name for check in report.failures] == ["clock"]

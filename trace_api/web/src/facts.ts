@@ -12,6 +12,7 @@ export interface LogFact {
 
 /** A cosignature that verified. `time`: POSIX seconds by the witness's clock. `known`: the reader's own policy names it. */
 export interface WitnessFact {
+  readonly vkey: string;
   readonly name: string;
   readonly operator: Witness["operator"];
   readonly relation: Relation;
@@ -20,20 +21,22 @@ export interface WitnessFact {
 }
 
 /** A time stamp whose imprint fits; the authority's signature is not looked at. `time`: UTC ms by the token. `covers`:
- * everything that the file anchors lies within the tree it is over. */
+ * all logs of the file are anchored, and within the tree it is over. */
 export interface StampFact {
   readonly authority: string;
   readonly time: number;
   readonly covers: boolean;
 }
 
-export const LIMITS = ["truth", "own_key", "not_anchored", "one_log_for_all", "independence", "stamp_authority"] as const;
+export const LIMITS = ["truth", "complete", "own_key", "clock_key", "not_anchored", "one_log_for_all", "independence", "stamp_authority"] as const;
 export type Limit = (typeof LIMITS)[number];
 
 export class Facts {
   readonly logs: LogFact[] = [];
   root: LogFact | null = null;
   clock: bigint | null = null;
+  /** The clock's key came from the reader, and not from the file. */
+  clockKnown = false;
   readonly witnesses: WitnessFact[] = [];
   readonly stamps: StampFact[] = [];
   oldest: number | null = null;
@@ -50,13 +53,21 @@ export class Facts {
     return this.witnesses.some((witness) => witness.relation !== "operator");
   }
 
+  /** Whether every log that verified is in the root log. */
+  get anchored(): boolean {
+    return this.root !== null && this.logs.every((log) => log.anchored);
+  }
+
   /** What this file does not show. */
   limits(ownKey: boolean): Limit[] {
     const holds: Record<Limit, boolean> = {
       truth: true,
+      complete: true,
       own_key: ownKey,
-      not_anchored: this.root === null || !this.logs.every((log) => log.anchored),
-      one_log_for_all: !this.independent,
+      clock_key: this.clock !== null && !this.clockKnown,
+      not_anchored: !this.anchored,
+      // What a witness saw is the root log: of a log that is not in there it says nothing.
+      one_log_for_all: !(this.independent && this.anchored),
       independence: this.witnesses.some((witness) => witness.relation !== "operator" && !witness.known),
       stamp_authority: this.stamps.length > 0,
     };

@@ -40,7 +40,7 @@ export class Witnessing {
       if (clock !== null) await this.checkClock(root, clock);
       const own = ownKeys(evidence);
       for (const witness of evidence.witnesses) await this.checkWitness(root, witness, own);
-      for (const stamp of evidence.stamps) this.checkStamp(root, stamp);
+      for (const stamp of evidence.stamps) this.checkStamp(root, stamp, evidence.logs.length);
     }
     const policy = this.trust?.policy ?? null;
     if (policy !== null) await this.checks.attempt("quorum", {}, () => this.wantQuorum(policy));
@@ -57,6 +57,7 @@ export class Witnessing {
       return this.cosigned(root, key);
     });
     this.facts.clock = found?.value.time ?? null;
+    this.facts.clockKnown = this.trust?.clocks.has(`${origin}/clock`) ?? false;
   }
 
   private async checkWitness(root: SignedCheckpoint, witness: Witness, own: readonly Uint8Array[]): Promise<void> {
@@ -69,7 +70,7 @@ export class Witnessing {
     if (found === null) return;
     const { operator, relation } = witness;
     const { key, time } = found.value;
-    this.facts.witnesses.push({ name: key.name, operator, relation, time, known: isWitness(this.trust?.policy ?? null, key) });
+    this.facts.witnesses.push({ vkey: witness.vkey, name: key.name, operator, relation, time, known: isWitness(this.trust?.policy ?? null, key) });
   }
 
   private async cosigned(root: SignedCheckpoint, key: VerifierKey): Promise<Cosignature> {
@@ -82,10 +83,10 @@ export class Witnessing {
     return found;
   }
 
-  private checkStamp(root: SignedCheckpoint, stamp: Stamp): void {
+  private checkStamp(root: SignedCheckpoint, stamp: Stamp, logs: number): void {
     const about = { log: root.origin };
     try {
-      const who = this.wantStamp(root, stamp);
+      const who = this.wantStamp(root, stamp, logs);
       this.checks.add("timestamp", "unknown", { ...about, who });
     } catch (error) {
       if (!(error instanceof VerifyError)) throw error;
@@ -94,7 +95,7 @@ export class Witnessing {
   }
 
   /** The authority's name, if everything fits but its signature, which is not looked at. */
-  private wantStamp(root: SignedCheckpoint, stamp: Stamp): string {
+  private wantStamp(root: SignedCheckpoint, stamp: Stamp, logs: number): string {
     const { anchor } = openRootEntry(stamp, root);
     if (anchor?.kind !== "timestamp") throw new VerifyError("body of the anchor", "no time stamp", "a time stamp");
     wantSame("hash of the token", sha256(stamp.token), anchor.token);
@@ -102,7 +103,7 @@ export class Witnessing {
     const token = readToken(stamp.token);
     wantSame("imprint of the token", token.imprint, sha256(utf8(checkpointText(root.origin, anchor.size, anchor.root))));
     wantSame("time of the token", token.time, anchor.time);
-    const covers = this.anchors.every((placed) => placed.index < anchor.size);
+    const covers = this.anchors.length === logs && this.anchors.every((placed) => placed.index < anchor.size);
     this.facts.stamps.push({ authority: anchor.authority, time: token.time, covers });
     return anchor.authority;
   }

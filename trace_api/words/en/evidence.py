@@ -178,11 +178,12 @@ EN = {
         "No independent witness: nobody can rule out that the issuer shows different people different records."
     ),
     "ev_stamps": "Time stamps",
+    "ev_no_stamp": "The file carries no time stamp of an authority.",
     "ev_stamp_open": "Fits the record; who issued it was not checked",
     "ev_stamp_failed": "The time stamp does not hold",
     "ev_stamp_at": "Stamped at {when}",
     "ev_stamp_covers": "All states of logs that this file stands on are older than this stamp.",
-    "ev_stamp_before": "Some states of logs that this file stands on are newer than this stamp, which says nothing of them.",
+    "ev_stamp_before": "Some states of logs that this file stands on are newer than this stamp or not in the root log; it says nothing of them.",
     "ev_stamp_meaning": "To check the authority's signature its certificate is needed: suyuan verify --tsa-cert",
     "ev_statement": "The issuer's statement (存证说明)",
     "ev_statement_whose": (
@@ -210,7 +211,9 @@ EN = {
     "ev_line_erasure": "Erasure of personal data",
     "ev_limits": "What this file cannot show",
     "ev_limit_truth": "That what was recorded is true: a record that is unchanged can still be wrong from the start.",
+    "ev_limit_complete": "That nothing was left out: a later entry may amend what is shown, and others may stand beside it.",
     "ev_limit_own_key": "Who made the file: no key from elsewhere was given.",
+    "ev_limit_clock_key": "That the clock is the root log's own: its key is the file's, none from elsewhere was given.",
     "ev_limit_not_anchored": "That the log's state was entered in a root log: the file does not show it.",
     "ev_limit_one_log_for_all": "That everybody is shown the same log: no independent witness saw this state.",
     "ev_limit_independence": "That a witness is independent: that is the issuer's word, not a proof.",

@@ -164,11 +164,12 @@ ZH = {
     "ev_independent": "至少有一个不属于出具方的见证方见证了这一状态。",
     "ev_not_independent": "没有独立见证方：不能排除出具方给不同的人看不同的记录。",
     "ev_stamps": "时间戳",
+    "ev_no_stamp": "文件中没有时间戳机构出具的时间戳。",
     "ev_stamp_open": "内容相符，签发机构未核验",
     "ev_stamp_failed": "时间戳不成立",
     "ev_stamp_at": "时间戳时间：{when}",
     "ev_stamp_covers": "本文件所依据的日志状态都在这个时间戳之前。",
-    "ev_stamp_before": "时间戳早于本文件所依据的部分日志状态，不能说明它们在那时已经存在。",
+    "ev_stamp_before": "本文件所依据的部分日志状态晚于该时间戳或未写入根日志，时间戳不能说明它们在那时已经存在。",
     "ev_stamp_meaning": "核验机构的签名需要它的证书：suyuan verify --tsa-cert",
     # The issuer's statement
     "ev_statement": "存证说明",
@@ -196,7 +197,9 @@ ZH = {
     # What it cannot show
     "ev_limits": "本文件不能说明什么",
     "ev_limit_truth": "所记录的内容本身是否属实：没有改动的记录，也可能一开始就不真实。",
+    "ev_limit_complete": "所示内容没有遗漏：之后的条目可能修正所示内容，也可能另有其他条目。",
     "ev_limit_own_key": "文件出自何人：没有给出从别处取得的公钥。",
+    "ev_limit_clock_key": "时钟是不是根日志自己的：其公钥来自文件本身，没有给出从别处取得的公钥。",
     "ev_limit_not_anchored": "日志的状态是否写入了根日志：文件中没有体现。",
     "ev_limit_one_log_for_all": "所有人看到的是不是同一本日志：没有独立见证方见证这一状态。",
     "ev_limit_independence": "见证方是否真的独立：这是出具方的说法，不是证明。",

@@ -44,7 +44,7 @@ function witnesses(report: Report, words: Words): HTMLElement {
   const independent = words.say(found.independent ? "ev_independent" : "ev_not_independent");
   const lines = evidence.witnesses.map((witness) => {
     const name = witness.vkey.split("+", 1)[0] ?? "";
-    const fact = found.witnesses.find((each) => each.name === name);
+    const fact = found.witnesses.find((each) => each.vkey === witness.vkey);
     const operator = words.language === "zh" ? witness.operator.zh || witness.operator.en : witness.operator.en || witness.operator.zh;
     return h(
       "li", {},
@@ -61,8 +61,9 @@ function witnesses(report: Report, words: Words): HTMLElement {
 }
 
 function stamps(report: Report, words: Words): HTMLElement | null {
+  if (report.facts.root === null) return null;
   const made = report.checks.filter((check) => check.name === "timestamp");
-  if (made.length === 0) return null;
+  if (made.length === 0) return h("div", {}, h("h3", {}, words.say("ev_stamps")), h("p", {}, words.say("ev_no_stamp")));
   return h("div", { id: "check-timestamp" }, h("h3", {}, words.say("ev_stamps")), h("ul", { class: "cards" }, ...stampLines(made, report, words)));
 }
 
