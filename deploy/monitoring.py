@@ -90,8 +90,8 @@ def _pass(
             except VerifyError as error:
                 failed.append(error)  # one that is away must not hide the fork of another
     failed.sort(key=_weight)
-    for error in failed[1:]:
-        speaking.found(error, state)
+    for other in failed[1:]:
+        speaking.found(other, state)
     if failed:
         raise failed[0]
     return HOLDS
