@@ -19,11 +19,12 @@ from deploy.migrate import SchemaMismatch, check_schema
 from deploy.settings import Settings
 from ingest.resealing import refill
 from ledger.errors import LedgerError
-from ledger.head_store import HeadStore
+from ledger.head_store import Head, HeadStore
 from ledger.keys import KeyStore
 from ledger.log_files import LogFiles
+from ledger.published_log import newer_than
 from ledger.rebuilding import mend
-from ledger.recovery import Lost, Recovered, beyond, lost_heads, read_lost, roll_forward
+from ledger.recovery import Lost, Recovered, beyond, bring_up, lost_heads, read_lost, roll_forward
 from ledger.sequencer import ADVISORY_LOCK
 
 SAID_EVERY = 50_000
@@ -79,14 +80,15 @@ def _recover(conn: psycopg.Connection, settings: Settings, dry_run: bool, as_jso
         " backup, never an older one than was in use"
         for organisation in lost_heads(conn, heads)
     ]
-    lost = list[Lost]()
+    lost, behind, keys = list[Lost](), dict[str, Head](), KeyStore(settings.keys_dir)
     for organisation in heads.organisations():
-        head = heads.read(organisation)
+        head, files = heads.read(organisation), LogFiles(settings.log_dir / organisation)
         assert head is not None
         try:
-            found = read_lost(
-                conn, organisation, head, LogFiles(settings.log_dir / organisation), _progress(as_json)
-            )
+            own = [key.verifier for key in keys.log_keys(organisation, head.origin)]
+            if (published := newer_than(head, files, own)) is not None:
+                head = behind[organisation] = published
+            found = read_lost(conn, organisation, head, files, _progress(as_json))
         except LedgerError as error:
             faults.append(f"{organisation}: {error}")
             continue
@@ -94,8 +96,9 @@ def _recover(conn: psycopg.Connection, settings: Settings, dry_run: bool, as_jso
             lost.append(found)
     if faults or dry_run:
         return _say(as_json, faults, [_expected(each) for each in lost], changed=False)
-    keys = KeyStore(settings.keys_dir)
     done = roll_forward(conn, lost, keys, settings.log_dir, datetime.now(UTC))
+    for organisation, published in behind.items():
+        bring_up(conn, heads, organisation, published)
     for each in lost:
         _set_aside(settings.data_dir, each)
     mended, faults = _mend(conn, settings)

@@ -18,10 +18,11 @@ from ledger.freezing import LogFrozen, frozen_by
 from ledger.head_store import Head
 from ledger.log import Log, Tip, current_head
 from ledger.log_files import CHECKPOINT, CLOCK_VKEY, VKEY, VKEYS, LogForked
+from ledger.published_log import newer_than
 from ledger.sequencing import Sequenced
 from ledger.translog.checkpoint import Checkpoint, sign_checkpoint
 from ledger.translog.merkle import leaf_hash
-from ledger.translog.note import add_signatures
+from ledger.translog.note import VerifierKey, add_signatures
 from ledger.translog.tiles import TILE_WIDTH, Edge, TiledTree, bundles
 from ledger.translog.verify import verify_consistency
 
@@ -32,6 +33,12 @@ _PAGE = 65_536
 
 class LogBehindHead(LedgerError):
     """The database holds fewer leaves than this log has signed for: an old state was restored. Run
+    `suyuan recover`.
+    """
+
+
+class HeadBehind(LedgerError):
+    """The log has published more than the head store knows: older heads were put back. Bring the newest ones back, or run
     `suyuan recover`.
     """
 
@@ -58,6 +65,15 @@ def check_head(conn: psycopg.Connection, log: Log, head: Head, tree_size: int) -
     if edge.root_hash != head.root_hash:
         got, want = edge.root_hash.hex(), head.root_hash.hex()
         raise LogForked(f"{log.origin}: root of the first {head.size} leaves: got {got}, want {want}")
+
+
+def check_published(log: Log, head: Head, own: Sequence[VerifierKey]) -> None:
+    """What the log itself has published is not ahead of its head: else HeadBehind. `own`: all keys that ever signed for it."""
+    if (there := newer_than(head, log.files, own)) is not None:
+        raise HeadBehind(
+            f"{log.origin}: the head store says {head.size} leaves, the published checkpoint {there.size}: an older head was put"
+            " back. Bring back the newest DATA_DIR/heads, or run `suyuan recover`; until then nothing is signed for this log"
+        )
 
 
 _RESTORE = (

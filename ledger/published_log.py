@@ -4,14 +4,17 @@ Read past the head store and the database, as anybody could. Contract: the note 
 and no others, and one of them verified.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ledger.head_store import Head
 from ledger.log_files import CHECKPOINT, VKEY, VKEYS, LogFiles
 from ledger.reader import further_keys
 from ledger.translog.checkpoint import Checkpoint, open_checkpoint
 from ledger.translog.note import VerifierKey, parse_vkey, split_note
 from ledger.translog.tiles import TiledTree
+from ledger.translog.verify import VerifyError
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,20 @@ def read_keys(log_dir: Path, organisation: str) -> tuple[VerifierKey, ...]:
         return ()
     key = parse_vkey(current.decode(errors="replace").strip())
     return (key, *(other for other in further_keys(others or b"") if other.name == key.name and other != key))
+
+
+def newer_than(head: Head, files: LogFiles, own: Sequence[VerifierKey]) -> Head | None:
+    """`head` where the log's published checkpoint stands, if that is ahead of it: then an older head was put back. `own`: the
+    keys that the log ever signed with; what none of them signed says nothing.
+    """
+    note = files.read(CHECKPOINT)
+    try:
+        there = None if note is None else open_checkpoint(note, own, origin=head.origin).checkpoint
+    except VerifyError:
+        return None
+    if there is None or there.size <= head.size:
+        return None
+    return replace(head, size=there.size, root_hash=there.root_hash)
 
 
 def published_logs(log_dir: Path) -> list[str]:

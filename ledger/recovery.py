@@ -247,11 +247,14 @@ def _keep_checkpoint(
     conn: psycopg.Connection, lost: Lost, keys: KeyStore, files: LogFiles, now: datetime
 ) -> None:
     """What is published belongs to the history. Where a crash kept it back, the sequencer signs the head again."""
-    note, key = files.read(CHECKPOINT), keys.log_key(lost.organisation, lost.head.origin)
-    if note is None:
+    note = files.read(CHECKPOINT)
+    # Any that ever signed: after a rotation the first one does not any more.
+    own = [key.verifier for key in keys.log_keys(lost.organisation, lost.head.origin)]
+    try:
+        found = None if note is None else open_checkpoint(note, own, origin=lost.head.origin).checkpoint
+    except VerifyError:  # damaged: the sequencer writes it again
         return
-    found = open_checkpoint(note, [key.verifier], origin=lost.head.origin).checkpoint
-    if found.size == lost.head.size:
+    if note is not None and found is not None and found.size == lost.head.size:
         conn.execute(_KEEP, [lost.organisation, found.size, found.root_hash, note.decode(), now])
 
 
@@ -347,6 +350,12 @@ RETURNING id
 _LOOK_AGAIN = """
 INSERT INTO open_window (device_id, start_time, touched_at) VALUES (%s, %s, %s) ON CONFLICT (device_id, start_time) DO NOTHING
 """
+
+
+def bring_up(conn: psycopg.Connection, heads: HeadStore, organisation: str, published: Head) -> None:
+    """Moves an older head that was put back up to what the log itself has published, once the leaves have its root."""
+    _want_head(_kept(conn, organisation, published.size), published)
+    heads.swap(organisation, heads.read(organisation), published)
 
 
 def beyond(files: LogFiles, size: int) -> list[str]:

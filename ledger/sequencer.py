@@ -24,7 +24,7 @@ from ledger.head_store import Head, HeadMoved, HeadStore
 from ledger.keys import KeyStore
 from ledger.log import Log
 from ledger.log_files import LogFiles
-from ledger.publication import check_head, ends_with_freeze, publish
+from ledger.publication import check_head, check_published, ends_with_freeze, publish
 from ledger.root_log import ROOT, Anchoring
 from ledger.sequencing import Deposed, sequence
 from ledger.signing import Signers, Signing, says_of_keys
@@ -209,6 +209,7 @@ class Sequencer:
         if head.frozen is not None:
             note_frozen(self._conn, organisation, head.frozen, self._now())
         signers = self._signers(organisation, log.origin)
+        check_published(log, head, [key.verifier for key in signers.private.values()])
         log = signers.equip(log, self._signing, self._now())
         while (size := publish(self._conn, log, epoch, self._now())) < tree_size:
             continue

@@ -13,16 +13,20 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 
+from deploy.command import main
 from ledger.entry import parse_entry
 from ledger.head_store import HeadStore
 from ledger.log_files import LogFiles, LogForked
+from ledger.publication import HeadBehind
 from ledger.rebuilding import mend
 from ledger.recovery import BundleMissing, Lost, Recovered, beyond, lost_heads, read_lost, roll_forward
 from ledger.translog.checkpoint import open_checkpoint
 from ledger.translog.note import parse_vkey
 from ledger.translog.tiles import tile_path
 from ledger.translog.verify import verify_consistency
+from tests.integration.test_key_rotation import rotate
 from tests.integration.test_sequencer import NOW, TABLES, Instance, check_everything, instance
 
 __all__ = ["instance"]
@@ -281,3 +285,47 @@ def test_a_service_may_not_say_that_a_payload_is_lost(instance: Instance) -> Non
             pytest.raises(psycopg.errors.InsufficientPrivilege),
         ):
             conn.execute("INSERT INTO payload_lost VALUES ('xj-coop', 0, now())")
+
+
+def test_a_log_whose_first_key_signs_no_more_comes_back(instance: Instance) -> None:
+    instance.fill()
+    instance.run()
+    keep(instance)
+    rotate(instance, 1)
+    instance.run(NOW + timedelta(days=1))
+    instance.add_event(9)
+    instance.run(NOW + timedelta(days=40))
+    put_back(instance)
+    assert [each.after for each in recover(instance) if each.organisation == "xj-coop"] == [7]
+    instance.add_event(10)
+    instance.run(NOW + timedelta(days=41))
+    check_everything(instance)
+
+
+def test_an_older_head_beside_newer_files_signs_nothing_until_it_is_brought_up(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Heads and database are of one backup, and the published files survived: they know of more."""
+    instance.fill()
+    instance.run()
+    keep(instance)
+    path = instance.folder / "heads/xj-coop.json"
+    old = path.read_bytes()
+    instance.add_event(9)
+    instance.add_event(10)
+    instance.run(NOW + timedelta(minutes=1))
+    signed = instance.log()
+    put_back(instance)
+    path.write_bytes(old)
+    instance.add_event(11)
+    assert isinstance(instance.run(LATER).refused["xj-coop"], HeadBehind)
+    assert instance.log().checkpoint == signed.checkpoint
+    monkeypatch.setenv("SUYUAN_DATA_DIR", str(instance.folder))
+    done = CliRunner().invoke(main, ["recover", "--database-url", instance.database.owner])
+    assert done.exit_code == 0, done.output
+    instance.run(LATER)
+    check_everything(instance)
+    log = instance.log()
+    assert log.tree_size == signed.tree_size + 1
+    proof = log.consistency_proof(signed.tree_size)
+    verify_consistency(signed.tree_size, log.tree_size, signed.root_hash, log.root_hash, proof)
