@@ -9,6 +9,7 @@ hash without its salt, so that every other field is proven and this one can neit
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from typing import Any, Final
 
 import psycopg
 
-from deploy.erasing_tables import COLUMNS, EVERYWHERE, MARK, apply_to, found_in
+from deploy.erasing_tables import COLUMNS, EVERYWHERE, MARK, UNREAD, apply_to, found_in
 from ingest import quarantine
 from ingest.quarantine import KeyGone, MonthlyKeys
 from ledger.entry_bodies import MAX_PERSONS, ErasureBody, ErasureReason
@@ -27,11 +28,15 @@ from ledger.epcis.identifiers import canonical
 from ledger.epcis.problems import EventError
 from ledger.erasures import Erasure, Place, append, in_bundles, listed, paths_to, person_pseudonym, put
 from ledger.keys import KeyStore
+from ledger.known_fields import FORMS
 from ledger.persons import URN_PREFIX, Vault
 from ledger.strict_json import canonical as canonical_json
 from ledger.strict_json import strict
 
 SHORTEST: Final = 2
+SHORTEST_NUMBER: Final = 6
+_NUMBER: Final = re.compile(r"[+-]?[0-9][0-9 .,/:-]*")
+NAME_IT: Final = "--value finds it, with the words around it"
 KEPT_FIELDS: Final = ("type", "eventID", "eventTime", "eventTimeZoneOffset", "action")
 
 
@@ -94,7 +99,14 @@ def find(
                 f"the vault has no {person}: it was erased, or never was. What lies elsewhere is found by --value"
             )
         organisation, urns = str(row[0]), (person,)
-        texts = (str(instance.vault.open(row[0], person, bytes(row[1]))),)
+        text = str(instance.vault.open(row[0], person, bytes(row[1])))
+        if not _tells_one(text):
+            found = Found(organisation, (), urns)
+            found.left.append(
+                f"what says the same without the name: so short a value, or a date, is in many texts; {NAME_IT}"
+            )
+            return _look(conn, instance, found)
+        texts = (text,)
     else:
         assert organisation is not None and value is not None
         if len(value.strip()) < SHORTEST:
@@ -106,6 +118,12 @@ def find(
         texts = (value,)
         urns = tuple(_in_vault(conn, instance.vault, organisation, value))
     return _look(conn, instance, Found(organisation, texts, urns))
+
+
+def _tells_one(text: str) -> bool:
+    """Whether whatever holds this text most likely speaks of it. Digits are in every quantity, a date in every time."""
+    said = text.strip()
+    return not FORMS["date"](said) and len(said) >= (SHORTEST_NUMBER if _NUMBER.fullmatch(said) else SHORTEST)
 
 
 def _in_vault(conn: psycopg.Connection, vault: Vault, organisation: str, text: str) -> Iterator[str]:
@@ -335,9 +353,15 @@ def replay(conn: psycopg.Connection, instance: Instance, now: datetime) -> int:
 
 
 def left_over(conn: psycopg.Connection, found: Found) -> list[str]:
-    """Where else the texts still stand, by table and column: asked of the catalogue, so that no table is forgotten."""
+    """Where else the texts still stand, by table and column: asked of the catalogue, so that no table is forgotten. What this
+    login may not read is said to be so."""
     conn.execute("RESET ROLE")
     said = list(found.left)
+    unread = [table for (table,) in conn.execute(UNREAD)]
+    if unread:
+        said.append(
+            f"not looked at, this login may not read them: {', '.join(unread)}. The database's owner may"
+        )
     for table, column, owned in conn.execute(EVERYWHERE).fetchall():
         of_them = "organisation = %(organisation)s AND" if owned else ""
         query = f"SELECT count(*) FROM {table} WHERE {of_them} EXISTS (SELECT FROM unnest(%(texts)s::text[]) AS needle WHERE position(needle IN {column}::text) > 0)"  # noqa: S608, E501

@@ -54,7 +54,16 @@ SELECT quote_ident(relation.relname), quote_ident(held.attname),
 FROM pg_class AS relation JOIN pg_attribute AS held ON held.attrelid = relation.oid
 WHERE relation.relnamespace = 'public'::regnamespace AND relation.relkind IN ('r', 'p') AND held.attnum > 0 AND NOT held.attisdropped
   AND held.atttypid IN ('text'::regtype, 'text[]'::regtype, 'jsonb'::regtype, 'json'::regtype)
+  AND has_column_privilege(relation.oid, held.attnum, 'SELECT')
 ORDER BY 1, 2
+"""
+UNREAD: Final = """
+SELECT DISTINCT quote_ident(relation.relname)
+FROM pg_class AS relation JOIN pg_attribute AS held ON held.attrelid = relation.oid
+WHERE relation.relnamespace = 'public'::regnamespace AND relation.relkind IN ('r', 'p') AND held.attnum > 0 AND NOT held.attisdropped
+  AND held.atttypid IN ('text'::regtype, 'text[]'::regtype, 'jsonb'::regtype, 'json'::regtype)
+  AND NOT has_column_privilege(relation.oid, held.attnum, 'SELECT')
+ORDER BY 1
 """
 
 

@@ -221,6 +221,40 @@ def test_a_value_is_found_wherever_it_stands(instance: Instance) -> None:
     assert "no organisation" in erase("--value", TELEPHONE, "--organisation", "nobody", ends=1)
 
 
+@pytest.mark.parametrize("value", [3, 21.5, "2026-05-01", "x"])
+def test_what_is_in_many_texts_is_forgotten_by_its_name_alone(instance: Instance, value: Any) -> None:
+    """A number, a date and a letter stand in texts that say something else."""
+    captured(instance, remarked(value, 1))
+    facts = {"asked": {"remark": f"21.53 kg {value} 2026-05-01 of x"}}
+    instance.alter(
+        "INSERT INTO act (id, organisation, kind, event_ids, facts, at) VALUES (gen_random_uuid(), 'coop', 'load', '{x}', %s, now())",
+        json.dumps(facts),
+    )
+    before = bytes_of(instance)
+    with psycopg.connect(instance.database.owner) as conn:
+        vault = Ground.at(instance.folder).vault
+        urn = vault.known(conn, "coop", [value])[vault.digest("coop", value)]
+    assert "left: what says the same without the name" in erase(urn, ends=1)
+    assert instance.one("SELECT count(*) FROM vault WHERE urn = %s", urn) == 0
+    assert instance.one("SELECT facts FROM act") == facts and bytes_of(instance) == before
+
+
+@pytest.mark.editions("plain")
+def test_a_login_that_is_granted_it_erases_and_says_what_it_may_not_read(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urn, login = urn_of(instance), f"clerk_{secrets.token_hex(6)}"
+    said = psycopg.conninfo.conninfo_to_dict(instance.database.owner)
+    said |= {"user": login, "password": login}
+    instance.alter(f"CREATE ROLE {login} LOGIN PASSWORD '{login}' IN ROLE suyuan_eraser")
+    try:
+        monkeypatch.setenv("SUYUAN_DATABASE_URL", psycopg.conninfo.make_conninfo(**said))
+        assert "left: not looked at" in erase(urn, ends=1)
+        assert instance.one("SELECT count(*) FROM vault WHERE urn = %s", urn) == 0
+    finally:
+        instance.alter(f"DROP ROLE {login}")
+
+
 @EVERYWHERE
 def test_an_older_event_loses_the_field_and_keeps_its_proof(
     instance: Instance, monkeypatch: pytest.MonkeyPatch
