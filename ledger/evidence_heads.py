@@ -175,9 +175,10 @@ class Heads:
         entry = self._entry(leaf, "key")
         self.facts.saw(entry.rec)
         body = _key_body(entry, leaf.log)
-        if follows:
-            want_same("old key of the rotation", got=body.old, want=follows[0])
-        follows[:] = [body.new]
+        before = tuple(follows)
+        follows[:] = [body.new]  # whether or not it follows: the next is held against this one
+        if before:
+            want_same("old key of the rotation", got=body.old, want=before[0])
         if last is not None:
             want_same("new key of the last rotation", got=body.new, want=last)
 

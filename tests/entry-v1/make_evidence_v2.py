@@ -653,6 +653,16 @@ def _witness_of_itself() -> str:
     return replace(good, root=replace(good.root, checkpoint=note), witnesses=(listed,)).to_json()
 
 
+def _key_by_others() -> str:
+    """After the log's change of key one that does not follow it, and one that follows that."""
+    log, own = cooperative_log(), stream_pseudonym(v1.ORG_KEY, "log", ORIGIN)
+    one, other = (SignerKey.from_seed(ORIGIN, bytes([at]) * 32) for at in (21, 22))
+    for old, new in ((one, other), (other, NEW)):
+        log.append("key", own, rotation_body(ORIGIN, old, new), START_MS + 2 * HOUR_MS)
+    keys = tuple(log.leaf(at) for at in (4, 6, 7))
+    return replace(example_evidence(cooperative=log), keys=keys).to_json()
+
+
 def true_files() -> dict[str, dict[str, Any]]:
     """Files beside the example that must verify; `trusted`, `policy`: null where not given."""
     good = example_evidence()
@@ -703,6 +713,7 @@ def false_files() -> dict[str, dict[str, Any]]:
         },
         "the root log as its own witness": {**trusted, "text": _witness_of_itself()},
         "the log holds an entry of another": {**trusted, "text": with_log(dishonest_log(_rewritten_event))},
+        "a change between keys of others": {**trusted, "issue": None, "text": _key_by_others()},
         "the file cut in half": {**trusted, "issue": "truncated file", "text": good[: len(good) // 2]},
         "the file without its last byte": {**trusted, "issue": "truncated file", "text": good[:-1]},
         "the file with a byte behind it": {**trusted, "text": good + "}"},
