@@ -46,6 +46,8 @@ def read_token(der: bytes) -> TokenInfo:
     wrapped = _children(_nth(parts, 2, _SEQUENCE))
     want_same("type of the time stamp's content", got=_nth(wrapped, 0, _OID), want=_TST_INFO)
     info = _children(_only(_only(_nth(wrapped, 1, _TAG_0), _OCTETS), _SEQUENCE))
+    for at, tag in ((0, _INTEGER), (1, _OID), (3, _INTEGER)):  # version, policy, serial number
+        _nth(info, at, tag)
     imprint = _children(_nth(info, 2, _SEQUENCE))
     algorithm = _children(_nth(imprint, 0, _SEQUENCE))
     want_same("hash algorithm of the time stamp", got=_nth(algorithm, 0, _OID), want=_SHA256)

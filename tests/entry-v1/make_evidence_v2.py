@@ -663,6 +663,37 @@ def _key_by_others() -> str:
     return replace(example_evidence(cooperative=log), keys=keys).to_json()
 
 
+def _stamped(token: bytes, later_ms: int) -> str:
+    """With another time stamp in the root log, said to be so much later than the example's."""
+    good, root = example_evidence(), root_log(cooperative_log(), market_log())
+    assert good.root is not None
+    said = json.loads(root.entries[3])["body"]["timestamp"]
+    said |= {"time": said["time"] + later_ms, "token": encode(sha256(token).digest())}
+    root.append("anchor", stream_pseudonym(ROOT_KEY, "party", "tsa"), {"timestamp": said}, NEWEST_MS)
+    logs = tuple(replace(log, anchor=root.leaf(at)) for at, log in enumerate(good.logs, start=1))
+    return replace(
+        good,
+        root=replace(good.root, checkpoint=cosigned(root.checkpoint(), [CLOCK, AUTHORITY, UNNAMED, OURS])),
+        logs=logs,
+        timestamps=(TimestampEvidence(root.leaf(5), token, root.tree.consistency_proof(3)),),
+    ).to_json()
+
+
+def _false_stamps() -> dict[str, str]:
+    token, day_ms = (FOLDER / TOKEN).read_bytes(), 86_400_000
+    time = b"20261130174010Z"
+    since_midnight_ms = ((17 * 60 + 40) * 60 + 10) * 1000
+    assert time in token
+    assert token[:2] == b"\x30\x82"
+    return {
+        "a time stamp of a day that there is not": _stamped(token.replace(time, b"20261131174010Z"), day_ms),
+        "a time stamp of the hour 24": _stamped(
+            token.replace(time, b"20261130240000Z"), day_ms - since_midnight_ms
+        ),
+        "a time stamp whose length is written longer": _stamped(b"\x30\x83\0" + token[2:], 0),
+    }
+
+
 def true_files() -> dict[str, dict[str, Any]]:
     """Files beside the example that must verify; `trusted`, `policy`: null where not given."""
     good = example_evidence()
@@ -714,6 +745,7 @@ def false_files() -> dict[str, dict[str, Any]]:
         "the root log as its own witness": {**trusted, "text": _witness_of_itself()},
         "the log holds an entry of another": {**trusted, "text": with_log(dishonest_log(_rewritten_event))},
         "a change between keys of others": {**trusted, "issue": None, "text": _key_by_others()},
+        **{name: {**trusted, "text": text} for name, text in _false_stamps().items()},
         "the file cut in half": {**trusted, "issue": "truncated file", "text": good[: len(good) // 2]},
         "the file without its last byte": {**trusted, "issue": "truncated file", "text": good[:-1]},
         "the file with a byte behind it": {**trusted, "text": good + "}"},

@@ -16,6 +16,7 @@ interface Element {
   readonly content: Uint8Array;
 }
 
+const MAX_SIZE = 2 ** 16;
 const SEQUENCE = 0x30;
 const OID = 0x06;
 const INTEGER = 0x02;
@@ -27,6 +28,7 @@ const TST_INFO = Uint8Array.of(0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0
 const SHA_256 = Uint8Array.of(0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01);
 
 export function readToken(der: Uint8Array): Token {
+  if (der.length > MAX_SIZE) throw new VerifyError("length of the time stamp", der.length, `at most ${MAX_SIZE}`);
   const [first, second] = only(der, SEQUENCE);
   if (first?.tag === OID) return readContentInfo(only(der, SEQUENCE));
   const [status] = elements(want(first, SEQUENCE, "status of the time stamp"));
@@ -40,7 +42,8 @@ function readContentInfo(parts: readonly Element[]): Token {
   const [, , encapsulated] = only(want(parts[1], EXPLICIT_0, "signed data"), SEQUENCE);
   const [type, wrapped] = elements(want(encapsulated, SEQUENCE, "content of the token"));
   wantOid(type, TST_INFO, "content of the token");
-  const [info] = elements(want(wrapped, EXPLICIT_0, "content of the token"));
+  const [info, ...more] = elements(want(wrapped, EXPLICIT_0, "content of the token"));
+  if (more.length > 0) throw new VerifyError("content of the token", `${more.length + 1} values`, "one");
   return readInfo(only(want(info, OCTETS, "content of the token"), SEQUENCE));
 }
 
@@ -62,7 +65,9 @@ function readTime(content: Uint8Array): number {
   if (match === null) throw new VerifyError("time of the token", text, "YYYYMMDDhhmmss[.f]Z");
   const [, year, month, day, hour, minute, second, fraction = ""] = match;
   const ms = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}.${fraction.slice(0, 3).padEnd(3, "0")}Z`);
-  if (Number.isNaN(ms)) throw new VerifyError("time of the token", text, "a moment");
+  // Some browsers take the 31st of November for the 1st of December.
+  const meant = `${year}-${month}-${day}T${hour}:${minute}:${second}`;
+  if (Number.isNaN(ms) || !new Date(ms).toISOString().startsWith(meant)) throw new VerifyError("time of the token", text, "a moment");
   return ms;
 }
 
@@ -103,5 +108,6 @@ function readLength(der: Uint8Array, at: number): [number, number] {
   if (count === 0 || count > 4) throw new VerifyError("DER", `a length of ${count} bytes`, "1 to 4 bytes");
   let length = 0;
   for (let byte = 1; byte <= count; byte += 1) length = length * 256 + (der[at + byte] ?? 0);
+  if (length < 0x80 || length < 256 ** (count - 1)) throw new VerifyError("DER", `${count} bytes of a length`, "as few as there can be");
   return [at + 1 + count, length];
 }
