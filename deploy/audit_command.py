@@ -57,6 +57,7 @@ def readings(
     wanted = Wanted(organisation, device, _aware(since), _aware(until))
     with told("the jobs'"), opened(database_url or settings.database_url, "audit") as conn:
         conn.autocommit = True
+        _want_sight(conn)
         _want_known(conn, organisation, device)
         report = hold(
             conn, settings.log_dir, settings.keys_dir, wanted, lambda text: click.echo(text, err=True)
@@ -71,6 +72,16 @@ def readings(
 
 def _aware(moment: datetime | None) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+
+
+def _want_sight(conn: psycopg.Connection) -> None:
+    """To who sees no device every reading would seem to hold."""
+    row = conn.execute("SELECT current_user, has_table_privilege('reading_store', 'SELECT')").fetchone()
+    if row is None or not row[1]:
+        who = "this role" if row is None else row[0]
+        raise click.ClickException(
+            f"{who} may not read what was sealed: give the jobs' or the owner's URL with --database-url"
+        )
 
 
 def _want_known(conn: psycopg.Connection, organisation: str | None, device: str | None) -> None:

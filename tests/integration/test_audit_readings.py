@@ -185,3 +185,8 @@ def test_the_command_says_it_and_ends_with_its_status(instance: Instance) -> Non
         "flags": 0,
     }
     assert suyuan(environment, "audit", "readings", "--device", "nobody").returncode == 1
+    for role in ("api", "sequencer"):  # who sees no row, or not the store, must not hear that all holds
+        done = suyuan(
+            environment | {"SUYUAN_DATABASE_URL": instance.database.service(role)}, "audit", "readings"
+        )
+        assert done.returncode == 1 and "give the jobs' or the owner's URL" in done.stderr and not done.stdout
