@@ -91,7 +91,9 @@ def run(
     except psycopg.OperationalError as error:
         raise EvidenceProblem(f"the database cannot be reached: {error}") from error
     except LedgerError as error:
-        raise EvidenceProblem(f"no evidence can be made: {error}") from error
+        raise EvidenceProblem(
+            f"no evidence can be made: {error}. If readings were altered, suyuan audit readings names them"
+        ) from error
 
 
 def _write(
@@ -112,7 +114,9 @@ def _write(
     else:
         data = text.encode()
     output.write_bytes(data)
-    maker.tell(f"{output}: {len(data):,} bytes. Anybody checks it with: suyuan verify {output.name}")
+    maker.tell(
+        f"{output}: {len(data):,} bytes. Anybody checks it with: suyuan verify {output.name} --key KEYS"
+    )
 
 
 class Maker:
@@ -348,6 +352,7 @@ class Maker:
             devices,
             () if found.event is None else (found.event,),
             at,
+            found.verdict is not None,
         )
         return statement(self._conn, about, file, report.facts, self._witnesses, datetime.now(UTC))
 

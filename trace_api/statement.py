@@ -33,7 +33,8 @@ ONLINE_18 = f"人民法院在线诉讼规则 Art. 18{UNREAD}"
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What the file is of. `devices`: ids of those whose readings it shows; `events`: ids; `at`: when it happened."""
+    """What the file is of. `devices`: ids of those whose readings it shows; `events`: ids; `at`: when it happened.
+    `verdict`: it is a judgement of the system's, and no event."""
 
     zh: str
     en: str
@@ -41,6 +42,7 @@ class About:
     devices: tuple[int, ...]
     events: tuple[int, ...]
     at: datetime
+    verdict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,16 @@ def _generation(about: About) -> Line:
             "The readings come from a device and were sealed by device and hour, each with the device's time. Whether one came at"
             " once or from a file later is not told here.",
             (PENALTY_41,),
+            "item:0",
+        )
+    if about.verdict:
+        return Line(
+            "generation",
+            "held",
+            "判定由系统按所示规则从设备读数自动算出，并与规则全文一并封存；所依据的读数不在本文件中。",
+            "The verdict was computed by the system from a device's readings, by the rule shown, and sealed with the whole rule. The"
+            " readings it rests on are not in this file.",
+            (ONLINE_18,),
             "item:0",
         )
     return Line(

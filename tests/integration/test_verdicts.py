@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from deploy.evidence_making import Wish, run
+from deploy.settings import Settings
 from ingest import verdicts
 from ingest.verdicts import SealedVerdict
 from ledger.entry import Entry, commit_event, parse_entry, stream_pseudonym
 from tests.acceptance.instance import Instance
 from tests.integration.lines import NOW
 from tests.integration.said import REGISTRY, by_terminal, made, placed, room
+from tests.integration.test_evidence_command import said_in
 from tests.servers.databases import Database
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -124,3 +127,14 @@ def test_an_organisation_sees_its_own_verdicts(instance: Instance) -> None:
         with instance.as_role("api") as conn:
             conn.execute("SELECT set_config('suyuan.org', %s, false)", [organisation])
             assert len(verdicts.read(conn, 1, instance.keys.organisation_key)) == seen
+
+
+def test_the_issuer_calls_a_verdict_a_computation_and_no_event(instance: Instance, tmp_path: Path) -> None:
+    instance.take([room([COLD] * 5 + [WARM] * 40, 1, 1)], NOW)
+    instance.settle(NOW, consumers=STEPS)
+    ((index, _),) = entries(instance)
+    settings = Settings(database_url=instance.database.owner, data_dir=instance.folder)
+    page = tmp_path / "verdict.html"
+    run(settings, None, Wish(f"coop:{index}", wait_s=0.0), page, "en", lambda _told: None, lambda _text: None)
+    (line,) = [each for each in said_in(page)["lines"] if each["id"] == "generation"]
+    assert "computed by the system" in line["en"]
