@@ -154,6 +154,11 @@ class _Speaking:
             self._say(json.dumps(facts, ensure_ascii=False))
         else:
             lines = [f"{kind.upper()}: {error}"]
+            if notes:
+                origin = notes[0].partition("\n")[0]
+                lines.append(
+                    f"   in {origin}. Keep what follows; show it to the log's witnesses and to everybody who relies on the log"
+                )
             for note, file in zip(notes, files, strict=True):
                 lines += [f"--- {file}", note.rstrip("\n")]
             self._say("\n".join(lines))

@@ -55,6 +55,7 @@ def test_a_fork_leaves_both_notes_as_files(log: Written) -> None:
     status, said = monitor(log)
     assert status == FOUND
     assert said.startswith("FORK: root of 300 entries: got 0000")
+    assert f"   in {ORIGIN}. Keep what follows" in said
     assert old in said and log.note in said
     kept, shown = sorted((log.folder.parent / "state").glob("*.checkpoint"))
     assert (kept.read_text(), shown.read_text()) == (old, log.note)
