@@ -54,11 +54,18 @@ def list_holds(lifted: bool, database_url: str | None) -> None:
         click.echo("no legal hold stands")
     for each in found:
         about = f"{each.id}  {each.kind} {each.subject}".rstrip()
-        placed = f"since {_day(each.since)}, placed {_day(each.placed_at)} by {each.placed_by or '?'}"
+        placed = f"{_reach(each.kind, each.since)}placed {_day(each.placed_at)} by {each.placed_by or '?'}"
         click.echo(f"{about}  {placed}: {each.reason}")
         if each.released_at is not None:
             lifted_by = f"lifted {_day(each.released_at)} by {each.released_by or '?'}"
             click.echo(f"    {lifted_by}: {each.release_reason or ''}")
+
+
+def _reach(kind: str, since: datetime) -> str:
+    """Which raw readings stay; a person's hold keeps none."""
+    if kind == "person":
+        return ""
+    return "all readings, " if _day(since) == EVERYTHING else f"readings since {_day(since)}, "
 
 
 def _day(moment: datetime) -> str:
