@@ -94,6 +94,8 @@ class Demo:
                 self._stop_world()
             except (StackError, PlayerError) as error:
                 raise DemoError(str(error)) from error
+            finally:
+                _ignore_interrupts()  # it ends: one that comes now must not break that
 
     def _run(self, stack: ExitStack) -> None:
         options = self._options
@@ -404,9 +406,13 @@ _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     # A second Ctrl-C must not break the stopping.
+    _ignore_interrupts()
+    raise _Interrupted
+
+
+def _ignore_interrupts() -> None:
     for number in _ENDING:
         signal.signal(number, signal.SIG_IGN)
-    raise _Interrupted
 
 
 def _pump(world: Child, lines: queue.SimpleQueue[bytes]) -> None:
