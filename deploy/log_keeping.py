@@ -49,6 +49,8 @@ def list_all(settings: Settings, url: str | None, as_json: bool) -> None:
         click.echo(json.dumps({"logs": [asdict(each) for each in found]}, ensure_ascii=False))
         return
     table = Table("log", "origin", "published", "waiting", "in the root", "", box=None, header_style="bold")
+    for column in table.columns[:2]:
+        column.overflow = "fold"  # whole, to be copied
     for each in found:
         ended = f"frozen: {each.frozen}" if each.frozen else ""
         table.add_row(

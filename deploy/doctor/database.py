@@ -219,8 +219,8 @@ def _own_url(patient: Patient) -> Iterator[Finding]:
         if patient.chosen:
             yield unknown(
                 about,
-                f"SUYUAN_DATABASE_URL does not connect ({error}); --database-url does",
-                "set it to a service's URL to have it looked at",
+                f"SUYUAN_DATABASE_URL does not connect: {error}",
+                "set it to a service's URL that connects to have it looked at",
             )
         return  # otherwise it is what `reachable` has said
     if user in ROLES:
