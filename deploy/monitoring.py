@@ -193,7 +193,7 @@ def _in_words(facts: dict[str, Any]) -> str:
     ]
     if facts["keys"]:
         lines.append(f"   its key changed, by an entry that both keys signed: now {facts['vkey']}")
-    if facts["entries"] == "opaque" and facts["read"]:
+    if facts["entries"] == "opaque":  # also of a pass without --opaque after one with it
         lines.append("   leaves are opaque: the tree was checked, not what they say")
     if facts["own_key"] and facts["read"]:
         lines.append(f"   no --key was given: the log's own is trusted since the first pass: {facts['vkey']}")

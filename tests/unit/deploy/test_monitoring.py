@@ -43,9 +43,10 @@ def test_a_log_that_holds(log: Written) -> None:
     assert status == HOLDS
     facts = json.loads(said)
     assert (facts["holds"], facts["size"], facts["read"], facts["own_key"]) == (True, 300, 0, False)
-    status, said = monitor(log, "--again", "--opaque")
-    assert status == HOLDS
-    assert "leaves are opaque" in said
+    for arguments in (["--again", "--opaque"], []):
+        status, said = monitor(log, *arguments)
+        assert status == HOLDS
+        assert "leaves are opaque" in said
 
 
 def test_a_fork_leaves_both_notes_as_files(log: Written) -> None:
