@@ -156,6 +156,10 @@ def _look_at_events(conn: psycopg.Connection, found: Found) -> None:
         paths = paths_to(said, found.texts)
         if kept := sorted({str(path[0]) for path in paths} & {*KEPT_FIELDS}):
             found.left.append(f"event {name}: {', '.join(kept)}, without which no event can be read")
+        if paths and name.startswith("ni:///sha-256;"):
+            found.left.append(
+                f"event {name}: its name is a hash of all that it said, by which a guess can be tried"
+            )
         paths = [path for path in paths if path[0] not in KEPT_FIELDS]
         if paths and not _is_readable(put(said, paths, f"{URN_PREFIX}{'0' * 32}")[0]):
             found.left.append(
@@ -210,7 +214,13 @@ SELECT id, kind, subject, reason, placed_by FROM legal_hold
 WHERE released_at IS NULL AND (
   kind = 'all' OR (kind = 'organisation' AND subject = %(organisation)s) OR (kind = 'person' AND subject = ANY (%(urns)s))
   OR (kind IN ('lot', 'device') AND EXISTS (SELECT FROM event_mention WHERE identifier = subject AND event = ANY (%(events)s::bigint[])))
-  OR (kind = 'device' AND EXISTS (SELECT FROM device WHERE giai = subject AND id = ANY (%(devices)s::integer[]))))
+  OR (kind = 'device' AND EXISTS (SELECT FROM device WHERE giai = subject AND id = ANY (%(devices)s::integer[])))
+  OR (kind = 'lot' AND EXISTS (SELECT FROM certificate WHERE lot = subject AND id = ANY (%(certificate)s::text[])))
+  OR (kind = 'lot' AND EXISTS (SELECT FROM test_record WHERE lot = subject AND id::text = ANY (%(test_record)s::text[])))
+  OR (kind IN ('lot', 'device') AND EXISTS (
+        SELECT FROM act JOIN event ON event.organisation = act.organisation AND event.event_id = ANY (act.event_ids)
+        JOIN event_mention ON event_mention.event = event.id AND event_mention.identifier = subject
+        WHERE act.id::text = ANY (%(act)s::text[]))))
 ORDER BY id
 """
 
@@ -222,6 +232,9 @@ def refuse_held(conn: psycopg.Connection, found: Found) -> None:
         "urns": list(found.urns),
         "events": found.events,
         "devices": found.devices,
+    } | {
+        table: [str(place.key["id"]) for place in found.places if place.table == table]
+        for table in ("act", "certificate", "test_record")
     }
     held = conn.execute(_HOLDS, wanted).fetchall()
     if held:

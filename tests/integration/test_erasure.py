@@ -311,6 +311,41 @@ def test_a_hold_stops_it_until_it_is_lifted(
     erase(urn)
 
 
+@pytest.mark.parametrize("where", ["act", "certificate"])
+def test_a_hold_on_a_lot_keeps_what_people_wrote_of_it(instance: Instance, where: str) -> None:
+    if where == "act":
+        instance.alter(
+            "INSERT INTO act (id, organisation, kind, event_ids, facts, at)"
+            " VALUES (gen_random_uuid(), 'coop', 'make', %s, %s, now())",
+            [made(5)["eventID"]],
+            json.dumps({"asked": {"remark": "ask 13900139000"}}),
+        )
+    else:
+        instance.alter(
+            "INSERT INTO certificate (id, number, organisation, kind, lot, lot_kg, product_zh, product_en, quantity_kg, origin,"
+            " declared_by, contact, basis, evidence, issued_at, event_id)"
+            " VALUES ('urn:x:1', 'X1', 'coop', 'producer', %s, 9, 'a', 'a', 1, 'b', 'c', 'ask 13900139000', '{self_inspection}',"
+            " '{}', now(), 'e')",
+            LOT,
+        )
+    hold("add", "lot", LOT, "--reason", "case 7", "--by", "a court")
+    wanted = ("--value", "13900139000", "--organisation", "coop")
+    assert "case 7" in erase(*wanted, ends=1) and "13900139000" in everything(instance)
+    hold("lift", "1", "--reason", "closed", "--by", "a court")
+    erase(*wanted)
+    assert "13900139000" not in everything(instance)
+
+
+def test_an_event_named_by_its_hash_is_said_to_tell_still(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nameless = remarked(f"问 {TELEPHONE}", 1.5)
+    del nameless["eventID"]
+    in_clear(instance, monkeypatch, nameless)
+    told = erase("--value", TELEPHONE, "--organisation", "coop", ends=1)
+    assert "left: event ni:///sha-256;" in told and TELEPHONE not in everything(instance)
+
+
 def test_a_hold_on_another_stops_nothing(instance: Instance) -> None:
     hold("add", "organisation", "carrier", "--reason", "x", "--by", "y")
     hold("add", "person", urn_of(instance, OTHER_WORDS), "--reason", "x", "--by", "y")
