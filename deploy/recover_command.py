@@ -99,8 +99,9 @@ def _recover(conn: psycopg.Connection, settings: Settings, dry_run: bool, as_jso
     done = roll_forward(conn, lost, keys, settings.log_dir, datetime.now(UTC))
     for organisation, published in behind.items():
         bring_up(conn, heads, organisation, published)
-    for each in lost:
-        _set_aside(settings.data_dir, each)
+    aside = sum(_set_aside(settings.data_dir, organisation, heads) for organisation in heads.organisations())
+    if aside and not as_json:
+        click.echo(f"{aside:,} files of leaves that nobody signed for are set aside")
     mended, faults = _mend(conn, settings)
     filled = refill(conn, keys.organisation_key)
     with conn.transaction():
@@ -138,13 +139,17 @@ def _expected(lost: Lost) -> Recovered:
     return Recovered(lost.organisation, lost.head.origin, lost.first, lost.head.size, 0, {})
 
 
-def _set_aside(data_dir: Path, lost: Lost) -> None:
-    """Files that no head covers leave the log's folder, so that the next leaves can take their paths. Nothing is thrown away."""
-    files = LogFiles(data_dir / "log" / lost.organisation)
-    for path in beyond(files, lost.head.size):
-        to = data_dir / ASIDE / lost.organisation / path
+def _set_aside(data_dir: Path, organisation: str, heads: HeadStore) -> int:
+    """Files that no head covers leave the log's folder, so that the next leaves can take their paths. Nothing is thrown away:
+    where the database has their leaves the sequencer writes the same again. How many."""
+    files, head = LogFiles(data_dir / "log" / organisation), heads.read(organisation)
+    assert head is not None
+    found = beyond(files, head.size)
+    for path in found:
+        to = data_dir / ASIDE / organisation / path
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(files.folder / path, to)
+    return len(found)
 
 
 def _say(

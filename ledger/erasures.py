@@ -18,7 +18,7 @@ from typing import Any
 
 from ledger.entry import parse_entry
 from ledger.entry_bodies import ErasureBody, ErasureReason
-from ledger.log_files import LogFiles
+from ledger.log_files import LogFiles, sync_folder
 from ledger.strict_json import from_base64, to_base64
 from ledger.translog.tiles import TILE_WIDTH, bundle_path, unpack_bundle
 
@@ -79,6 +79,7 @@ def append(data_dir: Path, erasure: Erasure) -> None:
         file.write(b"\n" + line.encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
+    sync_folder(data_dir)  # a new list is only there after a crash if its folder was synced too
 
 
 def listed(data_dir: Path) -> Iterator[Erasure]:

@@ -72,7 +72,7 @@ class LogFiles:
         for path, beside in written:
             os.replace(beside, path)
         for folder in folders:
-            _sync_folder(folder)
+            sync_folder(folder)
 
     def publish(self, path: str, data: bytes) -> None:
         """Puts `data` in the place of what was there, at one moment."""
@@ -121,7 +121,7 @@ def replace_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Writes beside, syncs, renames: a reader and a crash see the old bytes or the new, never a part."""
     _make_folder(path.parent)
     os.replace(_write_beside(path, data, mode), path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def create_once(path: Path, data: bytes) -> None:
@@ -134,7 +134,7 @@ def create_once(path: Path, data: bytes) -> None:
         return
     finally:
         os.unlink(beside)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _write_beside(path: Path, data: bytes, mode: int) -> Path:
@@ -185,8 +185,8 @@ def _make_folder(folder: Path, mode: int = 0o755) -> None:
         return
     _make_folder(folder.parent)
     folder.mkdir(mode, exist_ok=True)
-    _sync_folder(folder.parent)
+    sync_folder(folder.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     _sync(os.open(folder, os.O_RDONLY))

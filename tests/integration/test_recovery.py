@@ -329,3 +329,22 @@ def test_an_older_head_beside_newer_files_signs_nothing_until_it_is_brought_up(
     assert log.tree_size == signed.tree_size + 1
     proof = log.consistency_proof(signed.tree_size)
     verify_consistency(signed.tree_size, log.tree_size, signed.root_hash, log.root_hash, proof)
+
+
+def test_files_of_leaves_that_a_restore_took_back_are_out_of_the_way(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash came between files and head, and then a backup that has just what the head says."""
+    instance.fill()
+    instance.run()
+    path = instance.folder / "log/xj-coop/tile/entries/000.p/7"
+    path.write_bytes(b"of leaves that were never signed for")
+    instance.add_event(9)
+    instance.add_event(10)
+    assert isinstance(instance.run().refused["xj-coop"], LogForked)
+    monkeypatch.setenv("SUYUAN_DATA_DIR", str(instance.folder))
+    done = CliRunner().invoke(main, ["recover", "--database-url", instance.database.owner])
+    assert done.exit_code == 0 and "set aside" in done.output, done.output
+    instance.run(LATER)
+    check_everything(instance)
+    assert (instance.folder / "set-aside/xj-coop/tile/entries/000.p/7").is_file()
