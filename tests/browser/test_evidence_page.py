@@ -132,7 +132,10 @@ def test_it_can_be_read_in_every_light_and_width(
     browser: Browser, folder: Path, language: Language, scheme: Scheme, width: int
 ) -> None:
     with window(browser, width=width, scheme=scheme) as context:
-        page = opened(context, folder, language=language)
+        words = "https://id.gs1.org/8004/95212340COLLECTION1COLLECTION2"
+        long = STATEMENT["lines"][0] | {"zh": f"设备 {words}，型号", "en": f"Device {words}, model"}
+        statement = {**STATEMENT, "lines": [*STATEMENT["lines"], long]}
+        page = opened(context, folder, language=language, statement=statement)
         assert outcome(page) == "holds"
         assert sentence(page) == said("ev_holds_open", language, count=1)
         page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
