@@ -84,7 +84,7 @@ def _pass(
         seen = look(watch, memory, speaking.progress())
         speaking.seen(seen)
         failed = list[VerifyError]()
-        for origin in memory.unasked_origins() if options.logs else ():
+        for origin in memory.anchored_origins() if options.logs else ():
             try:
                 _compare(watch, origin, memory, state, speaking)
             except VerifyError as error:
@@ -106,7 +106,9 @@ def _compare(root: Watch, origin: str, memory: Memory, state: Path, speaking: _S
         seen = look(Watch(address, named, processes=root.processes), log, speaking.progress())
     if seen.kept.origin != origin:
         raise findings.Unreadable(f"origin of {address.url}", got=seen.kept.origin, want=origin)
-    speaking.seen(seen, check_anchored(memory, address, seen.kept))
+    compared = check_anchored(memory, address, seen.kept)
+    if compared or seen.read:
+        speaking.seen(seen, compared)  # of a log that rests there is nothing to say
 
 
 class _Speaking:

@@ -175,11 +175,9 @@ class Memory:
             "INSERT OR IGNORE INTO unasked VALUES (?, ?, ?)", [anchored.origin, anchored.size, anchored.note]
         )
 
-    def unasked_origins(self) -> list[str]:
-        """Logs of which a checkpoint was anchored that was not compared with the log itself yet."""
-        return [
-            origin for (origin,) in self._conn.execute("SELECT DISTINCT origin FROM unasked ORDER BY origin")
-        ]
+    def anchored_origins(self) -> list[str]:
+        """Logs of which a checkpoint was anchored."""
+        return [origin for (origin,) in self._conn.execute("SELECT origin FROM anchored ORDER BY origin")]
 
     def unasked(self, origin: str) -> Iterator[tuple[int, str]]:
         """Size and note of each such checkpoint of that log, by size."""

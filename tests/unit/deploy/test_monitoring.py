@@ -246,6 +246,16 @@ def test_a_fork_between_root_log_and_log_is_found(tmp_path: Path) -> None:
     assert fork in said and log.note in said
 
 
+def test_a_fork_of_a_log_of_which_nothing_new_was_anchored_is_found(tmp_path: Path) -> None:
+    root, log, _speaker = instance(tmp_path)
+    assert monitor(root, "--logs")[0] == HOLDS
+    status, said = monitor(root, "--logs")
+    assert (status, said.count("ok ")) == (HOLDS, 1)
+    log.write("checkpoint", sign_checkpoint(Checkpoint(ORIGIN, log.edge.size, bytes(32)), [KEY]).encode())
+    status, said = monitor(root, "--logs")
+    assert (status, "FORK: root of 400 entries" in said) == (FOUND, True)
+
+
 def test_a_log_that_is_away_does_not_hide_the_fork_of_another(tmp_path: Path) -> None:
     root, log, speaker = instance(tmp_path)
     away = sign_checkpoint(
