@@ -9,7 +9,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ledger.evidence import LIMITS, Check, Facts, Report, Trust, read_trust, verify_evidence
+from deploy.shown_items import shown
+from ledger.evidence import LIMITS, Check, Facts, Report, Trust, read_evidence, read_trust, verify_evidence
+from ledger.evidence_file import AnchoredEvidence, Evidence
+from ledger.evidence_reading import MAX_FILE_SIZE
 from ledger.timestamping import CertificatesMissing, read_certificates
 from ledger.translog.policy import Policy, parse_log_vkey, parse_policy
 from ledger.translog.verify import VerifyError
@@ -35,7 +38,8 @@ def verify_file(
         given = tuple(keys)
         trust = read_keys(given) if given else Trust()
         trusted = [each for path in certificates for each in read_certificates(path)]
-        report = verify_evidence(file.read_bytes(), replace(trust, certificates=trusted))
+        data = _read(file)
+        report = verify_evidence(data, replace(trust, certificates=trusted))
     except (KeyProblem, CertificatesMissing) as error:
         say(json.dumps({"verified": False, "error": str(error)}) if as_json else str(error))
         return KEY_PROBLEM
@@ -46,8 +50,14 @@ def verify_file(
             else _printable(f"cannot be read as evidence: {error}")
         )
         return UNREADABLE
-    say(json.dumps(report.value(), ensure_ascii=False) if as_json else _in_words(report))
+    say(json.dumps(report.value(), ensure_ascii=False) if as_json else _in_words(report, read_evidence(data)))
     return HOLDS if report.verified else FAILS
+
+
+def _read(file: Path) -> bytes:
+    """No more than makes a file too long: a pipe may never end."""
+    with file.open("rb") as source:
+        return source.read(MAX_FILE_SIZE + 1)
 
 
 def read_keys(keys: Iterable[str]) -> Trust:
@@ -81,13 +91,14 @@ def _key_text(item: str) -> str:
         raise KeyProblem(f"--key {item[:80]}: cannot be read as text") from error
 
 
-def _in_words(report: Report) -> str:
+def _in_words(report: Report, evidence: Evidence | AnchoredEvidence) -> str:
     lines = [_line(name, checks) for name, checks in _grouped(report).items()]
     for check in report.failures:
         where = "" if check.item is None else f"item {check.item}: "
         lines.append(
             f"      {check.witness or check.log or check.name}: {where}got {check.got}; want {check.want}"
         )
+    lines += shown(evidence, report)
     lines += _facts(report.facts)
     if report.own_key:
         lines.append(

@@ -11,6 +11,7 @@ degree further. So what an excursion comes to is always sealed, and versions bet
 from __future__ import annotations
 
 import hmac
+import logging
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,10 @@ from typing import Any, Final
 import psycopg
 
 from ledger.entry import SALT_SIZE, commit_event
+from ledger.errors import LedgerError
 from ledger.strict_json import canonical, read_json, strict, utf16_key
+
+logger = logging.getLogger(__name__)
 
 QUIET: Final = timedelta(minutes=2)
 """As a window's: readings that come in another order than they were measured in change a judgement many times in a moment."""
@@ -64,13 +68,27 @@ def step(conn: psycopg.Connection, now: datetime, key: OrganisationKey) -> bool:
     found = _noted(conn, now)
     later: dict[int, datetime] = {}
     for judged in found:
-        due = due_at(judged)
-        if due is not None and due <= now:
-            _seal(conn, judged, now, key)
-        elif due is not None:
+        due = _try(conn, judged, now, key)
+        if due is not None:
             later[judged.excursion] = due
     _settle(conn, found, later)
     return bool(found)
+
+
+def _try(conn: psycopg.Connection, judged: Judged, now: datetime, key: OrganisationKey) -> datetime | None:
+    """Seals one if its time has come; when it is to be looked at again. One that cannot be committed to must not keep the others
+    from it."""
+    try:
+        due = due_at(judged)
+        if due is None or due > now:
+            return due
+        with conn.transaction():
+            _seal(conn, judged, now, key)
+        return None
+    except LedgerError as error:
+        facts = {"excursion": judged.excursion, "version": judged.version, "reason": str(error)}
+        logger.error("a verdict cannot be sealed", extra=facts)
+        return now + GROWTH_APART
 
 
 def due_at(judged: Judged) -> datetime | None:

@@ -51,7 +51,7 @@ _LEAF = {"log", "index", "entry", "proof"}
 _GZIP = b"\x1f\x8b"
 _BLOCK = '<script type="application/json" id="evidence">'
 _BLOCK_END = "</script>"
-_PAGE = re.compile(r"\s*<")
+_PAGE = re.compile(r"[ \t\r\n]*<")
 
 
 def read_evidence(data: bytes | str) -> Evidence | AnchoredEvidence:

@@ -120,6 +120,21 @@ def test_a_version_is_sealed_once_whoever_does_it_again(instance: Instance) -> N
     assert len(sealed(instance)) == 1 and instance.rows("SELECT FROM open_verdict") == []
 
 
+@pytest.mark.editions("plain")
+def test_one_that_cannot_be_committed_to_is_tried_again_and_keeps_nobody(
+    instance: Instance, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A rule with a number that no double stands for has no RFC 8785 form."""
+    instance.take([room([COLD] * 5 + [WARM] * 40, 1, 1)], NOW)
+    instance.settle(NOW, consumers=STEPS[:2])
+    instance.alter("UPDATE limit_version SET body = body || '{\"odd\": 9007199254740993}'")
+    instance.settle(NOW, consumers=("verdicts",))
+    assert states(instance) == [] and "a verdict cannot be sealed" in caplog.text
+    instance.alter("UPDATE limit_version SET body = body - 'odd'")
+    instance.settle(NOW + HOUR, consumers=STEPS)
+    assert states(instance) == [(1, "open")]
+
+
 def test_an_organisation_sees_its_own_verdicts(instance: Instance) -> None:
     instance.take([room([WARM] * 40, 1, 1)], NOW)
     instance.settle(NOW, consumers=STEPS)

@@ -57,6 +57,26 @@ def test_a_file_of_version_2_is_told_in_plain_words(tmp_path: Path) -> None:
     assert "not shown: That what was recorded is true" in said
 
 
+def test_what_is_shown_is_told_item_by_item(tmp_path: Path) -> None:
+    items = VECTORS["evidence"]["items"]
+    event = next(at for at, item in enumerate(items) if item["kind"] == "event")
+    window = next(at for at, item in enumerate(items) if item["kind"] == "window")
+    _, said = run(tmp_path, GOOD)
+    field = next(each for each in items[event]["fields"] if "name" in each and isinstance(each["value"], str))
+    reading = next(each for each in items[window]["readings"] if each["value"] is not None)
+    assert f"item {event}: entry {items[event]['index']} of {items[event]['log']}, an event:" in said
+    assert f"      {field['name']}: {field['value']}" in said.split("\n")
+    assert f"  {float(reading['value'])!r}" in said and "  series " in said
+    spoiled = json.loads(GOOD)
+    next(each for each in spoiled["items"][event]["fields"] if each.get("name") == field["name"])["value"] = (
+        "x"
+    )
+    status, said = run(tmp_path, json.dumps(spoiled))
+    assert status == FAILS
+    assert f"item {event}: entry {items[event]['index']} of {items[event]['log']} does not hold" in said
+    assert "spoiled" not in said, "nothing of it is told"
+
+
 def test_what_is_missing_is_told(tmp_path: Path) -> None:
     (alone,) = [case for case in VECTORS["true_files"] if case["name"] == "no witness and no clock"]
     status, said = run(tmp_path, json.dumps(alone["evidence"]), *alone["trusted"].values())
