@@ -15,7 +15,7 @@ import psycopg
 from ledger.cosigning import clock_time, keep_cosignature, read_published
 from ledger.errors import LedgerError
 from ledger.freezing import LogFrozen, frozen_by
-from ledger.head_store import Head
+from ledger.head_store import Head, HeadMoved
 from ledger.log import Log, Tip, current_head
 from ledger.log_files import CHECKPOINT, CLOCK_VKEY, VKEY, VKEYS, LogForked
 from ledger.published_log import newer_than
@@ -68,8 +68,14 @@ def check_head(conn: psycopg.Connection, log: Log, head: Head, tree_size: int) -
 
 
 def check_published(log: Log, head: Head, own: Sequence[VerifierKey]) -> None:
-    """What the log itself has published is not ahead of its head: else HeadBehind. `own`: all keys that ever signed for it."""
+    """What the log itself has published is not ahead of its head: else HeadBehind. `own`: all keys that ever signed for it.
+
+    HeadMoved if another sequencer moved it since it was read.
+    """
     if (there := newer_than(head, log.files, own)) is not None:
+        # A head is moved before its checkpoint is published: what is ahead of the head that was read may be another's work.
+        if (now := log.heads.read(log.organisation)) != head:
+            raise HeadMoved(f"head of {log.origin}: got {now}, want {head}")
         raise HeadBehind(
             f"{log.origin}: the head store says {head.size} leaves, the published checkpoint {there.size}: an older head was put"
             " back. Bring back the newest DATA_DIR/heads, or run `suyuan recover`; until then nothing is signed for this log"

@@ -205,7 +205,8 @@ class Sequencer:
             # An older head was put back, which does not know that the log froze itself.
             self._heads.swap(organisation, head, replace(head, frozen=frozen))
             head = replace(head, frozen=frozen)
-        self._heads.swap(organisation, head, replace(head, epoch=epoch))
+        head, before = replace(head, epoch=epoch), head
+        self._heads.swap(organisation, before, head)
         if head.frozen is not None:
             note_frozen(self._conn, organisation, head.frozen, self._now())
         signers = self._signers(organisation, log.origin)

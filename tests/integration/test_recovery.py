@@ -17,9 +17,10 @@ from click.testing import CliRunner
 
 from deploy.command import main
 from ledger.entry import parse_entry
-from ledger.head_store import HeadStore
+from ledger.head_store import HeadMoved, HeadStore
+from ledger.log import Log
 from ledger.log_files import LogFiles, LogForked
-from ledger.publication import HeadBehind
+from ledger.publication import HeadBehind, check_published
 from ledger.rebuilding import mend
 from ledger.recovery import BundleMissing, Lost, Recovered, beyond, lost_heads, read_lost, roll_forward
 from ledger.translog.checkpoint import open_checkpoint
@@ -300,6 +301,20 @@ def test_a_log_whose_first_key_signs_no_more_comes_back(instance: Instance) -> N
     instance.add_event(10)
     instance.run(NOW + timedelta(days=41))
     check_everything(instance)
+
+
+def test_a_head_that_another_moved_is_not_called_an_older_one(instance: Instance) -> None:
+    """What is published may be ahead of a head that was read a moment ago."""
+    instance.fill()
+    instance.run()
+    heads, log = HeadStore(instance.folder / "heads"), instance.log()
+    read = heads.read("xj-coop")
+    assert read is not None
+    instance.add_event(9)
+    instance.run(NOW + timedelta(minutes=1))
+    held = Log("xj-coop", log.origin, LogFiles(instance.folder / "log/xj-coop"), heads, ())
+    with pytest.raises(HeadMoved):
+        check_published(held, read, [parse_vkey(log.vkey)])
 
 
 def test_an_older_head_beside_newer_files_signs_nothing_until_it_is_brought_up(

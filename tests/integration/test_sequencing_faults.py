@@ -182,6 +182,7 @@ def test_two_that_sequence_at_once_make_one_history(instance: Instance, servers:
             instance.add_event(number, ORGANISATIONS[number % 2])
             number += 1
             want_growth(instance, seen)
+            assert not any(each.gate.poll() for each in (one, other)), "one that gave up says why"
         for each in (one, other):
             each.gate.send("end")
         reigns = [each.gate.recv() for each in (one, other)]
