@@ -56,7 +56,7 @@ def window(
         java_script_enabled=script,
         locale="zh-CN" if language == "zh" else "en-GB",
     )
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     if before is not None:
         context.add_init_script(before)
     _remember(context, url, session, language)
