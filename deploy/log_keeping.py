@@ -56,7 +56,10 @@ def list_all(settings: Settings, url: str | None, as_json: bool) -> None:
         table.add_row(
             each.log, each.origin, _number(each.published), str(each.waiting), _number(each.anchored), ended
         )
-    Console().print(table if found else "No log has begun yet: the first entry begins one.")
+    console = Console()
+    if not console.is_terminal:
+        console.width = 400  # a pipe has no width: a line a log, for whatever reads it
+    console.print(table if found else "No log has begun yet: the first entry begins one.")
 
 
 def show(settings: Settings, url: str | None, log: str, as_json: bool) -> int:
