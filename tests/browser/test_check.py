@@ -83,7 +83,7 @@ def night(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def scan(page: Page, code: str) -> None:
     """As a hand scanner does: it types into what has the focus, and presses Enter."""
-    page.wait_for_function("document.activeElement.matches('input')")
+    page.wait_for_selector("input:focus")
     page.keyboard.type(code)
     with page.expect_navigation():
         page.keyboard.press("Enter")

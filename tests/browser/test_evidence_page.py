@@ -102,7 +102,7 @@ def opened(
 
 
 def outcome(page: Page) -> str:
-    page.wait_for_function("() => (document.body.dataset.outcome ?? 'working') !== 'working'")
+    page.wait_for_selector("body[data-outcome]:not([data-outcome='working'])", state="attached")
     return cast("str", page.evaluate("document.body.dataset.outcome"))
 
 
