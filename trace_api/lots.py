@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -55,16 +56,7 @@ def router(
 
     asking = Depends(who_asks)
 
-    @contextmanager
-    def reading(person: Person | None, code: str) -> Iterator[tuple[psycopg.Connection, Chain]]:
-        with seeing(databases, person) as (conn, eye):
-            yield conn, read_chain(conn, identify(full(code)), eye)
-
-    @contextmanager
-    def judging(person: Person | None, code: str) -> Iterator[tuple[psycopg.Connection, Chain, list[Judged]]]:
-        with reading(person, code) as (conn, chain):
-            judge = Judge(conn, chain, round(now().timestamp() * 1000))
-            yield conn, chain, [judge.judge(portion) for portion in chain.portions]
+    lots = _Lots(databases, now)
 
     @routes.get(
         "/lots/{code:path}/trace", summary="Every event behind or ahead of a lot, unit or box, in time order"
@@ -78,7 +70,7 @@ def router(
         limit: Annotated[int, Query(ge=1, le=5000, description="At most so many events")] = 1000,
         person: Person | None = asking,
     ) -> dict[str, Any]:
-        with reading(person, code) as (conn, chain):
+        with lots.reading(person, code) as (conn, chain):
             found = chain.genealogy.trace(chain.identifier.uri, direction, max_depth=depth, max_events=limit)
             document = _trace_document(chain, found, direction)
             if person is not None and person.organisation is not None:
@@ -88,20 +80,15 @@ def router(
 
     @routes.get("/lots/{code:path}/exposure", summary="Temperature through every leg, by portion")
     def lot_exposure(code: str, person: Person | None = asking) -> dict[str, Any]:
-        with judging(person, code) as (_, chain, judged):
+        with lots.judging(person, code) as (_, chain, judged):
             return {"id": chain.identifier.uri, "portions": [_exposure_document(item) for item in judged]}
 
     @routes.get(
         "/lots/{code:path}/verdict", summary="Compliant, breach, indeterminate or not applicable, and why"
     )
     def lot_verdict(code: str, person: Person | None = asking) -> dict[str, Any]:
-        with judging(person, code) as (_, chain, judged):
-            worst = min(judged, key=lambda item: WORST_FIRST.index(item.verdict.state))
-            return {
-                "id": chain.identifier.uri,
-                "worst": _verdict_document(worst),
-                "portions": [_portion_document(item.portion) | _verdict_document(item) for item in judged],
-            }
+        with lots.judging(person, code) as (_, chain, judged):
+            return _verdicts_document(chain, judged)
 
     @routes.get(
         "/lots/{code:path}/proof", summary="Evidence file (suyuan-evidence/v2, or v1): verifies offline"
@@ -114,7 +101,7 @@ def router(
         ] = "v2",
         person: Person | None = asking,
     ) -> Response:
-        with judging(person, code) as (conn, chain, judged):
+        with lots.judging(person, code) as (conn, chain, judged):
             positions = [item.position for item in journey_positions(chain) if item.position is not None]
             evidence = Prover(conn, logs, key).prove(chain, positions, in_order(judged, chain)[0])
             if version == "v1":
@@ -123,6 +110,27 @@ def router(
             return _evidence_file(anchored(conn, evidence, Issuing(logs, witnesses, anchors)))
 
     return routes
+
+
+@dataclass(frozen=True, slots=True)
+class _Lots:
+    """What stands behind a code, read with the eye of who asks, in one snapshot."""
+
+    databases: Databases
+    now: Callable[[], datetime]
+
+    @contextmanager
+    def reading(self, person: Person | None, code: str) -> Iterator[tuple[psycopg.Connection, Chain]]:
+        with seeing(self.databases, person) as (conn, eye):
+            yield conn, read_chain(conn, identify(full(code)), eye)
+
+    @contextmanager
+    def judging(
+        self, person: Person | None, code: str
+    ) -> Iterator[tuple[psycopg.Connection, Chain, list[Judged]]]:
+        with self.reading(person, code) as (conn, chain):
+            judge = Judge(conn, chain, round(self.now().timestamp() * 1000))
+            yield conn, chain, [judge.judge(portion) for portion in chain.portions]
 
 
 def _evidence_file(evidence: Evidence | AnchoredEvidence) -> Response:
@@ -268,6 +276,15 @@ def _limit_document(found: LimitExposure) -> dict[str, Any]:
         "minutes_out_at_least": found.minutes_out_at_least,
         "minutes_out_at_most": found.minutes_out_at_most,
         "degree_minutes": found.area_c_min,
+    }
+
+
+def _verdicts_document(chain: Chain, judged: Sequence[Judged]) -> dict[str, Any]:
+    worst = min(judged, key=lambda item: WORST_FIRST.index(item.verdict.state))
+    return {
+        "id": chain.identifier.uri,
+        "worst": _verdict_document(worst),
+        "portions": [_portion_document(item.portion) | _verdict_document(item) for item in judged],
     }
 
 

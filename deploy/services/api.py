@@ -8,6 +8,7 @@ import uvicorn
 from psycopg_pool import ConnectionPool
 
 from deploy.database_url import connect
+from deploy.services.http import serve
 from deploy.services.outside import listed_witnesses
 from deploy.services.process import now, require_service
 from deploy.settings import Settings
@@ -28,7 +29,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
             KeyStore(settings.keys_dir).organisation_key,
             witnesses=witnesses,
         )
-        server = _Server(
+        serve(
             uvicorn.Config(
                 create_app(Databases(api, public), configuration, now),
                 settings.listen_host,
@@ -36,23 +37,9 @@ def run(settings: Settings, stop: threading.Event) -> None:
                 log_level="warning",
                 access_log=False,
                 timeout_graceful_shutdown=3,
-            )
+            ),
+            stop,
         )
-        threading.Thread(target=_stop_with, args=(server, stop), daemon=True).start()
-        server.run()
-        stop.set()
-
-
-class _Server(uvicorn.Server):
-    """Leaves the signals to the process, which has its own stop."""
-
-    def install_signal_handlers(self) -> None:
-        return
-
-
-def _stop_with(server: uvicorn.Server, stop: threading.Event) -> None:
-    stop.wait()
-    server.should_exit = True
 
 
 def _pool(url: str, name: str) -> ConnectionPool:

@@ -21,6 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from deploy.services.http import serve
 from ledger.translog.cosignature import CosignerVerifier
 from ledger.witness import MAX_BODY_SIZE, Answer, Witness
 from ledger.witness_folder import TrustedLogs
@@ -57,7 +58,7 @@ def run(
 ) -> None:
     """Until `stop` is set."""
     app = create_app(witness, store, keys, trusted)
-    server = _Server(
+    serve(
         uvicorn.Config(
             app,
             listen.host,
@@ -67,23 +68,9 @@ def run(
             limit_concurrency=MOST_AT_ONCE,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=3,
-        )
+        ),
+        stop,
     )
-    threading.Thread(target=_stop_with, args=(server, stop), daemon=True).start()
-    server.run()
-    stop.set()
-
-
-class _Server(uvicorn.Server):
-    """Leaves the signals to the process, which has its own stop."""
-
-    def install_signal_handlers(self) -> None:
-        return
-
-
-def _stop_with(server: uvicorn.Server, stop: threading.Event) -> None:
-    stop.wait()
-    server.should_exit = True
 
 
 def create_app(

@@ -7,8 +7,6 @@ is installed. Where npm cannot fetch them, or there is no Node, ServerUnavailabl
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
 import shutil
 import subprocess
@@ -18,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from tests.servers import ServerUnavailable
-from tests.servers.debian_root import cache_folder
+from tests.servers.kept import kept
 
 _NPM = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--prefer-offline")
 
@@ -41,21 +39,13 @@ def npm_modules(npm: Sequence[str], project: Path, without: str, log: Path) -> P
     """The folder `node_modules` with what the lock in `project` names, kept in the tests' cache. `without`: the reason to
     give where it cannot be had."""
     named = [project / "package.json", project / "package-lock.json"]
-    recipe = hashlib.sha256(b"".join(path.read_bytes() for path in named)).hexdigest()[:12]
-    folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    whole = folder / f"{project.name}-{recipe}"
-    with (folder / f"{project.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not whole.exists():
-            unfinished = whole.with_suffix(".unfinished")
-            shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir()
-            for path in named:
-                shutil.copy(path, unfinished)
-            _fetch([*npm, *_NPM], unfinished, without, log)
-            unfinished.rename(whole)
-    return whole / "node_modules"
+
+    def build(folder: Path) -> None:
+        for path in named:
+            shutil.copy(path, folder)
+        _fetch([*npm, *_NPM], folder, without, log)
+
+    return kept(project.name, b"".join(path.read_bytes() for path in named), build) / "node_modules"
 
 
 def _fetch(command: Sequence[str], folder: Path, without: str, log: Path) -> None:

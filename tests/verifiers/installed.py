@@ -6,17 +6,15 @@ file beside this one. What is built from a source of ours is known by that sourc
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.servers import ServerError, ServerUnavailable, apt
-from tests.servers.debian_root import cache_folder
+from tests.servers.kept import kept
 
 HERE = Path(__file__).parent
 GO = Path("/usr/lib/go-1.19/bin/go")
@@ -29,12 +27,12 @@ SECOND_OPINION = ("aics-tlog==0.2.1", "aics-witness==0.1.0")
 def sumdb(logs: Path) -> Path:
     """The program over Go's sumdb, compiled."""
     source = HERE / "sumdb" / "main.go"
-    return _kept("sumdb", source.read_bytes(), lambda folder: _compile(source, folder, logs)) / "sumdb"
+    return kept("sumdb", source.read_bytes(), lambda folder: _compile(source, folder, logs)) / "sumdb"
 
 
 def second_opinion(logs: Path) -> Path:
     """A folder for PYTHONPATH with `aics-tlog` and `aics-witness` in it."""
-    return _kept("aics", repr(SECOND_OPINION).encode(), lambda folder: _pip(SECOND_OPINION, folder, logs))
+    return kept("aics", repr(SECOND_OPINION).encode(), lambda folder: _pip(SECOND_OPINION, folder, logs))
 
 
 def openssl(logs: Path) -> str:
@@ -45,22 +43,6 @@ def openssl(logs: Path) -> str:
     if found is None:
         raise ServerUnavailable("OpenSSL: no openssl on the PATH, and we are not root on Debian")
     return found
-
-
-def _kept(name: str, recipe: bytes, build: Callable[[Path], None]) -> Path:
-    """The folder, built if the cache has none of that recipe."""
-    cache = cache_folder()
-    cache.mkdir(parents=True, exist_ok=True)
-    whole = cache / f"{name}-{hashlib.sha256(recipe).hexdigest()[:12]}"
-    with (cache / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not whole.exists():
-            unfinished = whole.with_suffix(".unfinished")
-            shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir()
-            build(unfinished)
-            unfinished.rename(whole)
-    return whole
 
 
 def _compile(source: Path, folder: Path, logs: Path) -> None:
