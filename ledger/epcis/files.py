@@ -1,0 +1,196 @@
+"""Reading an EPCIS file, whatever it is: the bytes become the events in it, as they are written.
+
+First stop of `suyuan epcis validate`, `suyuan epcis hash`, `suyuan trace` and HTTP capture. Taken are JSON and
+JSON-LD (a byte-order mark allowed): an EPCISDocument, an EPCISQueryDocument, one bare event, or a list of
+events. Contract: any bytes end in a `ReadFile` or in `Unreadable`, the one error, in time and memory bounded
+by MOST_BYTES. Whether the events are any good is not asked here: each may still be anything that JSON can say.
+
+A key that stands twice in one object makes a file that two readers read differently. One of the standard's own
+examples has one, so it is read, as nearly every reader does, with its last value, and `repeated` names it: a
+door that keeps what came refuses it, who only looks goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Never
+
+from ledger.epcis import EpcisError
+from ledger.epcis.bounds import DEEPEST
+from ledger.epcis.problems import pointer_to, short
+from ledger.errors import EntryError
+
+MOST_BYTES = 64 * 2**20
+"""Of one file: some 60,000 events. Read, it takes several times as much memory."""
+DEEPEST_FILE = DEEPEST + 8
+"""Levels of nesting in a file: an event's, and the envelope's around it."""
+
+
+class Unreadable(EpcisError):
+    """No EPCIS events can be read from this. The message says what was found and how to mend it."""
+
+
+@dataclass(frozen=True)
+class ReadFile:
+    """What a file says.
+
+    `kind`: EPCISDocument, EPCISQueryDocument, `event` (a bare one) or `events` (a list). `context`: the
+    document's `@context` as written, None where there is none. `events`: in document order, each as written and
+    not looked at: want a dict, and expect anything. `document`: the whole as JSON. `path`: the way in it to the
+    list of events, or to the one event where it is `alone`. `repeated`: keys that stand twice in one object.
+    """
+
+    kind: str
+    context: Any
+    events: list[Any]
+    document: Any
+    path: tuple[str, ...] = ()
+    alone: bool = False
+    repeated: tuple[str, ...] = ()
+
+    def pointer(self, place: int) -> str:
+        """The JSON pointer to an event in `document`, by its place in `events`."""
+        return pointer_to(self.path if self.alone else [*self.path, place])
+
+
+def read_file(source: Path | bytes, most_bytes: int = MOST_BYTES) -> ReadFile:
+    """The events of a file, or of the bytes of one. Raises Unreadable."""
+    data = source if isinstance(source, bytes) else _bytes_of(source, most_bytes)
+    if len(data) > most_bytes:
+        raise Unreadable(f"is too large: want at most {most_bytes} bytes; split it into several documents")
+    repeated: set[str] = set()
+    return replace(as_read(_json(data, repeated)), repeated=tuple(sorted(repeated)))
+
+
+def as_read(document: Any) -> ReadFile:
+    """The events of what is JSON already, its depth bounded before. Raises Unreadable."""
+    if isinstance(document, list):
+        return ReadFile("events", None, document, document)
+    if not isinstance(document, dict):
+        raise Unreadable(f"got {short(document)}, want {_WANTED}")
+    kind = _kind(document)
+    if kind == "event":
+        return ReadFile("event", document.get("@context"), [document], document, alone=True)
+    return _enveloped(kind, document)
+
+
+_WANTED = "an EPCISDocument, an EPCISQueryDocument, one event or a list of events"
+_PATHS: dict[str, tuple[str, ...]] = {
+    "EPCISDocument": ("epcisBody",),
+    "EPCISQueryDocument": ("epcisBody", "queryResults", "resultsBody"),
+}
+
+
+def _kind(document: Mapping[str, Any]) -> str:
+    """By its type, or else by its body: documents without a type are sent."""
+    said = document.get("type")
+    if isinstance(said, str) and said in _PATHS:
+        return said
+    body = document.get("epcisBody")
+    if isinstance(body, Mapping):
+        return "EPCISQueryDocument" if "queryResults" in body else "EPCISDocument"
+    if "eventTime" in document or (isinstance(said, str) and said.endswith("Event")):
+        return "event"
+    raise Unreadable(f"got an object of type {short(said)}, want {_WANTED}; give it its type")
+
+
+def _enveloped(kind: str, document: dict[str, Any]) -> ReadFile:
+    body: Any = document
+    for depth, name in enumerate(_PATHS[kind], start=1):
+        body = body.get(name)
+        if not isinstance(body, dict):
+            pointer = pointer_to(_PATHS[kind][:depth])
+            wanted = f"an object that holds the eventList of the {kind}"
+            raise Unreadable(f"{pointer}: got {short(body)}, want {wanted}")
+    context, path = document.get("@context"), _PATHS[kind]
+    # A single event instead of a list: drafts of the standard had it so, and some still send it.
+    if "eventList" not in body and isinstance(body.get("event"), dict):
+        return ReadFile(kind, context, [body["event"]], document, (*path, "event"), alone=True)
+    events = body.get("eventList")
+    if not isinstance(events, list):
+        pointer = pointer_to([*path, "eventList"])
+        raise Unreadable(f"{pointer}: got {short(events)}, want an array of events")
+    return ReadFile(kind, context, events, document, (*path, "eventList"))
+
+
+# --- bytes --------------------------------------------------------------------------------------------------
+
+
+def _bytes_of(path: Path, most_bytes: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(most_bytes + 1)
+    except OSError as error:
+        raise Unreadable(f"cannot be read: {error.strerror or error}; name a file that is there") from error
+
+
+def _json(data: bytes, repeated: set[str]) -> Any:
+    """JSON without NaN and infinities, bounded in depth. Keys that stand twice in an object go into
+    `repeated`."""
+
+    def last_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            repeated.update(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        return found
+
+    try:
+        document = json.loads(
+            data.decode("utf-8-sig"),
+            object_pairs_hook=last_of_each,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+        )
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"{_not_text(data)}: byte {error.start} begins no character of UTF-8") from error
+    except json.JSONDecodeError as error:
+        ended = error.pos >= len(error.doc.rstrip())
+        remedy = "it ends too early, send the whole of it" if ended else "mend it there, or export it again"
+        where = f"line {error.lineno}, column {error.colno}"
+        raise Unreadable(f"is no JSON: {error.msg} at {where}; {remedy}") from error
+    except EntryError as error:
+        raise Unreadable(f"is no JSON that can be carried: {error}") from error
+    except RecursionError as error:
+        raise Unreadable(_TOO_DEEP) from error
+    except ValueError as error:  # an integer of more digits than Python reads
+        raise Unreadable(f"is no JSON that can be carried: {error}") from error
+    _refuse_deep(document)
+    return document
+
+
+_TOO_DEEP = f"is nested too deep; want at most {DEEPEST_FILE} levels"
+
+
+def _refuse_deep(document: Any) -> None:
+    """Level by level, so that no depth breaks it."""
+    level = [document] if isinstance(document, dict | list) else []
+    for _ in range(DEEPEST_FILE):
+        inside = (value.values() if type(value) is dict else value for value in level)
+        level = [value for values in inside for value in values if type(value) is dict or type(value) is list]
+        if not level:
+            return
+    raise Unreadable(_TOO_DEEP)
+
+
+def _not_text(data: bytes) -> str:
+    if data.startswith((b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")):
+        return "is compressed; unpack it first"
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "is UTF-16; save it as UTF-8"
+    return "is no text in UTF-8; save it as UTF-8"
+
+
+def _no_constant(text: str) -> Never:
+    raise EntryError(f"JSON has no {text}; leave the field out where there is no value")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise EntryError(f"got {text[:40]}, want a number that a double holds; write a greater one as text")
+    return number
