@@ -1,9 +1,10 @@
 """Reading an EPCIS file, whatever it is: the bytes become the events in it, as they are written.
 
-First stop of `suyuan epcis validate`, `suyuan epcis hash`, `suyuan trace` and HTTP capture. Taken are JSON and
-JSON-LD (a byte-order mark allowed): an EPCISDocument, an EPCISQueryDocument, one bare event, or a list of
-events. Contract: any bytes end in a `ReadFile` or in `Unreadable`, the one error, in time and memory bounded
-by MOST_BYTES. Whether the events are any good is not asked here: each may still be anything that JSON can say.
+First stop of `suyuan epcis validate`, `suyuan epcis hash`, `suyuan trace` and HTTP capture; `deploy.epcis_files`
+reads a file by its path. Taken are JSON and JSON-LD (a byte-order mark allowed): an EPCISDocument, an
+EPCISQueryDocument, one bare event, or a list of events. Contract: any bytes end in a `ReadFile` or in
+`Unreadable`, the one error, in time and memory bounded by MOST_BYTES. Whether the events are any good is not
+asked here: each may still be anything that JSON can say.
 
 A key that stands twice in one object makes a file that two readers read differently. One of the standard's own
 examples has one, so it is read, as nearly every reader does, with its last value, and `repeated` names it: a
@@ -17,7 +18,6 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Never
 
 from ledger.epcis import EpcisError
@@ -58,9 +58,8 @@ class ReadFile:
         return pointer_to(self.path if self.alone else [*self.path, place])
 
 
-def read_file(source: Path | bytes, most_bytes: int = MOST_BYTES) -> ReadFile:
-    """The events of a file, or of the bytes of one. Raises Unreadable."""
-    data = source if isinstance(source, bytes) else _bytes_of(source, most_bytes)
+def read_file(data: bytes, most_bytes: int = MOST_BYTES) -> ReadFile:
+    """The events of the bytes of a file. Raises Unreadable."""
     if len(data) > most_bytes:
         raise Unreadable(f"is too large: want at most {most_bytes} bytes; split it into several documents")
     repeated: set[str] = set()
@@ -119,14 +118,6 @@ def _enveloped(kind: str, document: dict[str, Any]) -> ReadFile:
 
 
 # --- bytes --------------------------------------------------------------------------------------------------
-
-
-def _bytes_of(path: Path, most_bytes: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(most_bytes + 1)
-    except OSError as error:
-        raise Unreadable(f"cannot be read: {error.strerror or error}; name a file that is there") from error
 
 
 def _json(data: bytes, repeated: set[str]) -> Any:
