@@ -18,6 +18,7 @@ import psycopg
 from ingest.coldchain.limits import Limit, Text, parse_limit
 from ingest.coldchain.told import Told, ToldLimit, parse_under
 from ledger import recorded
+from ledger.epcis.codes import read_code
 from ledger.epcis.identifiers import Identifier, IdentifierError, parse
 from ledger.genealogy import Genealogy, Portion, Span, replay
 from trace_api.beliefs import read_belief
@@ -25,6 +26,7 @@ from trace_api.problems import Problem
 from trace_api.story import Name, Site
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LONGEST_ALIAS = 300
 READINGS_AT_ONCE = 100_000  # published_readings gives no more of them in one answer
 
 
@@ -123,11 +125,38 @@ class Chain:
 def identify(text: str) -> Identifier:
     """Raises Problem 400 with what is wrong with the code and what to do."""
     try:
-        return parse(text)
+        return read_code(text)
     except IdentifierError as error:
         raise Problem(
             400, "Not a code we can read", f"{error}. Check the digits, or scan the code again."
         ) from error
+
+
+_MEANING: Mapping[str, bytes] = {
+    "published": b"SELECT entity FROM published_code(%s, %s)",
+    "asker": b"SELECT entity FROM resolve_code(%s, %s)",
+}
+
+
+def meaning(conn: psycopg.Connection, text: str, eye: Eye, at: datetime | None = None) -> Identifier | None:
+    """What somebody else's code was bound to: now, or else last, or at that time. None where nobody bound it."""
+    value = text.strip()
+    if not value or len(value) > LONGEST_ALIAS or "\0" in value:
+        return None
+    row = conn.execute(_MEANING[eye.views], [value, at]).fetchone()
+    return None if row is None else parse(row[0])
+
+
+def named_chain(conn: psycopg.Connection, text: str, eye: Eye = PUBLIC, at: datetime | None = None) -> Chain:
+    """The chain of whatever a code names. One that is recorded means itself; else, and also where it is no code
+    of the standard's, what it was bound to. Raises Problem as `identify` and `read_chain` do."""
+    try:
+        return read_chain(conn, identify(text), eye)
+    except Problem as problem:
+        bound = meaning(conn, text, eye, at) if problem.status in (400, 404) else None
+        if bound is None:
+            raise
+    return read_chain(conn, bound, eye)
 
 
 def read_chain(

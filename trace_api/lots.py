@@ -1,7 +1,7 @@
 """`/api/v1`: trace, exposure, verdict and proof of anything with a code, and the excursions that were found.
 
-`{id}` is a GS1 Digital Link without its resolver (`01/{gtin}/10/{lot}`, `01/../10/../21/{serial}`, `00/{sscc}`) or any
-identifier, percent-encoded (a URN, a URI). Whoever is signed in, or asks with a token, is answered with what is theirs
+`{id}` is a GS1 Digital Link with or without its resolver (`01/{gtin}/10/{lot}`, `01/../10/../21/{serial}`, `00/{sscc}`), any
+identifier, percent-encoded (a URN, a URI), element strings, bare digits, or a code of others that was bound to one. Whoever is signed in, or asks with a token, is answered with what is theirs
 to see; everybody else with what is published.
 """
 
@@ -29,7 +29,7 @@ from ledger.witness_list import ListedWitness
 from trace_api import access
 from trace_api.access import Databases, Person
 from trace_api.accounts.guard import Guard
-from trace_api.chain import ASKER, PUBLIC, Chain, Eye, Hidden, identify, read_chain, to_datetime
+from trace_api.chain import ASKER, PUBLIC, Chain, Eye, Hidden, named_chain, to_datetime
 from trace_api.compliance import WORST_FIRST, Judge, Judged
 from trace_api.proofs import OrganisationKey, Prover
 from trace_api.telling import in_order, journey_positions
@@ -122,7 +122,7 @@ class _Lots:
     @contextmanager
     def reading(self, person: Person | None, code: str) -> Iterator[tuple[psycopg.Connection, Chain]]:
         with seeing(self.databases, person) as (conn, eye):
-            yield conn, read_chain(conn, identify(full(code)), eye)
+            yield conn, named_chain(conn, code, eye)
 
     @contextmanager
     def judging(
@@ -153,11 +153,6 @@ def seeing(databases: Databases, person: Person | None) -> Iterator[tuple[psycop
     else:
         with access.looking(databases, person) as conn:
             yield conn, ASKER
-
-
-def full(code: str) -> str:
-    """A Digital Link path gets its resolver back; anything else is an identifier as it stands."""
-    return f"https://id.gs1.org/{code}" if code.split("/", 1)[0].isdigit() and "/" in code else code
 
 
 _WITHHELD = ("bizTransactionList", "sourceList", "destinationList")

@@ -391,6 +391,51 @@ def sscc_uri(sscc18: str) -> str:
     return _build({"00": sscc18})
 
 
+def from_elements(elements: Mapping[str, str]) -> Identifier:
+    """The thing that a set of GS1 elements names, application identifier -> value, in any order; what is neither
+    key nor qualifier (dates, weights) is left aside. Raises IdentifierError."""
+    ai = next((each for each in KEYS_IN_ORDER if each in elements), None)
+    if ai is None:
+        wanted = f"one of {', '.join(f'({each})' for each in KEYS_IN_ORDER)}"
+        raise IdentifierError(
+            f"got ({') ('.join(elements) or 'nothing'}), want a key that names a thing: {wanted}"
+        )
+    key, value = _KEYS[ai], elements[ai]
+    if not key.value.fullmatch(value):
+        raise IdentifierError(f"({ai}): got {_short(value)}, want {key.wanted}")
+    parts = {ai: value.zfill(14) if ai == "01" else value}
+    for qualifier in key.qualifiers:
+        if qualifier in elements:
+            pattern, wanted = _QUALIFIERS[qualifier]
+            if not pattern.fullmatch(elements[qualifier]):
+                raise IdentifierError(f"({qualifier}): got {_short(elements[qualifier])}, want {wanted}")
+            if qualifier != "22":
+                parts[qualifier] = elements[qualifier]
+    uri = _link(parts)
+    _check(parts, uri)
+    return Identifier(_scheme(parts), uri, MappingProxyType(parts))
+
+
+KEYS_IN_ORDER = (
+    *("00", "01", "8006", "8003", "8004", "253", "255", "414", "417", "401", "402", "8010", "8017", "8018"),
+)
+"""The first that is there names the thing where a label has several."""
+
+
+def out_of_order(segments: list[str]) -> dict[str, str] | None:
+    """The elements of a path that would be a Digital Link with its pairs in another order; None where it is
+    none at all."""
+    for start in range(max(0, len(segments) - 2 * _MOST_PAIRS), len(segments) - 1):
+        names = [_WORDS.get(word, word) for word in segments[start::2]]
+        known = set(names) <= _KEYS.keys() | _QUALIFIERS.keys() and set(names) & _KEYS.keys()
+        if known and (len(segments) - start) % 2 == 0 and len(set(names)) == len(names):
+            return dict(zip(names, map(unquote, segments[start + 1 :: 2]), strict=True))
+    return None
+
+
+_MOST_PAIRS = 5  # a key with all that may qualify it
+
+
 def _build(parts: _Parts) -> str:
     (ai, value), *rest = parts.items()
     digits = _KEYS[ai].checked

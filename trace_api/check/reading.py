@@ -10,13 +10,21 @@ was misprinted can have been bound.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 from urllib.parse import quote, unquote
 
-from ledger.epcis.identifiers import RESOLVER, Identifier, IdentifierError, check_digit, parse
+from ledger.epcis.codes import GROUP, Elements, clean, printed_elements, scanned_elements
+from ledger.epcis.identifiers import (
+    KEYS_IN_ORDER,
+    RESOLVER,
+    Identifier,
+    IdentifierError,
+    check_digit,
+    from_elements,
+    parse,
+)
 
 Kind = Literal["lot", "box", "unit", "vehicle", "place", "document", "uri", "plate", "foreign"]
 TroubleCode = Literal[
@@ -64,25 +72,6 @@ def read(text: str) -> Code | Trouble:
         if found is not None:
             return replace(found, value=_shown(value)) if isinstance(found, Trouble) else found
     return Code("foreign", _shown(value))
-
-
-# --- cleaning ------------------------------------------------------------------------------------------------------
-
-GROUP: Final = "\x1d"  # FNC1 as a scanner passes it on
-_SYMBOLOGY = re.compile(r"^\](?:C1|e0|d2|Q3|J1|C0|E0|d1|Q1)")
-_NAMED_GROUP = re.compile(r"\{GS\}|<GS>|\\x1d|\\u001d|\^\]", re.IGNORECASE)
-
-
-def clean(text: str) -> str:
-    """Full-width forms become plain ones (（０１） is what a Chinese keyboard types), invisible characters go."""
-    plain = unicodedata.normalize("NFKC", text[: 4 * LONGEST])
-    plain = _SYMBOLOGY.sub("", _NAMED_GROUP.sub(GROUP, plain.strip()))
-    kept = (
-        char
-        for char in plain
-        if char == GROUP or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn")
-    )
-    return "".join(kept).strip().strip(GROUP)
 
 
 def _shown(value: str) -> str:
@@ -137,45 +126,17 @@ def _urn(value: str) -> Code | Trouble | None:
 
 # --- element strings --------------------------------------------------------------------------------------------------
 
-# How many characters follow an application identifier; None: as many as come, up to a group separator.
-_FIXED: Final[Mapping[str, int]] = {
-    "00": 18, "01": 14, "02": 14, "11": 6, "12": 6, "13": 6, "15": 6, "16": 6, "17": 6, "20": 2,
-    "402": 17, "410": 13, "411": 13, "412": 13, "413": 13, "414": 13, "415": 13, "416": 13, "417": 13, "7003": 10,
-    "8005": 6, "8006": 18, "8017": 18, "8018": 18,
-}  # fmt: skip
-_VARIABLE: Final = frozenset(
-    {"10", "21", "22", "30", "37", "240", "241", "250", "251", "253", "254", "255", "400", "401", "403", "420", "421",
-     "422", "423", "235", "710", "8003", "8004", "8008", "8010", "8011", "8020", "90", "91", "92", "93", "94", "95", "96",
-     "97", "98", "99"}
-)  # fmt: skip
-# A key, and what may qualify it in a Digital Link; the first that is there names the thing.
-_NAMES: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
-    ("00", ()),
-    ("01", ("10", "21")),
-    ("8004", ()),
-    ("8003", ()),
-    ("253", ()),
-    ("414", ("254",)),
-    ("417", ()),
-)
 _LENGTHS: Final[Mapping[str, int]] = {"00": 18, "01": 14, "253": 13, "414": 13, "417": 13, "8003": 14}
-_BRACKETS = re.compile(r"\(\s*([0-9]{2,4})\s*\)\s*([^()]*)")
-
-Elements = dict[str, str]
 
 
 def _bracketed(value: str) -> Code | Trouble | None:
     """`(01)09521234000204(10)DK260618A`, as it is printed under a bar code."""
-    if not re.match(r"\(\s*[0-9]{2,4}\s*\)", value):
+    elements = printed_elements(value)
+    if elements is None:
         return None
-    elements = {ai: _squeezed(held) for ai, held in _BRACKETS.findall(value)}
-    if "(" in _BRACKETS.sub("", value):
+    if any(held.count("(") != held.count(")") for held in elements.values()):
         return Trouble("not_well_made", _shown(value))
     return _from_elements(elements, _shown(value))
-
-
-def _squeezed(held: str) -> str:
-    return re.sub(r"[\s\x1d]+", "", held)
 
 
 def _scanned(value: str) -> Code | Trouble | None:
@@ -184,57 +145,23 @@ def _scanned(value: str) -> Code | Trouble | None:
         return None
     if GROUP not in value and not re.match(r"01[0-9]{14}(?:10|11|13|15|17|21|31)", value):
         return None
-    elements = _elements(value)
+    elements = scanned_elements(value)
     if elements is None:
         return None if GROUP not in value else Trouble("not_well_made", _shown(value))
     return _from_elements(elements, _shown(value))
 
 
-def _elements(value: str) -> Elements | None:
-    found: Elements = {}
-    rest = value.replace(" ", "")
-    while rest:
-        rest = rest.lstrip(GROUP)
-        ai, length = _identifier_at(rest)
-        if ai is None:
-            return None
-        rest = rest[len(ai) :]
-        if length is None:
-            held, _, rest = rest.partition(GROUP)
-        else:
-            held, rest = rest[:length], rest[length:]
-        found[ai] = held
-    return found
-
-
-def _identifier_at(text: str) -> tuple[str | None, int | None]:
-    """The application identifier that opens `text`, and how much follows it."""
-    if re.match(r"3[1-6][0-9]{2}", text):
-        return text[:4], 6
-    for size in (4, 3, 2):
-        ai = text[:size]
-        if ai in _FIXED:
-            return ai, _FIXED[ai]
-        if ai in _VARIABLE:
-            return ai, None
-    return None, None
-
-
 def _from_elements(elements: Elements, shown: str) -> Code | Trouble:
-    for ai, qualifiers in _NAMES:
-        if ai not in elements:
-            continue
-        trouble = _key_trouble(ai, elements[ai])
-        if trouble is not None:
-            return trouble
-        parts = [(ai, elements[ai])] + [(each, elements[each]) for each in qualifiers if elements.get(each)]
-        try:
-            return _named(
-                parse(RESOLVER + "".join(f"/{name}/{quote(held, safe='')}" for name, held in parts)), shown
-            )
-        except IdentifierError:
-            return Trouble("not_well_made", shown)
-    return Trouble("lot_only" if {"10", "21"} & elements.keys() else "not_well_made", shown)
+    named = next((ai for ai in KEYS_IN_ORDER if ai in elements), None)
+    if named is None:
+        return Trouble("lot_only" if {"10", "21"} & elements.keys() else "not_well_made", shown)
+    trouble = _key_trouble(named, elements[named])
+    if trouble is not None:
+        return trouble
+    try:
+        return _named(from_elements({ai: held for ai, held in elements.items() if held}), shown)
+    except IdentifierError:
+        return Trouble("not_well_made", shown)
 
 
 def _key_trouble(ai: str, held: str) -> Trouble | None:
