@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import psycopg
 import pytest
 
 from ledger.epcis.identifiers import box_uri
@@ -502,3 +503,25 @@ def test_health_and_readiness(door: httpx.Client, young: Instance) -> None:
     assert door.get("/readyz").status_code == 503
     assert get(door, "/healthz") == {"status": "ok"}
     is_a_problem(door.get("/api/v1/excursions"), 500)  # whatever we did not foresee
+
+
+def test_a_lot_is_asked_for_by_whatever_names_it(api: httpx.Client, instance: Instance) -> None:
+    """Element strings, a link of any host, and codes of others, for ever: also when they are taken out of use."""
+    insert = "INSERT INTO identifier_alias (scheme, value, entity, organisation, valid) VALUES (%s, %s, %s, 'carrier', tstzrange(%s, %s))"
+    before, ended = NOW - timedelta(days=9), NOW - timedelta(days=8)
+    with psycopg.connect(instance.database.owner) as conn:
+        conn.execute(insert, ["label", "OLD 17", LOT, before, None])
+        conn.execute(insert, ["zhenongma", "浙农码330100123", LOT, before, ended])
+        conn.execute(insert, ["gtin", "01/09520000000004/10/DK1", LOT, before, None])
+        conn.execute(insert, ["plate", "浙A12345", TRUCK, before, None])
+        conn.execute(insert, ["label", "NOTHING", f"{LOT}X", before, None])
+    lot = LOT.partition("/10/")[2]
+    ways = (f"(01){GTIN}(10){lot}", f"01{GTIN}10{lot}", f"https://a.example/01/{GTIN}/10/{lot}?17=261231")
+    for way in (*ways, "OLD 17", " ＯＬＤ　17", "浙农码330100123", "01/09520000000004/10/DK1"):
+        for about in ("trace", "exposure", "verdict"):
+            assert get(api, f"/api/v1/lots/{quote(way, safe='')}/{about}")["id"] == LOT, (way, about)
+    for unknown, status in (("浙A12345", 400), ("NOTHING", 400), ("OLD 18", 400), (UNKNOWN, 404)):
+        assert api.get(f"/api/v1/lots/{quote(unknown, safe='')}/trace").status_code == status, unknown
+    signed = {"Authorization": f"Bearer {token('carrier')}"}
+    plate = api.get(f"/api/v1/lots/{quote('浙A-12345', safe='')}/trace", headers=signed)
+    assert (plate.status_code, plate.json()["id"]) == (200, TRUCK)
