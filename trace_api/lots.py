@@ -1,8 +1,8 @@
 """`/api/v1`: trace, exposure, verdict and proof of anything with a code, and the excursions that were found.
 
 `{id}` is a GS1 Digital Link with or without its resolver (`01/{gtin}/10/{lot}`, `01/../10/../21/{serial}`, `00/{sscc}`), any
-identifier, percent-encoded (a URN, a URI), element strings, bare digits, or a code of others that was bound to one. Whoever is signed in, or asks with a token, is answered with what is theirs
-to see; everybody else with what is published.
+identifier, percent-encoded (a URN, a URI), element strings, bare digits, or a code of others that was bound to one. Whoever
+is signed in, or asks with a token, is answered with what is theirs to see; everybody else with what is published.
 """
 
 from __future__ import annotations
