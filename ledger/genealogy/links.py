@@ -8,6 +8,7 @@ Time is the ordinal of an event in the order of happening: what follows at the s
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -43,7 +44,7 @@ class Run:
 
 class Links:
     """`named`: identifier -> events that name it as what; `inside` and `holding`: by child, by parent;
-    `changes`: event -> who went in or out of its parent."""
+    `changes`: event -> who went in or out of its parent; `first_made`: the first event that made it."""
 
     def __init__(self, facts: Sequence[Fact]) -> None:
         self.named: defaultdict[str, list[int]] = defaultdict(list)
@@ -56,11 +57,41 @@ class Links:
         self._open: defaultdict[str, dict[str, _Content]] = defaultdict(dict)
         self._parents: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._vehicles = vehicles(facts)
+        self.first_made: dict[str, int] = {}
+        self._emptied: dict[str, int] = {}
+        self._ms = [fact.ms for fact in facts]
         for fact in facts:
             self._name(fact)
             self._change(fact)
             self._transform(fact)
         self._close_rest()
+
+    def start_of_instant(self, ordinal: int) -> int:
+        """The first event at the same time: the order within one instant is a convention and not what happened."""
+        return bisect_left(self._ms, self._ms[ordinal])
+
+    def end_of_instant(self, ordinal: int) -> int:
+        return bisect_right(self._ms, self._ms[ordinal]) - 1
+
+    def makers(self, name: str, until: int) -> list[str]:
+        """The runs that can have made what was used at `until`: those before, or all of them if it was used before anything
+        made it, which says that a clock is wrong and not that it came from nowhere."""
+        early = self._used_unmade(name, until)
+        return [
+            run
+            for run in self.made_in.get(name, ())
+            if early or self.start_of_instant(self.runs[run].outputs[name][0]) <= until
+        ]
+
+    def users(self, name: str, since: int) -> list[str]:
+        """The mirror image: the runs that can have used what was made at `since`."""
+        used = (
+            (run, self.end_of_instant(self.runs[run].inputs[name][1])) for run in self.used_in.get(name, ())
+        )
+        return [run for run, last in used if last >= since or self._used_unmade(name, last)]
+
+    def _used_unmade(self, name: str, until: int) -> bool:
+        return until < self.start_of_instant(self.first_made.get(name, 0)) if self._ms else False
 
     def _name(self, fact: Fact) -> None:
         what = {
@@ -68,6 +99,8 @@ class Links:
         }
         for identifier in what:
             self.named[identifier].append(fact.ordinal)
+        for identifier in _made(fact):
+            self.first_made.setdefault(identifier, fact.ordinal)
 
     def _transform(self, fact: Fact) -> None:
         if fact.kind != "TransformationEvent":
@@ -121,16 +154,27 @@ class Links:
         if not fact.nodes and not fact.goods:
             for name in list(self._open[parent]):
                 self._end(fact, parent, name)
+            self._emptied[parent] = fact.ordinal
         for name in _things(fact):
             if name in self._open[parent]:
                 self._end(fact, parent, name)
+            elif not self._parents[name]:
+                self._out_untold(fact, parent, name)
         for amount in fact.goods:
             content = self._open[parent].get(amount.lot)
-            if content is not None:
+            if content is None and not self._parents[amount.lot]:
+                self._out_untold(fact, parent, amount.lot)
+            elif content is not None:
                 self.changes[fact.ordinal][amount.lot] = "out"
                 content.change(amount, -1)
                 if content.left <= NOTHING:
                     self._close(amount.lot, parent, fact.ordinal)
+
+    def _out_untold(self, fact: Fact, parent: str, name: str) -> None:
+        """What comes out went in, whoever kept that to themselves: after it was last seen, and after the parent was empty."""
+        before = self.named[name][-2] if len(self.named[name]) > 1 else 0
+        self.changes[fact.ordinal][name] = "out"
+        self._note(Inside(name, parent, max(before, self._emptied.get(parent, -1) + 1), fact.ordinal))
 
     def _end(self, fact: Fact, parent: str, name: str) -> None:
         self.changes[fact.ordinal][name] = "out"
@@ -146,6 +190,8 @@ class Links:
     def _close(self, name: str, parent: str, last: int) -> None:
         content = self._open[parent].pop(name)
         del self._parents[name][parent]
+        if not self._open[parent]:
+            self._emptied[parent] = last
         self._note(Inside(name, parent, content.first, last))
 
     def _close_rest(self) -> None:
@@ -172,6 +218,13 @@ class _Content:
             self.left = math.inf
         else:
             self.left += sign * amount.quantity
+
+
+def _made(fact: Fact) -> Iterator[str]:
+    if fact.kind == "TransformationEvent":
+        yield from _names(fact.out_nodes, fact.out_goods)
+    elif fact.kind == "ObjectEvent" and fact.action == "ADD":
+        yield from _names(fact.nodes, fact.goods)
 
 
 def _things(fact: Fact) -> Iterator[str]:

@@ -40,6 +40,22 @@ def touches(event: Event) -> frozenset[Mention]:
     return frozenset((*_what(event), *_where(event)))
 
 
+def elsewhere(event: Event) -> frozenset[str]:
+    """What the event names besides what it is about: places, parties, documents, sensing devices, certificates, its run."""
+    places = (each.id for each in (event.read_point, event.biz_location) if each)
+    parties = (*(each.source for each in event.source_list), *(e.destination for e in event.destination_list))
+    documents = (each.biz_transaction for each in event.biz_transaction_list)
+    devices = (
+        said.device_id
+        for element in event.sensor_element_list
+        for said in (element.sensor_metadata, *element.sensor_report)
+        if said is not None and said.device_id
+    )
+    run = event.transformation_id if isinstance(event, TransformationEvent) else None
+    named = (*places, *parties, *documents, *devices, *event.certifications, *([run] if run else ()))
+    return frozenset(map(uri, named))
+
+
 def _what(event: Event) -> Iterator[Mention]:
     if isinstance(event, TransformationEvent):
         yield from _epcs(event.input_epc_list, "input", "input")

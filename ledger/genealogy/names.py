@@ -42,6 +42,13 @@ def product_of(lot: str) -> str:
     return f"{head}/{tail.partition('.')[0]}" if slash and head.endswith("/class") else lot
 
 
+def is_class(name: str) -> bool:
+    """A kind of goods without a lot (a bare GTIN, `O/class/{product}`)."""
+    scheme = identify(name).scheme
+    head, _, tail = name.rpartition("/")
+    return scheme == "gtin" or (scheme == "uri" and head.endswith("/class") and "." not in tail)
+
+
 def site(place: str | None) -> str | None:
     """The location number of a place without its extension: doors and stalls of one GLN are one site."""
     return place.split("/254/", 1)[0] if place else None

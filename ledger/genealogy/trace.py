@@ -1,25 +1,28 @@
 """Trace: everything that made a thing what it is, and everything it became part of.
 
-In the line: the walk's result and the links -> here -> `GET .../trace` and `suyuan trace`. The rule is
-GDST's: all events that name the identifier, then the same for each input (back) or output (forward) and for
-what a unit holds; a container's events only while the goods were inside. It holds both ways with time: what a
-lot became after it was used here is reached forward only from what went in before. What a unit holds is
-followed parcel by parcel, so that the history of a pallet leaves out its sister pallet of the same lot.
-Contract: cycles end; the same events in any order give the same trace; what the limits cut off is said.
+In the line: the walk's result and the links -> here -> `GET .../trace` and `suyuan trace`. The rule is GDST's: every event
+that names the identifier in any role, whenever it happened; then the same for what it was made of (back) or what was made of
+it (forward), and for what it holds; of what held it only the events while it was inside. It knows time both ways: a run is
+followed only where it can have met these goods. Of a lot that is followed because a unit holds it, only the goods of that
+unit are followed, so that the history of a pallet leaves out its sister pallet of the same lot.
+Contract: no event that names what was asked for is lost for want of a quantity, a time or a well made name; cycles end; the
+same events in any order give the same trace; what the limits cut off is said. (docs/decisions/0046-trace-and-as-of.md)
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from ledger.genealogy.facts import Fact, RecordedEvent
 from ledger.genealogy.links import EVER, Links
-from ledger.genealogy.names import lot_of
-from ledger.genealogy.parcels import Parcel, base_vehicle
+from ledger.genealogy.mentions import elsewhere
+from ledger.genealogy.names import is_class, lot_of
+from ledger.genealogy.parcels import Parcel, Step, base_vehicle
 from ledger.genealogy.stock import Stock
 
 Direction = Literal["back", "forward", "both"]
@@ -63,6 +66,15 @@ class Tracks:
             for parcel in parcels:
                 self._index(parcel)
 
+    @cached_property
+    def elsewhere(self) -> Mapping[str, list[int]]:
+        """Place, party, document, device or run -> the events that name it there and not as what they are about."""
+        found: defaultdict[str, list[int]] = defaultdict(list)
+        for fact in self.facts:
+            for name in elsewhere(fact.event):
+                found[name].append(fact.ordinal)
+        return found
+
     def _index(self, parcel: Parcel) -> None:
         """Per unit the first and the last step in it. Steps before a split are told by the parcel split
         from."""
@@ -77,9 +89,10 @@ class Tracks:
 
 
 class _Walk:
-    def __init__(self, tracks: Tracks, max_depth: int, max_events: int) -> None:
+    def __init__(self, tracks: Tracks, seed: str, max_depth: int, max_events: int) -> None:
         self._tracks = tracks
         self._links = tracks.links
+        self._seed = seed
         self._max_depth = max_depth
         self._max_events = max_events
         self._todo: deque[Callable[[], None]] = deque()
@@ -97,19 +110,18 @@ class _Walk:
     # --- back
 
     def back(self, name: str, until: int = EVER, depth: int = 0) -> None:
-        if self._until.get(name, -1) >= until or not self._deep_enough(depth):
+        if self._until.get(name, -1) >= until or not self._may_follow(name, depth):
             return
         self._until[name] = until
         self._todo.append(lambda: self._back(name, until, depth))
 
     def _back(self, name: str, until: int, depth: int) -> None:
-        self._reach(name, 0, until)
+        self._reach(name)
         for inside in self._links.inside.get(name, ()):
             if inside.first <= until:
                 self._held_in(inside.parent, inside.first, min(inside.last, until))
-        for run in self._links.made_in.get(name, ()):
-            if self._links.runs[run].outputs[name][0] <= until:
-                self._back_through(run, depth)
+        for run in self._links.makers(name, until):
+            self._back_through(run, depth)
         followed = self._contents_back(name, until, depth)
         for inside in self._links.holding.get(name, ()):
             if inside.first <= until and inside.child not in followed:
@@ -117,39 +129,48 @@ class _Walk:
 
     def _back_through(self, run: str, depth: int) -> None:
         for name, (_, last) in self._links.runs[run].inputs.items():
-            self.back(name, last, depth + 1)
+            self.back(name, self._links.end_of_instant(last), depth + 1)
 
     def _contents_back(self, unit: str, until: int, depth: int) -> set[str]:
-        """The parcels that were in the unit, from their making until they left it; returns their lots."""
+        """The goods that were in the unit; returns their lots."""
         lots = set()
         for parcel, first, last in self._tracks.in_unit.get(unit, ()):
             if parcel.steps[first].ordinal <= until:
                 left = parcel.steps[last + 1].ordinal if last + 1 < len(parcel.steps) else EVER
                 self.parcel_back(parcel, min(until, left), depth)
+                for piece in self._split_later(parcel, first):
+                    self._add(step.ordinal for step in piece.steps)
                 lots.add(parcel.lot)
         return lots
 
     def parcel_back(self, parcel: Parcel, until: int, depth: int = 0) -> None:
-        self._walk_steps(parcel.lot, ((s.ordinal, s.chain) for s in parcel.history() if s.ordinal <= until))
+        self._goods(parcel, 0, until)
+        for run in self._runs_behind(parcel):
+            self._back_through(run, depth)
+
+    def _runs_behind(self, parcel: Parcel) -> list[str]:
+        """What was named before it was made, by clocks that differ, was made by what made it later."""
         if parcel.run is not None:
-            self._back_through(parcel.run, depth)
+            return [parcel.run]
+        later = (self._tracks.facts[ordinal] for ordinal in parcel.made_later)
+        runs = [fact.run for fact in later if fact.kind == "TransformationEvent"]
+        return runs or list(self._links.made_in.get(parcel.lot, ()) if parcel.found else ())
 
     # --- forward
 
     def forward(self, name: str, since: int = 0, depth: int = 0) -> None:
-        if self._since.get(name, EVER) <= since or not self._deep_enough(depth):
+        if self._since.get(name, EVER) <= since or not self._may_follow(name, depth):
             return
         self._since[name] = since
         self._todo.append(lambda: self._forward(name, since, depth))
 
     def _forward(self, name: str, since: int, depth: int) -> None:
-        self._reach(name, since, EVER)
+        self._reach(name)
         for inside in self._links.inside.get(name, ()):
             if inside.last >= since:
                 self._held_in(inside.parent, max(inside.first, since), inside.last)
-        for run in self._links.used_in.get(name, ()):
-            if self._links.runs[run].inputs[name][1] >= since:
-                self._forward_through(run, depth)
+        for run in self._links.users(name, since):
+            self._forward_through(run, depth)
         followed = self._contents_forward(name, since, depth)
         for inside in self._links.holding.get(name, ()):
             if inside.last >= since and inside.child not in followed:
@@ -157,7 +178,7 @@ class _Walk:
 
     def _forward_through(self, run: str, depth: int) -> None:
         for name, (first, _) in self._links.runs[run].outputs.items():
-            self.forward(name, first, depth + 1)
+            self.forward(name, self._links.start_of_instant(first), depth + 1)
 
     def _contents_forward(self, unit: str, since: int, depth: int) -> set[str]:
         lots = set()
@@ -170,21 +191,27 @@ class _Walk:
 
     def parcel_forward(self, parcel: Parcel, first: int = 0, depth: int = 0) -> None:
         """From its own step `first` on, with all that was split from it later."""
-        waiting = [(parcel, first)]
-        while waiting:
-            each, start = waiting.pop()
-            self.remainder_forward(each, start, depth)
-            pieces = self._tracks.pieces.get(each, ())
-            waiting.extend((piece, 0) for piece in pieces if piece.origin_steps > start)
+        self.remainder_forward(parcel, first, depth)
+        for piece in self._split_later(parcel, first):
+            self.remainder_forward(piece, 0, depth)
 
     def remainder_forward(self, parcel: Parcel, first: int = 0, depth: int = 0) -> None:
         """The same without what was split from it."""
         steps = parcel.steps[first:]
-        self._walk_steps(parcel.lot, ((step.ordinal, step.chain) for step in steps))
+        self._goods(parcel, steps[0].ordinal if steps else EVER, EVER)
         if parcel.ending == "transformed" and steps:
             self._forward_through(self._tracks.facts[steps[-1].ordinal].run, depth)
 
-    # --- containers, limits
+    # --- goods, containers, limits
+
+    def _split_later(self, parcel: Parcel, first: int) -> Iterator[Parcel]:
+        """What was split from it after its own step `first`, and from that in turn."""
+        waiting = [(parcel, first)]
+        while waiting:
+            each, start = waiting.pop()
+            pieces = [piece for piece in self._tracks.pieces.get(each, ()) if piece.origin_steps > start]
+            yield from pieces
+            waiting.extend((piece, -1) for piece in pieces)
 
     def _held_in(self, unit: str, first: int, last: int) -> None:
         """The unit's own events in that time, and those of what held it then; never what else it held."""
@@ -201,16 +228,19 @@ class _Walk:
         if vehicle is not None:
             self._held_in(vehicle, first, last)
 
-    def _reach(self, name: str, first: int, last: int) -> None:
+    def _goods(self, parcel: Parcel, first: int, last: int) -> None:
+        """All that concerned these goods; of what held them, the events between `first` and `last`."""
+        self.names[parcel.lot] = None
+        steps = parcel.history()
+        self._add(step.ordinal for step in steps)
+        end = EVER if parcel.ending is None or not steps else steps[-1].ordinal
+        for unit, entered, left in _spells(steps, end):
+            self._held_in(unit, max(entered, first), min(left, last))
+
+    def _reach(self, name: str, first: int = 0, last: int = EVER) -> None:
         named = self._links.named.get(name, ())
         self.names[name] = None
         self._add(named[bisect_left(named, first) : bisect_right(named, last)])
-
-    def _walk_steps(self, lot: str, steps: Iterator[tuple[int, tuple[str, ...]]]) -> None:
-        self.names[lot] = None
-        for ordinal, chain in steps:
-            self.names.update(dict.fromkeys(chain))
-            self._add([ordinal])
 
     def _add(self, ordinals: Iterable[int]) -> None:
         for ordinal in ordinals:
@@ -220,11 +250,31 @@ class _Walk:
                 return
             self.events.add(ordinal)
 
-    def _deep_enough(self, depth: int) -> bool:
+    def also(self, ordinals: Iterable[int]) -> None:
+        """Events that name the seed where it is followed no further: a place, a party, a document."""
+        self._add(ordinals)
+
+    def _may_follow(self, name: str, depth: int) -> bool:
         if depth > self._max_depth:
             self.truncated = True
             return False
+        if name != self._seed and is_class(name):
+            # A trade item without a lot is a kind of goods: following it would join all goods of that kind.
+            self.names[name] = None
+            return False
         return True
+
+
+def _spells(steps: Sequence[Step], end: int) -> Iterator[tuple[str, int, int]]:
+    """Container, first and last event in it."""
+    since: dict[str, int] = {}
+    for step in steps:
+        for unit in [each for each in since if each not in step.chain]:
+            yield unit, since.pop(unit), step.ordinal
+        for unit in step.chain:
+            since.setdefault(unit, step.ordinal)
+    for unit, first in since.items():
+        yield unit, first, end
 
 
 def trace_of(
@@ -236,7 +286,8 @@ def trace_of(
     max_events: int = MAX_EVENTS,
 ) -> Trace:
     """`identifier` canonical; `parcels`: those that answer for it, if it is one box."""
-    walk = _Walk(tracks, max_depth, max_events)
+    walk = _Walk(tracks, identifier, max_depth, max_events)
+    walk.also(tracks.elsewhere.get(identifier, ()))
     if direction in ("back", "both"):
         _seed_back(walk, identifier, parcels)
     if direction in ("forward", "both"):

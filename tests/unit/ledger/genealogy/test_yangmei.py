@@ -236,15 +236,17 @@ def test_no_yard_and_no_store_surrounds_what_is_in_a_truck() -> None:
 
 
 HARVEST = [1, 2, 35, 4, 5, 6]
+ROAD = [*range(7, 19)]  # from the packing of the pallet to its inspection at the market
 TRACES = {
-    # The accepted 36 boxes: not what the refused 12, the shop's six or the sample went through.
-    ("105", "back"): [*HARVEST, *range(7, 20), 22, 24, 25, 26],
+    # The 48 boxes of the pallet, with all that was split from them later; nothing of the other 192.
+    ("105", "back"): [*HARVEST, *ROAD, *range(19, 34)],
+    ("105", "forward"): [6, *ROAD, *range(19, 34)],
     # The refused boxes: the pallet's history until the split, nothing of it after.
-    ("273", "back"): [*HARVEST, *range(7, 20), 20, 21, 23],
-    ("273", "forward"): [20, 21, 23],
-    # The shop's boxes: the pallet's history until they were unpacked, without the refusal.
-    ("341", "back"): [*HARVEST, *range(7, 19), 22, 24, 25, 26, 27, 28, 29, 30, 32],
-    ("341", "forward"): [27, 28, 29, 30, 32],
+    ("273", "back"): [*HARVEST, *ROAD, 19, 20, 21, 23],
+    ("273", "forward"): [6, *ROAD, 19, 20, 21, 23],
+    # The shop's boxes: 19 is the pallet's while they were on it; the refused boxes' way from there is not theirs.
+    ("341", "back"): [*HARVEST, *ROAD, 19, 22, 24, 25, 26, 27, 28, 29, 30, 32],
+    ("341", "forward"): [6, *ROAD, 22, 24, 25, 26, 27, 28, 29, 30, 32],
 }
 
 
