@@ -16,6 +16,7 @@ from deploy.audit_command import audit
 from deploy.backfill_command import file
 from deploy.backup.command import backup
 from deploy.devices_command import devices
+from deploy.epcis_command import epcis
 from deploy.erase_command import erase
 from deploy.evidence_command import evidence
 from deploy.hold_command import hold
@@ -51,6 +52,7 @@ First steps
   suyuan witness                 watch somebody's logs, on a machine of your own
   suyuan evidence EVENT -o FILE  a file that proves an event or a window to anybody
   suyuan verify FILE --key KEY   check an evidence file, offline
+  suyuan epcis hash FILE         the CBV 2.0 hash of each event in a file, JSON or XML
   suyuan monitor URL             follow a log, ours or anybody's: every entry, every chain, no fork
 
 Settings are environment variables SUYUAN_*; deploy/env.example lists and explains them.
@@ -304,6 +306,7 @@ main.add_command(log)
 main.add_command(witness)
 main.add_command(monitor)
 main.add_command(audit)
+main.add_command(epcis)
 
 
 @main.command(hidden=True)

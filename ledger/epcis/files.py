@@ -27,6 +27,9 @@ from ledger.errors import EntryError
 
 MOST_BYTES = 64 * 2**20
 """Of one file: some 60,000 events. Read, it takes several times as much memory."""
+MOST_MARKS = 4_000_000
+"""Brackets and commas of one file, twice what that many events have: an empty list of two bytes takes eighty in
+memory."""
 DEEPEST_FILE = DEEPEST + 8
 """Levels of nesting in a file: an event's, and the envelope's around it."""
 
@@ -62,6 +65,8 @@ def read_file(data: bytes, most_bytes: int = MOST_BYTES) -> ReadFile:
     """The events of the bytes of a file. Raises Unreadable."""
     if len(data) > most_bytes:
         raise Unreadable(f"is too large: want at most {most_bytes} bytes; split it into several documents")
+    if sum(map(data.count, (b"{", b"[", b","))) > MOST_MARKS:
+        raise Unreadable(f"holds too many values: want at most {MOST_MARKS}; split it into several documents")
     repeated: set[str] = set()
     return replace(as_read(_json(data, repeated)), repeated=tuple(sorted(repeated)))
 

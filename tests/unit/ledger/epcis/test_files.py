@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.epcis.files import DEEPEST_FILE, ReadFile, Unreadable, read_file
+from ledger.epcis.files import DEEPEST_FILE, MOST_MARKS, ReadFile, Unreadable, read_file
 from tests.unit.ledger.epcis.documents import events_of, published, read
 
 EVENT = {"type": "ObjectEvent", "eventTime": "2026-06-18T03:20:00Z", "epcList": []}
@@ -101,6 +101,11 @@ def test_the_deepest_that_is_taken() -> None:
 def test_a_file_that_is_too_large() -> None:
     with pytest.raises(Unreadable, match="want at most 100 bytes; split it"):
         read_file(json.dumps(document()).encode(), most_bytes=100)
+
+
+def test_a_file_of_too_many_values_is_refused_before_it_is_read() -> None:
+    with pytest.raises(Unreadable, match="holds too many values"):
+        read_file(b"[" + b"[]," * (MOST_MARKS // 2) + b"[]]")
 
 
 pieces = st.sampled_from(
