@@ -29,6 +29,7 @@ from deploy.recover_command import recover
 from deploy.register_command import register
 from deploy.settings import Settings, in_words
 from deploy.simulate_command import follow_parent, simulate
+from deploy.trace_command import trace
 from deploy.witness_command import witness
 
 EPILOG = """
@@ -50,6 +51,7 @@ First steps
   suyuan recover                 after a restore: bring the database forward to what its logs have signed
   suyuan log list                the logs: what is published, their keys, and how one is ended
   suyuan witness                 watch somebody's logs, on a machine of your own
+  suyuan trace ID FILE...        a lot's genealogy out of EPCIS files, without a server
   suyuan evidence EVENT -o FILE  a file that proves an event or a window to anybody
   suyuan verify FILE --key KEY   check an evidence file, offline
   suyuan epcis hash FILE         the CBV 2.0 hash of each event in a file, JSON or XML
@@ -307,6 +309,7 @@ main.add_command(witness)
 main.add_command(monitor)
 main.add_command(audit)
 main.add_command(epcis)
+main.add_command(trace)
 
 
 @main.command(hidden=True)

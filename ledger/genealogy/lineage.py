@@ -42,6 +42,10 @@ class Genealogy:
         """Every lot of which a portion exists or existed."""
         return sorted(lot for lot, parcels in self.stock.parcels.items() if parcels)
 
+    def named(self) -> list[str]:
+        """Everything that an event names as what it is about."""
+        return sorted(self._tracks.links.named)
+
     def portions(self, lot: str) -> list[Portion]:
         """All portions of a lot, ended ones too, in the order of their birth. Empty for an unknown lot."""
         return portions_of_lot(self.stock, self.facts, uri(lot), self._belief)

@@ -21,7 +21,7 @@ from typing import Literal
 from ledger.genealogy.facts import Fact, RecordedEvent
 from ledger.genealogy.links import EVER, Links
 from ledger.genealogy.mentions import elsewhere
-from ledger.genealogy.names import is_class, lot_of
+from ledger.genealogy.names import identify, is_class, lot_of
 from ledger.genealogy.parcels import Parcel, Step, base_vehicle
 from ledger.genealogy.stock import Stock
 
@@ -75,6 +75,20 @@ class Tracks:
                 found[name].append(fact.ordinal)
         return found
 
+    def same_box(self, name: str) -> list[str]:
+        """The other names of one box: its label says the lot, its EPC does not; the serial is one over all lots of a GTIN."""
+        serial = _serial(name)
+        return [] if serial is None else [each for each in self._boxes.get(serial, ()) if each != name]
+
+    @cached_property
+    def _boxes(self) -> Mapping[tuple[str, str], list[str]]:
+        found: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        for name in self.links.named:
+            serial = _serial(name)
+            if serial is not None:
+                found[serial].append(name)
+        return found
+
     def _index(self, parcel: Parcel) -> None:
         """Per unit the first and the last step in it. Steps before a split are told by the parcel split
         from."""
@@ -86,6 +100,11 @@ class Tracks:
             self.in_unit[unit].append((parcel, first, last))
         if parcel.origin is not None:
             self.pieces[parcel.origin].append(parcel)
+
+
+def _serial(name: str) -> tuple[str, str] | None:
+    parts = identify(name).parts
+    return (parts["01"], parts["21"]) if "01" in parts and "21" in parts else None
 
 
 class _Walk:
@@ -117,6 +136,8 @@ class _Walk:
 
     def _back(self, name: str, until: int, depth: int) -> None:
         self._reach(name)
+        for other in self._tracks.same_box(name):
+            self.back(other, until, depth)
         for inside in self._links.inside.get(name, ()):
             if inside.first <= until:
                 self._held_in(inside.parent, inside.first, min(inside.last, until))
@@ -166,6 +187,8 @@ class _Walk:
 
     def _forward(self, name: str, since: int, depth: int) -> None:
         self._reach(name)
+        for other in self._tracks.same_box(name):
+            self.forward(other, since, depth)
         for inside in self._links.inside.get(name, ()):
             if inside.last >= since:
                 self._held_in(inside.parent, max(inside.first, since), inside.last)
