@@ -77,6 +77,7 @@ __all__ = [
     "parse_document",
     "parse_event",
     "read_recorded",
+    "refuse_envelope",
 ]
 
 
@@ -147,8 +148,8 @@ def parse_document(obj: Mapping[str, Any]) -> Document:
     if kind != "EPCISDocument" and kind != "EPCISQueryDocument":
         event = parse_event(obj)
         return Document(event.type, event.context, (event,))
-    required, path = _ENVELOPES[kind]
-    _refuse_envelope(obj, required)
+    refuse_envelope(obj, kind)
+    _, path = _ENVELOPES[kind]
     return Document(kind, obj["@context"], _parse_all(_event_list(obj, path), path))
 
 
@@ -159,7 +160,9 @@ _ENVELOPES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
-def _refuse_envelope(obj: Mapping[str, Any], required: tuple[str, ...]) -> None:
+def refuse_envelope(obj: Mapping[str, Any], kind: str) -> None:
+    """Raises EventError with what is wrong around the events of an EPCISDocument or EPCISQueryDocument (`kind`)."""
+    required, path = _ENVELOPES[kind]
     problems = [Problem(pointer_to([name]), "is missing; add it") for name in required if name not in obj]
     for name, pattern, wanted in (
         ("schemaVersion", r"^\d+(\.\d+)*$", 'a version such as "2.0"'),
@@ -173,6 +176,7 @@ def _refuse_envelope(obj: Mapping[str, Any], required: tuple[str, ...]) -> None:
     # Only the context leaves the envelope; the events are bounded one by one.
     refuse_unbounded({"@context": obj["@context"]})
     refuse_context(obj["@context"])
+    _event_list(obj, path)
 
 
 def _event_list(obj: Mapping[str, Any], path: tuple[str, ...]) -> list[Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import Literal, TypeAlias
 
 from ledger.epcis import EpcisError
 
@@ -17,12 +18,17 @@ MOST_PROBLEMS = 100
 size."""
 
 
+Severity: TypeAlias = Literal["error", "warning", "note"]
+"""An error makes a document invalid. A warning names what is allowed and seldom meant, a note what need not be mended."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One fault: `pointer` is the JSON pointer (RFC 6901) to it, `message` says got, want and the remedy."""
 
     pointer: str
     message: str
+    severity: Severity = "error"
 
 
 class EventError(EpcisError):

@@ -1,12 +1,14 @@
 """What the standard's text asks of an event and a schema cannot: check digits, parents, the order of times.
 
-Every rule is a generator of faults over an event whose fields are each well formed (`models`). Source: EPCIS
-2.0 sections 7.3 and 7.4.
+Two kinds. Who breaks `faults` is refused at every door. `breaches` are what the text forbids and the standard's
+own published examples do, so that no door can refuse them; `suyuan epcis validate` does. Every rule is a generator
+of faults over an event whose fields are each well formed (`models`). Source: EPCIS 2.0 sections 7.3 and 7.4.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 from ledger.epcis.identifiers import IdentifierError
@@ -15,6 +17,7 @@ from ledger.epcis.models import (
     MODELS,
     AggregationEvent,
     AssociationEvent,
+    ErrorDeclaration,
     Event,
     EventFields,
     ObjectEvent,
@@ -37,9 +40,55 @@ def faults(event: Event) -> Iterator[Problem]:
     yield from _quantity_faults(event)
     yield from _name_faults("", event)
     if event.error_declaration is not None:
-        yield from _name_faults("/errorDeclaration", event.error_declaration)
+        yield from _declaration_faults(event, event.error_declaration)
     for place, element in enumerate(event.sensor_element_list):
         yield from _sensor_faults(f"/sensorElementList/{place}", element)
+
+
+def breaches(event: Event) -> Iterator[Problem]:
+    """What the text forbids and published documents do: sensor metadata in two places, sensor times after the event
+    (no tolerance: "lower or equal"), an error declaration without the eventID of the event that it takes back."""
+    if event.error_declaration is not None and event.event_id is None:
+        wanted = "an error declaration repeats the eventID of the event that it declares wrong"
+        yield Problem("/eventID", f"is missing; {wanted}")
+    for place, element in enumerate(event.sensor_element_list):
+        yield from _sensor_breaches(f"/sensorElementList/{place}", event, element)
+
+
+# Sensor metadata that holds for all reports of an element, or for one, and stands in one place: JSON name -> attribute.
+_IN_ONE_PLACE = {
+    json_name(attribute): attribute
+    for attribute in (
+        *("time_text", "device_id", "device_metadata", "raw_data", "data_processing_method", "biz_rules"),
+    )
+}
+
+
+def _sensor_breaches(pointer: str, event: Event, element: SensorElement) -> Iterator[Problem]:
+    meta = element.sensor_metadata
+    shared: set[str] = set()
+    if meta is not None:
+        shared = {name for name, held in _IN_ONE_PLACE.items() if getattr(meta, held) is not None}
+        for name, moment in (("time", meta.time), ("startTime", meta.start_time), ("endTime", meta.end_time)):
+            if moment is not None and moment > event.event_time:
+                yield _later(f"{pointer}/sensorMetadata/{name}", moment, event)
+    for place, report in enumerate(element.sensor_report):
+        where = f"{pointer}/sensorReport/{place}"
+        if report.time is not None and report.time > event.event_time:
+            yield _later(f"{where}/time", report.time, event)
+        for name, held in _IN_ONE_PLACE.items():
+            if name in shared and getattr(report, held) is not None:
+                remedy = (
+                    "keep it in sensorMetadata where it holds for all reports, and in the reports where not"
+                )
+                yield Problem(f"{where}/{name}", f"stands in sensorMetadata as well; {remedy}")
+
+
+def _later(pointer: str, moment: datetime, event: Event) -> Problem:
+    got = f"got {moment.isoformat()}, after the eventTime {event.event_time_text}"
+    return Problem(
+        pointer, f"{got}; an event tells of what was measured before: correct the one or the other"
+    )
 
 
 def _object_faults(event: ObjectEvent) -> Iterator[Problem]:
@@ -126,6 +175,14 @@ def _homes(name: str) -> list[str]:
         for kind, model in MODELS.items()
         if any(json_name(attribute) == name for attribute in model.model_fields)
     ]
+
+
+def _declaration_faults(event: Event, declared: ErrorDeclaration) -> Iterator[Problem]:
+    yield from _name_faults("/errorDeclaration", declared)
+    for place, corrective in enumerate(declared.corrective_event_ids):
+        if corrective == event.event_id:
+            pointer = f"/errorDeclaration/correctiveEventIDs/{place}"
+            yield Problem(pointer, "got the wrong event's own eventID; name the event that takes its place")
 
 
 def _identifier_faults(event: Event) -> Iterator[Problem]:
