@@ -55,6 +55,7 @@ First steps
   suyuan evidence EVENT -o FILE  a file that proves an event or a window to anybody
   suyuan verify FILE --key KEY   check an evidence file, offline
   suyuan epcis hash FILE         the CBV 2.0 hash of each event in a file, JSON or XML
+  suyuan epcis validate FILE     what is wrong in EPCIS files, where, and how to mend it
   suyuan monitor URL             follow a log, ours or anybody's: every entry, every chain, no fork
 
 Settings are environment variables SUYUAN_*; deploy/env.example lists and explains them.

@@ -7,6 +7,7 @@ the worst of all files: 0 valid, 1 invalid, 3 unreadable.
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -38,7 +39,7 @@ class Outcome:
     unreadable: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        problems: list[dict[str, Any]] = [to_json(finding) for finding in self.found]
+        problems: list[dict[str, Any]] = [finding.to_json() for finding in self.found]
         if self.unreadable:
             problems = [{"severity": "error", "pointer": "", "detail": self.unreadable, "event": None}]
         return {
@@ -52,18 +53,9 @@ class Outcome:
         }
 
 
-def to_json(finding: Finding) -> dict[str, Any]:
-    return {
-        "severity": finding.severity,
-        "pointer": printable(finding.pointer),
-        "detail": printable(finding.message),
-        "event": finding.event,
-    }
-
-
 def validate_files(files: Sequence[Path], *, as_json: bool, most: int, say: Callable[[str], None]) -> int:
     """The exit status. `say` takes one line after another."""
-    outcomes = [_validate(path, most, (lambda line: None) if as_json else say) for path in files]
+    outcomes = [_validate(path, most, _silent if as_json else say) for path in files]
     if as_json:
         valid = all(outcome.status == "valid" for outcome in outcomes)
         say(
@@ -72,6 +64,10 @@ def validate_files(files: Sequence[Path], *, as_json: bool, most: int, say: Call
             )
         )
     return max((STATUS[outcome.status] for outcome in outcomes), default=0)
+
+
+def _silent(line: str) -> None:
+    """As JSON everything is said at once, in the end."""
 
 
 def _validate(path: Path, most: int, say: Callable[[str], None]) -> Outcome:
@@ -84,7 +80,7 @@ def _validate(path: Path, most: int, say: Callable[[str], None]) -> Outcome:
         return outcome
     outcome.events = len(file.events)
     with _progress(file) as bar:
-        for finding in validate(file, lambda _: bar.update(1)):
+        for finding in validate(file, lambda number: bar.update(1)):
             outcome.counts[finding.severity] += 1
             if len(outcome.found) < most:
                 outcome.found.append(finding)
@@ -96,9 +92,8 @@ def _validate(path: Path, most: int, say: Callable[[str], None]) -> Outcome:
 
 def _progress(file: ReadFile) -> Any:
     """On standard error, of a terminal only."""
-    stream = click.get_text_stream("stderr")
-    hidden = len(file.events) < _PROGRESS_FROM or not stream.isatty()
-    return click.progressbar(length=len(file.events), label="events", file=stream, hidden=hidden)
+    hidden = len(file.events) < _PROGRESS_FROM or not sys.stderr.isatty()
+    return click.progressbar(length=len(file.events), label="events", file=sys.stderr, hidden=hidden)
 
 
 def _line(finding: Finding) -> str:

@@ -21,7 +21,7 @@ from ledger.persons import Vault
 from ledger.reader import LogReader, open_log
 from ledger.root_log import ROOT
 from ledger.witness_list import WitnessList, independent_cosigners
-from trace_api import access, capture, devices, excursions, lots, pages, pages_routes, problems
+from trace_api import access, capture, devices, excursions, lots, pages, pages_routes, problems, validating
 from trace_api.access import Databases
 from trace_api.accounts import accounts_pages, signing_in
 from trace_api.accounts.guard import Guard
@@ -78,6 +78,7 @@ def create_app(databases: Databases, configuration: Configuration, now: Callable
         return 0 if note is None else len(independent_cosigners(configuration.witnesses, note))
 
     app.include_router(capture.router(databases, vault, now))
+    app.include_router(validating.router(guard))
     app.include_router(
         lots.router(
             databases,

@@ -14,15 +14,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from ledger.epcis.advice import Together, advice
-from ledger.epcis.event_hash import event_hash
+from ledger.epcis.event_hash import Hasher, ignored_in
 from ledger.epcis.events import parse_event, refuse_envelope
 from ledger.epcis.files import ReadFile
 from ledger.epcis.models import Event
-from ledger.epcis.problems import EventError, Problem, Severity, short
+from ledger.epcis.problems import EventError, Problem, Severity, printable, short
 from ledger.epcis.rules import breaches
 
 
@@ -36,6 +37,10 @@ class Finding:
     message: str
     event: int | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        pointer, detail = printable(self.pointer), printable(self.message)
+        return {"severity": self.severity, "pointer": pointer, "detail": detail, "event": self.event}
+
 
 def validate(file: ReadFile, begun: Callable[[int], object] = lambda number: None) -> Iterator[Finding]:
     """Everything to be said of a file's events and of what is around them. `begun` is called with the number of each
@@ -45,7 +50,7 @@ def validate(file: ReadFile, begun: Callable[[int], object] = lambda number: Non
         sound = sound and problem.severity != "error"
         yield Finding(problem.severity, problem.pointer, problem.message)
     together, names = Together(), _Names()
-    context = file.context if sound else None
+    hasher = Hasher.of(file.context, ignored_in(file.document)) if sound else None
     for place, raw in enumerate(file.events):
         begun(place + 1)
         pointer = file.pointer(place)
@@ -56,7 +61,7 @@ def validate(file: ReadFile, begun: Callable[[int], object] = lambda number: Non
                 yield Finding("error", pointer + problem.pointer, problem.message, place + 1)
             continue
         for problem in (
-            *_of(event, context),
+            *_of(event, raw, hasher),
             *names.add(event, raw, place + 1),
             *together.add(event, place + 1),
         ):
@@ -79,16 +84,15 @@ def _around(file: ReadFile) -> Iterator[Problem]:
         yield Problem(file.pointer(0)[:-2], "has no events in it; is this the right file?", "warning")
 
 
-def _of(event: Event, context: Any) -> Iterator[Problem]:
+def _of(event: Event, raw: Any, hasher: Hasher | None) -> Iterator[Problem]:
     yield from breaches(event)
     yield from advice(event)
-    if event.event_id is not None and event.event_id.startswith("ni:") and event.error_declaration is None:
-        try:
-            wanted = event_hash(event, context)
-        except EventError:  # too long to be hashed, which is no fault of an event that has a name
-            return
-        if event.event_id != wanted:
-            yield Problem("/eventID", f"is not the hash of this event, which is {wanted}", "note")
+    claimed = event.event_id or ""
+    if hasher is not None and claimed.startswith("ni:"):
+        with suppress(EventError):  # too long to be hashed, which is no fault of an event that has a name
+            wanted = hasher.hash(raw)
+            if claimed != wanted:
+                yield Problem("/eventID", f"is not the hash of this event, which is {wanted}", "note")
 
 
 @dataclass

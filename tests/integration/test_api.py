@@ -525,3 +525,37 @@ def test_a_lot_is_asked_for_by_whatever_names_it(api: httpx.Client, instance: In
     signed = {"Authorization": f"Bearer {token('carrier')}"}
     plate = api.get(f"/api/v1/lots/{quote('浙A-12345', safe='')}/trace", headers=signed)
     assert (plate.status_code, plate.json()["id"]) == (200, TRUCK)
+
+
+def test_events_can_be_validated_before_they_are_captured(door: httpx.Client) -> None:
+    signed = {"Authorization": f"Bearer {token('carrier')}"}
+
+    def validated(body: Any) -> tuple[int, Any]:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        answer = door.post("/epcis/events/validate", content=content, headers=signed)
+        return answer.status_code, answer.json()
+
+    event = {
+        "type": "ObjectEvent",
+        "eventTime": "2026-06-18T03:20:00.000+08:00",
+        "eventTimeZoneOffset": "+08:00",
+        "action": "OBSERVE",
+        "bizStep": "loading",
+        "epcList": [PALLET],
+    }
+    assert validated(event) == (200, {"valid": True, "events": 1, "problems": [], "more": False})
+    status, said = validated([event, event | {"bizStep": "shipping"}])
+    assert (status, said["valid"]) == (200, True)
+    assert [(each["severity"], each["pointer"]) for each in said["problems"]] == [("warning", "/1/bizStep")]
+    status, said = validated(event | {"action": "x", "eventTime": "today"})
+    assert (status, said["valid"]) == (200, False)
+    assert {each["pointer"]: each["detail"] for each in said["problems"]}[
+        "/action"
+    ] == "got 'x', want ADD, OBSERVE or DELETE"
+    status, said = validated([{}] * 5_000)
+    assert (status, said["valid"], len(said["problems"]), said["more"]) == (200, False, 1_000, True)
+    for torn in (b"{", b"5", b"\x1f\x8b\x08", b"[" * 100_000, b'{"type": "Other"}'):
+        status, said = validated(torn)
+        assert (status, said["title"]) == (400, "No EPCIS events"), torn[:10]
+    assert validated(b" " * 1_048_577)[0] == 413
+    assert door.post("/epcis/events/validate", json=event).status_code == 401
