@@ -39,6 +39,8 @@ COLUMNS: Final[Mapping[str, Words]] = {
         ("id",), ("contact", "origin", "void_reason", "product_zh", "product_en", "evidence")
     ),
     "test_record": Words(("id",), ("method", "sample", "covers", "not_covered")),
+    "input_use": Words(("id",), ("name", "dose")),
+    "hold_decision": Words(("id",), ("reason",)),
     "capture_job": Words(("id",), ("errors",)),
     "idempotency": Words(("scope", "key"), ("body", "location"), _THEIR_SCOPES),
     "place": Words(("id",), ("name_zh", "name_en")),

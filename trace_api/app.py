@@ -30,6 +30,7 @@ from trace_api.acts import routes as acts_routes
 from trace_api.audit import api as audit_api
 from trace_api.audit import pages as audit_pages
 from trace_api.check import routes as check_routes
+from trace_api.holds import routes as holds_routes
 from trace_api.problems import Problem
 from trace_api.proofs import OrganisationKey
 from trace_api.scan import routes as scan_routes
@@ -104,6 +105,7 @@ def create_app(databases: Databases, configuration: Configuration, now: Callable
         )
     )
     app.include_router(check_routes.router(databases, guard, assets, configuration.public_url, vault, now))
+    app.include_router(holds_routes.router(databases, guard, assets, configuration.public_url, vault, now))
     _serve_logs(app, configuration.log_dir)
     _serve_health(app, databases)
 

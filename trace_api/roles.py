@@ -18,6 +18,7 @@ AREAS: dict[str, frozenset[str]] = {
     "check": frozenset({"market", "stall", "retailer"}),
     "scan": frozenset(GOODS),
     "audit": frozenset(OVERSEEING),
+    "holds": frozenset({*GOODS, *OVERSEEING}),
     "accounts": frozenset({"administrator"}),
 }
 

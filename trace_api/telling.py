@@ -187,6 +187,12 @@ def _reports(event: Event) -> Iterator[Any]:
         yield from element.sensor_report
 
 
+def _withheld(event: Event) -> list[str]:
+    """Names of fields that are not published of it."""
+    named = extensions(event).get("suyuan:withheld")
+    return named if isinstance(named, list) else []
+
+
 def _is_test(report: Any) -> bool:
     return "CholinesteraseInhibition" in str(report.type or "")
 
@@ -326,8 +332,10 @@ def _activity(event: Event) -> str:
 
 
 def _tests(chain: Chain, journey: Sequence[RecordedEvent]) -> Iterator[Test]:
-    """A rapid test is a screen: positive means on hold, never failed."""
+    """A rapid test is a screen: positive means on hold, never failed. What it measured then is not published."""
     for item in journey:
+        if str(item.event.biz_step).endswith("holding") and "sensorElementList" in _withheld(item.event):
+            yield Test(item.event.event_time, _site_of(chain, item.event), "on_hold")
         for report in _reports(item.event):
             if _is_test(report):
                 alarmed = str(report.exception or "").endswith("ALARM_CONDITION")

@@ -247,6 +247,10 @@ BREACHES: dict[str, str] = {
     " SELECT id, organisation, '(,)', now(), 0, 0, '(,)', at, at, 1, now() FROM device, (VALUES (now()), (now() + INTERVAL '1 hour')) AS first (at)",
     "a_finding_is_of_its_device": "INSERT INTO device_finding (organisation, device_id, kind, since, evidence, looked_at)"
     " SELECT 'hz-market', id, 'silent', now(), '{}', now() FROM device WHERE organisation = 'xj-coop' LIMIT 1",
+    "shares_of_a_mixed_lot_add_up": "UPDATE lot_input SET share = share / 2",
+    "a_hold_is_somebodys_act": "INSERT INTO test_record (id, organisation, lot, sample, kind, method, sampled_at, outcome, recorded_at)"
+    " VALUES (gen_random_uuid(), 'hz-market', 'x', 'x', 'rapid', 'x', now(), 'pending', now()); INSERT INTO hold_decision (proposal, test, lot,"
+    " decision, reason, reasons, decided_at) SELECT gen_random_uuid(), id, 'x', 'leave', 'x', '[]', now() FROM test_record WHERE lot = 'x'",
     "row_level_security_stands": "ALTER TABLE event DISABLE ROW LEVEL SECURITY",
 }  # fmt: skip
 

@@ -215,6 +215,7 @@ def rapid_test(desk: Desk, act: RapidTest) -> list[Event]:
             lot, unit, place, act.sample, "rapid", act.method, sampled_at, result_at, "positive" if positive else "negative",
             act.value, "P1", act.threshold, act.covers, act.not_covered,
             told=max(told, result_at) if told and positive else None,
+            retest_of=results.screened(desk.conn, lot) if act.retest else None,
         )
     )  # fmt: skip
     return [desk.forms.rapid_test(what, place, desk.paper("result", act.sample), measured, positive, more)]

@@ -112,6 +112,17 @@ def tested(conn: psycopg.Connection, lot: str) -> bool:
     return row is not None and bool(row[0])
 
 
+_SCREENED = """
+SELECT id FROM test_record WHERE lot = %s AND kind = 'rapid' AND outcome = 'positive' ORDER BY number DESC LIMIT 1
+"""
+
+
+def screened(conn: psycopg.Connection, lot: str) -> UUID | None:
+    """The asker's newest positive screen of the lot: what a retest is of."""
+    row = conn.execute(_SCREENED, [lot]).fetchone()
+    return None if row is None else row[0]
+
+
 class Result(Protocol):
     """What a test found, by whatever name it is kept."""
 

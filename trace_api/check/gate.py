@@ -15,6 +15,7 @@ from trace_api.check.facts import Asked
 from trace_api.check.finding import Goods, Vehicle, find, is_seen
 from trace_api.check.reading import Code, read
 from trace_api.check.rules import Rules
+from trace_api.holds.rules import HoldRules
 from trace_api.pages import Assets
 from trace_api.problems import Problem
 
@@ -30,6 +31,7 @@ class Gate:
     public_url: str
     vault: Vault
     rules: Rules
+    holds: HoldRules
     now: Callable[[], datetime]
 
     def asked(self, person: Person) -> Asked:

@@ -32,6 +32,8 @@ from trace_api.check.offering import offer
 from trace_api.check.programs import add_programs
 from trace_api.check.reading import Code, read
 from trace_api.check.rules import load_rules
+from trace_api.holds.proposals import count_open
+from trace_api.holds.rules import load_rules as load_hold_rules
 from trace_api.pages import Assets
 from trace_api.problems import Problem
 from trace_api.story import Name
@@ -62,7 +64,7 @@ def router(
     vault: Vault,
     now: Callable[[], datetime],
 ) -> APIRouter:
-    gate = Gate(databases, assets, public_url, vault, load_rules(), now)
+    gate = Gate(databases, assets, public_url, vault, load_rules(), load_hold_rules(), now)
     routes = APIRouter(tags=["Check"])
     _add_pages(routes, guard, gate)
     _add_acts(routes, guard, gate)
@@ -87,8 +89,11 @@ def _add_pages(routes: APIRouter, guard: Guard, gate: Gate) -> None:
         frame = Frame.of(request, person)
         with access.looking(gate.databases, person) as conn:
             board = read_board(conn, gate.rules, gate.now(), telling.ZONE)
+            waiting = count_open(conn, gate.holds, gate.now())
         shown = showing.board_view(board, frame.words, gate.now())
-        return page("check.html", frame, gate.assets, frame.words("check_title"), board=shown)
+        return page(
+            "check.html", frame, gate.assets, frame.words("check_title"), board=shown, waiting=waiting
+        )
 
     @routes.get("/check/answer", summary="One answer from the four checks", response_class=HTMLResponse)
     def answered(
