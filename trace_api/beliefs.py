@@ -19,9 +19,14 @@ _Told = tuple[str, frozenset[str], Word]  # of the portion's name, of what else 
 
 
 def read_belief(
-    conn: psycopg.Connection, views: str, events: Sequence[RecordedEvent], own: str | None = None
+    conn: psycopg.Connection,
+    views: str,
+    events: Sequence[RecordedEvent],
+    own: str | None = None,
+    then: bool = False,
 ) -> Belief:
-    """`views`: the beginning of the views' names. `own`: the organisation whose word counts until it was judged."""
+    """`views`: the beginning of the views' names. `own`: the organisation whose word counts until it was judged. `then`: asked
+    as of a past moment; what was declared wrong since is judged no more, and counts as it was said."""
     heard: defaultdict[tuple[int | None, str], list[_Told]] = defaultdict(list)
     judged: set[int | None] = set()
     if any(concerns_marks(item) for item in events):
@@ -34,7 +39,7 @@ def read_belief(
             judged.add(position)
 
     def belief(lot: str, portion: str, item: RecordedEvent) -> Word:
-        if item.position not in judged and item.organisation == own:
+        if item.position not in judged and (then or item.organisation == own):
             return spoken(item)
         return _believed(portion, heard.get((item.position, lot), ()))
 

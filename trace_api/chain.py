@@ -20,7 +20,8 @@ from ingest.coldchain.told import Told, ToldLimit, parse_under
 from ledger import recorded
 from ledger.epcis.codes import read_code
 from ledger.epcis.identifiers import Identifier, IdentifierError, parse
-from ledger.genealogy import Genealogy, Portion, Span, replay
+from ledger.genealogy import Genealogy, Portion, RecordedEvent, Span, replay
+from trace_api.as_of import AsOf
 from trace_api.beliefs import read_belief
 from trace_api.problems import Problem
 from trace_api.story import Name, Site
@@ -98,6 +99,7 @@ class Hidden:
 class Chain:
     """`identifier`: what was asked for. `portions`: those that answer for it. Empty where everybody asks: `why`, by
     position, why who asks sees an event; `taken`, by position of the event, what who asks took in, and how deep they look.
+    `as_of`: None for now.
     """
 
     identifier: Identifier
@@ -111,6 +113,7 @@ class Chain:
     eye: Eye = PUBLIC
     why: Mapping[int | None, recorded.Why] = field(default_factory=dict)
     taken: Mapping[int | None, int | None] = field(default_factory=dict)
+    as_of: AsOf | None = None
 
     def product_of(self, lot: str) -> Product | None:
         matches = [
@@ -147,20 +150,30 @@ def meaning(conn: psycopg.Connection, text: str, eye: Eye, at: datetime | None =
     return None if row is None else parse(row[0])
 
 
-def named_chain(conn: psycopg.Connection, text: str, eye: Eye = PUBLIC, at: datetime | None = None) -> Chain:
+def named_chain(
+    conn: psycopg.Connection,
+    text: str,
+    eye: Eye = PUBLIC,
+    at: datetime | None = None,
+    as_of: AsOf | None = None,
+) -> Chain:
     """The chain of whatever a code names. One that is recorded means itself; else, and also where it is no code
     of the standard's, what it was bound to. Raises Problem as `identify` and `read_chain` do."""
     try:
-        return read_chain(conn, identify(text), eye)
+        return read_chain(conn, identify(text), eye, as_of=as_of)
     except Problem as problem:
         bound = meaning(conn, text, eye, at) if problem.status in (400, 404) else None
         if bound is None:
             raise
-    return read_chain(conn, bound, eye)
+    return read_chain(conn, bound, eye, as_of=as_of)
 
 
 def read_chain(
-    conn: psycopg.Connection, identifier: Identifier, eye: Eye = PUBLIC, beside: Iterable[str] = ()
+    conn: psycopg.Connection,
+    identifier: Identifier,
+    eye: Eye = PUBLIC,
+    beside: Iterable[str] = (),
+    as_of: AsOf | None = None,
 ) -> Chain:
     """`beside`: canonical codes that are read along, whether they hang together with it or not. Raises Problem 404 where nothing
     that the eye sees is known of any of them, 413 where too much hangs together."""
@@ -172,8 +185,9 @@ def read_chain(
     except recorded.TooMuch as error:
         raise Problem(413, "Too much hangs together", str(error)) from error
     products = _products(conn, eye)
-    belief = read_belief(conn, eye.views, connected.events, _asker(conn, eye))
-    genealogy = replay(connected.events, _net_content(conn, eye), belief)
+    events = connected.events if as_of is None else _known(connected.events, as_of)
+    belief = read_belief(conn, eye.views, events, _asker(conn, eye), as_of is not None)
+    genealogy = replay(events, _net_content(conn, eye), belief)
     portions = tuple(genealogy.portions_answering(identifier.uri))
     if not any(genealogy.portions_answering(each.uri) for each in named):
         raise Problem(
@@ -202,21 +216,34 @@ def read_chain(
         eye,
         connected.why,
         {} if eye is PUBLIC else _taken(conn, list(connected.why)),
+        as_of,
     )
 
 
+def _known(events: Iterable[RecordedEvent], as_of: AsOf) -> tuple[RecordedEvent, ...]:
+    return tuple(item for item in events if item.position is not None and item.position <= as_of.position)
+
+
 def read_curve(
-    conn: psycopg.Connection, sensor: Sensor, start_ms: int, end_ms: int, eye: Eye = PUBLIC
+    conn: psycopg.Connection,
+    sensor: Sensor,
+    start_ms: int,
+    end_ms: int,
+    eye: Eye = PUBLIC,
+    as_of: AsOf | None = None,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Times (int64[n], UTC ms) and values (float64[n], °C) of a readable series, with two intervals of margin."""
-    query = eye.sql("SELECT (extract(epoch FROM time) * 1000)::bigint, value FROM seen_readings(%s, %s, %s)")
+    found, known = "seen_readings(%s, %s, %s)", list[datetime]()
+    if as_of is not None:
+        found, known = "seen_readings_known(%s, %s, %s, %s)", [as_of.time]
+    query = eye.sql(f"SELECT (extract(epoch FROM time) * 1000)::bigint, value FROM {found}")  # noqa: S608
     margin = 2 * sensor.interval_ms
     since_ms, until_ms = start_ms - margin, end_ms + margin
     rows: list[tuple[int, float]] = []
     while True:
         page = conn.execute(
             query,
-            [sensor.series, to_datetime(since_ms), to_datetime(until_ms)],
+            [sensor.series, to_datetime(since_ms), to_datetime(until_ms), *known],
         ).fetchall()
         rows += page
         if len(page) < READINGS_AT_ONCE:

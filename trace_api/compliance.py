@@ -218,7 +218,7 @@ class Judge:
             first = min(self._earliest(), portion.start_ms)
             until = min(sensor.until_ms or self._now_ms, self._now_ms)
             times, values = read_curve(
-                self._conn, sensor, max(sensor.since_ms, first), until, self._chain.eye
+                self._conn, sensor, max(sensor.since_ms, first), until, self._chain.eye, self._chain.as_of
             )
             self._curves[key] = ObservedSeries(
                 str(sensor.series),

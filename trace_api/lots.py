@@ -19,22 +19,38 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from ingest.coldchain.exposure import LegExposure, LimitExposure
 from ingest.coldchain.verdict import Reason
 from ledger.anchored_evidence import Anchors, Issuing, anchored
-from ledger.epcis.events import event_to_json
 from ledger.evidence_file import AnchoredEvidence, Evidence
-from ledger.genealogy import Portion, RecordedEvent, Trace
 from ledger.persons import Vault
 from ledger.reader import LogReader
-from ledger.recorded import Why
 from ledger.witness_list import ListedWitness
 from trace_api import access
 from trace_api.access import Databases, Person
 from trace_api.accounts.guard import Guard
+from trace_api.as_of import read_as_of
 from trace_api.chain import ASKER, PUBLIC, Chain, Eye, Hidden, named_chain, to_datetime
 from trace_api.compliance import WORST_FIRST, Judge, Judged
 from trace_api.proofs import OrganisationKey, Prover
 from trace_api.telling import in_order, journey_positions
+from trace_api.tracing import (
+    DEEPEST,
+    DEPTH,
+    EVENTS,
+    MOST_EVENTS,
+    Asked,
+    portion_document,
+    read_traced,
+)
+from trace_api.tracing import document as trace_document
 
 Direction = Literal["back", "forward", "both"]
+MomentAsked = Annotated[
+    str | None,
+    Query(
+        max_length=64,
+        description="As it was known then: a time with its zone (RFC 3339), or the position of an event",
+        examples=["2026-06-19T04:00:00Z"],
+    ),
+]
 
 
 def router(
@@ -66,28 +82,35 @@ def router(
         direction: Annotated[
             Direction, Query(description="back: what it came from; forward: where it went")
         ] = "both",
-        depth: Annotated[int, Query(ge=1, le=50, description="How many transformations to follow")] = 20,
-        limit: Annotated[int, Query(ge=1, le=5000, description="At most so many events")] = 1000,
+        depth: Annotated[
+            int, Query(ge=1, le=DEEPEST, description="How many transformations to follow")
+        ] = DEPTH,
+        limit: Annotated[int, Query(ge=1, le=MOST_EVENTS, description="At most so many events")] = EVENTS,
+        as_of: MomentAsked = None,
         person: Person | None = asking,
     ) -> dict[str, Any]:
-        with lots.reading(person, code) as (conn, chain):
-            found = chain.genealogy.trace(chain.identifier.uri, direction, max_depth=depth, max_events=limit)
-            document = _trace_document(chain, found, direction)
+        asked = Asked(code, direction, depth, limit, as_of)
+        with lots.reading(person, code, as_of) as (conn, chain):
+            document = trace_document(read_traced(conn, chain, asked))
             if person is not None and person.organisation is not None:
                 # One's own words again; what others said of persons stays theirs, by row-level security.
                 document["events"] = vault.reading(conn, document["events"])
         return document
 
     @routes.get("/lots/{code:path}/exposure", summary="Temperature through every leg, by portion")
-    def lot_exposure(code: str, person: Person | None = asking) -> dict[str, Any]:
-        with lots.judging(person, code) as (_, chain, judged):
-            return {"id": chain.identifier.uri, "portions": [_exposure_document(item) for item in judged]}
+    def lot_exposure(code: str, as_of: MomentAsked = None, person: Person | None = asking) -> dict[str, Any]:
+        with lots.judging(person, code, as_of) as (_, chain, judged):
+            return {
+                "id": chain.identifier.uri,
+                "as_of": _as_of_document(chain),
+                "portions": [_exposure_document(item) for item in judged],
+            }
 
     @routes.get(
         "/lots/{code:path}/verdict", summary="Compliant, breach, indeterminate or not applicable, and why"
     )
-    def lot_verdict(code: str, person: Person | None = asking) -> dict[str, Any]:
-        with lots.judging(person, code) as (_, chain, judged):
+    def lot_verdict(code: str, as_of: MomentAsked = None, person: Person | None = asking) -> dict[str, Any]:
+        with lots.judging(person, code, as_of) as (_, chain, judged):
             return _verdicts_document(chain, judged)
 
     @routes.get(
@@ -120,16 +143,19 @@ class _Lots:
     now: Callable[[], datetime]
 
     @contextmanager
-    def reading(self, person: Person | None, code: str) -> Iterator[tuple[psycopg.Connection, Chain]]:
+    def reading(
+        self, person: Person | None, code: str, as_of: str | None = None
+    ) -> Iterator[tuple[psycopg.Connection, Chain]]:
         with seeing(self.databases, person) as (conn, eye):
-            yield conn, named_chain(conn, code, eye)
+            yield conn, named_chain(conn, code, eye, as_of=read_as_of(conn, as_of))
 
     @contextmanager
     def judging(
-        self, person: Person | None, code: str
+        self, person: Person | None, code: str, as_of: str | None = None
     ) -> Iterator[tuple[psycopg.Connection, Chain, list[Judged]]]:
-        with self.reading(person, code) as (conn, chain):
-            judge = Judge(conn, chain, round(self.now().timestamp() * 1000))
+        with self.reading(person, code, as_of) as (conn, chain):
+            now = self.now() if chain.as_of is None else min(self.now(), chain.as_of.time)
+            judge = Judge(conn, chain, round(now.timestamp() * 1000))
             yield conn, chain, [judge.judge(portion) for portion in chain.portions]
 
 
@@ -155,72 +181,13 @@ def seeing(databases: Databases, person: Person | None) -> Iterator[tuple[psycop
             yield conn, ASKER
 
 
-_WITHHELD = ("bizTransactionList", "sourceList", "destinationList")
-_MORE_WITHHELD = "suyuan:withheld"
-
-
-def _shown(item: RecordedEvent, why: Why = "published") -> dict[str, Any]:
-    """The event as far as it is shown. Of a published one, parties and documents are there for the replay alone, without
-    their names, and so is what is left of a field with somebody's own words in it: no field of the event."""
-    said = event_to_json(item.event)
-    if why != "published":
-        return said
-    for name in (*_WITHHELD, *said.pop(_MORE_WITHHELD, ())):
-        said.pop(name, None)
-    return said
-
-
-def _trace_document(chain: Chain, found: Trace, direction: str) -> dict[str, Any]:
-    return {
-        "id": chain.identifier.uri,
-        "direction": direction,
-        "truncated": found.truncated,
-        "events": [
-            {"position": item.position, "organisation": item.organisation, "event": _shown(item)} for item in found.events
-        ] if not chain.why else [
-            {"position": item.position, "organisation": item.organisation, "event": _shown(item, chain.why[item.position]),
-             "why": chain.why[item.position]} for item in found.events
-        ],
-        "edges": [{"from": edge.source, "to": edge.target, "kind": edge.kind} for edge in found.edges],
-        "portions": [_portion_document(portion) for portion in chain.portions],
-        "places": {
-            site.id: {"name": {"zh": site.name.zh, "en": site.name.en}, "kind": site.kind, "region": site.region,
-                      "latitude": site.latitude, "longitude": site.longitude}
-            for site in chain.sites.values()
-        },
-        "organisations": {name: {"zh": text.zh, "en": text.en} for name, text in chain.organisations.items()},
-    }  # fmt: skip
-
-
-def _portion_document(portion: Portion) -> dict[str, Any]:
-    return {
-        "lot": portion.lot,
-        "unit": portion.unit,
-        "quantity": portion.quantity,
-        "uom": portion.uom,
-        "stage": portion.stage,
-        "place": portion.place,
-        "start": to_datetime(portion.start_ms),
-        "end": None if portion.end_ms is None else to_datetime(portion.end_ms),
-        "ending": portion.ending,
-        "containers": [
-            {
-                "id": span.value,
-                "start": to_datetime(span.start_ms),
-                "end": None if span.end_ms is None else to_datetime(span.end_ms),
-            }
-            for span in portion.containers
-        ],
-        "inputs": [
-            {"lot": item.lot, "quantity": item.quantity, "uom": item.uom, "share": item.share}
-            for item in portion.inputs
-        ],
-    }
+def _as_of_document(chain: Chain) -> dict[str, Any] | None:
+    return None if chain.as_of is None else chain.as_of.document()
 
 
 def _exposure_document(item: Judged) -> dict[str, Any]:
     exposure = item.exposure
-    return _portion_document(item.portion) | {
+    return portion_document(item.portion) | {
         "inherited_from": item.inherited_from,
         "hidden": None
         if item.hidden is None
@@ -278,8 +245,9 @@ def _verdicts_document(chain: Chain, judged: Sequence[Judged]) -> dict[str, Any]
     worst = min(judged, key=lambda item: WORST_FIRST.index(item.verdict.state))
     return {
         "id": chain.identifier.uri,
+        "as_of": _as_of_document(chain),
         "worst": _verdict_document(worst),
-        "portions": [_portion_document(item.portion) | _verdict_document(item) for item in judged],
+        "portions": [portion_document(item.portion) | _verdict_document(item) for item in judged],
     }
 
 

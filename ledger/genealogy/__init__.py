@@ -17,6 +17,7 @@ of them.
       portions.py      where a lot is             presence.py   who was where at which stage
       whereabouts.py   the same, each kilogram once, and with whom
       trace.py         links.py                   what it came from and what it became part of
+      weights.py       how much of it went there
       custody.py       who took it in, and what lies behind       origins.py    what it is made of, and where that grew
       marks.py         which recalls and holds count
 """
@@ -37,7 +38,8 @@ from ledger.genealogy.placements import Placement, Say, Voice, placements
 from ledger.genealogy.portions import Input, Portion, Span, Stay
 from ledger.genealogy.presence import Presence
 from ledger.genealogy.stages import STAGES
-from ledger.genealogy.trace import Direction, Edge, Trace
+from ledger.genealogy.trace import Direction, Edge, Held, Trace
+from ledger.genealogy.weights import Weighed, weighed
 from ledger.genealogy.whereabouts import Whereabouts
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "Discrepancy",
     "Edge",
     "Genealogy",
+    "Held",
     "Input",
     "Judged",
     "LabelRange",
@@ -64,6 +67,7 @@ __all__ = [
     "Taking",
     "Trace",
     "Voice",
+    "Weighed",
     "Whereabouts",
     "Word",
     "base_vehicle",
@@ -84,4 +88,5 @@ __all__ = [
     "trace",
     "unit_of",
     "untagged",
+    "weighed",
 ]

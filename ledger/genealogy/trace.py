@@ -42,16 +42,32 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """`child` was in `parent` from `start_ms` to `end_ms` (UTC milliseconds, half open; None while it is)."""
+
+    child: str
+    parent: str
+    start_ms: int
+    end_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
-    """`events` in time order, `edges` in the order of their events, `identifiers` in the order they were
-    reached. `truncated`: there is more, and the limits cut it off."""
+    """`events` in time order, `edges` in the order of their events, `identifiers` in the order they were reached, `held` by
+    time. `cut`: there is more, and which limit cut it off; `ends`: where the depth did."""
 
     identifier: str
     direction: Direction
     events: tuple[RecordedEvent, ...]
     edges: tuple[Edge, ...]
     identifiers: tuple[str, ...]
-    truncated: bool
+    held: tuple[Held, ...] = ()
+    cut: frozenset[Literal["depth", "events"]] = frozenset()
+    ends: tuple[str, ...] = ()
+
+    @property
+    def truncated(self) -> bool:
+        return bool(self.cut)
 
 
 class Tracks:
@@ -120,7 +136,8 @@ class _Walk:
         self._held: set[tuple[str, int, int]] = set()
         self.events: set[int] = set()
         self.names: dict[str, None] = {}
-        self.truncated = False
+        self.cut: set[Literal["depth", "events"]] = set()
+        self.ends: dict[str, None] = {}
 
     def run(self) -> None:
         while self._todo:
@@ -268,7 +285,7 @@ class _Walk:
     def _add(self, ordinals: Iterable[int]) -> None:
         for ordinal in ordinals:
             if ordinal not in self.events and len(self.events) >= self._max_events:
-                self.truncated = True
+                self.cut.add("events")
                 self._todo.clear()
                 return
             self.events.add(ordinal)
@@ -279,7 +296,8 @@ class _Walk:
 
     def _may_follow(self, name: str, depth: int) -> bool:
         if depth > self._max_depth:
-            self.truncated = True
+            self.cut.add("depth")
+            self.ends[name] = None
             return False
         if name != self._seed and is_class(name):
             # A trade item without a lot is a kind of goods: following it would join all goods of that kind.
@@ -323,8 +341,21 @@ def trace_of(
         events=tuple(tracks.facts[ordinal].recorded for ordinal in ordinals),
         edges=tuple(_edges(tracks, ordinals, walk.names)),
         identifiers=tuple(walk.names),
-        truncated=walk.truncated,
+        held=tuple(_held(tracks, walk.names)),
+        cut=frozenset(walk.cut),
+        ends=tuple(walk.ends),
     )
+
+
+def _held(tracks: Tracks, names: dict[str, None]) -> list[Held]:
+    """Only between what the trace reached, and while that was of concern to it."""
+    found = []
+    for child in names:
+        for inside in tracks.links.inside.get(child, ()):
+            if inside.parent in names:
+                end = None if inside.last == EVER else tracks.facts[inside.last].ms
+                found.append(Held(child, inside.parent, tracks.facts[inside.first].ms, end))
+    return sorted(found, key=lambda each: (each.start_ms, each.child, each.parent))
 
 
 def _seed_back(walk: _Walk, identifier: str, parcels: Sequence[Parcel]) -> None:
