@@ -21,7 +21,8 @@ files = click.argument("files", metavar="FILE...", nargs=-1, required=True, type
 def hash_command(files: tuple[Path, ...]) -> None:
     """Print the CBV 2.0 hash of each event, in document order, one a line.
 
-    FILE is an EPCISDocument, an EPCISQueryDocument, one event or a list of events, as JSON or JSON-LD; - is standard input.
+    FILE is an EPCISDocument, an EPCISQueryDocument, one event or a list of events, as JSON, JSON-LD or XML; - is standard
+    input.
     Several files are hashed one after the other. An event need not be valid to have a hash; one that has none is named on
     standard error, and the others are hashed.
 

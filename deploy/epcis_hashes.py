@@ -1,4 +1,8 @@
-"""`suyuan epcis hash`: what it does."""
+"""`suyuan epcis hash`: what it does.
+
+An XML document is read as the published hashes were made of it (`ledger.epcis.xml_names`), so that what is printed
+is what others print; the ledger compares formats by the standard's rule instead.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ def print_hashes(paths: Iterable[Path], say: Callable[[str], None], complain: Ca
     for path in paths:
         name = printable(str(path))
         try:
-            found = list(hashes(read_path(path)))
+            found = list(hashes(read_path(path, literal=True)))
         except Unreadable as error:
             complain(f"{name}: {error}")
             worst = UNREADABLE

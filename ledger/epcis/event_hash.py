@@ -22,12 +22,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from ledger.epcis.bounds import MOST_CHARACTERS, refuse_unbounded
 from ledger.epcis.contexts import refuse_context
 from ledger.epcis.events import Event, event_to_json
-from ledger.epcis.hash_fields import EVENT, NEVER, OUTSIDE, Field, Misshapen, Names, foreign
+from ledger.epcis.hash_fields import EVENT, LATE, NEVER, OUTSIDE, Field, Misshapen, Names, foreign
 from ledger.epcis.problems import EventError, Problem, pointer_to, short
 
 VERSION = "CBV2.0"
@@ -114,21 +114,35 @@ class Hasher:
 
 @dataclass(frozen=True)
 class _Fields:
-    """The fields of one kind of object. `known`: their names and those that are not hashed there."""
+    """The fields of one kind of object: in the standard's `order`, and `late` ones, sorted among extensions.
+    `known`: their names and those that are not hashed there; None where all but the fields is left alone."""
 
-    order: tuple[tuple[str, Field, _Fields | None], ...]
-    known: frozenset[str]
+    order: tuple[_Known, ...]
+    late: tuple[_Known, ...]
+    known: frozenset[str] | None
 
     @classmethod
-    def of(cls, fields: tuple[Field, ...], outside: frozenset[str] = frozenset()) -> _Fields:
-        order = tuple(
-            (field.name, field, None if field.value else _Fields.of(field.inside)) for field in fields
+    def of(
+        cls, *fields: Field, late: tuple[Field, ...] = (), outside: Iterable[str] = (), rest: bool = False
+    ) -> _Fields:
+        known = frozenset({field.name for field in (*fields, *late)}.union(outside))
+        return cls(cls._each(fields, rest), cls._each(late, rest), None if rest else known)
+
+    @classmethod
+    def _each(cls, fields: tuple[Field, ...], rest: bool) -> tuple[_Known, ...]:
+        return tuple(
+            (field.name, field, None if field.value else cls._inside(field, rest)) for field in fields
         )
-        return cls(order, outside | {field.name for field in fields})
+
+    @classmethod
+    def _inside(cls, field: Field, rest: bool) -> _Fields:
+        return cls.of(*field.inside, outside=field.elsewhere, rest=rest or field.rest)
 
 
-_EVENT = _Fields.of(EVENT, OUTSIDE)
-_EXTENSION = _Fields.of(())
+_Known: TypeAlias = tuple[str, Field, _Fields | None]
+
+_EVENT = _Fields.of(*EVENT, late=LATE, outside=OUTSIDE)
+_EXTENSION = _Fields.of()
 _TEXT = ("#text", "@value")
 """Where an object holds the text of an XML element with attributes, or a JSON-LD value with its type."""
 
@@ -145,23 +159,27 @@ class _Writer:
         """An object: the standard's fields in its order, then extension fields, sorted."""
         if type(said) is not dict:
             raise Misshapen(said, "an object")
+        written = self._known(fields.order, said)
+        if fields.known is not None and not said.keys() <= fields.known:
+            others = self._known(fields.late, said)
+            for name in said.keys() - fields.known:
+                others.extend(self._extension(name, said[name]))
+            written.extend(sorted(others))
+        elif fields.late:
+            written.extend(sorted(self._known(fields.late, said)))
+        return "".join(written)
+
+    def _known(self, fields: tuple[_Known, ...], said: Mapping[str, Any]) -> list[str]:
         written = []
-        for name, field, inner in fields.order:
+        for name, field, inner in fields:
             if name in said and (value := said[name]) is not None:
                 try:
-                    written.append(self._field(field, inner, value))
+                    if text := self._field(field, inner, value):
+                        written.append(text)
                 except Misshapen as error:
                     error.steps.append(name)
                     raise
-        if not said.keys() <= fields.known:
-            others = (
-                pair
-                for name in said
-                if name not in fields.known
-                for pair in self._extension(name, said[name])
-            )
-            written.extend(sorted(others))
-        return "".join(written)
+        return written
 
     def _field(self, field: Field, inner: _Fields | None, said: Any) -> str:
         name, each = field.name, field.each
@@ -178,8 +196,7 @@ class _Writer:
             except Misshapen as error:
                 error.steps.append(place)
                 raise
-            # An item of a list counts though it is empty; a field of several values does not.
-            if text or each is not None:
+            if text:
                 items.append(before + text)
         items.sort()
         written = "".join(items)
@@ -188,7 +205,8 @@ class _Writer:
     def _one(self, field: Field, inner: _Fields | None, item: Any) -> str:
         if inner is not None:
             return self.inside(inner, item)
-        return self._spent(f"={field.value(self.names, item)}")  # type: ignore[misc]  # it has one or the other
+        text = field.value(self.names, item) if field.value else ""
+        return self._spent(f"={text}") if text else ""
 
     def _extension(self, name: str, said: Any) -> Iterator[str]:
         """One string for every value: a list is so many fields of the same name."""

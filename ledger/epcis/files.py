@@ -1,8 +1,8 @@
 """Reading an EPCIS file, whatever it is: the bytes become the events in it, as they are written.
 
 First stop of `suyuan epcis validate`, `suyuan epcis hash`, `suyuan trace` and HTTP capture; `deploy.epcis_files`
-reads a file by its path. Taken are JSON and JSON-LD (a byte-order mark allowed): an EPCISDocument, an
-EPCISQueryDocument, one bare event, or a list of events. Contract: any bytes end in a `ReadFile` or in
+reads a file by its path. Taken are JSON and JSON-LD (a byte-order mark allowed) and XML: an EPCISDocument, an
+EPCISQueryDocument, one bare event, or, in JSON, a list of events. Contract: any bytes end in a `ReadFile` or in
 `Unreadable`, the one error, in time and memory bounded by MOST_BYTES. Whether the events are any good is not
 asked here: each may still be anything that JSON can say.
 
@@ -22,7 +22,8 @@ from typing import Any, Never
 
 from ledger.epcis import EpcisError
 from ledger.epcis.bounds import DEEPEST
-from ledger.epcis.problems import pointer_to, short
+from ledger.epcis.problems import EventError, pointer_to, short
+from ledger.epcis.xml_document import read_xml
 from ledger.errors import EntryError
 
 MOST_BYTES = 64 * 2**20
@@ -61,14 +62,22 @@ class ReadFile:
         return pointer_to(self.path if self.alone else [*self.path, place])
 
 
-def read_file(data: bytes, most_bytes: int = MOST_BYTES) -> ReadFile:
-    """The events of the bytes of a file. Raises Unreadable."""
+def read_file(data: bytes, most_bytes: int = MOST_BYTES, *, literal: bool = False) -> ReadFile:
+    """The events of the bytes of a file. Raises Unreadable. `literal`: see `read_xml`; nothing to JSON."""
     if len(data) > most_bytes:
         raise Unreadable(f"is too large: want at most {most_bytes} bytes; split it into several documents")
+    if data[:64].replace(b"\0", b"").lstrip(_BYTE_ORDER_MARKS + b" \t\r\n").startswith(b"<"):
+        try:
+            return as_read(read_xml(data, literal=literal))
+        except EventError as error:
+            raise Unreadable(error.problems[0].message) from error
     if sum(map(data.count, (b"{", b"[", b","))) > MOST_MARKS:
         raise Unreadable(f"holds too many values: want at most {MOST_MARKS}; split it into several documents")
     repeated: set[str] = set()
     return replace(as_read(_json(data, repeated)), repeated=tuple(sorted(repeated)))
+
+
+_BYTE_ORDER_MARKS = b"\xef\xbb\xbf\xff\xfe"
 
 
 def as_read(document: Any) -> ReadFile:

@@ -15,7 +15,14 @@ CBV = "https://ref.gs1.org/cbv/"
 GS1 = "https://gs1.org/voc/"
 
 _OLD_CBV = "https://ns.gs1.org/cbv/"
-_GS1_ALIASES = (GS1, "https://www.gs1.org/voc/", "http://gs1.org/voc/", "http://www.gs1.org/voc/", "gs1:")
+_GS1_ALIASES = (
+    GS1,
+    "https://ref.gs1.org/voc/",
+    "https://www.gs1.org/voc/",
+    "http://gs1.org/voc/",
+    "http://www.gs1.org/voc/",
+    "gs1:",
+)
 
 
 def _words(text: str) -> frozenset[str]:
