@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ingest.decoding import Decoded, find_device
@@ -26,6 +26,7 @@ from ledger.epcis.events import Event
 logger = logging.getLogger(__name__)
 
 EARLIEST_MS = 1_420_070_400_000  # 2015-01-01T00:00:00Z: before it no device of ours existed
+EARLIEST_SAID_MS = 946_684_800_000  # 2000-01-01T00:00:00Z: what a document tells may be older than any device
 AHEAD_MS = 86_400_000  # a clock that was never corrected may be a day ahead, no more
 
 FLAG_SERVER_TIME = 1
@@ -152,7 +153,7 @@ def admit_pack(message: int, pack: Pack, device: Device, window: Window, flags: 
     """`flags`: of all its readings, besides what the pack itself says."""
     if pack.sent_ms is not None:
         try:
-            _check_time("sent", pack.sent_ms, window.received_ms, window.latest_ms(device))
+            _check_time("sent", pack.sent_ms, window.received_ms, _possible(window, device))
         except WireError as error:
             whole = Refusal(
                 message, device, pack.boot, pack.seq, len(pack.records), error.reason, error.detail
@@ -191,26 +192,28 @@ def admit_events(message: int, said: Said, device: Device, window: Window) -> Ad
 
 
 def check_event_times(event: Event, received_ms: int, latest_ms: int | None = None) -> None:
-    """The same at both doors. `latest_ms`: what the clock of who says it can show, where one is known. Raises WireError."""
-    latest_ms = received_ms + AHEAD_MS if latest_ms is None else latest_ms
-    _check_time("eventTime", round(event.event_time.timestamp() * 1000), received_ms, latest_ms)
+    """The same at both doors. `latest_ms`: what the clock of the device that says it can show; None where a document tells,
+    whose events may be older than any device of ours. Raises WireError."""
+    earliest_ms = EARLIEST_SAID_MS if latest_ms is None else EARLIEST_MS
+    span = range(earliest_ms, (received_ms + AHEAD_MS if latest_ms is None else latest_ms) + 1)
+    _check_time("eventTime", round(event.event_time.timestamp() * 1000), received_ms, span)
     declared = event.error_declaration
     if declared is not None:
         declared_ms = round(declared.declaration_time.timestamp() * 1000)
-        _check_time("declarationTime", declared_ms, received_ms, latest_ms)
+        _check_time("declarationTime", declared_ms, received_ms, span)
 
 
-def _check_time(
-    what: str, time_ms: int, received_ms: int, latest_ms: int, base_ms: int | None = None
-) -> None:
-    """`base_ms`: what a small time is relative to."""
-    if EARLIEST_MS <= time_ms <= latest_ms:
+def _check_time(what: str, time_ms: int, received_ms: int, span: range, base_ms: int | None = None) -> None:
+    """`span`: the times it can have. `base_ms`: what a small time is relative to."""
+    if time_ms in span:
         return
     unit = mistaken_unit(time_ms, range(EARLIEST_MS, received_ms + AHEAD_MS), base_ms)
     if unit is not None:
         raise WireError("impossible_time", f"{what} {unit}")
-    if time_ms < EARLIEST_MS:
-        raise WireError("impossible_time", f"{what} lies before 2015: set the device's clock")
+    if time_ms < span.start:
+        year = datetime.fromtimestamp(span.start / 1000, UTC).year
+        raise WireError("impossible_time", f"{what} lies before {year}: set the clock, or correct the time")
+    latest_ms = span.stop - 1
     if latest_ms == received_ms + AHEAD_MS:
         raise WireError(
             "impossible_time", f"{what} lies more than a day ahead of our clock: set the device's clock"
@@ -220,6 +223,10 @@ def _check_time(
         f"{what} lies {(time_ms - received_ms) / 60_000:.1f} minutes ahead of our clock, this device's clock can be"
         f" {(latest_ms - received_ms) / 60_000:.1f} at most, by its last messages: set the device's clock",
     )
+
+
+def _possible(window: Window, device: Device) -> range:
+    return range(EARLIEST_MS, window.latest_ms(device) + 1)
 
 
 def _series(device: Device, record: Measured, window: Window, sent_ms: int | None) -> Series:
@@ -238,7 +245,7 @@ def _series(device: Device, record: Measured, window: Window, sent_ms: int | Non
     if record.value is not None and series.quantity in NUMBERLESS:
         raise WireError("wrong_kind", f"{record.channel} carries a number, registered is {series.quantity}")
     base_ms = window.received_ms if sent_ms is None else sent_ms
-    _check_time("the measuring time", record.time_ms, window.received_ms, window.latest_ms(device), base_ms)
+    _check_time("the measuring time", record.time_ms, window.received_ms, _possible(window, device), base_ms)
     if record.time_ms < window.retained_from_ms:
         raise WireError(
             "beyond_retention",
