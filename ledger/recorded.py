@@ -38,11 +38,15 @@ Why = Literal["own", "party", "granted", "official", "published"]
 @dataclass(frozen=True, slots=True)
 class Connected:
     """`lots`: canonical class URIs that hang together; `events`: all that name them or what carried them. `why`: by
-    position, why the asker sees it; an event that is shown because it is published has its published fields only."""
+    position, why the asker sees it; an event that is shown because it is published has its published fields only.
+    `followed`: the names whose goods were followed; `carriers`: what carries one load after another, of which the events were
+    read and the loads not followed (but of a seed's)."""
 
     lots: frozenset[str]
     events: tuple[RecordedEvent, ...]
     why: Mapping[int | None, Why] = field(default_factory=dict)
+    followed: frozenset[str] = frozenset()
+    carriers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +161,14 @@ def connected(conn: psycopg.Connection, seeds: Iterable[str], shelf: Shelf = OWN
         events |= _naming(conn, sorted(carriers), shelf)
     # What waits for a position comes last, in the order in which it was written down.
     ordered = sorted(events.items(), key=lambda row: (row[1].position is None, row[1].position or row[0]))
-    return Connected(_lots(conn, seen, seeds, shelf), tuple(event for _, event in ordered))
+    shared = _shared(conn, seeds, shelf)
+    lots = frozenset(name for name in seen if not _is_container(name)) - shared
+    return Connected(
+        lots,
+        tuple(event for _, event in ordered),
+        followed=frozenset(seen),
+        carriers=frozenset(carriers | shared),
+    )
 
 
 def unsequenced(conn: psycopg.Connection, identifiers: Iterable[str]) -> list[RecordedEvent]:
@@ -183,7 +194,8 @@ def _walked(conn: psycopg.Connection, seeds: frozenset[str], shelf: Shelf) -> Co
     named = seeds | goods_of(event for event, row in zip(events, rows, strict=True) if row[5])
     if shelf.fresh:
         events += unsequenced(conn, named)
-    lots = _lots(conn, named - _shared(conn, named, shelf), seeds, shelf)
+    names = named - _shared(conn, named, shelf) - _shared(conn, seeds, shelf)
+    lots = frozenset(name for name in names if not _is_container(name))
     return Connected(lots, tuple(events), {row[0]: row[4] for row in rows})
 
 
@@ -191,12 +203,6 @@ def _named_just_now(conn: psycopg.Connection, seeds: frozenset[str], shelf: Shel
     """What a unit that was made this moment was made of: the walk has not heard of it."""
     named = goods_of(unsequenced(conn, seeds)) if shelf.fresh else set()
     return named - _shared(conn, named, shelf) if named else named
-
-
-def _lots(
-    conn: psycopg.Connection, seen: Iterable[str], seeds: frozenset[str], shelf: Shelf
-) -> frozenset[str]:
-    return frozenset(name for name in seen if not _is_container(name)) - _shared(conn, seeds, shelf)
 
 
 def children(item: RecordedEvent) -> set[str]:

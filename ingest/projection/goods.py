@@ -13,7 +13,7 @@ import psycopg
 from psycopg.types.range import TimestamptzRange
 
 from ingest import whereabouts
-from ingest.projection import grants, makings, marks
+from ingest.projection import grants, makings, marks, tracks
 from ingest.projection.rows import PresenceRow, maybe, moment
 from ledger import recorded
 from ledger.genealogy import Genealogy, replay
@@ -29,6 +29,7 @@ def project_goods(conn: psycopg.Connection, goods: Iterable[str]) -> tuple[list[
     handed = grants.project(conn, genealogy, known, concerned.lots)
     marks.project(conn, genealogy, known, concerned.lots)
     makings.project(conn, genealogy, concerned.lots)
+    tracks.project(conn, genealogy, concerned, grants.ids_of(conn, concerned.events))
     return _project_presences(conn, genealogy, concerned.lots, products), handed
 
 

@@ -117,6 +117,11 @@ class Fact:
         event = self.event
         return event.persistent_disposition if isinstance(event, ObjectEvent | TransformationEvent) else None
 
+    @property
+    def step_order(self) -> int:
+        """Of what happened at one instant, which comes first; below 16."""
+        return step_order(self.step)
+
     @cached_property
     def here(self) -> frozenset[str]:
         return frozenset(place for place in (self.biz_location, self.read_point) if place)
@@ -137,6 +142,10 @@ class Fact:
         """Names the transformation; an open run shares one name over its events."""
         run = self.event.transformation_id if isinstance(self.event, TransformationEvent) else None
         return run or self.name
+
+
+def step_order(step: str) -> int:
+    return _STEP_ORDER.get(step, _OTHER_STEP)
 
 
 def milliseconds(moment: datetime) -> int:
@@ -211,7 +220,7 @@ def _order(each: RecordedEvent) -> tuple[int, int, str, float]:
     # The name stands before the position: positions follow arrival, and the result must not.
     name = event.event_id or content(event)
     position = math.inf if each.position is None else each.position
-    return milliseconds(event.event_time), _STEP_ORDER.get(step, _OTHER_STEP), name, position
+    return milliseconds(event.event_time), step_order(step), name, position
 
 
 def _without_repeats(events: Sequence[RecordedEvent]) -> list[RecordedEvent]:

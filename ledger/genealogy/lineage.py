@@ -44,7 +44,7 @@ class Genealogy:
 
     def named(self) -> list[str]:
         """Everything that an event names as what it is about."""
-        return sorted(self._tracks.links.named)
+        return sorted(self.tracks.links.named)
 
     def portions(self, lot: str) -> list[Portion]:
         """All portions of a lot, ended ones too, in the order of their birth. Empty for an unknown lot."""
@@ -85,10 +85,11 @@ class Genealogy:
     ) -> Trace:
         """Of a lot, a box, a unit, or any other URI that events name. An unknown identifier has no events."""
         name = uri(identifier)
-        return trace_of(self._tracks, name, direction, self.parcels_answering(name), max_depth, max_events)
+        return trace_of(self.tracks, name, direction, self.parcels_answering(name), max_depth, max_events)
 
     @cached_property
-    def _tracks(self) -> Tracks:
+    def tracks(self) -> Tracks:
+        """The links that its traces follow."""
         return Tracks(self.facts, self.stock)
 
     def _of_box(self, box: str, lot: str) -> list[Parcel]:

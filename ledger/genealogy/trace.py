@@ -91,6 +91,14 @@ class Tracks:
                 found[name].append(fact.ordinal)
         return found
 
+    def runs_behind(self, parcel: Parcel) -> list[str]:
+        """What was named before it was made, by clocks that differ, was made by what made it later."""
+        if parcel.run is not None:
+            return [parcel.run]
+        later = (self.facts[ordinal] for ordinal in parcel.made_later)
+        runs = [fact.run for fact in later if fact.kind == "TransformationEvent"]
+        return runs or list(self.links.made_in.get(parcel.lot, ()) if parcel.found else ())
+
     def same_box(self, name: str) -> list[str]:
         """The other names of one box: its label says the lot, its EPC does not; the serial is one over all lots of a GTIN."""
         serial = _serial(name)
@@ -183,16 +191,8 @@ class _Walk:
 
     def parcel_back(self, parcel: Parcel, until: int, depth: int = 0) -> None:
         self._goods(parcel, 0, until)
-        for run in self._runs_behind(parcel):
+        for run in self._tracks.runs_behind(parcel):
             self._back_through(run, depth)
-
-    def _runs_behind(self, parcel: Parcel) -> list[str]:
-        """What was named before it was made, by clocks that differ, was made by what made it later."""
-        if parcel.run is not None:
-            return [parcel.run]
-        later = (self._tracks.facts[ordinal] for ordinal in parcel.made_later)
-        runs = [fact.run for fact in later if fact.kind == "TransformationEvent"]
-        return runs or list(self._links.made_in.get(parcel.lot, ()) if parcel.found else ())
 
     # --- forward
 
@@ -274,7 +274,7 @@ class _Walk:
         steps = parcel.history()
         self._add(step.ordinal for step in steps)
         end = EVER if parcel.ending is None or not steps else steps[-1].ordinal
-        for unit, entered, left in _spells(steps, end):
+        for unit, entered, left in spells(steps, end):
             self._held_in(unit, max(entered, first), min(left, last))
 
     def _reach(self, name: str, first: int = 0, last: int = EVER) -> None:
@@ -306,7 +306,7 @@ class _Walk:
         return True
 
 
-def _spells(steps: Sequence[Step], end: int) -> Iterator[tuple[str, int, int]]:
+def spells(steps: Sequence[Step], end: int) -> Iterator[tuple[str, int, int]]:
     """Container, first and last event in it."""
     since: dict[str, int] = {}
     for step in steps:

@@ -86,6 +86,23 @@ PROJECTED = {
     "lot_mark": "SELECT event, lot, portion, known_as, set_marks, unset_marks, speaks FROM lot_mark ORDER BY event, lot, portion",
     "lot_origin": "SELECT lot, source, place FROM lot_origin ORDER BY lot, source, place",
 }
+INDEX = {
+    "trace_named": "SELECT known.name, at, event FROM trace_named JOIN trace_name AS known ON known.id = trace_named.name ORDER BY 1, 2, 3",
+    "trace_inside": "SELECT child.name, parent.name, first, last, event FROM trace_inside JOIN trace_name AS child ON child.id = child"
+    " JOIN trace_name AS parent ON parent.id = parent ORDER BY 1, 2, 3",
+    "trace_run": "SELECT run, output, known.name, first, last, event, made FROM trace_run JOIN trace_name AS known ON known.id = trace_run.name"
+    " ORDER BY 1, 2, 3",
+    "trace_run_event": "SELECT run, at, event FROM trace_run_event ORDER BY 1, 2, 3",
+    "trace_move": "SELECT event, child.name, parent.name, kind FROM trace_move JOIN trace_name AS child ON child.id = child"
+    " JOIN trace_name AS parent ON parent.id = parent ORDER BY 1, 2, 3",
+    "trace_parcel": "SELECT trace_parcel.id, known.name, origin, origin_steps, steps, runs, became FROM trace_parcel"
+    " JOIN trace_name AS known ON known.id = lot ORDER BY 1",
+    "trace_step": "SELECT parcel, number, at, event FROM trace_step ORDER BY 1, 2",
+    "trace_spell": "SELECT parcel, known.name, entered, gone, event FROM trace_spell JOIN trace_name AS known ON known.id = unit ORDER BY 1, 2, 3",
+    "trace_in_unit": "SELECT known.name, parcel, first, entered, latest, gone FROM trace_in_unit JOIN trace_name AS known ON known.id = unit"
+    " ORDER BY 1, 2",
+}
+"""The trace index, by names: their numbers are given as they come."""
 # The same by names that two databases share.
 NAMED = "FROM {} JOIN series ON series.id = series_id JOIN device ON device.id = device_id"
 EXCURSIONS = (
@@ -105,7 +122,7 @@ VERSIONS = "SELECT excursion, version, body FROM excursion_version ORDER BY excu
 
 def test_what_is_projected_can_be_dropped_and_rebuilt(instance: Instance) -> None:
     fed(instance)
-    before = {table: instance.rows(query) for table, query in PROJECTED.items()}
+    before = {table: instance.rows(query) for table, query in (PROJECTED | INDEX).items()}
     assert all(before.values())
     excursions, versions = instance.rows(EXCURSIONS), instance.rows(VERSIONS)
     truth = [each for each in world().truth_until(UNTIL) if each.undecidable is None]
@@ -118,12 +135,21 @@ def test_what_is_projected_can_be_dropped_and_rebuilt(instance: Instance) -> Non
         conn.execute("DELETE FROM placement")
         if rollups.is_ours(conn):
             conn.execute("DELETE FROM reading_1h")
-        for table in ("lot_grant", "lot_grant_event", "lot_grant_stay", "lot_origin", "lot_mark"):
+        for table in (
+            "lot_grant",
+            "lot_grant_event",
+            "lot_grant_stay",
+            "lot_origin",
+            "lot_mark",
+            "trace_name",
+            "trace_same",
+            *INDEX,
+        ):
             conn.execute(f"DELETE FROM {table}".encode())
         conn.execute("UPDATE projection SET position = 0")
         _mark_everything(conn, "rollup", Random(1))
     instance.settle(UNTIL, consumers=("projection", "rollup"))
-    assert {table: instance.rows(query) for table, query in PROJECTED.items()} == before
+    assert {table: instance.rows(query) for table, query in (PROJECTED | INDEX).items()} == before
 
     # The projection has marked what it touched; detection looks at it all again, and at each series for itself.
     instance.settle(UNTIL + MINUTES, consumers=("detection",))

@@ -1,0 +1,414 @@
+-- The trace index: what `ledger.genealogy.trace` follows, as rows, so that a trace is a handful of set-wise steps whatever else the
+-- database holds. A projection of events (`ingest.projection.tracks`): dropped and rebuilt at will.
+--
+-- Times are keys that sort as events happened: milliseconds * 2^20 + order of the step * 2^16 + place among events of one instant
+-- and step (`ledger.genealogy.keys`). What lasts ends at the greatest key. No service of the API reads these tables: functions do.
+
+CREATE TABLE trace_name (
+  id       integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  name     text NOT NULL UNIQUE,            -- a canonical identifier
+  vehicle  integer,                         -- of a compartment: the trailer that it is part of
+  is_class boolean NOT NULL                 -- a kind of goods, which no trace follows
+);
+-- Other names of the same box.
+CREATE TABLE trace_same (
+  name  integer NOT NULL,
+  other integer NOT NULL,
+  PRIMARY KEY (name, other)
+);
+
+-- Which events name it as what.
+CREATE TABLE trace_named (
+  name  integer NOT NULL,
+  at    bigint  NOT NULL,
+  event bigint  NOT NULL,
+  PRIMARY KEY (name, at, event)
+);
+
+-- Who was inside whom, as `event` says: [first, last].
+CREATE TABLE trace_inside (
+  child  integer NOT NULL,
+  parent integer NOT NULL,
+  first  bigint  NOT NULL,
+  last   bigint  NOT NULL,
+  event  bigint  NOT NULL,
+  PRIMARY KEY (child, parent, first)
+);
+CREATE INDEX trace_inside_parent ON trace_inside (parent);
+
+-- A transformation over all its events, under the number of its first: what went in and came out, when first and last; `event`
+-- is the one that says so first. `made`: when anything first made that name, if anything did.
+CREATE TABLE trace_run (
+  run    bigint  NOT NULL,
+  name   integer NOT NULL,
+  output boolean NOT NULL,
+  first  bigint  NOT NULL,
+  last   bigint  NOT NULL,
+  event  bigint  NOT NULL,
+  made   bigint,
+  PRIMARY KEY (run, output, name)
+);
+CREATE INDEX trace_run_name ON trace_run (name, output);
+CREATE TABLE trace_run_event (
+  run   bigint NOT NULL,
+  at    bigint NOT NULL,
+  event bigint NOT NULL,
+  PRIMARY KEY (run, at, event)
+);
+
+-- What an event moved, or installed: the edges of the graph.
+CREATE TABLE trace_move (
+  event  bigint   NOT NULL,
+  child  integer  NOT NULL,
+  parent integer  NOT NULL,
+  kind   text     NOT NULL CHECK (kind IN ('packed', 'unpacked', 'loaded', 'unloaded', 'installed', 'removed')),
+  PRIMARY KEY (event, child, parent)
+);
+
+-- Goods of one lot that stayed together, as far as they were ever in a unit: `id` is of a digest of its lot and name; `origin`:
+-- split from it after so many of its steps; `runs`: what made them; `became`: the run that used them up.
+CREATE TABLE trace_parcel (
+  id           bigint   PRIMARY KEY,
+  lot          integer  NOT NULL,
+  origin       bigint,
+  origin_steps integer  NOT NULL,
+  steps        integer  NOT NULL,
+  runs         bigint[] NOT NULL,
+  became       bigint
+);
+CREATE INDEX trace_parcel_lot ON trace_parcel (lot);
+CREATE INDEX trace_parcel_origin ON trace_parcel (origin);
+-- Its own events; those before the split are its origin's.
+CREATE TABLE trace_step (
+  parcel bigint  NOT NULL,
+  number integer NOT NULL,
+  at     bigint  NOT NULL,
+  event  bigint  NOT NULL,
+  PRIMARY KEY (parcel, number)
+);
+-- Each unit that held these goods, also before a split: from the event that put them in to the one after which they were out.
+CREATE TABLE trace_spell (
+  parcel  bigint  NOT NULL,
+  unit    integer NOT NULL,
+  entered bigint  NOT NULL,
+  gone    bigint  NOT NULL,
+  event   bigint  NOT NULL,
+  PRIMARY KEY (parcel, unit, entered)
+);
+-- Of a parcel's own steps, the first and the last in a unit; `gone`: the key of the one after.
+CREATE TABLE trace_in_unit (
+  unit    integer NOT NULL,
+  parcel  bigint  NOT NULL,
+  first   integer NOT NULL,
+  entered bigint  NOT NULL,
+  latest  bigint  NOT NULL,
+  gone    bigint  NOT NULL,
+  PRIMARY KEY (unit, parcel)
+);
+CREATE INDEX trace_in_unit_parcel ON trace_in_unit (parcel);
+
+DO $rights$
+DECLARE
+  each text;
+BEGIN
+  FOREACH each IN ARRAY ARRAY['trace_name', 'trace_same', 'trace_named', 'trace_inside', 'trace_run', 'trace_run_event', 'trace_move', 'trace_parcel',
+                              'trace_step', 'trace_spell', 'trace_in_unit'] LOOP
+    EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', each);
+    EXECUTE format('CREATE POLICY work ON %I TO suyuan_jobs USING (true) WITH CHECK (true)', each);
+    EXECUTE format('GRANT SELECT, INSERT, DELETE ON %I TO suyuan_jobs', each);
+  END LOOP;
+END
+$rights$;
+
+-- Following ----------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION trace_key(moment timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+  SELECT floor(extract(epoch FROM moment) * 1000)::bigint << 20
+$$;
+-- The first and the last key of the same instant: the order within one is a convention and not what happened.
+CREATE FUNCTION trace_instant_start(key bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$ SELECT key >> 20 << 20 $$;
+CREATE FUNCTION trace_instant_end(key bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$ SELECT key | 1048575 $$;
+CREATE FUNCTION trace_moment(key bigint) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN key = 9223372036854775807 THEN 'infinity'::timestamptz
+              ELSE 'epoch'::timestamptz + (key >> 20) * INTERVAL '1 millisecond' END
+$$;
+
+-- The first of a parcel's own steps from that moment on, not before its step `first`.
+CREATE FUNCTION trace_start(wanted bigint, first integer, since bigint) RETURNS integer LANGUAGE sql STABLE AS $$
+  SELECT greatest(first, (SELECT step.number FROM trace_step AS step WHERE step.parcel = wanted AND step.at >= since ORDER BY step.number LIMIT 1))
+$$;
+-- A parcel from one of its steps on, with all that was split from it later.
+CREATE FUNCTION trace_pieces(wanted bigint, begun integer) RETURNS TABLE (parcel bigint, start integer) LANGUAGE sql STABLE AS $$
+  WITH RECURSIVE pieces AS (
+    SELECT wanted AS parcel, begun AS start
+    UNION ALL
+    SELECT piece.id, -1 FROM pieces JOIN trace_parcel AS piece ON piece.origin = pieces.parcel AND piece.origin_steps > pieces.start)
+  SELECT pieces.parcel, greatest(pieces.start, 0) FROM pieces
+$$;
+-- A parcel and those it was split from, each with how many of its own steps count.
+CREATE FUNCTION trace_line(wanted bigint) RETURNS TABLE (parcel bigint, count integer) LANGUAGE sql STABLE AS $$
+  WITH RECURSIVE line AS (
+    SELECT parcel.id AS parcel, parcel.steps AS count, parcel.origin, parcel.origin_steps FROM trace_parcel AS parcel WHERE parcel.id = wanted
+    UNION ALL
+    SELECT parcel.id, line.origin_steps, parcel.origin, parcel.origin_steps FROM line JOIN trace_parcel AS parcel ON parcel.id = line.origin)
+  SELECT line.parcel, line.count FROM line
+$$;
+
+-- What the names are made of, and what they held, up to a moment each: level by level, each name once a level, by the latest moment
+-- it was reached for. `depth`: transformations behind; one row with a null name where there is more beyond `deepest`.
+CREATE FUNCTION trace_reach_back(seeds integer[], moments bigint[], deepest integer)
+  RETURNS TABLE (name integer, until bigint, depth integer)
+  LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+  SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  names integer[] := seeds;
+  untils bigint[] := moments;
+  depths integer[] := array_fill(0, ARRAY[cardinality(seeds)]);
+  all_names integer[] := '{}';
+  all_untils bigint[] := '{}';
+  all_depths integer[] := '{}';
+  more boolean := false;
+BEGIN
+  WHILE cardinality(names) > 0 LOOP
+    all_names := all_names || names;
+    all_untils := all_untils || untils;
+    all_depths := all_depths || depths;
+    WITH frontier AS MATERIALIZED (SELECT * FROM unnest(names, untils, depths) AS each (name, until, depth)),
+    content AS MATERIALIZED (
+      SELECT frontier.name, frontier.depth, parcel.lot, parcel.runs
+      FROM frontier JOIN trace_in_unit AS unit ON unit.unit = frontier.name AND unit.entered <= frontier.until
+      JOIN trace_parcel AS parcel ON parcel.id = unit.parcel),
+    made AS (
+      SELECT made.run, min(made.depth) AS depth FROM (
+        SELECT made.run, frontier.depth
+        FROM frontier JOIN trace_run AS made ON made.name = frontier.name AND made.output
+          -- Before it was used; or all of them if it was used before anything made it: then a clock is wrong.
+          AND (trace_instant_start(made.first) <= frontier.until OR frontier.until < trace_instant_start(made.made))
+        UNION ALL
+        SELECT content_run.run, content.depth FROM content CROSS JOIN LATERAL unnest(content.runs) AS content_run (run)) AS made
+      GROUP BY made.run),
+    reached AS (
+      SELECT used.name, trace_instant_end(used.last) AS until, made.depth + 1 AS depth
+      FROM made JOIN trace_run AS used ON used.run = made.run AND NOT used.output
+      UNION ALL
+      SELECT held.child, least(held.last, frontier.until), frontier.depth
+      FROM frontier JOIN trace_inside AS held ON held.parent = frontier.name AND held.first <= frontier.until
+      WHERE NOT EXISTS (SELECT FROM content WHERE content.name = frontier.name AND content.lot = held.child)
+      UNION ALL
+      SELECT same.other, frontier.until, frontier.depth FROM frontier JOIN trace_same AS same ON same.name = frontier.name
+      WHERE frontier.until IS NOT NULL),
+    fresh AS (
+      SELECT reached.name, CASE WHEN NOT known.is_class THEN max(reached.until) END AS until, min(reached.depth) AS depth
+      FROM reached JOIN trace_name AS known ON known.id = reached.name GROUP BY reached.name, known.is_class),
+    later AS (
+      SELECT fresh.* FROM fresh LEFT JOIN (
+        SELECT known.name, max(known.until) AS until FROM unnest(all_names, all_untils) AS known (name, until) GROUP BY known.name) AS known
+        ON known.name = fresh.name
+      WHERE known.name IS NULL OR known.until < fresh.until)
+    SELECT coalesce(array_agg(later.name) FILTER (WHERE later.depth <= deepest), '{}'),
+           coalesce(array_agg(later.until) FILTER (WHERE later.depth <= deepest), '{}'),
+           coalesce(array_agg(later.depth) FILTER (WHERE later.depth <= deepest), '{}'),
+           more OR coalesce(bool_or(later.depth > deepest), false)
+    INTO names, untils, depths, more FROM later;
+  END LOOP;
+  RETURN QUERY SELECT known.name, max(known.until), min(known.depth) FROM unnest(all_names, all_untils, all_depths) AS known (name, until, depth)
+               GROUP BY known.name;
+  IF more THEN
+    RETURN QUERY SELECT NULL::integer, NULL::bigint, deepest;
+  END IF;
+END
+$$;
+
+-- What the names became, and what they held, from a moment on each.
+CREATE FUNCTION trace_reach_forward(seeds integer[], moments bigint[], deepest integer)
+  RETURNS TABLE (name integer, since bigint, depth integer)
+  LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+  SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  names integer[] := seeds;
+  sinces bigint[] := moments;
+  depths integer[] := array_fill(0, ARRAY[cardinality(seeds)]);
+  all_names integer[] := '{}';
+  all_sinces bigint[] := '{}';
+  all_depths integer[] := '{}';
+  more boolean := false;
+BEGIN
+  WHILE cardinality(names) > 0 LOOP
+    all_names := all_names || names;
+    all_sinces := all_sinces || sinces;
+    all_depths := all_depths || depths;
+    WITH frontier AS MATERIALIZED (SELECT * FROM unnest(names, sinces, depths) AS each (name, since, depth)),
+    content AS MATERIALIZED (
+      SELECT frontier.name, frontier.depth, parcel.lot, parcel.id AS parcel, trace_start(parcel.id, unit.first, frontier.since) AS start
+      FROM frontier JOIN trace_in_unit AS unit ON unit.unit = frontier.name AND unit.latest >= frontier.since
+      JOIN trace_parcel AS parcel ON parcel.id = unit.parcel),
+    piece AS MATERIALIZED (
+      SELECT content.depth, pieces.parcel, pieces.start FROM content CROSS JOIN LATERAL trace_pieces(content.parcel, content.start) AS pieces),
+    used AS (
+      SELECT used.run, min(used.depth) AS depth FROM (
+        SELECT used.run, frontier.depth
+        FROM frontier JOIN trace_run AS used ON used.name = frontier.name AND NOT used.output
+          AND (trace_instant_end(used.last) >= frontier.since OR trace_instant_end(used.last) < trace_instant_start(used.made))
+          AND frontier.since IS NOT NULL
+          UNION ALL
+        SELECT parcel.became, piece.depth
+        FROM piece JOIN trace_parcel AS parcel ON parcel.id = piece.parcel AND parcel.became IS NOT NULL AND piece.start < parcel.steps) AS used
+      GROUP BY used.run),
+    reached AS (
+      SELECT made.name, trace_instant_start(made.first) AS since, used.depth + 1 AS depth
+      FROM used JOIN trace_run AS made ON made.run = used.run AND made.output
+      UNION ALL
+      SELECT held.child, greatest(held.first, frontier.since), frontier.depth
+      FROM frontier JOIN trace_inside AS held ON held.parent = frontier.name AND held.last >= frontier.since
+      WHERE NOT EXISTS (SELECT FROM content WHERE content.name = frontier.name AND content.lot = held.child)
+      UNION ALL
+      SELECT same.other, frontier.since, frontier.depth FROM frontier JOIN trace_same AS same ON same.name = frontier.name
+      WHERE frontier.since IS NOT NULL),
+    fresh AS (
+      SELECT reached.name, CASE WHEN NOT known.is_class THEN min(reached.since) END AS since, min(reached.depth) AS depth
+      FROM reached JOIN trace_name AS known ON known.id = reached.name GROUP BY reached.name, known.is_class),
+    sooner AS (
+      SELECT fresh.* FROM fresh LEFT JOIN (
+        SELECT known.name, min(known.since) AS since FROM unnest(all_names, all_sinces) AS known (name, since) GROUP BY known.name) AS known
+        ON known.name = fresh.name
+      WHERE known.name IS NULL OR known.since > fresh.since)
+    SELECT coalesce(array_agg(sooner.name) FILTER (WHERE sooner.depth <= deepest), '{}'),
+           coalesce(array_agg(sooner.since) FILTER (WHERE sooner.depth <= deepest), '{}'),
+           coalesce(array_agg(sooner.depth) FILTER (WHERE sooner.depth <= deepest), '{}'),
+           more OR coalesce(bool_or(sooner.depth > deepest), false)
+    INTO names, sinces, depths, more FROM sooner;
+  END LOOP;
+  RETURN QUERY SELECT known.name, min(known.since), min(known.depth) FROM unnest(all_names, all_sinces, all_depths) AS known (name, since, depth)
+               GROUP BY known.name;
+  IF more THEN
+    RETURN QUERY SELECT NULL::integer, NULL::bigint, deepest;
+  END IF;
+END
+$$;
+
+-- All that a trace of these names reaches, in one of the directions or both: `what` is `name` (followed, from `first` to `last`),
+-- `class` (a kind of goods, not followed), `held` (held what was reached, meanwhile), `part` (a lot of which some goods only were
+-- reached), `event` (id, at), or `more` where limits cut it off.
+CREATE FUNCTION trace_reached(seeds integer[], untils bigint[], sinces bigint[], deepest integer)
+  RETURNS TABLE (what text, id bigint, first bigint, last bigint, depth integer)
+  LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+  SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  ever CONSTANT bigint := 9223372036854775807;
+  never CONSTANT bigint := -9223372036854775808;
+  back integer[] := '{}';
+  back_untils bigint[] := '{}';
+  back_depths integer[] := '{}';
+  ahead integer[] := '{}';
+  ahead_sinces bigint[] := '{}';
+  ahead_depths integer[] := '{}';
+BEGIN
+  IF untils IS NOT NULL THEN
+    SELECT array_agg(found.name), array_agg(found.until), array_agg(found.depth) INTO back, back_untils, back_depths
+    FROM trace_reach_back(seeds, untils, deepest) AS found;
+  END IF;
+  IF sinces IS NOT NULL THEN
+    SELECT array_agg(found.name), array_agg(found.since), array_agg(found.depth) INTO ahead, ahead_sinces, ahead_depths
+    FROM trace_reach_forward(seeds, sinces, deepest) AS found;
+  END IF;
+  RETURN QUERY
+    WITH RECURSIVE met AS MATERIALIZED (
+      SELECT each.name, never AS first, each.until AS last, each.depth, false AS ahead FROM unnest(back, back_untils, back_depths) AS each (name, until, depth)
+      UNION ALL
+      SELECT each.name, each.since, CASE WHEN each.since IS NOT NULL THEN ever END, each.depth, true
+      FROM unnest(ahead, ahead_sinces, ahead_depths) AS each (name, since, depth)),
+    reached AS MATERIALIZED (SELECT * FROM met WHERE met.name IS NOT NULL AND met.last IS NOT NULL),
+    -- Goods in a unit that was reached: the parcel, from which of its steps on, and between which moments what held it counts.
+    parcel AS MATERIALIZED (
+      SELECT unit.parcel, unit.first AS start, never AS first, least(reached.last, unit.gone) AS last, reached.depth, false AS ahead
+      FROM reached JOIN trace_in_unit AS unit ON unit.unit = reached.name AND unit.entered <= reached.last
+      WHERE NOT reached.ahead
+      UNION ALL
+      SELECT pieces.parcel, pieces.start, coalesce(step.at, ever), ever, reached.depth, true
+      FROM reached JOIN trace_in_unit AS unit ON unit.unit = reached.name AND unit.latest >= reached.first
+      CROSS JOIN LATERAL trace_pieces(unit.parcel, trace_start(unit.parcel, unit.first, reached.first)) AS pieces
+      LEFT JOIN trace_step AS step ON step.parcel = pieces.parcel AND step.number = pieces.start
+      WHERE reached.ahead),
+    held AS (
+      SELECT inside.parent AS unit, greatest(inside.first, reached.first) AS first, least(inside.last, reached.last) AS last
+      FROM reached JOIN trace_inside AS inside ON inside.child = reached.name AND inside.first <= reached.last AND inside.last >= reached.first
+      UNION
+      SELECT spell.unit, greatest(spell.entered, parcel.first), least(spell.gone, parcel.last)
+      FROM parcel JOIN trace_spell AS spell ON spell.parcel = parcel.parcel AND spell.entered <= parcel.last AND spell.gone >= parcel.first
+      UNION
+      SELECT around.unit, around.first, around.last FROM held CROSS JOIN LATERAL (
+        SELECT inside.parent AS unit, greatest(inside.first, held.first) AS first, least(inside.last, held.last) AS last
+        FROM trace_inside AS inside
+        WHERE inside.child = held.unit AND inside.first <= held.last AND inside.last >= held.first
+        UNION ALL
+        SELECT compartment.vehicle, held.first, held.last FROM trace_name AS compartment
+        WHERE compartment.id = held.unit AND compartment.vehicle IS NOT NULL) AS around),
+    step AS MATERIALIZED (
+      SELECT step.event, step.at FROM parcel CROSS JOIN LATERAL trace_line(parcel.parcel) AS line
+      JOIN trace_step AS step ON step.parcel = line.parcel AND step.number < line.count
+      UNION ALL
+      -- What was split off and went elsewhere is told by its events, and by nothing behind them.
+      SELECT step.event, step.at FROM parcel CROSS JOIN LATERAL trace_pieces(parcel.parcel, parcel.start) AS pieces
+      JOIN trace_step AS step ON step.parcel = pieces.parcel
+      WHERE NOT parcel.ahead AND pieces.parcel <> parcel.parcel)
+    SELECT 'name', reached.name::bigint, reached.first, reached.last, reached.depth FROM reached
+    UNION ALL
+    SELECT DISTINCT 'class', met.name::bigint, NULL::bigint, NULL::bigint, NULL::integer FROM met WHERE met.name IS NOT NULL AND met.last IS NULL
+    UNION ALL
+    SELECT 'held', held.unit::bigint, held.first, held.last, NULL FROM held
+    UNION ALL
+    SELECT 'part', goods.lot::bigint, min(parcel.first), max(parcel.last), min(parcel.depth)
+    FROM parcel JOIN trace_parcel AS goods ON goods.id = parcel.parcel GROUP BY goods.lot
+    UNION ALL
+    SELECT 'event', found.event, min(found.at), NULL, NULL FROM (
+      SELECT named.event, named.at FROM reached JOIN trace_named AS named ON named.name = reached.name
+      UNION ALL
+      SELECT named.event, named.at FROM held JOIN trace_named AS named ON named.name = held.unit AND named.at BETWEEN held.first AND held.last
+      UNION ALL
+      SELECT step.event, step.at FROM step) AS found
+    GROUP BY found.event
+    UNION ALL
+    SELECT 'more', NULL, NULL, NULL, NULL WHERE array_position(back, NULL) IS NOT NULL OR array_position(ahead, NULL) IS NOT NULL;
+END
+$$;
+
+-- For whoever must reach everything, whoever may see it (recalls): what was made of these names, or held with them, from a moment on
+-- each (null: from the beginning). `kind`: `goods` reached as such, `part` of a lot whose goods were in a unit that was reached,
+-- `holder` around them at the time; `at`: since when. Nobody's eyes are minded: not for the API's own role.
+CREATE FUNCTION trace_forward(seeds text[], since timestamptz[])
+  RETURNS TABLE (identifier text, kind text, at timestamptz, depth integer)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  WITH seed AS (
+    SELECT array_agg(known.id) AS ids, array_agg(coalesce(trace_key(asked.since), -9223372036854775808)) AS sinces
+    FROM unnest(seeds, since) AS asked (name, since) JOIN trace_name AS known ON known.name = asked.name)
+  SELECT known.name, CASE reached.what WHEN 'name' THEN 'goods' WHEN 'part' THEN 'part' ELSE 'holder' END,
+         CASE WHEN min(reached.first) > -9223372036854775808 THEN trace_moment(min(reached.first)) ELSE '-infinity' END, min(reached.depth)
+  FROM seed CROSS JOIN LATERAL trace_reached(seed.ids, NULL, seed.sinces, 1000) AS reached
+  JOIN trace_name AS known ON known.id = reached.id
+  WHERE seed.ids IS NOT NULL AND reached.what IN ('name', 'part', 'held')
+  GROUP BY 1, 2
+$$;
+-- The mirror image: what they were made of, up to a moment each (null: ever). `at`: until when it concerned them.
+CREATE FUNCTION trace_back(seeds text[], until timestamptz[])
+  RETURNS TABLE (identifier text, kind text, at timestamptz, depth integer)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  WITH seed AS (
+    SELECT array_agg(known.id) AS ids, array_agg(coalesce(trace_key(asked.until) + 1048575, 9223372036854775807)) AS untils
+    FROM unnest(seeds, until) AS asked (name, until) JOIN trace_name AS known ON known.name = asked.name)
+  SELECT known.name, CASE reached.what WHEN 'name' THEN 'goods' WHEN 'part' THEN 'part' ELSE 'holder' END,
+         trace_moment(max(reached.last)), min(reached.depth)
+  FROM seed CROSS JOIN LATERAL trace_reached(seed.ids, seed.untils, NULL, 1000) AS reached
+  JOIN trace_name AS known ON known.id = reached.id
+  WHERE seed.ids IS NOT NULL AND reached.what IN ('name', 'part', 'held')
+  GROUP BY 1, 2
+$$;
+
+REVOKE EXECUTE ON FUNCTION trace_forward, trace_back, trace_reached, trace_reach_back, trace_reach_forward, trace_start, trace_pieces,
+  trace_line FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION trace_forward, trace_back TO suyuan_jobs;
+
+-- What was projected before has no rows here yet: it is followed once more, to the same.
+DELETE FROM projection WHERE name = 'portions';
