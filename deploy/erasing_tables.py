@@ -47,6 +47,10 @@ COLUMNS: Final[Mapping[str, Words]] = {
     "product": Words(("id",), ("name_zh", "name_en")),
     "organisation": Words(("id",), ("name_zh", "name_en"), "id = %(organisation)s"),
     "user_account": Words(("id",), ("name",)),
+    "recall": Words(("id",), ("reason_zh", "reason_en", "legal_basis")),
+    "recall_closing": Words(
+        ("recall",), ("note",), "recall IN (SELECT id FROM recall WHERE organisation = %(organisation)s)"
+    ),
     "set_aside": Words(("position", "part"), ("reason",), "true"),
 }
 

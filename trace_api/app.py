@@ -33,6 +33,7 @@ from trace_api.check import routes as check_routes
 from trace_api.holds import routes as holds_routes
 from trace_api.problems import Problem
 from trace_api.proofs import OrganisationKey
+from trace_api.recalls import routes as recalls_routes
 from trace_api.scan import routes as scan_routes
 from trace_api.work import problem_page
 
@@ -94,6 +95,7 @@ def create_app(databases: Databases, configuration: Configuration, now: Callable
     app.include_router(excursions.router(databases))
     app.include_router(devices.router(databases, guard))
     app.include_router(acts_routes.router(databases, guard, configuration.public_url, vault, now))
+    app.include_router(recalls_routes.router(databases, guard, configuration.public_url, vault, now))
     app.include_router(pages_routes.router(databases, configuration.public_url, now, witnessed))
     app.include_router(signing_in.router(databases, guard, configuration.passwords, assets, now))
     app.include_router(accounts_pages.router(databases, guard, configuration.passwords, assets, now))

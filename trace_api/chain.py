@@ -20,10 +20,11 @@ from ingest.coldchain.told import Told, ToldLimit, parse_under
 from ledger import recorded
 from ledger.epcis.codes import read_code
 from ledger.epcis.identifiers import Identifier, IdentifierError, parse
-from ledger.genealogy import Genealogy, Portion, RecordedEvent, Span, replay
+from ledger.genealogy import Genealogy, Portion, RecordedEvent, Span, no_orders, replay
 from trace_api.as_of import AsOf
 from trace_api.beliefs import read_belief
 from trace_api.problems import Problem
+from trace_api.recalls.standing import read_orders
 from trace_api.story import Name, Site
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -187,7 +188,8 @@ def read_chain(
     products = _products(conn, eye)
     events = connected.events if as_of is None else _known(connected.events, as_of)
     belief = read_belief(conn, eye.views, events, _asker(conn, eye), as_of is not None)
-    genealogy = replay(events, _net_content(conn, eye), belief)
+    orders = no_orders if as_of is not None else read_orders(conn, connected.lots)
+    genealogy = replay(events, _net_content(conn, eye), belief, orders)
     portions = tuple(genealogy.portions_answering(identifier.uri))
     if not any(genealogy.portions_answering(each.uri) for each in named):
         raise Problem(

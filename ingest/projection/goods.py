@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 import psycopg
 from psycopg.types.range import TimestamptzRange
 
-from ingest import whereabouts
+from ingest import portions, whereabouts
 from ingest.projection import grants, makings, marks, tracks
 from ingest.projection.rows import PresenceRow, maybe, moment
 from ledger import recorded
@@ -26,6 +26,7 @@ def project_goods(conn: psycopg.Connection, goods: Iterable[str]) -> tuple[list[
     genealogy = replay(concerned.events, _net_content(conn))
     whereabouts.project(conn, genealogy, concerned.lots, lambda lot: _rule_product(lot, products))
     known = grants.registered(conn, genealogy)
+    portions.project(conn, genealogy, known, concerned.lots)
     handed = grants.project(conn, genealogy, known, concerned.lots)
     marks.project(conn, genealogy, known, concerned.lots)
     makings.project(conn, genealogy, concerned.lots)

@@ -20,16 +20,18 @@ of them.
       weights.py       how much of it went there
       custody.py       who took it in, and what lies behind       origins.py    what it is made of, and where that grew
       marks.py         which recalls and holds count
+    accounted.py  what became of every portion      recall.py   what a recall reaches
 """
 
 from __future__ import annotations
 
+from ledger.genealogy.accounted import Accounted, RunGoods, accounted, run_goods
 from ledger.genealogy.books import Discrepancy
 from ledger.genealogy.custody import Registered, Taking
 from ledger.genealogy.facts import RecordedEvent, effective
 from ledger.genealogy.labels import LabelRange, label_ranges, unit_of
 from ledger.genealogy.lineage import Genealogy, judged, portions, presence, replay, takings, trace
-from ledger.genealogy.marks import Belief, Judged, Word, concerns_marks, digest, spoken
+from ledger.genealogy.marks import Belief, Judged, Orders, Word, concerns_marks, digest, no_orders, spoken
 from ledger.genealogy.mentions import Mention, Role, touches
 from ledger.genealogy.names import product_of
 from ledger.genealogy.origins import Origin, origins
@@ -44,6 +46,7 @@ from ledger.genealogy.whereabouts import Whereabouts
 
 __all__ = [
     "STAGES",
+    "Accounted",
     "Belief",
     "Direction",
     "Discrepancy",
@@ -54,6 +57,7 @@ __all__ = [
     "Judged",
     "LabelRange",
     "Mention",
+    "Orders",
     "Origin",
     "Placement",
     "Portion",
@@ -61,6 +65,7 @@ __all__ = [
     "RecordedEvent",
     "Registered",
     "Role",
+    "RunGoods",
     "Say",
     "Span",
     "Stay",
@@ -70,18 +75,21 @@ __all__ = [
     "Weighed",
     "Whereabouts",
     "Word",
+    "accounted",
     "base_vehicle",
     "concerns_marks",
     "digest",
     "effective",
     "judged",
     "label_ranges",
+    "no_orders",
     "origins",
     "placements",
     "portions",
     "presence",
     "product_of",
     "replay",
+    "run_goods",
     "spoken",
     "takings",
     "touches",

@@ -151,6 +151,11 @@ class Custodies:
             yield step, self._facts[step.ordinal], before, after
             before = after
 
+    def last(self, parcel: Parcel) -> Custody:
+        """As it stands after all that was said of the parcel."""
+        after = self._custody(parcel)
+        return after[-1] if after else self._before(parcel)
+
     def about(self, parcel: Parcel) -> Iterator[Fact]:
         """All that happened to the parcel, before it was split off too."""
         return (self._facts[step.ordinal] for step in parcel.history())

@@ -13,7 +13,7 @@ from ledger.genealogy.books import Discrepancy
 from ledger.genealogy.custody import Custodies, Registered, Taking
 from ledger.genealogy.facts import Fact, RecordedEvent, read
 from ledger.genealogy.labels import LabelRange, ranges_of, unit_of
-from ledger.genealogy.marks import Belief, Judged, everybody
+from ledger.genealogy.marks import Belief, Judged, Orders, everybody, no_orders
 from ledger.genealogy.marks import judged as judgements
 from ledger.genealogy.names import identify, lot_of, uri
 from ledger.genealogy.parcels import NOTHING, Parcel
@@ -27,10 +27,13 @@ from ledger.genealogy.whereabouts import Whereabouts, whereabouts_of
 class Genealogy:
     """What a set of events adds up to. Make it with replay()."""
 
-    def __init__(self, facts: Sequence[Fact], stock: Stock, belief: Belief) -> None:
+    def __init__(
+        self, facts: Sequence[Fact], stock: Stock, belief: Belief, orders: Orders = no_orders
+    ) -> None:
         self.facts = facts
         self.stock = stock
         self._belief = belief
+        self._orders = orders
         self.label_ranges: list[LabelRange] = [each for fact in facts for each in ranges_of(fact)]
 
     @property
@@ -48,7 +51,7 @@ class Genealogy:
 
     def portions(self, lot: str) -> list[Portion]:
         """All portions of a lot, ended ones too, in the order of their birth. Empty for an unknown lot."""
-        return portions_of_lot(self.stock, self.facts, uri(lot), self._belief)
+        return portions_of_lot(self.stock, self.facts, uri(lot), self._belief, self._orders)
 
     def portions_answering(self, identifier: str) -> list[Portion]:
         """The portions that answer for a lot, a unit, a vehicle or one box.
@@ -57,7 +60,7 @@ class Genealogy:
         its unit was split into since, because nobody recorded which boxes went where.
         """
         return [
-            portion(self.stock, self.facts, parcel, self._belief)
+            portion(self.stock, self.facts, parcel, self._belief, self._orders)
             for parcel in self.parcels_answering(uri(identifier))
         ]
 
@@ -116,11 +119,12 @@ def replay(
     events: Iterable[RecordedEvent],
     net_kg: Mapping[str, float] | None = None,
     belief: Belief = everybody,
+    orders: Orders = no_orders,
 ) -> Genealogy:
     """Walk the events. `net_kg`: net content by product class URI, for lots whose events do not say it. `belief`: what counts
-    of what was said about marks."""
+    of what was said about marks. `orders`: recalls that stand besides."""
     facts = read(events)
-    return Genealogy(facts, Stock(facts, net_kg or {}), belief)
+    return Genealogy(facts, Stock(facts, net_kg or {}), belief, orders)
 
 
 def takings(genealogy: Genealogy, registered: Registered) -> list[Taking]:

@@ -40,6 +40,8 @@ class Word:
 
 
 UNHEARD: Final = Word()
+Orders = Callable[[str, str, frozenset[str]], tuple[RecordedEvent, ...]]
+"""Of lot, portion's name and the containers around it: recalls that stand, as the events that say them or would."""
 Belief = Callable[[str, str, RecordedEvent], Word]
 """Of lot, portion's name and event."""
 
@@ -111,6 +113,20 @@ def marks_of(parcel: Parcel, facts: Sequence[Fact], belief: Belief) -> Marks:
         if item.event.disposition or spoken(item) != UNHEARD:
             marks = marks.after(item, belief(parcel.lot, owner.name, item))
     return marks
+
+
+def no_orders(lot: str, portion: str, inside: frozenset[str]) -> tuple[RecordedEvent, ...]:
+    """Of events from a file, which no order came with."""
+    return ()
+
+
+def ordered(marks: Marks, orders: tuple[RecordedEvent, ...]) -> Marks:
+    """With the recalls that stand. One whose own event was heard already is that event's."""
+    heard = {(each.organisation, each.event.event_time) for each in marks.set_by.get(RECALLED, ())}
+    fresh = tuple(each for each in orders if (each.organisation, each.event.event_time) not in heard)
+    if not fresh:
+        return marks
+    return Marks({**marks.set_by, RECALLED: (*marks.set_by.get(RECALLED, ()), *fresh)}, marks.said)
 
 
 def _steps(parcel: Parcel) -> Iterator[tuple[Parcel, Step]]:

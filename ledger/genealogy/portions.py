@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ledger.genealogy.facts import Fact, RecordedEvent
-from ledger.genealogy.marks import Belief, marks_of
+from ledger.genealogy.marks import Belief, Orders, marks_of, no_orders, ordered
 from ledger.genealogy.parcels import NOTHING, Parcel, Step
 from ledger.genealogy.stock import Run, Stock
 
@@ -94,7 +94,9 @@ class Portion:
     journey: tuple[RecordedEvent, ...]
 
 
-def portions_of_lot(stock: Stock, facts: Sequence[Fact], lot: str, belief: Belief) -> list[Portion]:
+def portions_of_lot(
+    stock: Stock, facts: Sequence[Fact], lot: str, belief: Belief, orders: Orders = no_orders
+) -> list[Portion]:
     """All portions the lot ever had, in the order of their birth; those used up to nothing by splits are
     not."""
     kept = [
@@ -102,11 +104,15 @@ def portions_of_lot(stock: Stock, facts: Sequence[Fact], lot: str, belief: Belie
         for parcel in stock.parcels.get(lot, ())
         if parcel.quantity is None or parcel.quantity > NOTHING
     ]
-    return [portion(stock, facts, parcel, belief) for parcel in kept]
+    return [portion(stock, facts, parcel, belief, orders) for parcel in kept]
 
 
-def portion(stock: Stock, facts: Sequence[Fact], parcel: Parcel, belief: Belief) -> Portion:
-    steps, marks = parcel.history(), marks_of(parcel, facts, belief)
+def portion(
+    stock: Stock, facts: Sequence[Fact], parcel: Parcel, belief: Belief, orders: Orders = no_orders
+) -> Portion:
+    steps = parcel.history()
+    inside = frozenset(steps[-1].chain) if steps else frozenset()
+    marks = ordered(marks_of(parcel, facts, belief), orders(parcel.lot, parcel.name, inside))
     end = parcel.ended_ms
     containers = _containers(steps, end)
     holders = _holders(steps, end)

@@ -85,6 +85,10 @@ PROJECTED = {
     "lot_grant_stay": "SELECT organisation, lot, holder, valid FROM lot_grant_stay ORDER BY organisation, lot, holder, valid",
     "lot_mark": "SELECT event, lot, portion, known_as, set_marks, unset_marks, speaks FROM lot_mark ORDER BY event, lot, portion",
     "lot_origin": "SELECT lot, source, place FROM lot_origin ORDER BY lot, source, place",
+    "portion": "SELECT * FROM portion ORDER BY lot, portion",
+    "portion_stay": "SELECT * FROM portion_stay ORDER BY lot, portion, name, since, until, stage",
+    "portion_serial": "SELECT * FROM portion_serial ORDER BY lot, portion, first",
+    "run_goods": "SELECT * FROM run_goods ORDER BY lot, run, output",
 }
 INDEX = {
     "trace_named": "SELECT known.name, at, event FROM trace_named JOIN trace_name AS known ON known.id = trace_named.name ORDER BY 1, 2, 3",
@@ -103,6 +107,9 @@ INDEX = {
     " ORDER BY 1, 2",
 }
 """The trace index, by names: their numbers are given as they come."""
+
+
+PORTIONS = ("portion", "portion_stay", "portion_maybe", "portion_serial", "run_goods")
 # The same by names that two databases share.
 NAMED = "FROM {} JOIN series ON series.id = series_id JOIN device ON device.id = device_id"
 EXCURSIONS = (
@@ -144,6 +151,7 @@ def test_what_is_projected_can_be_dropped_and_rebuilt(instance: Instance) -> Non
             "trace_name",
             "trace_same",
             *INDEX,
+            *PORTIONS,
         ):
             conn.execute(f"DELETE FROM {table}".encode())
         conn.execute("UPDATE projection SET position = 0")

@@ -146,7 +146,7 @@ _OWN: Final = frozenset(
 def _fault(detail: ErrorDetails) -> Fault:
     where = ".".join(str(part) for part in detail["loc"]) or None
     kind, context = detail["type"], detail.get("ctx", {})
-    if kind in _OWN:
+    if kind in _OWN or kind.startswith("recall_"):
         return Fault(kind, where)
     if kind.startswith(("datetime_", "date_", "timezone_")):
         return Fault("not_a_time", where)

@@ -23,6 +23,7 @@ from ledger.genealogy import Genealogy, Portion, RecordedEvent, replay
 from trace_api.acts.refusals import refuse
 from trace_api.acts.registered import Registered
 from trace_api.beliefs import read_belief
+from trace_api.recalls.standing import read_orders
 from trace_api.story import Name
 
 RECENT: Final = timedelta(days=60)
@@ -343,7 +344,8 @@ def read_stock(
     ]
     known = registered or Registered(conn)
     belief = read_belief(conn, "asker", kept, organisation)
-    return Stock(organisation, known, replay(kept, known.net_content(), belief))
+    orders = read_orders(conn, recorded.goods_of(kept))
+    return Stock(organisation, known, replay(kept, known.net_content(), belief, orders))
 
 
 _NAMED_LATELY = """

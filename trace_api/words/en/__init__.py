@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from trace_api.words.en import acts, audit, check, devices, evidence, holds, scan, shopper, witness, work
+from trace_api.words.en import (
+    acts,
+    audit,
+    check,
+    devices,
+    evidence,
+    holds,
+    recall,
+    scan,
+    shopper,
+    witness,
+    work,
+)
 
 AREAS = (
     shopper.EN, work.EN, scan.EN, check.EN, audit.EN, acts.EN, devices.EN, evidence.EN, witness.EN,
-    holds.EN,
+    holds.EN, recall.EN,
 )  # fmt: skip
 EN = {key: sentence for area in AREAS for key, sentence in area.items()}
 if len(EN) != sum(map(len, AREAS)):

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from trace_api.words.zh import acts, audit, check, devices, evidence, holds, scan, shopper, witness, work
+from trace_api.words.zh import (
+    acts,
+    audit,
+    check,
+    devices,
+    evidence,
+    holds,
+    recall,
+    scan,
+    shopper,
+    witness,
+    work,
+)
 
 AREAS = (
     shopper.ZH, work.ZH, scan.ZH, check.ZH, audit.ZH, acts.ZH, devices.ZH, evidence.ZH, witness.ZH,
-    holds.ZH,
+    holds.ZH, recall.ZH,
 )  # fmt: skip
 ZH = {key: sentence for area in AREAS for key, sentence in area.items()}
 if len(ZH) != sum(map(len, AREAS)):

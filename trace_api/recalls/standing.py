@@ -1,0 +1,65 @@
+"""Recalls that stand, for whoever looks at goods.
+
+In the line: `published_recall` -> here -> `replay` -> the marks of portions -> checks, refusals, the shopper's page. Contract: read
+only; an order acts from its commit on, on what was mixed from recalled goods too, whoever ordered it and before it is projected.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
+
+import psycopg
+
+from ledger.epcis.events import parse_event
+from ledger.genealogy import Orders, RecordedEvent, digest, untagged
+
+_STANDING: Final = """
+SELECT lot, portion, unit, coalesce(organisation, department), issued_at, recall::text FROM published_recall WHERE lot = ANY (%s)
+ORDER BY issued_at, recall
+"""
+_Row = tuple[str | None, str | None, RecordedEvent]
+
+
+def read_orders(conn: psycopg.Connection, lots: Iterable[str]) -> Orders:
+    """`lots`: canonical; what is none is not found."""
+    of_lot: defaultdict[str, list[_Row]] = defaultdict(list)
+    said: dict[str, RecordedEvent] = {}
+    rows = conn.execute(_STANDING, [sorted(lots)]).fetchall()
+    for lot, portion, unit, who, at, recall in rows:
+        if recall not in said:
+            said[recall] = _order(who, at, recall)
+        of_lot[lot].append((portion, unit, said[recall]))
+
+    def orders(lot: str, portion: str, inside: frozenset[str]) -> tuple[RecordedEvent, ...]:
+        standing = of_lot.get(lot)
+        if not standing:
+            return ()
+        names = {digest(portion), digest(untagged(portion))}
+        # Who sees less of the chain knows the portion by another name: then the unit it is in tells.
+        found = {
+            item.event.event_id: item
+            for named, unit, item in standing
+            if named is None or named in names or (unit is not None and unit in inside)
+        }
+        return tuple(found.values())
+
+    return orders
+
+
+def _order(who: str, at: datetime, recall: str) -> RecordedEvent:
+    """As an event, though none need be recorded: what a mark is set by."""
+    said = {
+        "type": "ObjectEvent",
+        "action": "OBSERVE",
+        "eventID": f"urn:uuid:{recall}",
+        "eventTime": at.isoformat(timespec="milliseconds"),
+        "eventTimeZoneOffset": "+00:00",
+        "bizStep": "holding",
+        "disposition": "recalled",
+        "epcList": [f"urn:uuid:{recall}"],
+        "persistentDisposition": {"set": ["recalled"]},
+    }
+    return RecordedEvent(None, who, parse_event(said))

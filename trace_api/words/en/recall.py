@@ -1,0 +1,36 @@
+"""Recalls: English."""
+
+from __future__ import annotations
+
+EN = {
+    "recall_title": "Recall order",
+    "recall_title_drill": "Recall drill",
+    "recall_drill_mark": "[DRILL: nothing is to be done] ",
+    "recall_notice": "{title} of {by}, {level}. Reason: {reason}. Stop selling, keep the goods apart, and begin by {begin}.",
+    "recall_notice_goods": "By the record you have {kg} kg of it ({boxes} boxes, on {units} load units).",
+    "recall_notice_sold": " You sold {kg} kg of it: put up a notice and tell your buyers.",
+    "recall_no_reason_said": "No reason was given",
+    "recall_state_open": "open",
+    "recall_state_completed": "completed",
+    "recall_state_withdrawn": "withdrawn",
+    "recall_none_title": "No such recall",
+    "recall_none": "There is no recall of this number, or it concerns neither you nor your area.",
+    "acts_fault_recall_nothing": "Nothing that is recorded was touched by this.",
+    "acts_fault_recall_nothing_next": "Check the code, the place and the times. What was recorded a moment ago may take a second to be followed.",
+    "acts_fault_recall_not_yours": "What this touched ({lots} lots) is not yours to recall: a recall is ordered by who made the goods, or by an official of the area and department.",
+    "acts_fault_recall_not_yours_next": "Tell the maker of the goods or the authority; goods in your own hands you can put on hold.",
+    "acts_fault_recall_not_ordered_by_you": "Who ordered a recall closes it.",
+    "acts_fault_recall_not_ordered_by_you_next": "Ask whoever ordered it.",
+    "acts_fault_recall_closed": "This recall is {state} already.",
+    "acts_fault_recall_closed_next": "Order another one, if goods have to come back.",
+    "acts_fault_recall_no_number": "Which excursion is not said.",
+    "acts_fault_recall_no_number_next": "Give its number as from.number.",
+    "acts_fault_recall_no_code": "From what to recall is not said.",
+    "acts_fault_recall_no_code_next": "Give the lot, unit, plot, place or device as from.id.",
+    "acts_fault_recall_no_interval": "A recall from a place needs a beginning and an end.",
+    "acts_fault_recall_no_interval_next": "Give from.since and from.until.",
+    "acts_fault_recall_backwards": "The end is not after the beginning.",
+    "acts_fault_recall_backwards_next": "Exchange from.since and from.until.",
+    "acts_fault_recall_no_reason": "Why is not said.",
+    "acts_fault_recall_no_reason_next": "Give reason.zh or reason.en: every holder reads it.",
+}

@@ -1,0 +1,36 @@
+"""召回：中文。"""
+
+from __future__ import annotations
+
+ZH = {
+    "recall_title": "召回通知",
+    "recall_title_drill": "召回演练",
+    "recall_drill_mark": "【演练，无需处置】",
+    "recall_notice": "{by}发出{title}（{level}）。原因：{reason}。请立即停止销售、单独存放，并在 {begin} 前启动召回。",
+    "recall_notice_goods": "据记录，您处现有 {kg} 千克（{boxes} 箱，{units} 个托盘或周转单元）。",
+    "recall_notice_sold": "您已售出 {kg} 千克，请张贴公告并告知买家。",
+    "recall_no_reason_said": "未填写原因",
+    "recall_state_open": "进行中",
+    "recall_state_completed": "已完成",
+    "recall_state_withdrawn": "已撤销",
+    "recall_none_title": "没有这次召回",
+    "recall_none": "没有这个编号的召回，或者它与您及您的辖区无关。",
+    "acts_fault_recall_nothing": "记录中没有货物与此有关。",
+    "acts_fault_recall_nothing_next": "请核对编码、地点和时间；刚登记的内容可能要过一秒才能查到。",
+    "acts_fault_recall_not_yours": "涉及的货物（{lots} 个批次）不能由您召回：召回由生产者发起，或由辖区内的主管部门责令。",
+    "acts_fault_recall_not_yours_next": "请通知生产者或主管部门；您手中的货物可以先登记暂停销售。",
+    "acts_fault_recall_not_ordered_by_you": "召回由发起方结束。",
+    "acts_fault_recall_not_ordered_by_you_next": "请联系发起方。",
+    "acts_fault_recall_closed": "这次召回{state}。",
+    "acts_fault_recall_closed_next": "如果仍有货物需要召回，请另行发起。",
+    "acts_fault_recall_no_number": "没有说明是哪一次温度超限。",
+    "acts_fault_recall_no_number_next": "请在 from.number 中填写编号。",
+    "acts_fault_recall_no_code": "没有说明从什么开始召回。",
+    "acts_fault_recall_no_code_next": "请在 from.id 中填写批次、托盘、地块、地点或设备。",
+    "acts_fault_recall_no_interval": "按地点召回需要起止时间。",
+    "acts_fault_recall_no_interval_next": "请填写 from.since 和 from.until。",
+    "acts_fault_recall_backwards": "结束时间不在开始时间之后。",
+    "acts_fault_recall_backwards_next": "请对调 from.since 和 from.until。",
+    "acts_fault_recall_no_reason": "没有填写原因。",
+    "acts_fault_recall_no_reason_next": "请填写 reason.zh 或 reason.en：每个持货方都会看到。",
+}
