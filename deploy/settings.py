@@ -131,6 +131,30 @@ class Settings(BaseSettings):
         description="Months after which `suyuan quarantine forget` throws away the key of what was quarantined, and its payloads end",
     )
 
+    capture_events: int = Field(
+        default=1_000, ge=1, le=100_000, description="Events that one captured document may have"
+    )
+    capture_kilobytes: int = Field(
+        default=4096,
+        ge=64,
+        le=65_536,
+        description="KiB that one captured document may have, also when it came compressed; read, it takes ten times as much memory",
+    )
+    capture_waiting: int = Field(
+        default=500,
+        ge=1,
+        description="Captured documents of one organisation that may wait to be worked off; the next one is asked to come again",
+    )
+    capture_days: int = Field(
+        default=30, ge=1, description="Days for which one can ask what became of a capture"
+    )
+    capture_workers: int = Field(
+        default=2,
+        ge=0,
+        le=16,
+        description="Threads of each API process that work captured documents off; 0: none, where another API of the instance has some",
+    )
+
     metrics_listen: str = Field(
         default="",
         pattern=r"^$|^.+:[0-9]{1,5}$",

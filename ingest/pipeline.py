@@ -11,6 +11,7 @@ message that causes it.
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from psycopg.pq import TransactionStatus
 
 from ingest import closing, quarantine, readings, sequences
 from ingest.accounting import Tallies
-from ingest.admission import Refusal, window_of
+from ingest.admission import Refusal, SaidEvent, window_of
 from ingest.again import Again
 from ingest.budget import Budget
 from ingest.clock import Clocks, Samples
@@ -42,7 +43,7 @@ from ingest.wire import profiles
 from ingest.wire.errors import WireError
 from ingest.wire.profiles import Profiles
 from ledger.persons import Vault
-from ledger.recording import EventConflict, RecordingError, record
+from ledger.recording import EventConflict, Recorded, RecordingError, Said, record, record_all
 
 __all__ = ["Away", "Line", "Message", "Outcome", "commit", "is_transient", "refused_by", "run", "transact"]
 
@@ -373,22 +374,55 @@ def _number(column: int) -> int | None:
 
 
 def _record_events(conn: psycopg.Connection, vault: Vault, writing: _Writing) -> None:
-    now = writing.batch.received_at
-    if writing.batch.events:
-        vault = vault.ahead(conn, [(said.device.organisation, said.event) for said in writing.batch.events])
+    """Of one organisation after the other, in the order of their names: who records waits for others who do."""
+    theirs: dict[str, list[SaidEvent]] = defaultdict(list)
     for said in writing.batch.events:
+        theirs[said.device.organisation].append(said)
+    for organisation in sorted(theirs):
+        events = theirs[organisation]
+        found: Sequence[Recorded | Exception]
         try:
-            # A savepoint: a fault in the middle of one event leaves nothing of it, and its neighbours stay.
             with conn.transaction():
-                found = record(conn, said.device.organisation, said.event, now, vault, context=said.context)
-            (writing.tallies.duplicate if found.duplicate else writing.tallies.stored)[said.device.id] += 1
-        except EventConflict as error:
-            writing.refuse([Refusal(said.message, said.device, None, None, 1, "conflict", str(error))])
-        except RecordingError as error:
-            writing.refuse([Refusal(said.message, said.device, None, None, 1, "invalid_event", str(error))])
+                found = record_all(
+                    conn,
+                    organisation,
+                    [Said(said.event, said.context) for said in events],
+                    writing.batch.received_at,
+                    vault,
+                )
         except (psycopg.Error, *NO_MESSAGES_FAULT):
             raise
-        except Exception as error:
-            logger.exception("recording failed", extra={"event": said.event.event_id})
-            detail = f"our recording failed on it: {error!r}"
-            writing.refuse([Refusal(said.message, said.device, None, None, 1, "decoder_fault", detail)])
+        except Exception:
+            # One of them is more than our code can take: its neighbours stay.
+            found = [_recorded_alone(conn, vault, said, writing.batch.received_at) for said in events]
+        for said, outcome in zip(events, found, strict=True):
+            _account_for(writing, said, outcome)
+
+
+def _recorded_alone(
+    conn: psycopg.Connection, vault: Vault, said: SaidEvent, now: datetime
+) -> Recorded | Exception:
+    try:
+        # A savepoint: a fault in the middle of one event leaves nothing of it.
+        with conn.transaction():
+            return record(conn, said.device.organisation, said.event, now, vault, context=said.context)
+    except RecordingError as error:
+        return error
+    except (psycopg.Error, *NO_MESSAGES_FAULT):
+        raise
+    except Exception as error:
+        logger.exception("recording failed", extra={"event": said.event.event_id})
+        return error
+
+
+def _account_for(writing: _Writing, said: SaidEvent, outcome: Recorded | Exception) -> None:
+    if isinstance(outcome, Recorded):
+        tally = writing.tallies.duplicate if outcome.duplicate else writing.tallies.stored
+        tally[said.device.id] += 1
+        return
+    if isinstance(outcome, RecordingError):
+        reason = "conflict" if isinstance(outcome, EventConflict) else "invalid_event"
+        detail = str(outcome)
+    else:
+        reason, detail = "decoder_fault", f"our recording failed on it: {outcome!r}"
+    writing.refuse([Refusal(said.message, said.device, None, None, 1, reason, detail)])

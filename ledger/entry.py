@@ -8,6 +8,7 @@ identifier, quantity or party in clear: streams and logs appear under pseudonyms
 """
 
 import hmac
+from binascii import b2a_base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -150,6 +151,21 @@ def commit_event(fields: Mapping[str, Any], salts: Sequence[bytes]) -> EventComm
     leaves = [field_leaf(salt, name, fields[name]) for salt, name in zip(salts, names, strict=True)]
     tree = Tree.of(leaves)
     return EventCommitment(tree.root_hash, names, tree.leaf_hashes)
+
+
+def commit_written(
+    names: Sequence[str], fields: Sequence[tuple[bytes, bytes]], salts: Sequence[bytes]
+) -> EventCommitment:
+    """As `commit_event`, of fields in tree order that are written out already: name and value, each in RFC 8785. A salt of
+    another length than 16 bytes is EntryError."""
+    if any(len(salt) != SALT_SIZE for salt in salts):
+        raise EntryError(f"salt length: want {SALT_SIZE}")
+    leaves = [
+        b'["%b",%b,%b]' % (b2a_base64(salt, newline=False), name, value)
+        for salt, (name, value) in zip(salts, fields, strict=True)
+    ]
+    tree = Tree.of(leaves)
+    return EventCommitment(tree.root_hash, tuple(names), tree.leaf_hashes)
 
 
 def field_leaf(salt: bytes, name: str, value: Any) -> bytes:

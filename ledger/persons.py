@@ -13,16 +13,16 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import psycopg
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ledger.epcis.events import Event, event_to_json
-from ledger.errors import EntryError, LedgerError
+from ledger.epcis.events import Event
+from ledger.errors import LedgerError
 from ledger.keys import KeyStore
-from ledger.personal import Value, person_urns, personal_values, restored
+from ledger.personal import Value, person_urns, restored
 from ledger.strict_json import canonical, read_json
 
 OrganisationKey = Callable[[str], bytes]
@@ -41,6 +41,13 @@ class PersonNamed(LedgerError):
     """What holds no person by its nature holds one: write it in other words."""
 
 
+class Draft(NamedTuple):
+    """A row of the vault before it is written: the URN, and the value encrypted."""
+
+    urn: str
+    sealed: bytes
+
+
 class Vault:
     """`organisation_key`: 32 bytes, `KeyStore.organisation_key`. `random_bytes`: how many -> that many."""
 
@@ -48,49 +55,42 @@ class Vault:
         self,
         organisation_key: OrganisationKey,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
-        looked_up: Mapping[bytes, str] | None = None,
     ) -> None:
         self._key, self._random_bytes = organisation_key, random_bytes
-        self._looked_up = looked_up
 
     @classmethod
     def with_keys_in(cls, folder: Path) -> Vault:
         return cls(KeyStore(folder).organisation_key)
 
-    def ahead(self, conn: psycopg.Connection, events: Iterable[tuple[str, Event]]) -> Vault:
-        """The same vault, having asked once for all that these organisations' events hold: a batch costs one query, and none
-        where nothing is personal."""
-        digests = {
-            digest
-            for organisation, event in events
-            if _may_hold(event)
-            for value in personal_values(event_to_json(event))
-            if (digest := self._digest_if_any(organisation, value)) is not None
-        }
-        return Vault(self._key, self._random_bytes, _look_up(conn, digests) if digests else {})
-
     def known(self, conn: psycopg.Connection, organisation: str, values: Iterable[Value]) -> dict[bytes, str]:
         """The URNs of those values that have one, by the values' digests."""
-        digests = {self.digest(organisation, value) for value in values}
-        there = {digest: urn for digest in digests if (urn := (self._looked_up or {}).get(digest))}
-        missing = digests - there.keys()
-        # What a batch asked for and was not there may have come since, with an earlier event of the same batch.
-        return there | (_look_up(conn, missing) if missing else {})
+        return _look_up(conn, {self.digest(organisation, value) for value in values})
 
-    def mint(
-        self, conn: psycopg.Connection, organisation: str, values: Iterable[Value], now: datetime
-    ) -> dict[bytes, str]:
-        """New URNs, or those that another transaction made at the same moment. Raises WrongKey."""
-        self._want_key(conn, organisation)
-        rows = sorted((self.digest(organisation, value), self._row(organisation, value)) for value in values)
-        digests = [digest for digest, _ in rows]
+    def drafted(self, organisation: str, values: Iterable[Value]) -> dict[bytes, Draft]:
+        """New URNs for values that have none, by the values' digests; of `keep` to write down."""
+        return {self.digest(organisation, value): Draft(*self._row(organisation, value)) for value in values}
+
+    def want_key(self, conn: psycopg.Connection, organisation: str) -> None:
+        """A host with a key of its own would give the same value another name, and take a repeat for another event. Raises
+        WrongKey."""
+        row = conn.execute(_KEY, [organisation]).fetchone()
+        if row is not None and bytes(row[0]) != self._mark(organisation):
+            raise WrongKey(f"the organisation key of {organisation} here is not the one of its vault")
+
+    def keep(
+        self, conn: psycopg.Connection, organisation: str, drafts: Mapping[bytes, Draft], now: datetime
+    ) -> bool:
+        """Write them down; False where another transaction gave one of the values another URN at the same moment, and the
+        caller must take all back. Raises WrongKey."""
+        mark = self._mark(organisation)
+        conn.execute("INSERT INTO vault_key VALUES (%s, %s) ON CONFLICT DO NOTHING", [organisation, mark])
+        self.want_key(conn, organisation)
+        rows = sorted(drafts.items())
         made = conn.execute(
             _INSERT,
-            [organisation, now, digests, [urn for _, (urn, _) in rows], [sealed for _, (_, sealed) in rows]],
-        )
-        minted = {bytes(digest): urn for digest, urn in made}
-        others = set(digests) - minted.keys()
-        return minted | (_look_up(conn, others) if others else {})
+            [organisation, now, [digest for digest, _ in rows], [draft.urn for _, draft in rows], [draft.sealed for _, draft in rows]],
+        )  # fmt: skip
+        return len(made.fetchall()) == len(rows)
 
     def named(self, conn: psycopg.Connection, organisation: str, values: Iterable[Value]) -> dict[Any, str]:
         """The URNs of those values that the record names by one, by the values: for what is kept beside an event."""
@@ -123,28 +123,14 @@ class Vault:
         message = organisation.encode() + b"\0" + canonical(value)
         return hmac.digest(self._derived(organisation, b"suyuan/vault-digest/v1"), message, "sha256")
 
-    def _digest_if_any(self, organisation: str, value: Value) -> bytes | None:
-        """None: it has no form in RFC 8785, and its event is refused when it is recorded."""
-        try:
-            return self.digest(organisation, value)
-        except EntryError:
-            return None
-
     def _row(self, organisation: str, value: Value) -> tuple[str, bytes]:
         urn = f"{URN_PREFIX}{self._random_bytes(_RANDOM_SIZE).hex()}"
         nonce = self._random_bytes(_NONCE_SIZE)
         cipher = AESGCM(self._derived(organisation, b"suyuan/vault-value/v1"))
         return urn, nonce + cipher.encrypt(nonce, canonical(value), urn.encode())
 
-    def _want_key(self, conn: psycopg.Connection, organisation: str) -> None:
-        """A host with a key of its own would give the same value another name, and take a repeat for another event."""
-        mark = self._derived(organisation, b"suyuan/vault-mark/v1")[:16]
-        row = conn.execute(_KEY, [organisation]).fetchone()
-        if row is None:
-            conn.execute("INSERT INTO vault_key VALUES (%s, %s) ON CONFLICT DO NOTHING", [organisation, mark])
-            row = conn.execute(_KEY, [organisation]).fetchone()
-        if row is None or bytes(row[0]) != mark:
-            raise WrongKey(f"the organisation key of {organisation} here is not the one of its vault")
+    def _mark(self, organisation: str) -> bytes:
+        return self._derived(organisation, b"suyuan/vault-mark/v1")[:16]
 
     def _derived(self, organisation: str, purpose: bytes) -> bytes:
         return hmac.digest(self._key(organisation), purpose, "sha256")
@@ -173,7 +159,7 @@ NOBODY = Vault(_nobodys)
 """For events of our own making that name nobody, where there need be no key: PersonNamed if one does after all."""
 
 
-def _may_hold(event: Event) -> bool:
+def may_hold(event: Event) -> bool:
     """False for an event that says nothing outside the standard's closed fields: it need not be written out to know that."""
     return bool(
         event.model_extra

@@ -6,6 +6,7 @@ seen, but on the shelf `OWN_NOW`: an event without a position has no place in th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -257,3 +258,29 @@ def _scheme(name: str) -> str:
 
 def _event(row: _Row) -> RecordedEvent:
     return RecordedEvent(position=row[0], organisation=row[1], event=read_recorded(row[2]))
+
+
+@dataclass(frozen=True, slots=True)
+class InContext:
+    """An event as recorded, with what its prefixes stand for. `fields`: its JSON, persons under their URNs; `context`: the
+    `@context` of the document it came in, None where it had none."""
+
+    fields: dict[str, Any]
+    context: Any
+
+
+_IN_CONTEXT = """
+SELECT convert_from(event_bytes.bytes, 'UTF8'), event_context.body
+FROM event JOIN event_bytes ON event_bytes.event = event.id
+LEFT JOIN event_context ON event_context.organisation = event.organisation AND event_context.digest = event.context
+WHERE event.organisation = %s AND event.event_id = %s ORDER BY event.is_error
+"""
+
+
+def with_context(conn: psycopg.Connection, organisation: str, event_id: str) -> list[InContext]:
+    """An organisation's event, and after it the declaration that it is wrong, as far as each is recorded."""
+    rows = conn.execute(_IN_CONTEXT, [organisation, event_id])
+    return [
+        InContext(json.loads(body), None if context is None else json.loads(context))
+        for body, context in rows
+    ]

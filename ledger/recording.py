@@ -1,39 +1,35 @@
-"""record(): the one way an event becomes permanent.
+"""record() and record_all(): the one way an event becomes permanent.
 
-Both doors, MQTT and HTTP capture, end here. In the caller's transaction it writes the narrow `event` row,
-the RFC 8785 bytes with a salt per field, who and what the event names, and a pending ledger entry. What is personal in it goes
-to the vault first (`ledger.persons`): bytes, hashes and leaf are made of the replaced form, whichever door it came in by.
-Contract: called twice with the same bytes it writes once; the same key with other bytes is `EventConflict`,
-and nothing is written. The sequencer gives the event its position after the commit.
+In the line: ingest's workers and the API's capture jobs -> here -> event, event_bytes, pending leaf, in the caller's transaction.
+The values that are personal go to the vault (`persons`), and a random name stands in their place: bytes, hashes, mentions and
+leaves are made of the replaced form, whichever door it came in by.
+Contract: called twice with the same event it writes once (`duplicates` says what is the same); the same key with another event is
+`EventConflict`, and nothing of it is written. The sequencer gives the event its position after the commit.
+
+    said.py             an event made ready          duplicates.py   whether it is recorded already
+    recording_rows.py   its rows                     recorded.py     how it is read back
 """
 
 from __future__ import annotations
 
-import json
 import secrets
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import psycopg
 
-from ledger import strict_json
-from ledger.entry import commit_event
-from ledger.epcis import EpcisError
-from ledger.epcis.event_hash import event_hash
-from ledger.epcis.events import Event, event_to_json, read_recorded
-from ledger.epcis.identifiers import canonical
+from ledger.duplicates import Known, is_duplicate, look_up, wait_for_others
+from ledger.epcis.events import Event
 from ledger.errors import EntryError
-from ledger.genealogy import touches
-from ledger.personal import Value, is_person, personal_values, swapped
-from ledger.persons import Vault
+from ledger.personal import Value, personal_values, swapped
+from ledger.persons import Draft, Vault, may_hold
+from ledger.recording_rows import insert_contents, insert_events
+from ledger.said import Context, Ready, RecordingError, Said, ready
 
-SALT_BYTES = 16
-
-
-class RecordingError(ValueError):
-    """The event cannot be recorded."""
+__all__ = ["EventConflict", "Recorded", "RecordingError", "Said", "record", "record_all"]
 
 
 class EventConflict(RecordingError):
@@ -42,25 +38,11 @@ class EventConflict(RecordingError):
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """`event`: the row's id. `duplicate`: the same bytes were recorded before and nothing was written."""
+    """`event`: the row's id. `duplicate`: the same event was recorded before and nothing was written."""
 
     event: int
     event_id: str
     duplicate: bool
-
-
-# ON CONFLICT: two workers may hold the same event at once; the second waits for the first and then sees its bytes.
-_INSERT = """
-INSERT INTO event (organisation, event_id, is_error, type, event_time, biz_step, received_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT (organisation, event_id, is_error) DO NOTHING
-RETURNING id
-"""
-
-_KNOWN = """
-SELECT event.id, event_bytes.bytes FROM event JOIN event_bytes ON event_bytes.event = event.id
-WHERE event.organisation = %s AND event.event_id = %s AND event.is_error = %s
-"""
 
 
 def record(
@@ -75,169 +57,206 @@ def record(
 ) -> Recorded:
     """Record one event in the caller's transaction.
 
-    `context`: the `@context` of the document it came in, which an event without an eventID needs for its hash.
-    Raises EventConflict (same key, other bytes), RecordingError (content that RFC 8785 cannot carry) and persons.WrongKey.
+    `context`: the `@context` of the document it came in, which its hash needs.
+    Raises EventConflict (same key, another event), RecordingError (content that RFC 8785 cannot carry) and persons.WrongKey.
     """
-    said = _Said(organisation, event, context, received_at)
-    fields = event_to_json(event)
-    values = personal_values(fields)
-    if not values:
-        return _record(conn, said, fields, random_bytes)
-    canonical_bytes(fields)
-    urns = vault.known(conn, organisation, values)
-    new = [value for value in values if vault.digest(organisation, value) not in urns]
+    (found,) = record_all(
+        conn, organisation, [Said(event, context)], received_at, vault, random_bytes=random_bytes
+    )
+    if isinstance(found, RecordingError):
+        raise found
+    return found
 
-    def in_its_place(value: Value) -> str:
-        return urns[vault.digest(organisation, value)]
 
-    if not new:
-        said = said.as_kept(swapped(fields, in_its_place), urns.values())
-        return _record(conn, said, None, random_bytes)
-    with conn.transaction() as names:
-        urns = urns | vault.mint(conn, organisation, new, received_at)
-        said = said.as_kept(swapped(fields, in_its_place), urns.values())
-        recorded = _record(conn, said, None, random_bytes)
-        if recorded.duplicate:
-            # Known but for what was erased of it since: that does not come back with a repeat.
-            raise psycopg.Rollback(names)
-    return recorded
+def record_all(
+    conn: psycopg.Connection,
+    organisation: str,
+    events: Sequence[Said],
+    received_at: datetime,
+    vault: Vault,
+    *,
+    random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+) -> list[Recorded | RecordingError]:
+    """Record many in the caller's transaction, with few statements for all of them: what became of each, in their order.
+
+    One that cannot be recorded (EventConflict, RecordingError) keeps none of the others out; a caller who wants all or nothing
+    rolls back. Raises persons.WrongKey and what the database says of a row.
+    """
+    for _ in range(_TRIES):
+        names = _Names.of(conn, organisation, events, received_at, vault)
+        with suppress(_OtherNames), conn.transaction() if names.drafts else nullcontext():
+            return _recorded(conn, organisation, events, received_at, names, random_bytes)
+    raise RuntimeError("the vault gives the same values other names each time it is asked")
+
+
+_TRIES = 5
+"""Another transaction may give one of the values its name at the same moment; then ours have that one."""
+
+
+# --- persons ----------------------------------------------------------------------------------------------------------
+
+
+class _OtherNames(Exception):
+    """Leaves the savepoint: another transaction has named a value that we took for a new one."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
-    """What somebody said, and when it came. `names`: that stand in it for persons, once it is `as_kept`."""
+class _Names:
+    """Of the persons in some events. `values`: of each that holds any, by its place, or why there is no telling them apart.
+    `urns`: of all values, by digest; `drafts`: of those that the vault does not know yet, `kept`: those written down since."""
 
+    conn: psycopg.Connection
     organisation: str
-    event: Event
-    context: Any
-    received_at: datetime
-    names: frozenset[str] = frozenset()
+    now: datetime
+    vault: Vault
+    values: Mapping[int, list[Value] | RecordingError]
+    urns: Mapping[bytes, str]
+    drafts: Mapping[bytes, Draft]
+    kept: set[bytes] = field(default_factory=set)
 
-    def as_kept(self, fields: dict[str, Any], names: Iterable[str]) -> _Said:
-        event = read_recorded(canonical_bytes(fields).decode())
-        return replace(self, event=event, names=frozenset(names))
+    @classmethod
+    def of(
+        cls,
+        conn: psycopg.Connection,
+        organisation: str,
+        events: Sequence[Said],
+        now: datetime,
+        vault: Vault,
+    ) -> _Names:
+        values: dict[int, list[Value] | RecordingError] = {}
+        every: dict[bytes, Value] = {}
+        for place, said in enumerate(events):
+            if not may_hold(said.event) or not (held := personal_values(said.as_json())):
+                continue
+            try:
+                every |= {vault.digest(organisation, value): value for value in held}
+                values[place] = held
+            except EntryError as error:
+                values[place] = RecordingError(f"the event has no canonical form: {error}")
+        known = vault.known(conn, organisation, every.values()) if every else {}
+        new = [value for digest, value in every.items() if digest not in known]
+        if new:
+            vault.want_key(conn, organisation)
+        drafts = vault.drafted(organisation, new) if new else {}
+        urns = known | {digest: draft.urn for digest, draft in drafts.items()}
+        return cls(conn, organisation, now, vault, values, urns, drafts)
+
+    def urn(self, value: Value) -> str:
+        return self.urns[self.vault.digest(self.organisation, value)]
+
+    def keep(self, written: Sequence[Ready]) -> None:
+        """What these events say of persons. What was refused, or is known but for what was erased of it, brings nobody back."""
+        persons = frozenset[str]().union(*(each.persons for each in written))
+        new = {
+            digest: draft
+            for digest, draft in self.drafts.items()
+            if draft.urn in persons and digest not in self.kept
+        }
+        if new and not self.vault.keep(self.conn, self.organisation, new, self.now):
+            raise _OtherNames
+        self.kept.update(new)
+
+    def want_current(self, each: Ready) -> None:
+        """Before it is a conflict: what is recorded may hold another name for a value that had none when we asked."""
+        held = self.values.get(each.place)
+        if self.drafts and held is not None and not isinstance(held, RecordingError):
+            known = self.vault.known(self.conn, self.organisation, held).keys() - self.kept
+            if not known.isdisjoint(self.drafts):
+                raise _OtherNames
 
 
-def _record(
+# --- recording --------------------------------------------------------------------------------------------------------
+
+
+def _recorded(
     conn: psycopg.Connection,
-    said: _Said,
-    fields: dict[str, Any] | None,
-    random_bytes: Callable[[int], bytes],
-) -> Recorded:
-    """An event that holds nothing personal any more. `fields`: its JSON, if it was made already."""
-    event, organisation = said.event, said.organisation
-    fields = event_to_json(event) if fields is None else fields
-    content = canonical_bytes(fields)
-    event_id = event.event_id or _hash(event, said.context)
-    key = (organisation, event_id, event.error_declaration is not None)
-    row = conn.execute(
-        _INSERT, [*key, event.type, event.event_time, event.biz_step, said.received_at]
-    ).fetchone()
-    if row is None:
-        return _compare(conn, key, content, said.names)
-    _write_bytes(conn, row[0], organisation, fields, content, said.received_at, random_bytes)
-    _write_mentions(conn, row[0], organisation, event)
-    return Recorded(row[0], event_id, duplicate=False)
-
-
-def _hash(event: Event, context: Any) -> str:
-    """The key of an event without an eventID. Raises RecordingError where it cannot be written out."""
-    try:
-        return event_hash(event, context)
-    except EpcisError as error:
-        raise RecordingError(f"the event has no eventID and no hash: {error}") from error
-
-
-def canonical_bytes(fields: dict[str, Any]) -> bytes:
-    """RFC 8785. Raises RecordingError for what has no such form (a lone surrogate, an integer no double holds)."""
-    try:
-        return strict_json.canonical(fields)
-    except EntryError as error:
-        raise RecordingError(f"the event has no canonical form: {error}") from error
-
-
-def _compare(
-    conn: psycopg.Connection, key: tuple[str, str, bool], content: bytes, names: frozenset[str]
-) -> Recorded:
-    known = conn.execute(_KNOWN, key).fetchone()
-    if known is None or not (bytes(known[1]) == content or _is_erased(conn, bytes(known[1]), content, names)):
-        raise EventConflict(f"event {key[1]} of {key[0]} is recorded with other content")
-    return Recorded(known[0], key[1], duplicate=True)
-
-
-_FORGOTTEN = (
-    "SELECT count(*) FROM unnest(%s::text[]) AS named WHERE EXISTS (SELECT FROM vault WHERE urn = named)"
-)
-
-
-def _is_erased(conn: psycopg.Connection, known: bytes, came: bytes, names: frozenset[str]) -> bool:
-    """Whether the two differ only where a person's value was erased since: that it was another one cannot be told any more."""
-    differing = _where_persons_stood(json.loads(known), json.loads(came), names)
-    if not differing:
-        return False
-    row = conn.execute(_FORGOTTEN, [sorted(differing)]).fetchone()
-    return row is not None and row[0] == 0
-
-
-def _where_persons_stood(known: Any, came: Any, names: frozenset[str]) -> set[str] | None:
-    """The URNs in `known` where `came` has another of the `names`, or a value of a field that is no person's; None if they
-    differ in anything else."""
-    if isinstance(known, dict) and isinstance(came, dict):
-        if known.keys() != came.keys():
-            return None
-        pairs = [(known[name], came[name]) for name in known]
-    elif isinstance(known, list) and isinstance(came, list):
-        if len(known) != len(came):
-            return None
-        pairs = list(zip(known, came, strict=True))
-    elif known == came and type(known) is type(came):
-        return set()
-    else:
-        may_be = (isinstance(came, str) and came in names) or not (
-            is_person(came) or isinstance(came, dict | list)
-        )
-        return {known} if is_person(known) and may_be else None
-    found = [_where_persons_stood(*pair, names) for pair in pairs]
-    return None if None in found else set().union(*(each for each in found if each is not None))
-
-
-def _write_bytes(
-    conn: psycopg.Connection,
-    event: int,
     organisation: str,
-    fields: dict[str, Any],
-    content: bytes,
+    events: Sequence[Said],
     received_at: datetime,
+    names: _Names,
     random_bytes: Callable[[int], bytes],
-) -> None:
-    salts = [random_bytes(SALT_BYTES) for _ in fields]
-    commitment = commit_event(fields, salts)
-    conn.execute(
-        "INSERT INTO event_bytes (event, bytes, field_names, salts, field_hashes) VALUES (%s, %s, %s, %s, %s)",
-        [event, content, list(commitment.names), b"".join(salts), b"".join(commitment.leaves)],
-    )
-    conn.execute(
-        "INSERT INTO pending (organisation, type, stream_kind, stream_id, body, event, created_at)"
-        " VALUES (%s, 'event', 'party', %s, %s, %s, %s)",
-        [organisation, organisation, strict_json.strict(commitment.body()), event, received_at],
-    )
+) -> list[Recorded | RecordingError]:
+    found: dict[int, Recorded | RecordingError] = {}
+    waiting: list[Ready] = []
+    for each in _made_ready(events, names):
+        if isinstance(each, Ready):
+            waiting.append(each)
+        else:
+            found[each[0]] = each[1]
+    if waiting:
+        wait_for_others(conn, organisation, waiting)
+    while waiting:
+        # What is the same as an earlier one here, or was recorded meanwhile by another, is known the next time round.
+        new, again = _firsts(_unknown(conn, organisation, waiting, names, found))
+        ids = insert_events(conn, organisation, new, received_at) if new else {}
+        written = [each for each in new if each.key in ids]
+        waiting = again + [each for each in new if each.key not in ids]
+        if written:
+            insert_contents(conn, organisation, written, ids, received_at, random_bytes)
+            names.keep(written)
+        for each in written:
+            found[each.place] = Recorded(ids[each.key], each.event_id, duplicate=False)
+    return [found[place] for place in range(len(events))]
 
 
-def _write_mentions(conn: psycopg.Connection, event: int, organisation: str, said: Event) -> None:
-    # A certificate is found by the events that name it, and is no goods: no walk follows it.
-    certificates = {(canonical(each), "certificate") for each in said.certification_info or ()}
-    mentions = sorted(certificates | {(mention.identifier, mention.role) for mention in touches(said)})
-    conn.execute(
-        "INSERT INTO event_mention (event, identifier, role) SELECT %s, * FROM unnest(%s::text[], %s::text[])",
-        [event, [identifier for identifier, _ in mentions], [role for _, role in mentions]],
-    )
-    parties = {(organisation, "capture")}
-    parties |= {(canonical(item.source), "source") for item in said.source_list}
-    parties |= {(canonical(item.destination), "destination") for item in said.destination_list}
-    conn.execute(
-        # A party we know appears under its organisation, another one under its identifier.
-        "INSERT INTO event_party (event, organisation, part)"
-        " SELECT %s, coalesce(organisation.id, said.party), said.part FROM unnest(%s::text[], %s::text[]) AS said (party, part)"
-        " LEFT JOIN organisation ON organisation.party = said.party",
-        [event, [party for party, _ in sorted(parties)], [part for _, part in sorted(parties)]],
-    )
+def _made_ready(events: Sequence[Said], names: _Names) -> list[Ready | tuple[int, RecordingError]]:
+    made: list[Ready | tuple[int, RecordingError]] = []
+    contexts: dict[int, Context] = {}  # by identity: a document's events share one
+    for place, said in enumerate(events):
+        held = names.values.get(place)
+        try:
+            if isinstance(held, RecordingError):
+                raise held
+            if id(said.context) not in contexts:
+                contexts[id(said.context)] = Context.of(said.context)
+            context = contexts[id(said.context)]
+            if held is None:
+                made.append(ready(place, said, context))
+            else:
+                replaced = swapped(said.as_json(), names.urn)
+                made.append(ready(place, said, context, replaced, map(names.urn, held)))
+        except RecordingError as error:
+            made.append((place, error))
+    return made
+
+
+def _unknown(
+    conn: psycopg.Connection,
+    organisation: str,
+    waiting: Sequence[Ready],
+    names: _Names,
+    found: dict[int, Recorded | RecordingError],
+) -> list[Ready]:
+    """Those of which nothing is recorded; of the others `found` says what they are."""
+    shelf = look_up(conn, organisation, waiting)
+    unknown: list[Ready] = []
+    for each in waiting:
+        known = shelf.of(each)
+        if known is None:
+            unknown.append(each)
+        else:
+            found[each.place] = _against(conn, each, known, names)
+    return unknown
+
+
+def _against(conn: psycopg.Connection, each: Ready, known: Known, names: _Names) -> Recorded | RecordingError:
+    if is_duplicate(conn, each, known):
+        return Recorded(known.id, known.event_id, duplicate=True)
+    names.want_current(each)
+    return EventConflict(f"event {each.event_id} of {names.organisation} is recorded with other content")
+
+
+def _firsts(events: Sequence[Ready]) -> tuple[list[Ready], list[Ready]]:
+    """Those that can be no repeat of one before them, and the others. Under two eventIDs the same may be said twice."""
+    keys: set[tuple[str, bool]] = set()
+    named: set[tuple[bytes | None, bool]] = set()
+    unnamed: set[tuple[bytes | None, bool]] = set()
+    first: list[Ready] = []
+    others: list[Ready] = []
+    for each in events:
+        digest = (each.digest, each.key[1])
+        may_repeat = each.key in keys or digest in unnamed or (not each.identified and digest in named)
+        (others if may_repeat else first).append(each)
+        keys.add(each.key)
+        (named if each.identified else unnamed).add(digest)
+    return first, others

@@ -87,6 +87,14 @@ def organisation(databases: Databases, authorization: str | None) -> Iterator[tu
         yield conn, person.organisation
 
 
+@contextmanager
+def for_organisation(databases: Databases, organisation: str) -> Iterator[psycopg.Connection]:
+    """The transaction in which what an organisation has asked for is done after it was answered."""
+    with databases.api.connection() as conn, conn.transaction():
+        _speak_for(conn, Person(None, "", "", organisation, frozenset()))
+        yield conn
+
+
 def _speak_for(conn: psycopg.Connection, person: Person) -> None:
     conn.execute(
         "SELECT set_config('suyuan.org', %s, true), set_config('suyuan.session', %s, true)",

@@ -21,7 +21,7 @@ from ledger.persons import Vault
 from ledger.reader import LogReader, open_log
 from ledger.root_log import ROOT
 from ledger.witness_list import WitnessList, independent_cosigners
-from trace_api import access, capture, devices, excursions, lots, pages, pages_routes, problems, validating
+from trace_api import access, devices, excursions, lots, pages, pages_routes, problems, validating
 from trace_api.access import Databases
 from trace_api.accounts import accounts_pages, signing_in
 from trace_api.accounts.guard import Guard
@@ -29,6 +29,8 @@ from trace_api.accounts.passwords import Passwords
 from trace_api.acts import routes as acts_routes
 from trace_api.audit import api as audit_api
 from trace_api.audit import pages as audit_pages
+from trace_api.capture import routes as capture_routes
+from trace_api.capture.desk import Desk, Limits, Seal
 from trace_api.check import routes as check_routes
 from trace_api.holds import routes as holds_routes
 from trace_api.problems import Problem
@@ -41,30 +43,50 @@ from trace_api.work import problem_page
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """`public_url`: under https, cookies are for https alone. `log_dir`: the logs' public files. `organisation_key`: for
-    rebuilding sealed windows. `passwords`: how they are hashed. `witnesses`: whose word counts on the pages and in evidence files."""
+    rebuilding sealed windows. `passwords`: how they are hashed. `witnesses`: whose word counts on the pages and in evidence files.
+    `capture`: how much is taken at once."""
 
     public_url: str
     log_dir: Path
     organisation_key: OrganisationKey
     passwords: Passwords = field(default_factory=Passwords)
     witnesses: WitnessList = field(default_factory=WitnessList)
+    capture: Limits = field(default_factory=Limits)
 
 
-MOST_BYTES = 2 * capture.MAX_BYTES
-"""Of any request: a body is read before it is asked who sent it. A capture has a bound and a sentence of its own."""
+MOST_BYTES = 2 * 2**20
+"""Of any request, or twice what capture takes where that is more: a body is read before it is asked who sent it. A capture has a
+bound and a sentence of its own."""
 _LOG_FILE = re.compile(
     r"[a-z0-9][a-z0-9-]*/(checkpoint|vkeys?|clock\.vkey|timestamp/[0-9a-f]{64}\.tsr|tile/(entries|[0-9]{1,2})/(x[0-9]{3}/)*[0-9]{3}(\.p/[0-9]{1,3})?)"
 )
 
 
-def create_app(databases: Databases, configuration: Configuration, now: Callable[[], datetime]) -> FastAPI:
+def capture_desk(
+    databases: Databases,
+    configuration: Configuration,
+    now: Callable[[], datetime],
+    wake: Callable[[], None] = lambda: None,
+) -> Desk:
+    """`wake`: tells who works captures off in this process that there is one."""
+    key = configuration.organisation_key
+    return Desk(databases, Vault(key), Seal(key), configuration.capture, now, wake)
+
+
+def create_app(
+    databases: Databases,
+    configuration: Configuration,
+    now: Callable[[], datetime],
+    desk: Desk | None = None,
+) -> FastAPI:
+    """`desk`: of `capture_desk`, where this process works captures off too."""
     app = FastAPI(
         title="Suyuan 溯源",
         version=version("suyuan"),
         summary="Agricultural traceability and cold-chain evidence",
         docs_url=None,
         redoc_url=None,
-        max_body_size=MOST_BYTES,
+        max_body_size=max(MOST_BYTES, 2 * configuration.capture.bytes),
     )
     assets = pages.load_assets(configuration.public_url)
     guard = Guard(databases, configuration.public_url, now)
@@ -79,8 +101,8 @@ def create_app(databases: Databases, configuration: Configuration, now: Callable
         note = LogFiles(configuration.log_dir / ROOT).read(CHECKPOINT)
         return 0 if note is None else len(independent_cosigners(configuration.witnesses, note))
 
-    app.include_router(capture.router(databases, vault, now))
     app.include_router(validating.router(guard))
+    app.include_router(capture_routes.router(desk or capture_desk(databases, configuration, now)))
     app.include_router(
         lots.router(
             databases,

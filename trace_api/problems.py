@@ -33,9 +33,11 @@ class Problem(Exception):
         *,
         key: str | None = None,
         facts: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
         **more: Any,
     ) -> None:
         super().__init__(detail)
+        self.headers = dict(headers or {})
         self.status, self.title, self.detail, self.more = status, title, detail, more
         self.key, self.facts = key, dict(facts or {})
 
@@ -73,6 +75,7 @@ def install(app: FastAPI, show: Show) -> None:
             said = show(request, problem)
         else:
             said = answer(problem.status, problem.title, problem.detail, request.url.path, **problem.more)
+        said.headers.update(problem.headers)
         if problem.status == 503:
             said.headers["Retry-After"] = str(RETRY_S)
         return said

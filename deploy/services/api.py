@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 
 import uvicorn
 from psycopg_pool import ConnectionPool
@@ -14,7 +15,9 @@ from deploy.services.process import now, require_service
 from deploy.settings import Settings
 from ledger.keys import KeyStore
 from trace_api.access import Databases
-from trace_api.app import Configuration, create_app
+from trace_api.app import Configuration, capture_desk, create_app
+from trace_api.capture import working
+from trace_api.capture.desk import Limits
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
@@ -28,10 +31,15 @@ def run(settings: Settings, stop: threading.Event) -> None:
             settings.log_dir,
             KeyStore(settings.keys_dir).organisation_key,
             witnesses=witnesses,
+            capture=capture_limits(settings),
         )
+        databases, woken = Databases(api, public), threading.Event()
+        desk = capture_desk(databases, configuration, now, woken.set)
+        for _ in range(settings.capture_workers):
+            threading.Thread(target=working.serve, args=(desk, woken, stop), daemon=True).start()
         serve(
             uvicorn.Config(
-                create_app(Databases(api, public), configuration, now),
+                create_app(databases, configuration, now, desk),
                 settings.listen_host,
                 settings.listen_port,
                 log_level="warning",
@@ -40,6 +48,15 @@ def run(settings: Settings, stop: threading.Event) -> None:
             ),
             stop,
         )
+
+
+def capture_limits(settings: Settings) -> Limits:
+    return Limits(
+        settings.capture_events,
+        settings.capture_kilobytes * 1024,
+        settings.capture_waiting,
+        timedelta(days=settings.capture_days),
+    )
 
 
 def _pool(url: str, name: str) -> ConnectionPool:

@@ -22,7 +22,9 @@ from tests.acceptance.instance import Instance
 from tests.servers.waiting import wait_until
 from trace_api.access import Databases
 from trace_api.accounts.passwords import Passwords
-from trace_api.app import Configuration, create_app
+from trace_api.app import Configuration, capture_desk, create_app
+from trace_api.capture import working
+from trace_api.capture.desk import Desk
 
 # A thousandth of the work of a real one: tests sign in hundreds of times.
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -63,10 +65,14 @@ def served(instance: Instance, now: datetime, passwords: Passwords | None = None
         configuration = Configuration(
             url, instance.folder / "log", instance.keys.organisation_key, passwords or Passwords(CHEAP)
         )
-        app = create_app(Databases(api, public), configuration, lambda: now)
+        databases, woken, stop = Databases(api, public), threading.Event(), threading.Event()
+        desk = capture_desk(databases, configuration, lambda: now, woken.set)
+        app = create_app(databases, configuration, lambda: now, desk)
         server = PromptServer(uvicorn.Config(app, "127.0.0.1", port, log_level="error", access_log=False))
         thread = threading.Thread(target=server.run)
+        captures = threading.Thread(target=_work_off, args=(desk, woken, stop))
         thread.start()
+        captures.start()
         try:
             assert wait_until(lambda: server.started or not thread.is_alive(), 20, every_s=0.005)
             with httpx.Client(base_url=url, timeout=60, verify=NO_TLS) as client:
@@ -74,11 +80,23 @@ def served(instance: Instance, now: datetime, passwords: Passwords | None = None
         finally:
             server.should_exit = True
             thread.join(20)
+            stop.set()
+            woken.set()
+            captures.join(20)
         with ExitStack() as stack:
             for pool in (api, public):
                 for _ in range(pool.get_stats()["pool_size"]):
                     stack.enter_context(pool.connection())
         assert astray == [], "something was asked on a connection that had been given back"
+
+
+def _work_off(desk: Desk, woken: threading.Event, stop: threading.Event) -> None:
+    """As `working.serve`, and never by itself: most tests capture nothing, and some have one session for all."""
+    while not stop.is_set():
+        woken.wait()
+        woken.clear()
+        while not stop.is_set() and working.step(desk):
+            continue
 
 
 def _pool(instance: Instance, role: str, astray: list[str]) -> ConnectionPool:

@@ -1,7 +1,8 @@
 """`make bench`: everything, or what is named: `make bench BENCH_ARGS="line --messages 50000"`.
 
 Parts: `line` (the insert line beside its bounds and its peers), `packs`, `whole`, `latency`, `excursion`, and what the other
-rooms measure: `following` (detection alone), `sealing`, `store`, `backfill`, `ledger`, `monitor`, `audit`, `gate`. Every figure stands beside a
+rooms measure: `following` (detection alone), `sealing`, `store`, `backfill`, `ledger`, `monitor`, `audit`, `gate`,
+`capture`. Every figure stands beside a
 reference measured in the same run.
 """
 
@@ -19,6 +20,7 @@ import click
 from tests.benchmarks import (
     audit,
     backfill,
+    capture,
     excursion,
     following,
     gate,
@@ -43,7 +45,7 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.timescale import timescale_server
 
 LINE_PARTS = ("line", "packs", "whole", "latency", "excursion")
-ROOM_PARTS = ("following", "sealing", "store", "backfill", "ledger", "monitor", "audit", "gate")
+ROOM_PARTS = ("following", "sealing", "store", "backfill", "ledger", "monitor", "audit", "gate", "capture")
 NOISY = 0.5  # load average for each processor
 SERVER_SETTINGS = {"track_commit_timestamp": "on", "shared_buffers": "256MB"}
 
@@ -100,6 +102,7 @@ def main(
             "monitor": lambda: monitoring.run(folder),
             "audit": lambda: audit.run(ground.template),
             "gate": lambda: gate.run(ground.template, folder),
+            "capture": lambda: capture.run(folder),
         }
         for name in parts or all_parts:
             all_parts[name]()

@@ -93,7 +93,11 @@ def by_capture(instance: Instance) -> None:
 
 def captured(api: httpx.Client, body: Any, behaviour: str | None = None) -> dict[str, Any]:
     """What the job says, from its own address."""
-    headers = {"Authorization": f"Bearer {token('coop')}", "Content-Type": "application/ld+json"}
+    headers = {
+        "Authorization": f"Bearer {token('coop')}",
+        "Content-Type": "application/ld+json",
+        "Prefer": "wait=20",
+    }
     if behaviour:
         headers["GS1-Capture-Error-Behaviour"] = behaviour
     answer = api.post("/epcis/capture", content=json.dumps(body), headers=headers)

@@ -61,7 +61,11 @@ def instance(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def captured(instance: Instance, event: dict[str, Any]) -> dict[str, Any]:
     with served(instance, NOW) as client:
-        headers = {"Authorization": f"Bearer {token('coop')}", "GS1-Capture-Error-Behaviour": "proceed"}
+        headers = {
+            "Authorization": f"Bearer {token('coop')}",
+            "GS1-Capture-Error-Behaviour": "proceed",
+            "Prefer": "wait=20",
+        }
         answer: dict[str, Any] = client.post(
             "/epcis/capture", content=json.dumps(event), headers=headers
         ).json()

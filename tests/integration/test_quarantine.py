@@ -245,7 +245,8 @@ def test_an_event_whose_recording_failed(place: Place, monkeypatch: pytest.Monke
         json.dumps(harvest("urn:uuid:0e1c7d36-5f1e-4b7e-9d0a-4a7f3c0c8a11")).encode(), kind="events"
     )
     with monkeypatch.context() as broken:
-        broken.setattr(pipeline, "record", lambda *_, **__: 1 / 0)
+        for name in ("record_all", "record"):
+            broken.setattr(pipeline, name, lambda *_, **__: 1 / 0)
         place.take(sent)
     assert place.open == [("decoder_fault", 1)]
     assert place.replay().taken == 1

@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.errors import EntryError
-from ledger.strict_json import MAX_INTEGER, canonical, read_json, read_strict, strict, unique_keys
+from ledger.strict_json import (
+    MAX_DEPTH,
+    MAX_INTEGER,
+    canonical,
+    read_json,
+    read_strict,
+    strict,
+    unique_keys,
+    written,
+)
 from tests.vectors import count_vectors, vector_path
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -42,6 +51,39 @@ def test_canonical_bytes_read_back_to_themselves(value: object) -> None:
     data = canonical(value)
     assert canonical(read_json(data)) == data
     assert json.loads(data, parse_int=float) == value
+
+
+@given(JSON)
+def test_the_quick_way_to_canonical_bytes_gives_the_same(value: object) -> None:
+    assert written(value) == canonical(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(26.0, -0.0, 1e16, 1e21, 1e-5, 1e-7, 0.0001, 12.5, [1.0], {"a": 2.0, "b": [3, 1e20]}),
+        *(2**53 - 1, [10**20], {"\U0001f347": 1, "\ufb01": 2}, '\x7f\u2028\x1f"\\/', [":1.0,", ",1e5]"]),
+        [[] for _ in range(MAX_DEPTH * 2)],
+    ],
+)
+def test_the_quick_way_gives_way_where_the_standard_library_writes_otherwise(value: object) -> None:
+    assert written(value) == canonical(value)
+
+
+def deep(levels: int) -> object:
+    value: object = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "value", [2**53 + 1, [math.nan], "\ud800", {"a": "\udfff"}, deep(MAX_DEPTH + 1), deep(100_000)]
+)
+def test_the_quick_way_refuses_what_has_no_form(value: object) -> None:
+    with pytest.raises(EntryError):
+        written(value)
+    assert written(deep(MAX_DEPTH)) == canonical(deep(MAX_DEPTH))
 
 
 def slowly(data: bytes) -> object:
