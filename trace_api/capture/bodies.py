@@ -7,6 +7,7 @@ What is too large is 413 with the limits, what nobody here reads 415.
 from __future__ import annotations
 
 import zlib
+
 from fastapi import Request
 
 from trace_api.capture.desk import Limits
@@ -19,7 +20,9 @@ def want_readable(content_type: str | None) -> None:
     """Which of the two formats it is, its first bytes say. Raises Problem 415."""
     said = (content_type or _MEDIA_TYPES[0]).partition(";")[0].strip().lower()
     if said not in _MEDIA_TYPES and not said.endswith(("+json", "+xml")):
-        raise _unread(f"Content-Type {said[:60]}: send application/json, application/ld+json or application/xml.")
+        raise _unread(
+            f"Content-Type {said[:60]}: send application/json, application/ld+json or application/xml."
+        )
 
 
 _MEDIA_TYPES = ("application/json", "application/ld+json", "application/xml", "text/xml")
