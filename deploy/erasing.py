@@ -316,6 +316,8 @@ def _forget_in_event(conn: psycopg.Connection, place: Place, name: str) -> None:
         return
     fields = sorted({str(path[0]) for path in place.paths if path[0] in said})
     conn.execute("SELECT erase_event_fields(%s, %s, %s)", [event, fields, canonical_json(said)])
+    # A hash of all that it said: a guess could be tried by it.
+    conn.execute("UPDATE event SET event_hash = NULL WHERE id = %s", [event])
     named = sorted({form for each in stood if isinstance(each, str) for form in (each, canonical(each))})
     conn.execute(
         "UPDATE event_mention SET identifier = %s WHERE event = %s AND identifier = ANY (%s)",

@@ -48,6 +48,8 @@ CREATE POLICY own ON capture_document TO suyuan_api USING (organisation = curren
 GRANT SELECT, INSERT ON event_context TO suyuan_api, suyuan_ingest;
 GRANT SELECT ON event_context TO suyuan_jobs, suyuan_eraser;
 GRANT SELECT, INSERT, UPDATE, DELETE ON capture_document TO suyuan_api;
+-- It is a hash of all that the event says, by which a guess of what was erased of it could be tried.
+GRANT UPDATE (event_hash) ON event TO suyuan_eraser;
 
 -- The next document, whosever it is, for `lease`: the API works for one organisation at a time, and must be told for which.
 CREATE FUNCTION take_capture_document(at timestamptz, lease interval) RETURNS TABLE (job uuid, organisation text, attempts integer)
