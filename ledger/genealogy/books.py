@@ -92,6 +92,11 @@ class Books:
             self._ahead[lot] += granted
         return granted
 
+    def made(self, lot: str) -> float | None:
+        """How much of it was made, in the lot's unit; None where nobody made it, or nobody said how much."""
+        made = self._made.get(lot, math.inf)
+        return None if math.isinf(made) else made
+
     def is_made(self, lot: str) -> bool:
         return lot in self._made
 
