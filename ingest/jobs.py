@@ -31,6 +31,7 @@ from ingest import (
     sealing,
     verdicts,
 )
+from ingest.radar import looking
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ CONSUMERS = (
     "health",
     "verdicts",
     "retention",
+    "radar",
 )
 RETRY_S = 1.0
 
@@ -70,6 +72,7 @@ PACES: Mapping[str, Pace] = {
     "clock": Pace(idle_s=0.5),
     "health": Pace(idle_s=2.0, share=0.2),
     "retention": Pace(idle_s=600.0, share=0.2),
+    "radar": Pace(idle_s=10.0, share=0.2),
 }
 
 Step = Callable[[psycopg.Connection, datetime], bool]
@@ -93,9 +96,10 @@ def steps(
         health.step,
         partial(verdicts.step, key=organisation_key),
     ]
+    found = dict(zip(CONSUMERS, each, strict=False))
     if keep is not None:
-        each.append(partial(retention.step, keep=keep, key=organisation_key))
-    return dict(zip(CONSUMERS, each, strict=False))
+        found["retention"] = partial(retention.step, keep=keep, key=organisation_key)
+    return found | {"radar": looking.step}
 
 
 def serve(

@@ -153,7 +153,7 @@ def _presence_of_new(conn: psycopg.Connection, new: Sequence[RecordedEvent], now
 
 def _follow_goods(conn: psycopg.Connection, goods: Collection[str], now: datetime) -> None:
     """With the devices that somebody moves who has the goods in hand: whose word counts hangs on the hand-overs."""
-    moved, handed = project_goods(conn, goods)
+    moved, handed = project_goods(conn, goods, now)
     mark_concerned(conn, moved, project_placements(conn, associated(conn, handed)), now)
 
 

@@ -2,12 +2,14 @@
 them: one walk, all its rows.
 
 In the line: the goods of new events -> one walk over all that hangs together with them -> presences, whereabouts,
-origins, grants, marks. Contract: only rows of lots that the walk knows in full are written.
+origins, grants, marks, what does
+not add up. Contract: only rows of lots that the walk knows in full are written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from datetime import datetime
 
 import psycopg
 from psycopg.types.range import TimestamptzRange
@@ -15,11 +17,14 @@ from psycopg.types.range import TimestamptzRange
 from ingest import portions, whereabouts
 from ingest.projection import grants, makings, marks, tracks
 from ingest.projection.rows import PresenceRow, maybe, moment
+from ingest.radar import balances
 from ledger import recorded
 from ledger.genealogy import Genealogy, replay
 
 
-def project_goods(conn: psycopg.Connection, goods: Iterable[str]) -> tuple[list[PresenceRow], set[str]]:
+def project_goods(
+    conn: psycopg.Connection, goods: Iterable[str], now: datetime
+) -> tuple[list[PresenceRow], set[str]]:
     """Returns the presences that came or went, and what held goods that were handed over otherwise than it stood."""
     concerned = recorded.connected(conn, goods)
     products = _products(conn)
@@ -31,6 +36,7 @@ def project_goods(conn: psycopg.Connection, goods: Iterable[str]) -> tuple[list[
     marks.project(conn, genealogy, known, concerned.lots)
     makings.project(conn, genealogy, concerned.lots)
     tracks.project(conn, genealogy, concerned, grants.ids_of(conn, concerned.events))
+    balances.project(conn, genealogy, concerned.lots, now)
     return _project_presences(conn, genealogy, concerned.lots, products), handed
 
 

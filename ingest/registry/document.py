@@ -27,6 +27,20 @@ class Name(_Entry):
     en: str
 
 
+class FigureEntry(_Entry):
+    """A number that a rule needs, and where it is from. `verified`: somebody read it there."""
+
+    value: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    source: Annotated[str, Field(max_length=300)] | None = None
+    verified: bool = False
+
+    @model_validator(mode="after")
+    def _is_from_somewhere(self) -> FigureEntry:
+        if self.verified and not (self.source or "").strip():
+            raise ValueError("a figure that is verified names its source")
+        return self
+
+
 class OrganisationEntry(_Entry):
     """`region`: of its seat. `gs1_prefix`: its company prefix, None where it has none and gets instance URIs."""
 
@@ -49,7 +63,7 @@ class CompartmentEntry(_Entry):
 
 
 class PlaceEntry(_Entry):
-    """`parent`: the place or vehicle that it is part of."""
+    """`parent`: the place or vehicle that it is part of. `area_m2`, `area_mu`: of a plot, one of the two."""
 
     id: str
     organisation: str
@@ -61,21 +75,39 @@ class PlaceEntry(_Entry):
     time_zone: str = "Asia/Shanghai"
     parent: str | None = None
     compartments: tuple[CompartmentEntry, ...] = ()
+    area_m2: FigureEntry | None = None
+    area_mu: FigureEntry | None = None
 
     @model_validator(mode="after")
     def _has_both_or_neither(self) -> PlaceEntry:
         if (self.lat is None) != (self.lon is None):
             raise ValueError("a place has both a latitude and a longitude, or neither")
+        if self.area_m2 is not None and self.area_mu is not None:
+            raise ValueError("a place has one area: in m2 or in mu, not both")
         return self
 
 
+class ProductFigures(_Entry):
+    """Shares of what goes in, or of what was made (0.05 is 5 %); kilograms for each mu and season; a month."""
+
+    mass_tolerance: FigureEntry | None = None
+    moisture_gain: FigureEntry | None = None
+    yield_most: FigureEntry | None = None
+    cull_least: FigureEntry | None = None
+    yield_kg_per_mu: FigureEntry | None = None
+    season_starts: FigureEntry | None = None
+
+
 class ProductEntry(_Entry):
+    """`figures`: what the rules of docs/radar.md need; None: as they are registered."""
+
     id: str
     organisation: str | None = None
     name: Name
     rule_product: str
     net_content_kg: float | None = None
     classes: tuple[str, ...] = ()
+    figures: ProductFigures | None = None
 
 
 class ChannelEntry(_Entry):

@@ -25,6 +25,7 @@ from ingest.registry.document import (
     RegistryDocument,
     RegistryError,
 )
+from ingest.registry.figures import load_area, load_product_figures
 from ingest.registry.schemes import external_id
 from ledger.epcis.identifiers import canonical
 
@@ -122,6 +123,7 @@ def load_place(conn: psycopg.Connection, entry: PlaceEntry) -> None:
         [canonical(entry.id), entry.organisation, entry.kind, entry.name.zh, entry.name.en,
          entry.region, entry.lat, entry.lon, entry.time_zone],
     )  # fmt: skip
+    load_area(conn, canonical(entry.id), entry)
     for compartment in entry.compartments:
         part = PlaceEntry(
             id=compartment_id(entry.id, compartment.code),
@@ -202,8 +204,10 @@ def _load_product(
             sorted(set(classes)),
         ],
     )
+    other_figures = owner is not None and load_product_figures(conn, entry, owner)
     before, after = set(standing[2] if standing else ()), set(classes)
     same_rule = standing is not None and standing[:2] == (entry.rule_product, entry.net_content_kg)
+    same_rule = same_rule and not other_figures
     for uri in sorted(before ^ after if same_rule else before | after):
         note_change(conn, "product", uri)
 

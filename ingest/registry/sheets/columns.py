@@ -126,6 +126,8 @@ KINDS: Final[tuple[Kind, ...]] = (
         Column("time_zone", "时区", time_zone, False, "Asia/Shanghai"),
         Column("parent", "上级场所", uri, False, ""),
         Column("code", "舱位", _PART, False, "", ("compartment", "隔间")),
+        Column("area_mu", "面积(亩)", within(0, 1_000_000), False, "", ("area",)),
+        Column("area_source", "面积来源", plain, False, ""),
     )),
     Kind("devices", "设备", (
         *_DEVICE,

@@ -148,13 +148,23 @@ def _place(values: Values) -> Write:
         identity = _identity(values)
         standing = _standing(conn, _PLACE, [identity])
         _same_owner(conn, standing, values, f"place {identity}")
-        given = {field: value for field, value in values.items() if field != "code"}
+        given = _with_area({field: value for field, value in values.items() if field != "code"})
         entry = _entry(PlaceEntry, _named(standing | given | {"id": identity}))
         load_place(conn, entry)
         load_parent(conn, entry)
         return True
 
     return write
+
+
+def _with_area(values: Values) -> dict[str, Any]:
+    """A sheet says an area in mu; who wrote it there has not shown where they read it."""
+    rest = {field: value for field, value in values.items() if field not in ("area_mu", "area_source")}
+    if "area_mu" not in values:
+        if "area_source" in values:
+            raise Refused("area_source", "names the source of an area that the row does not have")
+        return rest
+    return rest | {"area_mu": {"value": values["area_mu"], "source": values.get("area_source")}}
 
 
 def _identity(values: Values) -> str:

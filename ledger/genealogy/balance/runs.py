@@ -110,7 +110,11 @@ def _without_cull(
             scales.cannot[lot] |= {"no_cull"}
         return
     least = inputs * rule.cull_least
-    if inputs - sold >= least - NOTHING or everything > inputs * (1 + rule.mass_tolerance):
+    if (
+        everything - sold >= least - NOTHING
+        or inputs - sold >= least - NOTHING
+        or everything > inputs * (1 + rule.mass_tolerance)
+    ):
         return
     found = scales.imbalance(
         "no_cull", run, lots, facts, sold, inputs - least, KILOGRAM,

@@ -161,6 +161,7 @@ def test_a_run_in_which_nothing_was_sorted_out() -> None:
 
 def test_no_cull_is_no_flag_where_it_is_weighed_lost_repacked_or_not_known_of_the_product() -> None:
     assert weighed(HARVEST, run(100, 49, 1.5)).imbalances == ()
+    assert weighed(HARVEST, run(100, 50, 1)).imbalances == (), "a scale that errs by a kilogram"
     assert weighed(HARVEST, run(100, 49, None)).imbalances == (), (
         "what nobody wrote down is missing, not hidden"
     )
