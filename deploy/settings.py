@@ -74,6 +74,11 @@ class Settings(BaseSettings):
     )
     listen_host: str = Field(default="127.0.0.1", description="Address the API listens on")
     listen_port: int = Field(default=8080, ge=1, le=65535, description="Port the API listens on")
+    scan_region_header: str = Field(
+        default="",
+        pattern=r"^$|^[A-Za-z0-9-]{1,60}$",
+        description="Name of the header in which a proxy in front tells a shopper's county (GB/T 2260) for docs/radar.md; empty: none does",
+    )
     log_origin: str = Field(
         default="suyuan.example",
         description="First part of a new log's origin, {log_origin}/{organisation}; fixed for each log at its inception",

@@ -32,11 +32,14 @@ from trace_api.audit import pages as audit_pages
 from trace_api.capture import routes as capture_routes
 from trace_api.capture.desk import Desk, Limits, Seal
 from trace_api.check import routes as check_routes
+from trace_api.findings import api as findings_api
+from trace_api.findings import pages as findings_pages
 from trace_api.holds import routes as holds_routes
 from trace_api.problems import Problem
 from trace_api.proofs import OrganisationKey
 from trace_api.recalls import routes as recalls_routes
 from trace_api.scan import routes as scan_routes
+from trace_api.scanning import Scans
 from trace_api.work import problem_page
 
 
@@ -44,7 +47,7 @@ from trace_api.work import problem_page
 class Configuration:
     """`public_url`: under https, cookies are for https alone. `log_dir`: the logs' public files. `organisation_key`: for
     rebuilding sealed windows. `passwords`: how they are hashed. `witnesses`: whose word counts on the pages and in evidence files.
-    `capture`: how much is taken at once."""
+    `scan_region_header`: by which a proxy in front tells a shopper's county. `capture`: how much is taken at once."""
 
     public_url: str
     log_dir: Path
@@ -52,6 +55,7 @@ class Configuration:
     passwords: Passwords = field(default_factory=Passwords)
     witnesses: WitnessList = field(default_factory=WitnessList)
     capture: Limits = field(default_factory=Limits)
+    scan_region_header: str = ""
 
 
 MOST_BYTES = 2 * 2**20
@@ -80,6 +84,7 @@ def create_app(
     desk: Desk | None = None,
 ) -> FastAPI:
     """`desk`: of `capture_desk`, where this process works captures off too."""
+    scans = Scans(databases, configuration.scan_region_header, now)
     app = FastAPI(
         title="Suyuan 溯源",
         version=version("suyuan"),
@@ -87,6 +92,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         max_body_size=max(MOST_BYTES, 2 * configuration.capture.bytes),
+        lifespan=scans.lifespan,
     )
     assets = pages.load_assets(configuration.public_url)
     guard = Guard(databases, configuration.public_url, now)
@@ -118,11 +124,13 @@ def create_app(
     app.include_router(devices.router(databases, guard))
     app.include_router(acts_routes.router(databases, guard, configuration.public_url, vault, now))
     app.include_router(recalls_routes.router(databases, guard, configuration.public_url, vault, now))
-    app.include_router(pages_routes.router(databases, configuration.public_url, now, witnessed))
+    app.include_router(pages_routes.router(databases, configuration.public_url, now, witnessed, scans))
     app.include_router(signing_in.router(databases, guard, configuration.passwords, assets, now))
     app.include_router(accounts_pages.router(databases, guard, configuration.passwords, assets, now))
     app.include_router(scan_routes.router(databases, guard, assets, configuration.public_url, vault, now))
     app.include_router(audit_pages.router(databases, guard, assets, now))
+    app.include_router(findings_pages.router(databases, guard, assets, now))
+    app.include_router(findings_api.router(databases, guard, now))
     app.include_router(
         audit_api.router(
             databases, guard, logs, configuration.organisation_key, now, configuration.witnesses.witnesses

@@ -13,12 +13,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from starlette.background import BackgroundTask
 
 from trace_api import access, pages
 from trace_api.access import Databases
 from trace_api.chain import identify, read_chain
 from trace_api.pages import Missing, MissingReason, Sample
 from trace_api.problems import Problem
+from trace_api.scanning import Scans
 from trace_api.story import Name, Story
 from trace_api.telling import tell
 
@@ -28,7 +30,11 @@ _KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=ut
 
 
 def router(
-    databases: Databases, public_url: str, now: Callable[[], datetime], witnessed: Callable[[], int]
+    databases: Databases,
+    public_url: str,
+    now: Callable[[], datetime],
+    witnessed: Callable[[], int],
+    scans: Scans,
 ) -> APIRouter:
     """`witnessed`: by how many witnesses that are not ours the root log is cosigned now."""
     routes = APIRouter(tags=["Pages"])
@@ -50,7 +56,10 @@ def router(
             return HTMLResponse(
                 pages.render_missing(missing, language, assets), problem.status, headers=dict(pages.HEADERS)
             )
-        return HTMLResponse(pages.render_story(story, language, assets), headers=dict(pages.HEADERS))
+        counted = BackgroundTask(scans.saw, request, identify(uri).uri)
+        return HTMLResponse(
+            pages.render_story(story, language, assets), headers=dict(pages.HEADERS), background=counted
+        )
 
     @routes.get(
         "/01/{gtin}/10/{lot}",

@@ -166,7 +166,7 @@ GRANT SELECT, INSERT, UPDATE ON radar_look TO suyuan_jobs;
 
 -- An official: what concerns a lot of their area and department, or happened in it; an organisation: what its own record shows, or
 -- is about a lot that it made. `id` null: all.
-CREATE FUNCTION findings_of_asker(wanted text, at timestamptz) RETURNS TABLE (id text)
+CREATE FUNCTION findings_of_asker(wanted text, moment timestamptz) RETURNS TABLE (id text)
   LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
   SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
@@ -175,7 +175,7 @@ BEGIN
     RETURN QUERY
     WITH scope AS MATERIALIZED (SELECT * FROM asker_scope()),
     shown AS MATERIALIZED (SELECT finding.id, finding.kind, finding.lots, finding.places, finding.organisations FROM finding
-                           WHERE finding.shown_from <= at AND (wanted IS NULL OR finding.id = wanted)),
+                           WHERE finding.shown_from <= moment AND (wanted IS NULL OR finding.id = wanted)),
     own AS MATERIALIZED (SELECT official.lot FROM official_lots(ARRAY(SELECT DISTINCT lot FROM shown, unnest(shown.lots) AS lot)) AS official)
     SELECT shown.id FROM scope CROSS JOIN shown
     WHERE EXISTS (SELECT FROM own WHERE own.lot = ANY (shown.lots))
@@ -185,7 +185,7 @@ BEGIN
   ELSIF current_organisation() IS NOT NULL THEN
     RETURN QUERY
     SELECT finding.id FROM finding
-    WHERE finding.shown_from <= at AND (wanted IS NULL OR finding.id = wanted)
+    WHERE finding.shown_from <= moment AND (wanted IS NULL OR finding.id = wanted)
       AND (finding.organisations @> ARRAY[current_organisation()]
            OR EXISTS (SELECT FROM lot_making AS making WHERE making.lot = ANY (finding.lots) AND making.organisation = current_organisation()));
   END IF;
@@ -193,12 +193,12 @@ END
 $$;
 
 -- `events`: those that the asker may see, in the order of happening; `hidden`: how many others there are. `words`: what was said of it.
-CREATE FUNCTION findings_seen(filters jsonb, at timestamptz)
+CREATE FUNCTION findings_seen(filters jsonb, moment timestamptz)
   RETURNS TABLE (id text, kind text, subject text, version integer, state text, severity text, lots text[], product_zh text, product_en text,
     places jsonb, organisations jsonb, happened_at timestamptz, body jsonb, opened_at timestamptz, changed_at timestamptz, events jsonb, hidden bigint,
     words jsonb, total bigint)
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-  WITH seen AS MATERIALIZED (SELECT seen.id FROM findings_of_asker(filters ->> 'id', at) AS seen),
+  WITH seen AS MATERIALIZED (SELECT seen.id FROM findings_of_asker(filters ->> 'id', moment) AS seen),
   kept AS (
     SELECT finding.*, last.says, count(*) OVER () AS total
     FROM seen JOIN finding USING (id)
@@ -269,12 +269,12 @@ END
 $$;
 
 -- Only an official says something of a finding, and only of one that they see; the version is the one that stands.
-CREATE FUNCTION say_of_finding(wanted text, word text, told text, at timestamptz) RETURNS boolean
+CREATE FUNCTION say_of_finding(wanted text, word text, told text, moment timestamptz) RETURNS boolean
   LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   WITH said AS (
     INSERT INTO finding_word (finding, version, account, says, comment, at)
-    SELECT finding.id, finding.version, current_account(), word, told, at
-    FROM findings_of_asker(wanted, at) AS seen JOIN finding ON finding.id = seen.id JOIN user_account AS account ON account.id = current_account()
+    SELECT finding.id, finding.version, current_account(), word, told, moment
+    FROM findings_of_asker(wanted, moment) AS seen JOIN finding ON finding.id = seen.id JOIN user_account AS account ON account.id = current_account()
     WHERE wanted IS NOT NULL AND account.roles = ARRAY['official'] AND account.disabled_at IS NULL
     RETURNING 1)
   SELECT EXISTS (SELECT FROM said)

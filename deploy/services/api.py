@@ -32,6 +32,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
             KeyStore(settings.keys_dir).organisation_key,
             witnesses=witnesses,
             capture=capture_limits(settings),
+            scan_region_header=settings.scan_region_header,
         )
         databases, woken = Databases(api, public), threading.Event()
         desk = capture_desk(databases, configuration, now, woken.set)

@@ -174,6 +174,10 @@ BREACHES: dict[str, str] = {
     "presences_do_not_overlap": "INSERT INTO presence SELECT * FROM presence LIMIT 1",
     "projections_are_not_ahead": "UPDATE projection SET position = position + 1",
     "an_excursion_keeps_its_versions": "DELETE FROM excursion_version WHERE version = 1",
+    "a_finding_has_its_versions": "INSERT INTO finding SELECT repeat('a', 24), 'no_cull', 'x', 1, 'open', 'low', '{}', '{}', '{}', '{}',"
+    " now(), '{}', now(), now(), now()",
+    "no_visit_outlives_its_day": "INSERT INTO scan_day VALUES ('x', '2026-06-20', 1, 1, 1, '{}');"
+    " INSERT INTO scan_key VALUES ('2026-06-19', sha256('x'))",
     "an_excursion_is_consistent": "UPDATE excursion SET minutes_at_least = minutes_at_most + 1",
     "standing_excursions_are_apart": "INSERT INTO excursion (organisation, series_id, limit_id, limit_version, version, state, start_time,"
     " trigger_time, end_time, closed_by, extreme, minutes_at_least, minutes_at_most, degree_minutes, opened_at, computed_at)"

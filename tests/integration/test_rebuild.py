@@ -89,6 +89,8 @@ PROJECTED = {
     "portion_stay": "SELECT * FROM portion_stay ORDER BY lot, portion, name, since, until, stage",
     "portion_serial": "SELECT * FROM portion_serial ORDER BY lot, portion, first",
     "run_goods": "SELECT * FROM run_goods ORDER BY lot, run, output",
+    "lot_making": "SELECT * FROM lot_making ORDER BY lot, event",
+    "lot_unjudged": "SELECT lot, kind FROM lot_unjudged ORDER BY lot, kind",
 }
 INDEX = {
     "trace_named": "SELECT known.name, at, event FROM trace_named JOIN trace_name AS known ON known.id = trace_named.name ORDER BY 1, 2, 3",
@@ -131,6 +133,7 @@ def test_what_is_projected_can_be_dropped_and_rebuilt(instance: Instance) -> Non
     fed(instance)
     before = {table: instance.rows(query) for table, query in (PROJECTED | INDEX).items()}
     assert all(before.values())
+    assert instance.rows("SELECT kind, body FROM finding") == [], "an honest world adds up"
     excursions, versions = instance.rows(EXCURSIONS), instance.rows(VERSIONS)
     truth = [each for each in world().truth_until(UNTIL) if each.undecidable is None]
     assert sorted({(row[0], row[1]) for row in excursions}) == sorted(
@@ -152,6 +155,8 @@ def test_what_is_projected_can_be_dropped_and_rebuilt(instance: Instance) -> Non
             "trace_same",
             *INDEX,
             *PORTIONS,
+            "lot_making",
+            "lot_unjudged",
         ):
             conn.execute(f"DELETE FROM {table}".encode())
         conn.execute("UPDATE projection SET position = 0")

@@ -8,6 +8,7 @@ from trace_api.words.en import (
     check,
     devices,
     evidence,
+    findings,
     holds,
     recall,
     scan,
@@ -18,7 +19,7 @@ from trace_api.words.en import (
 
 AREAS = (
     shopper.EN, work.EN, scan.EN, check.EN, audit.EN, acts.EN, devices.EN, evidence.EN, witness.EN,
-    holds.EN, recall.EN,
+    holds.EN, findings.EN, recall.EN,
 )  # fmt: skip
 EN = {key: sentence for area in AREAS for key, sentence in area.items()}
 if len(EN) != sum(map(len, AREAS)):

@@ -6,7 +6,7 @@ EN: dict[str, str] = {
     # The lists
     "audit_title": "Cold chain in your area",
     "audit_intro": "{area}. Times are local to the place (UTC+08:00); as of {when}.",
-    "audit_lists": "The two lists",
+    "audit_lists": "The three lists",
     "audit_breaches": "Temperature breaches",
     "audit_duties": "Record duties",
     "audit_tab": "{name} ({count})",

@@ -8,6 +8,7 @@ from trace_api.words.zh import (
     check,
     devices,
     evidence,
+    findings,
     holds,
     recall,
     scan,
@@ -18,7 +19,7 @@ from trace_api.words.zh import (
 
 AREAS = (
     shopper.ZH, work.ZH, scan.ZH, check.ZH, audit.ZH, acts.ZH, devices.ZH, evidence.ZH, witness.ZH,
-    holds.ZH, recall.ZH,
+    holds.ZH, findings.ZH, recall.ZH,
 )  # fmt: skip
 ZH = {key: sentence for area in AREAS for key, sentence in area.items()}
 if len(ZH) != sum(map(len, AREAS)):

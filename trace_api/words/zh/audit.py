@@ -6,7 +6,7 @@ ZH: dict[str, str] = {
     # The lists
     "audit_title": "辖区冷链监管",
     "audit_intro": "{area}。时间均为发生地当地时间（UTC+08:00）；数据截至 {when}。",
-    "audit_lists": "两份清单",
+    "audit_lists": "三份清单",
     "audit_breaches": "温度超限",
     "audit_duties": "记录义务",
     "audit_tab": "{name}（{count}）",
