@@ -7,6 +7,7 @@ read as `suyuan_api` for a person or an organisation, it holds what the database
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Literal
@@ -19,7 +20,7 @@ from ingest.coldchain.limits import Limit, Text, parse_limit
 from ingest.coldchain.told import Told, ToldLimit, parse_under
 from ledger import recorded
 from ledger.epcis.codes import read_code
-from ledger.epcis.identifiers import Identifier, IdentifierError, parse
+from ledger.epcis.identifiers import RESOLVER, Identifier, IdentifierError, parse
 from ledger.genealogy import Genealogy, Portion, RecordedEvent, Span, no_orders, replay
 from trace_api.as_of import AsOf
 from trace_api.beliefs import read_belief
@@ -143,12 +144,18 @@ _MEANING: Mapping[str, bytes] = {
 
 
 def meaning(conn: psycopg.Connection, text: str, eye: Eye, at: datetime | None = None) -> Identifier | None:
-    """What somebody else's code was bound to: now, or else last, or at that time. None where nobody bound it."""
-    value = text.strip()
-    if not value or len(value) > LONGEST_ALIAS or "\0" in value:
-        return None
-    row = conn.execute(_MEANING[eye.views], [value, at]).fetchone()
-    return None if row is None else parse(row[0])
+    """What somebody else's code was bound to: now, or else last, or at that time. None where nobody bound it. A label with a
+    key of the standard's may have been bound as it was scanned, or by the name it carries."""
+    values = dict.fromkeys([text.strip()])
+    with suppress(IdentifierError):
+        uri = read_code(text).uri
+        values |= dict.fromkeys([uri, uri.removeprefix(f"{RESOLVER}/")])
+    for value in values:
+        if value and len(value) <= LONGEST_ALIAS and "\0" not in value:
+            row = conn.execute(_MEANING[eye.views], [value, at]).fetchone()
+            if row is not None:
+                return parse(row[0])
+    return None
 
 
 def named_chain(

@@ -17,7 +17,7 @@ from starlette.background import BackgroundTask
 
 from trace_api import access, pages
 from trace_api.access import Databases
-from trace_api.chain import identify, read_chain
+from trace_api.chain import named_chain
 from trace_api.pages import Missing, MissingReason, Sample
 from trace_api.problems import Problem
 from trace_api.scanning import Scans
@@ -126,7 +126,7 @@ def _add_site(routes: APIRouter, databases: Databases, assets: pages.Assets) -> 
 
 def _tell(databases: Databases, uri: str, now: datetime) -> Story:
     with access.everybody(databases) as conn:
-        return tell(conn, read_chain(conn, identify(uri)), now)
+        return tell(conn, named_chain(conn, uri), now)
 
 
 def _samples(databases: Databases) -> list[Sample]:

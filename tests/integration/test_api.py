@@ -525,6 +525,17 @@ def test_a_lot_is_asked_for_by_whatever_names_it(api: httpx.Client, instance: In
             assert get(api, f"/api/v1/lots/{quote(way, safe='')}/{about}")["id"] == LOT, (way, about)
     for unknown, status in (("浙A12345", 400), ("NOTHING", 400), ("OLD 18", 400), (UNKNOWN, 404)):
         assert api.get(f"/api/v1/lots/{quote(unknown, safe='')}/trace").status_code == status, unknown
+    for way in (
+        f"{LOT.replace(GTIN, '09520000000004')}?17=261231",
+        "https://a.example/01/09520000000004/10/DK1",
+    ):
+        assert get(api, f"/api/v1/lots/{quote(way, safe='')}/trace")["id"] == LOT, (
+            "by the name that a label carries"
+        )
+    page = api.get("/01/09520000000004/10/DK1", headers={"Accept": "text/html"})
+    assert (page.status_code, "09520000000004" in page.text) == (200, False), (
+        "a shopper's old label leads to the lot"
+    )
     signed = {"Authorization": f"Bearer {token('carrier')}"}
     plate = api.get(f"/api/v1/lots/{quote('浙A-12345', safe='')}/trace", headers=signed)
     assert (plate.status_code, plate.json()["id"]) == (200, TRUCK)
