@@ -17,7 +17,7 @@ from typing import Any, Final
 import click
 
 from deploy.epcis_files import read_path
-from ledger.epcis.files import ReadFile, Unreadable
+from ledger.epcis.files import NoEvents, ReadFile, Unreadable
 from ledger.epcis.problems import printable
 from ledger.epcis.validation import Finding, validate
 
@@ -74,6 +74,14 @@ def _validate(path: Path, most: int, say: Callable[[str], None]) -> Outcome:
     outcome = Outcome(printable(str(path)))
     try:
         file = read_path(path, MOST_BYTES)
+    except NoEvents as error:
+        outcome.status, outcome.counts["error"] = "invalid", 1
+        finding = Finding("error", error.pointer, error.found)
+        if most:
+            outcome.found.append(finding)
+            say(f"{outcome.file}: {_line(finding)}")
+        say(f"{outcome.file}: {_summary(outcome)}")
+        return outcome
     except Unreadable as error:
         outcome.status, outcome.unreadable = "unreadable", printable(str(error))
         say(f"{outcome.file}: unreadable: {outcome.unreadable}")

@@ -11,8 +11,8 @@ from typing import Any, Final
 from fastapi import APIRouter, Depends, Request
 from fastapi.concurrency import run_in_threadpool
 
-from ledger.epcis.files import Unreadable, read_file
-from ledger.epcis.validation import validate
+from ledger.epcis.files import NoEvents, Unreadable, read_file
+from ledger.epcis.validation import Finding, validate
 from trace_api.access import Person
 from trace_api.accounts.guard import Guard
 from trace_api.problems import Problem
@@ -51,6 +51,9 @@ def _document(body: bytes) -> dict[str, Any]:
     """`more`: further findings were left off."""
     try:
         file = read_file(body, MOST_BYTES)
+    except NoEvents as error:
+        finding = Finding("error", error.pointer, error.found)
+        return {"valid": False, "events": 0, "problems": [finding.to_json()], "more": False}
     except Unreadable as error:
         raise Problem(400, "No EPCIS events", f"The document {error}.") from error
     problems: list[dict[str, Any]] = []

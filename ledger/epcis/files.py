@@ -39,6 +39,14 @@ class Unreadable(EpcisError):
     """No EPCIS events can be read from this. The message says what was found and how to mend it."""
 
 
+class NoEvents(Unreadable):
+    """It is JSON, and there are no events where they belong: `pointer` is where they were looked for."""
+
+    def __init__(self, pointer: str, message: str) -> None:
+        super().__init__(f"{pointer}: {message}" if pointer else message)
+        self.pointer, self.found = pointer, message
+
+
 @dataclass(frozen=True)
 class ReadFile:
     """What a file says.
@@ -85,7 +93,7 @@ def as_read(document: Any) -> ReadFile:
     if isinstance(document, list):
         return ReadFile("events", None, document, document)
     if not isinstance(document, dict):
-        raise Unreadable(f"got {short(document)}, want {_WANTED}")
+        raise NoEvents("", f"got {short(document)}, want {_WANTED}")
     kind = _kind(document)
     if kind == "event":
         return ReadFile("event", document.get("@context"), [document], document, alone=True)
@@ -109,7 +117,7 @@ def _kind(document: Mapping[str, Any]) -> str:
         return "EPCISQueryDocument" if "queryResults" in body else "EPCISDocument"
     if "eventTime" in document or (isinstance(said, str) and said.endswith("Event")):
         return "event"
-    raise Unreadable(f"got an object of type {short(said)}, want {_WANTED}; give it its type")
+    raise NoEvents("/type", f"got an object of type {short(said)}, want {_WANTED}; give it its type")
 
 
 def _enveloped(kind: str, document: dict[str, Any]) -> ReadFile:
@@ -119,7 +127,7 @@ def _enveloped(kind: str, document: dict[str, Any]) -> ReadFile:
         if not isinstance(body, dict):
             pointer = pointer_to(_PATHS[kind][:depth])
             wanted = f"an object that holds the eventList of the {kind}"
-            raise Unreadable(f"{pointer}: got {short(body)}, want {wanted}")
+            raise NoEvents(pointer, f"got {short(body)}, want {wanted}")
     context, path = document.get("@context"), _PATHS[kind]
     # A single event instead of a list: drafts of the standard had it so, and some still send it.
     if "eventList" not in body and isinstance(body.get("event"), dict):
@@ -127,7 +135,7 @@ def _enveloped(kind: str, document: dict[str, Any]) -> ReadFile:
     events = body.get("eventList")
     if not isinstance(events, list):
         pointer = pointer_to([*path, "eventList"])
-        raise Unreadable(f"{pointer}: got {short(events)}, want an array of events")
+        raise NoEvents(pointer, f"got {short(events)}, want an array of events")
     return ReadFile(kind, context, events, document, (*path, "eventList"))
 
 

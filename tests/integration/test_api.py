@@ -568,7 +568,10 @@ def test_events_can_be_validated_before_they_are_captured(door: httpx.Client) ->
     ] == "got 'x', want ADD, OBSERVE or DELETE"
     status, said = validated([{}] * 5_000)
     assert (status, said["valid"], len(said["problems"]), said["more"]) == (200, False, 1_000, True)
-    for torn in (b"{", b"5", b"\x1f\x8b\x08", b"[" * 100_000, b'{"type": "Other"}'):
+    for other in (5, {"type": "Other"}, {"type": "EPCISDocument", "epcisBody": {}}):
+        status, said = validated(other)
+        assert (status, said["valid"], len(said["problems"])) == (200, False, 1), other
+    for torn in (b"{", b"\xff\xfe", b"\x1f\x8b\x08", b"[" * 100_000, b"<a"):
         status, said = validated(torn)
         assert (status, said["title"]) == (400, "No EPCIS events"), torn[:10]
     assert validated(b" " * 1_048_577)[0] == 413

@@ -99,6 +99,22 @@ def test_of_many_problems_some_are_shown_and_all_are_counted(tmp_path: Path) -> 
     assert json.loads(validated("--json", "--most", "0", path).stdout)["files"][0]["left_off"] == 30
 
 
+@pytest.mark.parametrize(
+    ("document", "pointer"),
+    [
+        (5, "(document)"),
+        ({}, "/type"),
+        ({"type": "EPCISDocument"}, "/epcisBody"),
+        ({"type": "EPCISDocument", "epcisBody": {}}, "/epcisBody/eventList"),
+        ({"type": "EPCISQueryDocument", "epcisBody": {"queryResults": 5}}, "/epcisBody/queryResults"),
+    ],
+)
+def test_json_without_events_is_invalid(document: Any, pointer: str) -> None:
+    result = validated("-", data=json.dumps(document).encode())
+    assert result.exit_code == 1
+    assert result.stdout.startswith(f"-: error: {pointer}: got ")
+
+
 def test_a_byte_order_mark_and_standard_input_are_taken() -> None:
     assert validated("-", data=b"\xef\xbb\xbf" + json.dumps(OBJECT).encode()).exit_code == 0
 
