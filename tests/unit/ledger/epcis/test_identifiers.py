@@ -6,6 +6,7 @@ import json
 import string
 from contextlib import suppress
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from ledger.epcis.identifiers import (
     canonical,
     check_digit,
     constrained,
+    from_elements,
     lot_uri,
     parse,
     sgtin_uri,
@@ -161,6 +163,69 @@ def test_urn_and_digital_link_are_one_name(thirteen: str, prefix: int, serial: s
     escaped = "".join(c if c.isalnum() else f"%{ord(c):02x}" for c in serial)
     urn = f"urn:epc:id:sgtin:{thirteen[1 : prefix + 1]}.{thirteen[0]}{thirteen[prefix + 1 :]}.{escaped}"
     assert canonical(urn) == sgtin_uri(gtin_of(thirteen), serial)
+
+
+def checked(digits: int) -> st.SearchStrategy[str]:
+    """`digits` digits, the last of which is the check digit."""
+    return st.text(string.digits, min_size=digits - 1, max_size=digits - 1).map(
+        lambda front: front + check_digit(front)
+    )
+
+
+def text(most: int, alphabet: str = AI82, least: int = 1) -> st.SearchStrategy[str]:
+    return st.text(alphabet, min_size=least, max_size=most)
+
+
+NUMERIC, FILE = string.digits, "#-/" + string.digits + string.ascii_uppercase
+KEYS = {
+    "sscc": st.tuples(st.just("00"), checked(18)),
+    "gdti": st.tuples(st.just("253"), st.builds(str.__add__, checked(13), text(17, least=0))),
+    "gcn": st.tuples(st.just("255"), st.builds(str.__add__, checked(13), text(12, NUMERIC, 0))),
+    "ginc": st.tuples(st.just("401"), text(30)),
+    "gsin": st.tuples(st.just("402"), checked(17)),
+    "gln": st.tuples(st.just("414"), checked(13)),
+    "pgln": st.tuples(st.just("417"), checked(13)),
+    "grai": st.tuples(st.just("8003"), st.builds("0{}{}".format, checked(13), text(16, least=0))),
+    "giai": st.tuples(st.just("8004"), text(30)),
+    "itip": st.tuples(st.just("8006"), st.builds(str.__add__, checked(14), text(4, NUMERIC, 4))),
+    "cpi": st.tuples(st.just("8010"), text(30, FILE)),
+    "gsrnp": st.tuples(st.just("8017"), checked(18)),
+    "gsrn": st.tuples(st.just("8018"), checked(18)),
+}
+
+
+@given(st.sampled_from(sorted(KEYS)).flatmap(lambda scheme: st.tuples(st.just(scheme), KEYS[scheme])))
+def test_every_key_parses_and_formats_inversely(key: tuple[str, tuple[str, str]]) -> None:
+    scheme, (ai, value) = key
+    read = from_elements({ai: value})
+    assert (read.scheme, dict(read.parts)) == (scheme, {ai: value})
+    assert parse(read.uri) == read
+    assert canonical(read.uri) == read.uri
+    assert unquote(read.uri) == f"https://id.gs1.org/{ai}/{value}"
+
+
+@given(checked(13), text(20))
+def test_a_place_in_a_place_parses_and_formats_inversely(gln: str, extension: str) -> None:
+    read = from_elements({"254": extension, "414": gln})
+    assert dict(read.parts) == {"414": gln, "254": extension}
+    assert parse(read.uri) == read
+
+
+# What a URN calls it, its fields without the check digit, and the key.
+@given(checked(13), st.integers(6, 12), text(16, string.digits + string.ascii_letters))
+def test_urns_of_keys_and_their_links_are_one_name(thirteen: str, cut: int, serial: str) -> None:
+    body = f"{thirteen[:cut]}.{thirteen[cut:12]}"
+    for urn, link in (
+        (f"urn:epc:id:sgln:{body}.{serial}", f"414/{thirteen}" + (f"/254/{serial}" if serial != "0" else "")),
+        (f"urn:epc:id:sgln:{body}.0", f"414/{thirteen}"),
+        (f"urn:epc:id:pgln:{body}", f"417/{thirteen}"),
+        (f"urn:epc:id:grai:{body}.{serial}", f"8003/0{thirteen}{serial}"),
+        (f"urn:epc:id:gdti:{body}.{serial}", f"253/{thirteen}{serial}"),
+        (f"urn:epc:id:giai:{thirteen[:cut]}.{serial}", f"8004/{thirteen[:cut]}{serial}"),
+        (f"urn:epc:id:ginc:{thirteen[:cut]}.{serial}", f"401/{thirteen[:cut]}{serial}"),
+    ):
+        assert canonical(urn) == f"https://id.gs1.org/{link}"
+        assert parse(urn) == parse(f"https://other.example/path/{link}?17=261231")
 
 
 @given(
