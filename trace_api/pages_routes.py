@@ -15,6 +15,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from starlette.background import BackgroundTask
 
+from ledger.epcis.identifiers import canonical
 from trace_api import access, pages
 from trace_api.access import Databases
 from trace_api.chain import named_chain
@@ -56,7 +57,7 @@ def router(
             return HTMLResponse(
                 pages.render_missing(missing, language, assets), problem.status, headers=dict(pages.HEADERS)
             )
-        counted = BackgroundTask(scans.saw, request, identify(uri).uri)
+        counted = BackgroundTask(scans.saw, request, canonical(uri))
         return HTMLResponse(
             pages.render_story(story, language, assets), headers=dict(pages.HEADERS), background=counted
         )
