@@ -30,8 +30,21 @@ UNREADABLE = 3
     help="back: what it came from; forward: what became of it.",
 )
 @click.option("--json", "as_json", is_flag=True, help='Print {"events": [eventID, ...], "edges": [...]}.')
+@click.option(
+    "--svg",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Also write a picture to this file.",
+)
+@click.option(
+    "--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Of the picture."
+)
 def trace(
-    identifier: str, files: tuple[Path, ...], direction: Literal["back", "forward", "both"], as_json: bool
+    identifier: str,
+    files: tuple[Path, ...],
+    direction: Literal["back", "forward", "both"],
+    as_json: bool,
+    svg: Path | None,
+    lang: Literal["en", "zh"],
 ) -> None:
     """Trace a lot, a unit, a box or any other thing through EPCIS files, without a server.
 
@@ -49,7 +62,9 @@ def trace(
     except Unreadable as error:
         _note(str(error))
         sys.exit(UNREADABLE)
-    found = tracing.trace_files(read, identifier, direction, _note)
+    found, edges = tracing.trace_files(read, identifier, direction, _note)
+    if svg is not None:
+        svg.write_text(tracing.picture(found, edges, lang), encoding="utf-8")
     if as_json:
         click.echo(json.dumps(tracing.as_json(found), ensure_ascii=False, indent=2))
     else:

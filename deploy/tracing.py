@@ -20,8 +20,10 @@ from ledger.epcis.files import Unreadable
 from ledger.epcis.identifiers import IdentifierError
 from ledger.epcis.lenient import name_of, read_leniently
 from ledger.epcis.problems import EventError
-from ledger.genealogy import Direction, Genealogy, RecordedEvent, Trace, replay
+from ledger.genealogy import Direction, Genealogy, RecordedEvent, Trace, Weighed, replay, weighed
 from ledger.genealogy.names import uri
+from trace_api.genealogy.picture import Painter
+from trace_api.words import Language, Words
 
 MOST_NOTES: Final = 20
 _DEEPEST, _MOST_EVENTS = 10_000, 1_000_000  # a file is as long as it is
@@ -48,7 +50,9 @@ def read_files(paths: Iterable[Path], note: Callable[[str], None]) -> Files:
     return Files(tuple(_once(found)))
 
 
-def trace_files(files: Files, identifier: str, direction: Direction, note: Callable[[str], None]) -> Trace:
+def trace_files(
+    files: Files, identifier: str, direction: Direction, note: Callable[[str], None]
+) -> tuple[Trace, tuple[Weighed, ...]]:
     """Of any code, URN, Digital Link or URI. What nobody names has no events, and `note` says what is named like it."""
     genealogy = files.replayed()
     name = uri(_named(identifier))
@@ -56,7 +60,12 @@ def trace_files(files: Files, identifier: str, direction: Direction, note: Calla
     if not found.events:
         near = nearest(name, genealogy.named())
         note(f"no event names {name}" + (f"; named are {', '.join(near)}" if near else ""))
-    return found
+    return found, tuple(weighed(genealogy, found.edges))
+
+
+def picture(found: Trace, edges: Iterable[Weighed], language: Language) -> str:
+    """SVG, in UTC: files say in which zone their parties wrote, and not in which one is read."""
+    return str(Painter(Words(language), lambda name: None).picture(found, edges))
 
 
 def as_json(found: Trace) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from trace_api.capture.desk import Desk, Limits, Seal
 from trace_api.check import routes as check_routes
 from trace_api.findings import api as findings_api
 from trace_api.findings import pages as findings_pages
+from trace_api.genealogy import pages as genealogy_pages
 from trace_api.holds import routes as holds_routes
 from trace_api.problems import Problem
 from trace_api.proofs import OrganisationKey
@@ -120,6 +121,7 @@ def create_app(
             configuration.witnesses.witnesses,
         )
     )
+    app.include_router(genealogy_pages.router(databases, guard, assets))
     app.include_router(excursions.router(databases))
     app.include_router(devices.router(databases, guard))
     app.include_router(acts_routes.router(databases, guard, configuration.public_url, vault, now))

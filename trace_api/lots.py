@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import psycopg
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from ingest.coldchain.exposure import LegExposure, LimitExposure
 from ingest.coldchain.verdict import Reason
@@ -23,13 +23,15 @@ from ledger.evidence_file import AnchoredEvidence, Evidence
 from ledger.persons import Vault
 from ledger.reader import LogReader
 from ledger.witness_list import ListedWitness
-from trace_api import access
 from trace_api.access import Databases, Person
 from trace_api.accounts.guard import Guard
 from trace_api.as_of import read_as_of
-from trace_api.chain import ASKER, PUBLIC, Chain, Eye, Hidden, named_chain, to_datetime
+from trace_api.chain import PUBLIC, Chain, Hidden, named_chain, to_datetime
 from trace_api.compliance import WORST_FIRST, Judge, Judged
+from trace_api.genealogy.pages import SVG, svg
+from trace_api.pages import choose_language
 from trace_api.proofs import OrganisationKey, Prover
+from trace_api.seeing import seeing
 from trace_api.telling import in_order, journey_positions
 from trace_api.tracing import (
     DEEPEST,
@@ -75,7 +77,9 @@ def router(
     lots = _Lots(databases, now)
 
     @routes.get(
-        "/lots/{code:path}/trace", summary="Every event behind or ahead of a lot, unit or box, in time order"
+        "/lots/{code:path}/trace",
+        summary="Every event behind or ahead of a lot, unit or box, in time order; as JSON or as a picture",
+        responses={200: {"content": {"image/svg+xml": {}}}},
     )
     def lot_trace(
         code: str,
@@ -87,11 +91,17 @@ def router(
         ] = DEPTH,
         limit: Annotated[int, Query(ge=1, le=MOST_EVENTS, description="At most so many events")] = EVENTS,
         as_of: MomentAsked = None,
+        lang: Annotated[str | None, Query(description="zh or en, of the picture's words")] = None,
+        accept: Annotated[str, Header(description="image/svg+xml: as a picture")] = "",
+        accept_language: Annotated[str | None, Header()] = None,
         person: Person | None = asking,
-    ) -> dict[str, Any]:
+    ) -> Any:
         asked = Asked(code, direction, depth, limit, as_of)
         with lots.reading(person, code, as_of) as (conn, chain):
-            document = trace_document(read_traced(conn, chain, asked))
+            traced = read_traced(conn, chain, asked)
+            if SVG in accept:
+                return svg(traced, choose_language(lang, accept_language), private=person is not None)
+            document = trace_document(traced)
             if person is not None and person.organisation is not None:
                 # One's own words again; what others said of persons stays theirs, by row-level security.
                 document["events"] = vault.reading(conn, document["events"])
@@ -168,17 +178,6 @@ def _evidence_file(evidence: Evidence | AnchoredEvidence) -> Response:
             "Cache-Control": "no-store",
         },
     )
-
-
-@contextmanager
-def seeing(databases: Databases, person: Person | None) -> Iterator[tuple[psycopg.Connection, Eye]]:
-    """A snapshot with the eye of who asks. Who only administers accounts sees of goods what everybody sees."""
-    if person is None or person.roles == {"administrator"}:
-        with access.everybody(databases) as conn:
-            yield conn, PUBLIC
-    else:
-        with access.looking(databases, person) as conn:
-            yield conn, ASKER
 
 
 def _as_of_document(chain: Chain) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from trace_api.audit.picture import Picture, picture
 from trace_api.audit.reading import Dossier, Goods, HandOver, Version, Window
 from trace_api.audit.sealing import covered
 from trace_api.audit.telling import BreachRow, breach_row, named, said_celsius, seconds, short, stamp, weight
+from trace_api.genealogy.picture import trace_address
 from trace_api.words import Words
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,7 +36,10 @@ class LegRow:
 
 @dataclass(frozen=True, slots=True)
 class LotRow:
+    """`address`: where its trace is."""
+
     lot: str
+    address: str
     product: str
     units: str
     kilograms: str
@@ -212,6 +216,7 @@ def _lots(found: Dossier, words: Words) -> Iterator[LotRow]:
         ]
         yield LotRow(
             lot=short(lot),
+            address=trace_address(lot),
             product=named(words, rows[0].product_zh, rows[0].product_en, words("audit_unknown")),
             units=words("work_comma").join(sorted({short(row.unit) for row in rows if row.unit})),
             kilograms=weight(_most_at_once(rows), words),

@@ -13,13 +13,14 @@ from trace_api.words.en import (
     recall,
     scan,
     shopper,
+    trace,
     witness,
     work,
 )
 
 AREAS = (
     shopper.EN, work.EN, scan.EN, check.EN, audit.EN, acts.EN, devices.EN, evidence.EN, witness.EN,
-    holds.EN, findings.EN, recall.EN,
+    holds.EN, findings.EN, recall.EN, trace.EN,
 )  # fmt: skip
 EN = {key: sentence for area in AREAS for key, sentence in area.items()}
 if len(EN) != sum(map(len, AREAS)):

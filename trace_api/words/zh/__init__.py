@@ -13,13 +13,14 @@ from trace_api.words.zh import (
     recall,
     scan,
     shopper,
+    trace,
     witness,
     work,
 )
 
 AREAS = (
     shopper.ZH, work.ZH, scan.ZH, check.ZH, audit.ZH, acts.ZH, devices.ZH, evidence.ZH, witness.ZH,
-    holds.ZH, findings.ZH, recall.ZH,
+    holds.ZH, findings.ZH, recall.ZH, trace.ZH,
 )  # fmt: skip
 ZH = {key: sentence for area in AREAS for key, sentence in area.items()}
 if len(ZH) != sum(map(len, AREAS)):
