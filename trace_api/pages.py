@@ -25,7 +25,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from trace_api import chart
-from trace_api.story import Leg, Name, Origin, Site, Step, Story
+from trace_api.story import Leg, Name, Origin, Recall, Site, Step, Story
 from trace_api.words import LANGUAGES, Language, Words
 
 DEFAULT_ZONE = "Asia/Shanghai"
@@ -73,12 +73,14 @@ class Assets:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Why there is no story. `asked`: what was asked for, as it came. `detail`: what is wrong with it, in both languages."""
+    """Why there is no story. `asked`: what was asked for, as it came. `detail`: what is wrong with it, in both languages.
+    `recalls`: that are published though nothing else of the goods is."""
 
     reason: MissingReason
     asked: str
     detail: Name | None = None
     lot_path: str | None = None
+    recalls: tuple[Recall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,12 @@ from starlette.background import BackgroundTask
 from ledger.epcis.identifiers import canonical
 from trace_api import access, pages
 from trace_api.access import Databases
-from trace_api.chain import named_chain
+from trace_api.chain import identify, named_chain
 from trace_api.pages import Missing, MissingReason, Sample
 from trace_api.problems import Problem
+from trace_api.recalled import bare_recalls
 from trace_api.scanning import Scans
-from trace_api.story import Name, Story
+from trace_api.story import Name, Recall, Story
 from trace_api.telling import tell
 
 LINKSET = "application/linkset+json"
@@ -53,7 +54,8 @@ def router(
         try:
             story = replace(_tell(databases, uri, now()), independent_witnesses=witnessed())
         except Problem as problem:
-            missing = Missing(_reason(problem.status, path), path, _detail(problem), _lot_path(path))
+            recalls = _bare_recalls(databases, uri) if problem.status == 404 else ()
+            missing = Missing(_reason(problem.status, path), path, _detail(problem), _lot_path(path), recalls)
             return HTMLResponse(
                 pages.render_missing(missing, language, assets), problem.status, headers=dict(pages.HEADERS)
             )
@@ -128,6 +130,11 @@ def _add_site(routes: APIRouter, databases: Databases, assets: pages.Assets) -> 
 def _tell(databases: Databases, uri: str, now: datetime) -> Story:
     with access.everybody(databases) as conn:
         return tell(conn, named_chain(conn, uri), now)
+
+
+def _bare_recalls(databases: Databases, uri: str) -> tuple[Recall, ...]:
+    with access.everybody(databases) as conn:
+        return bare_recalls(conn, identify(uri).lot or uri)
 
 
 def _samples(databases: Databases) -> list[Sample]:

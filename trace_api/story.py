@@ -131,6 +131,33 @@ class Origin:
     share: float | None
 
 
+RecallState = Literal["open", "completed", "withdrawn"]
+RecallPart = Literal["all", "part", "box", "inputs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    quantity: float
+    uom: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """An order that concerns these goods. `by` and `department`: whose it is, both None where that is not known. `part`: all of the lot,
+    part of it (`amounts`), this box, or what went into it (`share` by weight, None where not known). `ended`: None while it is open."""
+
+    state: RecallState
+    level: int | None
+    by: Name | None
+    department: str | None
+    since: datetime
+    reason: Name | None
+    part: RecallPart
+    share: float | None
+    amounts: tuple[Amount, ...]
+    ended: datetime | None
+
+
 @dataclass(frozen=True, slots=True)
 class Story:
     gtin: str
@@ -154,3 +181,9 @@ class Story:
     proof_url: str  # GET gives the evidence file (suyuan-evidence/v2)
     independent_witnesses: int
     events_hidden: int = 0  # steps of these goods that are not published
+    recalls: tuple[Recall, ...] = ()  # the newest first
+
+    @property
+    def recalled(self) -> bool:
+        """Whether one stands: it was not withdrawn."""
+        return any(each.state != "withdrawn" for each in self.recalls)

@@ -20,6 +20,7 @@ from ledger.epcis.events import Event, ObjectEvent, TransformationEvent, extensi
 from ledger.genealogy import Portion, RecordedEvent
 from trace_api.chain import Chain, Sensor, to_datetime
 from trace_api.compliance import WORST_FIRST, Judge, Judged
+from trace_api.recalled import recalls_of
 from trace_api.story import (
     Certificate,
     Curve,
@@ -86,6 +87,7 @@ def tell(conn: psycopg.Connection, chain: Chain, now: datetime) -> Story:
         proof_url=proof_url(chain),
         independent_witnesses=0,
         events_hidden=main.hidden.events if main.hidden else 0,
+        recalls=recalls_of(conn, chain, lot, main.portion),
     )
 
 

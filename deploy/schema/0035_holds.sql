@@ -389,3 +389,57 @@ CREATE OR REPLACE FUNCTION is_publishable(name text, value jsonb) RETURNS boolea
                                                                                || @.maxValue >= 50 || @.meanValue >= 50))'))
   END
 $$;
+
+-- Orders for real that ended, lot by lot: whoever read of a recall reads how it ended. One that is completed still concerns what was
+-- not brought back; one that was withdrawn was wrong.
+CREATE VIEW published_recall_ended WITH (security_barrier) AS
+  SELECT DISTINCT known.id AS recall, named.lot, known.state, known.issued_at, known.closed_at, known.organisation, known.by_zh, known.by_en, known.department
+  FROM recall_known AS known
+  JOIN (SELECT of_lot.recall, of_lot.lot FROM recall_lot AS of_lot
+        UNION ALL
+        SELECT of_lot.recall, origin.lot FROM recall_lot AS of_lot JOIN lot_origin AS origin ON origin.source = of_lot.lot WHERE of_lot.whole) AS named
+    ON named.recall = known.id
+  WHERE NOT known.drill AND known.state <> 'open';
+GRANT SELECT ON published_recall_ended TO suyuan_public, suyuan_api;
+
+-- A holder says that it has read an order. What it does with the goods its events say.
+CREATE TABLE recall_acknowledgement (
+  recall       uuid NOT NULL REFERENCES recall,
+  organisation text NOT NULL REFERENCES organisation,
+  account      uuid,
+  at           timestamptz NOT NULL,
+  PRIMARY KEY (recall, organisation)
+);
+ALTER TABLE recall_acknowledgement ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON recall_acknowledgement TO suyuan_api USING (organisation = current_organisation());
+GRANT SELECT ON recall_acknowledgement TO suyuan_api;
+
+-- False: the asker was not told of it, or has said so before.
+CREATE FUNCTION recall_acknowledge(wanted uuid, at timestamptz) RETURNS boolean
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+  INSERT INTO recall_acknowledgement (recall, organisation, account, at)
+  SELECT told.recall, told.keeper, current_account(), at FROM recall_holder AS told JOIN recall ON recall.id = told.recall AND NOT recall.drill
+  WHERE told.recall = wanted AND told.keeper = current_organisation() ON CONFLICT DO NOTHING;
+  RETURN FOUND;
+END
+$$;
+-- Who has read it, as far as the asker may hear who was told.
+CREATE FUNCTION recall_acknowledged(wanted uuid) RETURNS TABLE (keeper text, at timestamptz, by_name text)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT said.organisation, said.at, person.name
+  FROM recall_acknowledgement AS said LEFT JOIN user_account AS person ON person.id = said.account
+  WHERE said.recall = wanted AND said.organisation IN (SELECT told.keeper FROM recall_told(wanted) AS told)
+$$;
+-- Orders for real that tell the asker's organisation of goods it has, are open, and were not yet read.
+CREATE FUNCTION recalls_unread() RETURNS TABLE (recall uuid, level smallint, reason_zh text, reason_en text, issued_at timestamptz, begin_by timestamptz,
+                                                by_zh text, by_en text, department text, kilograms float8, boxes float8, read boolean)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT known.id, known.level, known.reason_zh, known.reason_en, known.issued_at, known.begin_by, known.by_zh, known.by_en, known.department,
+         told.kilograms, told.boxes,
+         EXISTS (SELECT FROM recall_acknowledgement AS said WHERE said.recall = known.id AND said.organisation = told.keeper)
+  FROM recall_holder AS told JOIN recall_known AS known ON known.id = told.recall AND NOT known.drill AND known.state = 'open'
+  WHERE told.keeper = current_organisation() ORDER BY known.issued_at DESC LIMIT 50
+$$;
+REVOKE EXECUTE ON FUNCTION recall_acknowledge, recall_acknowledged, recalls_unread FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION recall_acknowledge, recall_acknowledged, recalls_unread TO suyuan_api;

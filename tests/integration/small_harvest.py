@@ -7,8 +7,10 @@ G2 P3 and P6. P4 is from P1's plot, a day later; P6 from another plot that was s
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
@@ -139,3 +141,13 @@ def screened(client: httpx.Client, key: str, *, outcome: str = "positive", **mor
 
 def by_shop(*events: dict[str, Any]) -> list[Any]:
     return [message(json.dumps(event).encode(), "shop-1", "shop", "events") for event in events]
+
+
+def sprayed(client: httpx.Client, number: int, days_before: int, **more: Any) -> httpx.Response:
+    use = {"plot": plot(number), "registration": "PD20096789", "name": "毒死蜱", "dose": "1000 倍液 30 kg/亩",
+            "used_on": (NOW - timedelta(days=days_before)).date().isoformat(), "interval_days": 14}  # fmt: skip
+    return client.post(
+        "/api/v1/input-uses",
+        json=use | more,
+        headers={"Idempotency-Key": str(uuid4()), "Accept": "application/json"},
+    )

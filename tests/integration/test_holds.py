@@ -17,7 +17,7 @@ from tests.acceptance.serving import served
 from tests.integration.gate import DOCK, by_market
 from tests.integration.lines import NOW
 from tests.integration.said import GTIN, PALLET, STORE, at, by_terminal, said
-from tests.integration.small_harvest import A, B, fruit, play, plot, screened
+from tests.integration.small_harvest import A, B, fruit, play, screened, sprayed
 from tests.servers.databases import Database
 
 
@@ -35,12 +35,6 @@ def asked(client: httpx.Client) -> dict[str, Any]:
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
-
-
-def sprayed(client: httpx.Client, number: int, days_before: int, **more: Any) -> httpx.Response:
-    use = {"plot": plot(number), "registration": "PD20096789", "name": "毒死蜱", "dose": "1000 倍液 30 kg/亩",
-            "used_on": (NOW - timedelta(days=days_before)).date().isoformat(), "interval_days": 14}  # fmt: skip
-    return client.post("/api/v1/input-uses", json=use | more, headers=key())
 
 
 def shares(test: dict[str, Any]) -> dict[tuple[str, str], tuple[float, float, float]]:

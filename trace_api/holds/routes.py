@@ -27,6 +27,7 @@ from trace_api.holds import telling
 from trace_api.holds.deciding import Decider, Wanted, decide
 from trace_api.holds.input_uses import InputUse, own_input_uses, record_input_use
 from trace_api.holds.proposals import read_proposals, read_requests
+from trace_api.holds.recall_pages import add_recall_pages, read_unread, unread_view
 from trace_api.holds.rules import HoldRules, load_rules
 from trace_api.pages import Assets
 from trace_api.problems import Problem
@@ -89,6 +90,7 @@ def router(
     _add_pages(routes, guard, desk)
     _add_programs(routes, guard, desk)
     _add_input_uses(routes, guard, desk)
+    add_recall_pages(routes, databases, guard, assets, public_url, vault, now)
     return routes
 
 
@@ -140,6 +142,7 @@ def _page(
     with access.looking(desk.databases, person) as conn:
         tests = read_proposals(conn, desk.rules, desk.now())
         requests = read_requests(conn)
+        unread = read_unread(conn) if person.organisation else []
     may = {"may_hold": "hold" in kinds_for(person), "may_decide": not person.roles.isdisjoint(DECIDING)}
     faults = (
         []
@@ -155,6 +158,7 @@ def _page(
         tests=[telling.tested_view(each, words, **may) for each in tests],
         requests=[telling.asked_view(each, words) for each in requests if not each.answered],
         done=done,
+        unread=[unread_view(each, words) for each in unread],
         faults=faults,
         typed={} if form is None else {"proposal": form.text("proposal"), "reason": form.text("reason")},
         open_days=desk.rules.open_days,

@@ -29,19 +29,40 @@ from tests.unit.trace_api.example_story import (
     milliseconds,
 )
 from trace_api import chart, pages, words
-from trace_api.story import Certificate, Curve, Leg, Name, Story
+from trace_api.story import Amount, Certificate, Curve, Leg, Name, Recall, Story
 from trace_api.words import LANGUAGES, Language, Words
 from trace_api.words.zh import shopper
 
 ASSETS = pages.Assets(
     "/web/style.css", "/web/verify.js", "/web/icon.svg", "https://suyuan.example", "/web/work.js"
 )
+RECALL = Recall("open", 1, Name("合作社", "Cooperative"), None, BOX_STORY.now - timedelta(hours=2), Name("农药残留超标", "residue"), "inputs", 0.18,
+                (), None)  # fmt: skip
 STORIES = {
     "box": BOX_STORY,
     "lot": LOT_STORY,
     "bare": BARE_STORY,
     "compliant": replace(BOX_STORY, judgement=COMPLIANT),
     "on_hold": replace(BOX_STORY, judgement=INDETERMINATE, on_hold=True),
+    "recalled": replace(
+        BOX_STORY,
+        on_hold=True,
+        recalls=(
+            RECALL,
+            replace(
+                RECALL,
+                state="completed",
+                by=None,
+                part="part",
+                share=None,
+                amounts=(Amount(12, None),),
+                ended=BOX_STORY.now,
+            ),
+        ),
+    ),
+    "recall_withdrawn": replace(
+        BOX_STORY, recalls=(replace(RECALL, state="withdrawn", level=None, reason=None, ended=BOX_STORY.now),)
+    ),
     "no_legs": replace(BOX_STORY, legs=()),
     "nothing_measured": replace(BOX_STORY, legs=LEGS[:1]),
     "witnessed": replace(BOX_STORY, independent_witnesses=2),
@@ -152,6 +173,25 @@ def test_no_page_shows_a_key_or_an_unfilled_place(rendered: dict[str, str]) -> N
         assert not re.search(r"\b(step|stage|position|proof|missing|leg|chart)_[a-z]", text), name
 
 
+def test_no_verdict_contradicts_a_recall() -> None:
+    for language in LANGUAGES:
+        said = Words(language)
+        text = pages.render_story(replace(STORIES["recalled"], judgement=COMPLIANT), language, ASSETS)
+        top, _, rest = text.partition('<h1 id="product">')
+        assert (
+            said("recalled_title") in top
+            and said("recalled_part_inputs_share", share=said.percent(0.18)) in top
+        )
+        assert (
+            said("recalled_verdict") in rest
+            and "verdict-state" not in rest
+            and 'class="verdict state-compliant"' not in rest
+        )
+        withdrawn = pages.render_story(STORIES["recall_withdrawn"], language, ASSETS)
+        assert said("recalled_title") not in withdrawn and said("recalled_withdrawn_title") in withdrawn
+        assert "verdict-state" in withdrawn
+
+
 # Words ---------------------------------------------------------------------------------------------------------------
 
 
@@ -179,6 +219,9 @@ def test_every_word_of_the_catalogue_is_used() -> None:
         "verdict_",
         "test_",
         "witness_relation_",
+        "recalled_part_",
+        "recalled_level_",
+        "recalled_authority_",
     )
     unused = [key for key in shopper.ZH if key not in sources and not key.startswith(groups)]
     assert unused == []

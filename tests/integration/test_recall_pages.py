@@ -1,0 +1,138 @@
+"""Pages of recalls over a real database and server: who may order, who is told, what a file holds, and what the gate says meanwhile."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from openpyxl import load_workbook
+
+from tests.acceptance.instance import Instance
+from tests.acceptance.people import signed_in
+from tests.acceptance.serving import served
+from tests.integration.lines import NOW
+from tests.integration.said import PALLET
+from tests.integration.small_harvest import A, B, fruit, play
+from tests.servers.databases import Database
+from trace_api.words import Words
+
+EN = Words("en")
+
+
+@pytest.fixture
+def instance(database: Database, tmp_path: Path) -> Instance:
+    return play(database, tmp_path)
+
+
+def sent(client: httpx.Client, path: str, **fields: str) -> httpx.Response:
+    return client.post(path, data={"idempotency_key": str(uuid4()), **fields}, params={"lang": "en"})
+
+
+def order(client: httpx.Client, mode: str = "real", code: str = A, **more: str) -> httpx.Response:
+    return sent(
+        client, "/holds/order", mode=mode, kind="lot", id=code, level="1", reason_en="residue", **more
+    )
+
+
+def test_what_it_reaches_is_shown_and_nothing_is_recorded(instance: Instance) -> None:
+    with served(instance, NOW) as client, signed_in(client, "packer") as packer:
+        wanted = {"mode": "real", "kind": "lot", "id": fruit(1), "level": "2", "reason_zh": "农残"}
+        seen = sent(packer, "/holds/order/preview", **wanted)
+        assert seen.status_code == 200, seen.text
+        # P1 is all in A: 20 boxes in the store and 20 at the market's dock, and P1 itself is used up.
+        assert EN("recalls_class_held") in seen.text and "80\u00a0kg, 40\u00a0boxes" in seen.text
+        assert instance.one("SELECT count(*) FROM recall") == 0
+        for wrong in (
+            {"reason_zh": ""},
+            {"id": ""},
+            {"kind": "place"},
+            {"id": "https://id.gs1.org/01/09521234000204/10/NOBODYS"},
+        ):
+            page = sent(packer, "/holds/order/preview", **(wanted | wrong))
+            assert page.status_code in (404, 422), wrong
+            assert EN("holds_wrong") in page.text, "the same form, with what is wrong"
+
+
+def test_an_order_is_seen_by_who_is_told_and_by_nobody_else(instance: Instance) -> None:
+    with (
+        served(instance, NOW) as client,
+        signed_in(client, "packer") as packer,
+        signed_in(client, "gate") as gate,
+        signed_in(client, "elsewhere") as stranger,
+        signed_in(client, "shop") as shop,
+    ):
+        assert order(stranger).status_code == 403, "nobody recalls what others made"
+        drilled = order(packer, "drill", B)
+        assert drilled.status_code == 303
+        made = order(packer)
+        assert made.status_code == 303, made.text
+        path = made.headers["location"].partition("?")[0]
+        assert "Confirm receipt" not in packer.get(drilled.headers["location"], params={"lang": "en"}).text
+        told = gate.get("/holds", params={"lang": "en"})
+        assert EN("recalls_to_you") in told.text and path in told.text and "residue" in told.text
+        assert EN("recalls_acknowledge") in gate.get(path, params={"lang": "en"}).text
+        assert sent(gate, f"{path}/acknowledge").status_code == 303
+        assert "gate 演示" in packer.get(path, params={"lang": "en"}).text
+        assert sent(gate, f"{path}/close", outcome="withdrawn", note="x").status_code == 403, (
+            "who was told ends nothing"
+        )
+        for nobody in (stranger, shop):
+            for asked in (
+                path,
+                f"{path}/letters/0",
+                f"/api/v1{path.removeprefix('/holds')}/sheet.csv",
+                drilled.headers["location"],
+            ):
+                assert nobody.get(asked).status_code == 404, asked
+            assert sent(nobody, f"{path}/acknowledge").status_code == 404
+        letter = packer.get(f"{path}/letters/0")
+        assert "食品召回管理办法" in letter.text and Words("en")("recalls_letter_sign") in letter.text
+        assert packer.get(f"{path}/letters/{'9' * 50}").status_code == 404
+        assert sent(packer, f"{path}/close", outcome="withdrawn", note="wrong lot").status_code == 303
+        assert EN("recalls_to_you") not in gate.get("/holds", params={"lang": "en"}).text
+
+
+def test_a_file_holds_what_the_page_shows(instance: Instance) -> None:
+    with served(instance, NOW) as client, signed_in(client, "packer") as packer:
+        number = order(packer).headers["location"].partition("?")[0].rpartition("/")[2]
+        text = packer.get(f"/api/v1/recalls/{number}/sheet.csv", params={"lang": "en"}).content.decode(
+            "utf-8-sig"
+        )
+        rows = list(csv.reader(io.StringIO(text)))
+        head = rows.index(
+            [
+                EN(f"recalls_column_{name}")
+                for name in ("lot", "class", "holder", "place", "kilograms", "boxes", "proof")
+            ]
+        )
+        assert [A, EN("recalls_class_held"), "", "", "80.0", "40.0", ""] in rows[head:]
+        assert {row[2]: row[5] for row in rows[head:] if row[2]} | {} == {
+            "Holder": "Boxes",
+            "Cooperative": "20.0",
+            "market": "20.0",
+        }
+        book = load_workbook(io.BytesIO(packer.get(f"/api/v1/recalls/{number}/sheet.xlsx").content))
+        sheet: Any = book.worksheets[0]
+        assert sheet.max_row == len(rows) - head
+
+
+def test_the_gate_rejects_what_was_mixed_from_recalled_goods(instance: Instance) -> None:
+    with (
+        served(instance, NOW) as client,
+        signed_in(client, "packer") as packer,
+        signed_in(client, "gate") as gate,
+    ):
+        before = gate.get("/api/v1/check", params={"code": PALLET}).json()
+        assert before["portions"][0]["findings"][0]["answer"] == "accept"
+        assert order(packer, code=fruit(1)).status_code == 303
+        answer = gate.get("/api/v1/check", params={"code": PALLET}).json()
+        assert answer["answer"] == "reject"
+        assert (answer["portions"][0]["check"], answer["portions"][0]["findings"][0]["why"]["code"]) == (
+            "recall",
+            "recalled",
+        )
