@@ -4,8 +4,8 @@
 -- add up to what was made of it. What was split up to nothing keeps its row, for its pieces are found through it.
 CREATE TABLE portion (
   lot        text NOT NULL,
-  portion    text NOT NULL,
-  origin     text,                          -- what it was taken from
+  portion    text COLLATE "C" NOT NULL,
+  origin     text COLLATE "C",              -- what it was taken from
   began      timestamptz NOT NULL,          -- when it was made or taken
   maker      text,                          -- organisation; null: nobody recorded its making
   run        text,                          -- that made it
@@ -31,7 +31,7 @@ CREATE INDEX portion_used_in ON portion (used_in) WHERE used_in IS NOT NULL;
 
 CREATE TABLE portion_stay (                 -- what was around it, by its own steps; until = since: only seen there
   lot     text NOT NULL,
-  portion text NOT NULL,
+  portion text COLLATE "C" NOT NULL,
   name    text NOT NULL,
   stage   text,
   since   timestamptz NOT NULL,
@@ -45,13 +45,13 @@ CREATE INDEX portion_stay_vehicle ON portion_stay (substring(name FROM '^(.*/800
 
 CREATE TABLE portion_maybe (                -- what it might just as well have been taken from
   lot     text NOT NULL,
-  portion text NOT NULL,
-  source  text NOT NULL,
+  portion text COLLATE "C" NOT NULL,
+  source  text COLLATE "C" NOT NULL,
   PRIMARY KEY (lot, source, portion)
 );
 CREATE TABLE portion_serial (               -- boxes known to be in it
   lot     text NOT NULL,
-  portion text NOT NULL,
+  portion text COLLATE "C" NOT NULL,
   first   text NOT NULL,
   last    text NOT NULL CHECK (length(last) = length(first)),
   PRIMARY KEY (lot, portion, first, last)
@@ -107,10 +107,10 @@ CREATE TABLE recall (
 CREATE INDEX recall_organisation ON recall (organisation, ordered_at);
 
 -- What it reached at the order, portion by portion. `seed`: touched by what was asked from; `certain` false: possibly.
-CREATE TABLE recall_goods (
-  recall    uuid NOT NULL REFERENCES recall,
+CREATE TABLE recall_goods (                 -- written set-wise, a hundred thousand rows at once: an invariant stands for the key to recall
+  recall    uuid NOT NULL,
   lot       text NOT NULL,
-  portion   text NOT NULL,
+  portion   text COLLATE "C" NOT NULL,
   seed      boolean NOT NULL,
   certain   boolean NOT NULL,
   since     timestamptz NOT NULL,
@@ -122,9 +122,10 @@ CREATE TABLE recall_goods (
   quantity  float8,
   uom       text,
   kilograms float8,
-  PRIMARY KEY (recall, lot, portion)
+  said_by   bigint,
+  at        timestamptz NOT NULL,                     -- in that state since
+  PRIMARY KEY (recall, portion, lot)
 );
-CREATE INDEX recall_goods_portion ON recall_goods (lot, portion);
 
 CREATE TABLE recall_lot (                   -- `whole`: all of it there ever was
   recall uuid NOT NULL REFERENCES recall,
@@ -176,7 +177,7 @@ GRANT SELECT, UPDATE (note) ON recall_closing TO suyuan_eraser;
 
 -- How far it reaches -----------------------------------------------------------------------------------------------------
 
-CREATE TYPE portion_seed AS (lot text, portion text, since timestamptz);
+CREATE TYPE portion_seed AS (lot text, portion text COLLATE "C", since timestamptz);
 
 -- The places, containers and vehicles of a question, and from when to when.
 CREATE FUNCTION recall_spells(ask jsonb) RETURNS TABLE (name text, span tstzrange)
@@ -220,26 +221,6 @@ CREATE FUNCTION recall_seed(ask jsonb) RETURNS SETOF portion_seed
   GROUP BY stay.lot, stay.portion
 $$;
 
--- The seeds, what was taken from them since, and all that runs made of it.
-CREATE FUNCTION recall_onwards(seeds portion_seed[]) RETURNS SETOF portion_seed
-  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-  WITH RECURSIVE near AS (
-    SELECT seed.lot, seed.portion, seed.since FROM unnest(seeds) AS seed
-    UNION
-    SELECT piece.lot, piece.portion, '-infinity'::timestamptz
-    FROM near JOIN portion AS piece ON piece.lot = near.lot AND piece.origin = near.portion AND piece.began >= near.since),
-  ran AS (
-    SELECT DISTINCT portion.used_in AS run FROM near JOIN portion ON portion.lot = near.lot AND portion.portion = near.portion
-    WHERE portion.used_in IS NOT NULL
-    UNION
-    SELECT made.used_in FROM ran JOIN portion AS made ON made.run = ran.run WHERE made.used_in IS NOT NULL)
-  SELECT found.lot, found.portion, min(found.since)
-  FROM (SELECT near.lot, near.portion, near.since FROM near
-        UNION ALL
-        SELECT made.lot, made.portion, '-infinity' FROM ran JOIN portion AS made ON made.run = ran.run) AS found
-  GROUP BY found.lot, found.portion
-$$;
-
 -- What may be of it, and is not among it yet: taken from one of these or from another just as likely; made in a run that names a
 -- lot of which no goods were there.
 CREATE FUNCTION recall_doubts(wanted uuid) RETURNS SETOF portion_seed
@@ -257,26 +238,47 @@ CREATE FUNCTION recall_doubts(wanted uuid) RETURNS SETOF portion_seed
   WHERE NOT EXISTS (SELECT FROM recall_goods AS goods WHERE goods.recall = wanted AND goods.lot = found.lot AND goods.portion = found.portion)
 $$;
 
+-- The seeds, what was taken from them since, and all that runs made of it. What a run made is of it whole, and comes first: what is
+-- there already is not written again.
 CREATE FUNCTION recall_write(wanted uuid, seeds portion_seed[], sure boolean) RETURNS void
-  LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-BEGIN
-  INSERT INTO recall_goods (recall, lot, portion, seed, certain, since, state, keeper, holder, place, unit, quantity, uom, kilograms)
-  SELECT wanted, portion.lot, portion.portion, sure AND seed.lot IS NOT NULL, sure, reached.since, portion.state, portion.keeper,
-         portion.holder, portion.place, portion.inside[1], portion.quantity, portion.uom, portion.kilograms
-  FROM recall_onwards(seeds) AS reached JOIN portion ON portion.lot = reached.lot AND portion.portion = reached.portion
-  LEFT JOIN unnest(seeds) AS seed ON seed.lot = portion.lot AND seed.portion = portion.portion
-  ON CONFLICT DO NOTHING;
-END
+  LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  WITH RECURSIVE near AS (
+    SELECT seed.lot, seed.portion, seed.since FROM unnest(seeds) AS seed
+    UNION
+    SELECT piece.lot, piece.portion, '-infinity'::timestamptz
+    FROM near JOIN portion AS piece ON piece.lot = near.lot AND piece.origin = near.portion AND piece.began >= near.since),
+  ran AS (
+    SELECT DISTINCT portion.used_in AS run FROM near JOIN portion ON portion.lot = near.lot AND portion.portion = near.portion
+    WHERE portion.used_in IS NOT NULL
+    UNION
+    SELECT made.used_in FROM ran JOIN portion AS made ON made.run = ran.run WHERE made.used_in IS NOT NULL),
+  own AS MATERIALIZED (SELECT near.lot, near.portion, min(near.since) AS since FROM near GROUP BY near.lot, near.portion)
+  INSERT INTO recall_goods (recall, lot, portion, seed, certain, since, state, keeper, holder, place, unit, quantity, uom, kilograms, said_by, at)
+  SELECT wanted, made.lot, made.portion, sure AND EXISTS (SELECT FROM unnest(seeds) AS seed WHERE seed.lot = made.lot AND seed.portion = made.portion),
+         sure, '-infinity', made.state, made.keeper, made.holder, made.place, made.inside[1], made.quantity, made.uom, made.kilograms,
+         made.said_by, made.since
+  FROM ran JOIN portion AS made ON made.run = ran.run
+  UNION ALL
+  SELECT wanted, mine.lot, mine.portion, sure AND EXISTS (SELECT FROM unnest(seeds) AS seed WHERE seed.lot = mine.lot AND seed.portion = mine.portion),
+         sure, own.since, mine.state, mine.keeper, mine.holder, mine.place, mine.inside[1], mine.quantity, mine.uom, mine.kilograms,
+         mine.said_by, mine.since
+  FROM own JOIN portion AS mine ON mine.lot = own.lot AND mine.portion = own.portion
+  ON CONFLICT DO NOTHING
 $$;
 
 -- By lot and by holder, once all is reached.
 CREATE FUNCTION recall_sum(wanted uuid) RETURNS void
   LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   INSERT INTO recall_lot (recall, lot, seed, whole)
-  SELECT wanted, of_lot.lot, of_lot.seed, of_lot.certain AND NOT EXISTS (
-           SELECT FROM portion WHERE portion.lot = of_lot.lot AND coalesce(portion.quantity, 1) > 0.000001
-             AND NOT EXISTS (SELECT FROM recall_goods AS goods WHERE goods.recall = wanted AND goods.lot = portion.lot AND goods.portion = portion.portion))
-  FROM (SELECT goods.lot, bool_or(goods.seed) AS seed, bool_and(goods.certain) AS certain FROM recall_goods AS goods WHERE goods.recall = wanted GROUP BY goods.lot) AS of_lot;
+  WITH of_lot AS MATERIALIZED (   -- how many portions were reached of each lot, and how many there are
+    SELECT goods.lot, bool_or(goods.seed) AS seed, bool_and(goods.certain) AS certain,
+           count(*) FILTER (WHERE coalesce(goods.quantity, 1) > 0.000001) AS reached
+    FROM recall_goods AS goods WHERE goods.recall = wanted GROUP BY goods.lot),
+  there AS MATERIALIZED (
+    SELECT portion.lot, count(*) AS portions FROM portion
+    WHERE portion.lot IN (SELECT of_lot.lot FROM of_lot) AND coalesce(portion.quantity, 1) > 0.000001 GROUP BY portion.lot)
+  SELECT wanted, of_lot.lot, of_lot.seed, of_lot.certain AND of_lot.reached = coalesce(there.portions, 0)
+  FROM of_lot LEFT JOIN there ON there.lot = of_lot.lot;
   INSERT INTO recall_holder (recall, keeper, party, kilograms, boxes, units, sold_kg, lots)
   SELECT wanted, coalesce(goods.keeper, ''), CASE WHEN goods.keeper IS NULL THEN coalesce(goods.holder, '') ELSE '' END,
          coalesce(sum(goods.kilograms) FILTER (WHERE goods.state <> 'dispersed'), 0),
@@ -373,13 +375,16 @@ CREATE FUNCTION recall_reached(wanted uuid)
   RETURNS TABLE (lot text, whole boolean, seed boolean, certain boolean, state text, keeper text, party text, hidden boolean, place text,
                  kilograms float8, boxes float8, portions bigint, units bigint, unknown bigint)
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-  WITH summed AS MATERIALIZED (
-    SELECT goods.lot, bool_or(goods.seed) AS seed, goods.certain, goods.state, goods.keeper, goods.holder, goods.place, sum(goods.kilograms) AS kilograms,
-           sum(goods.quantity) FILTER (WHERE goods.uom IS NULL) AS boxes, count(*) AS portions, count(DISTINCT goods.unit) AS units,
-           count(*) FILTER (WHERE goods.kilograms IS NULL) AS unknown
-    FROM recall_goods AS goods
-    WHERE goods.recall = wanted AND coalesce(goods.quantity, 1) > 0.000001 AND recall_right(wanted) IN ('ordered', 'overseen')
-    GROUP BY goods.lot, goods.certain, goods.state, goods.keeper, goods.holder, goods.place),
+  WITH summed AS MATERIALIZED (   -- by unit first: they are counted without a sort
+    SELECT each.lot, bool_or(each.seed) AS seed, each.certain, each.state, each.keeper, each.holder, each.place, sum(each.kilograms) AS kilograms,
+           sum(each.boxes) AS boxes, sum(each.portions) AS portions, count(each.unit) AS units, sum(each.unknown) AS unknown
+    FROM (SELECT goods.lot, bool_or(goods.seed) AS seed, goods.certain, goods.state, goods.keeper, goods.holder, goods.place, goods.unit,
+                 sum(goods.kilograms) AS kilograms, sum(goods.quantity) FILTER (WHERE goods.uom IS NULL) AS boxes, count(*) AS portions,
+                 count(*) FILTER (WHERE goods.kilograms IS NULL) AS unknown
+          FROM recall_goods AS goods
+          WHERE goods.recall = wanted AND coalesce(goods.quantity, 1) > 0.000001 AND (SELECT recall_right(wanted)) IN ('ordered', 'overseen')
+          GROUP BY 1, 3, 4, 5, 6, 7, 8) AS each
+    GROUP BY 1, 3, 4, 5, 6, 7),
   named AS MATERIALIZED (SELECT seen.id FROM asker_organisation AS seen WHERE seen.id IN (SELECT summed.keeper FROM summed)),
   met AS MATERIALIZED (   -- parties that are nobody's here: as the asker, or whoever may see all, met them
     SELECT DISTINCT summed.holder AS party FROM summed
@@ -423,82 +428,95 @@ CREATE FUNCTION recall_runs(wanted uuid)
   CROSS JOIN LATERAL (SELECT array_agg(came.lot) AS lots FROM run_goods AS came WHERE came.run = ran.run AND came.output) AS made
 $$;
 
--- What it reached, as it stands now: with what was taken from it since. `had`: who had it at the order.
-CREATE FUNCTION recall_now(wanted uuid) RETURNS TABLE (lot text, portion text, had text, had_party text, was text)
+-- What it reached, as it stands now: with what was taken from it since. `had`: who had it at the order, `was` in which state; what
+-- cannot be found again, since later records tell it otherwise, is lost.
+CREATE FUNCTION recall_now(wanted uuid)
+  RETURNS TABLE (had text, had_party text, was text, state text, keeper text, place text, said_by bigint, since timestamptz,
+                 quantity float8, uom text, kilograms float8, held_by text[], held_at timestamptz[])
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-  WITH RECURSIVE fresh AS MATERIALIZED (
-    SELECT portion.lot, portion.portion, portion.origin
-    FROM recall_lot AS of_lot JOIN portion ON portion.lot = of_lot.lot AND portion.origin IS NOT NULL
-    WHERE of_lot.recall = wanted
-      AND NOT EXISTS (SELECT FROM recall_goods AS goods WHERE goods.recall = wanted AND goods.lot = portion.lot AND goods.portion = portion.portion)),
+  WITH RECURSIVE there AS MATERIALIZED (
+    SELECT portion.*, goods.recall IS NOT NULL AS known, goods.keeper AS had, goods.holder AS had_party, goods.state AS was, goods.since AS of_it
+    FROM portion LEFT JOIN recall_goods AS goods ON goods.recall = wanted AND goods.lot = portion.lot AND goods.portion = portion.portion
+    WHERE portion.lot IN (SELECT of_lot.lot FROM recall_lot AS of_lot WHERE of_lot.recall = wanted)),
+  fresh AS MATERIALIZED (SELECT there.lot, there.portion, there.origin, there.began FROM there WHERE NOT there.known AND there.origin IS NOT NULL),
   taken AS (
-    SELECT fresh.lot, fresh.portion, goods.keeper, goods.holder, goods.state
-    FROM fresh JOIN portion ON portion.lot = fresh.lot AND portion.portion = fresh.portion
-    JOIN recall_goods AS goods ON goods.recall = wanted AND goods.lot = fresh.lot AND goods.portion = fresh.origin AND portion.began >= goods.since
+    SELECT fresh.lot, fresh.portion, there.had, there.had_party, there.was
+    FROM fresh JOIN there ON there.lot = fresh.lot AND there.portion = fresh.origin AND there.known AND fresh.began >= there.of_it
     UNION
-    SELECT fresh.lot, fresh.portion, taken.keeper, taken.holder, taken.state FROM taken JOIN fresh ON fresh.lot = taken.lot AND fresh.origin = taken.portion)
-  SELECT goods.lot, goods.portion, goods.keeper, goods.holder, goods.state FROM recall_goods AS goods WHERE goods.recall = wanted
+    SELECT fresh.lot, fresh.portion, taken.had, taken.had_party, taken.was FROM taken JOIN fresh ON fresh.lot = taken.lot AND fresh.origin = taken.portion)
+  SELECT there.had, there.had_party, there.was, there.state, there.keeper, there.place, there.said_by, there.since, there.quantity, there.uom,
+         there.kilograms, there.held_by, there.held_at
+  FROM there WHERE there.known AND coalesce(there.quantity, 1) > 0.000001
   UNION ALL
-  SELECT * FROM taken
+  SELECT taken.had, taken.had_party, taken.was, there.state, there.keeper, there.place, there.said_by, there.since, there.quantity, there.uom,
+         there.kilograms, there.held_by, there.held_at
+  FROM taken JOIN there ON there.lot = taken.lot AND there.portion = taken.portion AND coalesce(there.quantity, 1) > 0.000001
+  UNION ALL
+  SELECT goods.keeper, goods.holder, goods.state, 'lost', NULL, NULL, NULL, goods.since, goods.quantity, goods.uom, goods.kilograms, '{}', '{}'
+  FROM recall_goods AS goods
+  WHERE goods.recall = wanted AND coalesce(goods.quantity, 1) > 0.000001
+    AND (goods.lot, goods.portion) NOT IN (SELECT there.lot, there.portion FROM there WHERE there.known)
 $$;
 
--- How goods of it ended, by the event that says so. Its name and witness only to who may see it; the county and the proof of a
--- destruction to whoever ordered or oversees the recall. Dispersed: to buyers nobody knows.
-CREATE FUNCTION recall_ended(wanted uuid)
-  RETURNS TABLE (state text, event_id text, at timestamptz, keeper text, place text, region text, kilograms float8, boxes float8, shown boolean, papers jsonb, witness text)
-  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-  WITH ended AS MATERIALIZED (
-    SELECT portion.state, portion.said_by, min(portion.since) AS at, portion.keeper, portion.place, sum(portion.kilograms) AS kilograms,
-           sum(portion.quantity) FILTER (WHERE portion.uom IS NULL) AS boxes
-    FROM recall_now(wanted) AS mine JOIN portion ON portion.lot = mine.lot AND portion.portion = mine.portion
-    WHERE portion.state IN ('dispersed', 'destroyed', 'returned', 'sampled', 'gone') AND recall_right(wanted) IN ('ordered', 'overseen')
-      AND coalesce(portion.quantity, 1) > 0.000001
-    GROUP BY portion.state, portion.said_by, portion.keeper, portion.place),
-  seen AS MATERIALIZED (SELECT shown.event FROM shown_events(ARRAY(SELECT ended.said_by FROM ended WHERE ended.said_by IS NOT NULL)) AS shown WHERE shown.why <> 'published'),
-  named AS MATERIALIZED (SELECT each.id FROM asker_organisation AS each)
-  SELECT ended.state, CASE WHEN seen.event IS NOT NULL THEN event.event_id END, ended.at,
-         CASE WHEN named.id IS NOT NULL THEN ended.keeper END, CASE WHEN named.id IS NOT NULL OR seen.event IS NOT NULL THEN ended.place END,
-         (SELECT left(ground.region, 6) FROM ground WHERE ground.id IN (ended.place, split_part(ended.place, '/254/', 1)) LIMIT 1),
-         ended.kilograms, ended.boxes, seen.event IS NOT NULL,
-         CASE WHEN seen.event IS NOT NULL THEN said.body -> 'bizTransactionList'
-              WHEN ended.state = 'destroyed' THEN jsonb_path_query_array(said.body, '$.bizTransactionList[*] ? (@.type like_regex "(^|[:/-])(recall_notice|cert)$")') END,
-         CASE WHEN seen.event IS NOT NULL THEN said.body ->> 'suyuan:witness' END
-  FROM ended LEFT JOIN event ON event.id = ended.said_by LEFT JOIN seen ON seen.event = ended.said_by LEFT JOIN named ON named.id = ended.keeper
-  LEFT JOIN LATERAL (SELECT convert_from(event_bytes.bytes, 'UTF8')::jsonb AS body FROM event_bytes WHERE event_bytes.event = ended.said_by) AS said ON true
-  ORDER BY ended.at, ended.said_by, ended.place
-$$;
-
--- Of what each holder had at the order: where it is now. acknowledged: when it first said something of it for the recall. Who may
--- not be named is one of the hidden; a holder that was told sees itself.
-CREATE FUNCTION recall_progress(wanted uuid)
-  RETURNS TABLE (keeper text, party text, hidden boolean, holders bigint, acknowledged timestamptz, state text, kilograms float8, boxes float8, unknown bigint)
+-- What became of it. ended: by the event that says so; its name and witness only to who may see it, the county and the proof of a
+-- destruction to whoever ordered or oversees the recall; dispersed is to buyers nobody knows. progress: of what each holder had at the
+-- order, where it is now; acknowledged: when it first said something of it for the recall. Who may not be named is one of the hidden;
+-- a holder that was told sees itself and nothing else.
+-- `fresh`: it was ordered in this transaction, and all stands as it was reached.
+CREATE FUNCTION recall_followed(wanted uuid, fresh boolean) RETURNS TABLE (ended jsonb, progress jsonb)
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   WITH asked AS MATERIALIZED (SELECT recall_right(wanted) AS why, recall.ordered_at FROM recall WHERE recall.id = wanted),
   mine AS MATERIALIZED (
-    SELECT now_is.had AS keeper, CASE WHEN now_is.had IS NULL THEN now_is.had_party END AS party, portion.kilograms, portion.quantity, portion.uom,
-           CASE WHEN portion.portion IS NULL THEN 'lost'
-                WHEN portion.state = 'held' AND portion.keeper IS DISTINCT FROM now_is.had THEN 'passed_on'
-                WHEN portion.state = 'held' AND held.at IS NOT NULL THEN 'held'
-                WHEN portion.state = 'held' THEN 'out' ELSE portion.state END AS state,
-           least(held.at, CASE WHEN portion.state IN ('returned', 'destroyed') AND portion.since >= asked.ordered_at THEN portion.since END) AS acknowledged
-    FROM asked CROSS JOIN recall_now(wanted) AS now_is LEFT JOIN portion ON portion.lot = now_is.lot AND portion.portion = now_is.portion
-    CROSS JOIN LATERAL (SELECT min(said.at) AS at FROM unnest(portion.held_by, portion.held_at) AS said (who, at)
-                        WHERE said.who = now_is.had AND said.at >= asked.ordered_at) AS held
-    WHERE now_is.was IN ('held', 'returned') AND coalesce(portion.quantity, 1) > 0.000001
-      AND (asked.why IN ('ordered', 'overseen') OR (asked.why = 'told' AND now_is.had = current_organisation()))),
-  named AS MATERIALIZED (SELECT each.id FROM asker_organisation AS each WHERE each.id IN (SELECT mine.keeper FROM mine)),
+    SELECT now_is.had, CASE WHEN now_is.had IS NULL THEN now_is.had_party END AS had_party, now_is.was IN ('held', 'returned') AS was_there, now_is.state,
+           CASE WHEN now_is.state = 'held' AND now_is.keeper IS DISTINCT FROM now_is.had THEN 'passed_on'
+                WHEN now_is.state = 'held' AND held.at IS NOT NULL THEN 'held'
+                WHEN now_is.state = 'held' THEN 'out' ELSE now_is.state END AS now_state,
+           now_is.keeper, now_is.place, now_is.said_by, min(now_is.since) AS at,
+           min(least(held.at, CASE WHEN now_is.state IN ('returned', 'destroyed') AND now_is.since >= asked.ordered_at THEN now_is.since END)) AS acknowledged,
+           sum(now_is.kilograms) AS kilograms, sum(now_is.quantity) FILTER (WHERE now_is.uom IS NULL) AS boxes,
+           count(*) FILTER (WHERE now_is.kilograms IS NULL) AS unknown
+    FROM asked CROSS JOIN (
+      SELECT * FROM recall_now(wanted) WHERE NOT fresh
+      UNION ALL
+      SELECT goods.keeper, goods.holder, goods.state, goods.state, goods.keeper, goods.place, goods.said_by, goods.at, goods.quantity, goods.uom,
+             goods.kilograms, '{}', '{}'
+      FROM recall_goods AS goods WHERE fresh AND goods.recall = wanted AND coalesce(goods.quantity, 1) > 0.000001) AS now_is
+    CROSS JOIN LATERAL (SELECT CASE WHEN now_is.held_by <> '{}' THEN (
+      SELECT min(said.at) FROM unnest(now_is.held_by, now_is.held_at) AS said (who, at) WHERE said.who = now_is.had AND said.at >= asked.ordered_at) END AS at) AS held
+    WHERE asked.why IN ('ordered', 'overseen') OR (asked.why = 'told' AND now_is.had = current_organisation())
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8),
+  named AS MATERIALIZED (
+    SELECT each.id FROM asker_organisation AS each WHERE each.id IN (SELECT mine.keeper FROM mine UNION SELECT mine.had FROM mine)),
   met AS MATERIALIZED (
-    SELECT DISTINCT mine.party FROM mine WHERE mine.party IS NOT NULL AND (EXISTS (SELECT FROM asker_scope()) OR EXISTS (
+    SELECT DISTINCT mine.had_party FROM mine WHERE mine.had_party IS NOT NULL AND (EXISTS (SELECT FROM asker_scope()) OR EXISTS (
       SELECT FROM event_party AS party JOIN event ON event.id = party.event
-      WHERE party.organisation = mine.party AND event.organisation = current_organisation()))),
+      WHERE party.organisation = mine.had_party AND event.organisation = current_organisation()))),
+  ending AS MATERIALIZED (
+    SELECT mine.state, mine.said_by, min(mine.at) AS at, mine.keeper, mine.place, sum(mine.kilograms) AS kilograms, sum(mine.boxes) AS boxes
+    FROM asked CROSS JOIN mine WHERE mine.state IN ('dispersed', 'destroyed', 'returned', 'sampled', 'gone') AND asked.why <> 'told'
+    GROUP BY mine.state, mine.said_by, mine.keeper, mine.place),
+  seen AS MATERIALIZED (SELECT shown.event FROM shown_events(ARRAY(SELECT ending.said_by FROM ending WHERE ending.said_by IS NOT NULL)) AS shown WHERE shown.why <> 'published'),
   told AS (
-    SELECT mine.*, mine.keeper IS NOT NULL AND mine.keeper NOT IN (SELECT named.id FROM named)
-                OR mine.party IS NOT NULL AND mine.party NOT IN (SELECT met.party FROM met) AS hidden FROM mine)
-  SELECT CASE WHEN NOT told.hidden THEN told.keeper END, CASE WHEN NOT told.hidden THEN told.party END, told.hidden,
-         count(DISTINCT coalesce(told.keeper, told.party, '')), CASE WHEN NOT told.hidden THEN min(told.acknowledged) END, told.state,
-         sum(told.kilograms), sum(told.quantity) FILTER (WHERE told.uom IS NULL), count(*) FILTER (WHERE told.kilograms IS NULL)
-  FROM told GROUP BY CASE WHEN NOT told.hidden THEN told.keeper END, CASE WHEN NOT told.hidden THEN told.party END, told.hidden, told.state
-  ORDER BY told.hidden, 1, 2, told.state
+    SELECT mine.*, mine.had IS NOT NULL AND mine.had NOT IN (SELECT named.id FROM named)
+                OR mine.had_party IS NOT NULL AND mine.had_party NOT IN (SELECT met.had_party FROM met) AS hidden
+    FROM mine WHERE mine.was_there),
+  steps AS (
+    SELECT CASE WHEN NOT told.hidden THEN told.had END AS keeper, CASE WHEN NOT told.hidden THEN told.had_party END AS party, told.hidden,
+           count(DISTINCT coalesce(told.had, told.had_party, '')) AS holders, CASE WHEN NOT told.hidden THEN min(told.acknowledged) END AS acknowledged,
+           told.now_state AS state, sum(told.kilograms) AS kilograms, sum(told.boxes) AS boxes, sum(told.unknown) AS unknown
+    FROM told GROUP BY 1, 2, told.hidden, told.now_state)
+  SELECT (SELECT coalesce(jsonb_agg(jsonb_build_object(
+            'state', ending.state, 'event', CASE WHEN seen.event IS NOT NULL THEN event.event_id END, 'at', ending.at,
+            'by', CASE WHEN named.id IS NOT NULL THEN ending.keeper END,
+            'place', CASE WHEN named.id IS NOT NULL OR seen.event IS NOT NULL THEN ending.place END,
+            'region', (SELECT left(ground.region, 6) FROM ground WHERE ground.id IN (ending.place, split_part(ending.place, '/254/', 1)) LIMIT 1),
+            'kilograms', ending.kilograms, 'boxes', ending.boxes, 'shown', seen.event IS NOT NULL,
+            'papers', coalesce(CASE WHEN seen.event IS NOT NULL THEN said.body -> 'bizTransactionList'
+              WHEN ending.state = 'destroyed' THEN jsonb_path_query_array(said.body, '$.bizTransactionList[*] ? (@.type like_regex "(^|[:/-])(recall_notice|cert)$")') END, '[]'),
+            'witness', CASE WHEN seen.event IS NOT NULL THEN said.body -> 'suyuan:witness' END) ORDER BY ending.at, ending.said_by, ending.place), '[]')
+          FROM ending LEFT JOIN event ON event.id = ending.said_by LEFT JOIN seen ON seen.event = ending.said_by LEFT JOIN named ON named.id = ending.keeper
+          LEFT JOIN LATERAL (SELECT convert_from(event_bytes.bytes, 'UTF8')::jsonb AS body FROM event_bytes WHERE event_bytes.event = ending.said_by) AS said ON true),
+         (SELECT coalesce(jsonb_agg(to_jsonb(steps) ORDER BY steps.hidden, steps.keeper, steps.party, steps.state), '[]') FROM steps)
 $$;
 
 -- The notices, one a holder; of those who may not be named, without who they are.
@@ -522,7 +540,7 @@ $$;
 CREATE FUNCTION recall_said(wanted uuid) RETURNS TABLE (lots text[], digest bytea)
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   SELECT ARRAY(SELECT of_lot.lot FROM recall_lot AS of_lot WHERE of_lot.recall = wanted AND of_lot.whole ORDER BY of_lot.lot),
-         (SELECT sha256(convert_to(string_agg(goods.lot || ' ' || goods.portion, E'\n' ORDER BY goods.lot COLLATE "C", goods.portion COLLATE "C"), 'UTF8'))
+         (SELECT sha256(convert_to(string_agg(goods.portion || ' ' || goods.lot, E'\n' ORDER BY goods.portion, goods.lot), 'UTF8'))
           FROM recall_goods AS goods WHERE goods.recall = wanted)
   WHERE recall_right(wanted) = 'ordered'
 $$;
@@ -558,7 +576,7 @@ BEGIN
 END
 $$;
 
-REVOKE EXECUTE ON FUNCTION recall_spells, recall_seed, recall_onwards, recall_doubts, recall_write, recall_sum, recall_order, recall_right, recall_reached,
-  recall_units, recall_runs, recall_ended, recall_now, recall_progress, recall_told, recall_said, recall_sealed, recall_notify, recall_close FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION recall_order, recall_right, recall_reached, recall_units, recall_runs, recall_ended, recall_progress, recall_told, recall_said,
+REVOKE EXECUTE ON FUNCTION recall_spells, recall_seed, recall_doubts, recall_write, recall_sum, recall_order, recall_right, recall_reached,
+  recall_units, recall_runs, recall_now, recall_followed, recall_told, recall_said, recall_sealed, recall_notify, recall_close FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION recall_order, recall_right, recall_reached, recall_units, recall_runs, recall_followed, recall_told, recall_said,
   recall_sealed, recall_notify, recall_close TO suyuan_api;

@@ -2,8 +2,7 @@
 
 Parts: `line` (the insert line beside its bounds and its peers), `packs`, `whole`, `latency`, `excursion`, and what the other
 rooms measure: `following` (detection alone), `sealing`, `store`, `backfill`, `ledger`, `monitor`, `audit`, `gate`,
-`capture`. Every figure stands beside a
-reference measured in the same run.
+`capture`, `recall`. Every figure stands beside a reference measured in the same run.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ from tests.benchmarks import (
     line,
     million,
     monitoring,
+    recall,
     sealing,
     store,
 )
@@ -45,7 +45,18 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.timescale import timescale_server
 
 LINE_PARTS = ("line", "packs", "whole", "latency", "excursion")
-ROOM_PARTS = ("following", "sealing", "store", "backfill", "ledger", "monitor", "audit", "gate", "capture")
+ROOM_PARTS = (
+    "following",
+    "sealing",
+    "store",
+    "backfill",
+    "ledger",
+    "monitor",
+    "audit",
+    "gate",
+    "capture",
+    "recall",
+)
 NOISY = 0.5  # load average for each processor
 SERVER_SETTINGS = {"track_commit_timestamp": "on", "shared_buffers": "256MB"}
 
@@ -103,6 +114,7 @@ def main(
             "audit": lambda: audit.run(ground.template),
             "gate": lambda: gate.run(ground.template, folder),
             "capture": lambda: capture.run(folder),
+            "recall": lambda: recall.run(ground.template),
         }
         for name in parts or all_parts:
             all_parts[name]()

@@ -45,26 +45,28 @@ def listed(conn: psycopg.Connection, limit: int, before: int | None) -> list[Row
 
 
 def read(conn: psycopg.Connection, recall: UUID, mode: str | None = None) -> Row:
-    """The whole document. Raises Problem 404 where the asker has no right to it."""
+    """The whole document. `mode`: of an order that was given in this transaction. Raises Problem 404 where the asker has no right to
+    it."""
     found = rows(conn, f"{_KNOWN} WHERE known.id = %s", [recall])
     if not found:
         raise Problem.said(404, "recall_none")
     document = head(found[0]) | ({} if mode is None else {"mode": mode})
+    (followed,) = rows(conn, "SELECT * FROM recall_followed(%s, %s)", [recall, mode is not None])
+    progress = _progress(followed["progress"])
     if document["why"] == "told":
-        return document | {"progress": _progress(conn, recall), "notices": _notices(conn, recall, document)}
+        return document | {"progress": progress, "notices": _notices(conn, recall, document)}
     reached = rows(conn, "SELECT * FROM recall_reached(%s)", [recall])
     went = runs(conn, recall)
-    ended = rows(conn, "SELECT * FROM recall_ended(%s)", [recall])
     units = read_units(conn, recall, "", MOST_UNITS)
     return document | {
         "lots": _lots(reached, went),
         "classes": _classes(reached),
         **_holders(conn, reached),
-        **{state: [_ending(each) for each in ended if _class(each["state"]) == state]
+        **{state: [_ending(each) for each in followed["ended"] if _class(each["state"]) == state]
            for state in ("dispersed", "destroyed", "returned", "sampled", "unaccounted")},
         **units,
         "notices": _notices(conn, recall, document),
-        "progress": _progress(conn, recall),
+        "progress": progress,
     }  # fmt: skip
 
 
@@ -205,18 +207,7 @@ def _holders(conn: psycopg.Connection, reached: Sequence[Row]) -> Row:
 
 
 def _ending(each: Row) -> Row:
-    return {
-        "at": _time(each["at"]),
-        "by": each["keeper"],
-        "place": each["place"],
-        "region": each["region"],
-        "kilograms": each["kilograms"],
-        "boxes": each["boxes"],
-        "event": each["event_id"],
-        "shown": each["shown"],
-        "papers": each["papers"] or [],
-        "witness": each["witness"],
-    }
+    return {name: value for name, value in each.items() if name != "state"}
 
 
 def _notices(conn: psycopg.Connection, recall: UUID, document: Row) -> list[Row]:
@@ -240,10 +231,10 @@ def _notices(conn: psycopg.Connection, recall: UUID, document: Row) -> list[Row]
     ]
 
 
-def _progress(conn: psycopg.Connection, recall: UUID) -> list[Row]:
+def _progress(steps: Iterable[Row]) -> list[Row]:
     """One a holder, and one for those who may not be named together."""
     found: dict[tuple[Any, ...], Row] = {}
-    for each in rows(conn, "SELECT * FROM recall_progress(%s)", [recall]):
+    for each in steps:
         key = (each["keeper"], each["party"], each["hidden"])
         row = found.setdefault(
             key,
@@ -251,7 +242,7 @@ def _progress(conn: psycopg.Connection, recall: UUID) -> list[Row]:
              "acknowledged_at": None, "now": {}},
         )  # fmt: skip
         row["holders"] = max(row["holders"], each["holders"])
-        told = [at for at in (row["acknowledged_at"], _time(each["acknowledged"])) if at]
+        told = [at for at in (row["acknowledged_at"], each["acknowledged"]) if at]
         row["acknowledged_at"] = min(told, default=None)
         row["now"][each["state"]] = {
             "kilograms": each["kilograms"],
