@@ -26,7 +26,7 @@ FLOORS: dict[str, int] = {
     "coldchain/fridgetag": 6,
     "coldchain/qtag": 124,
     "epcis/event-hash": 180,
-    "epcis/gs1": 1000,
+    "epcis/gs1": 1100,
     "epcis/openepcis": 417,
     "epcis/oracles": 71,
     "iot/cayennelpp": 33,

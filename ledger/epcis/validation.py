@@ -79,9 +79,13 @@ def _around(file: ReadFile) -> Iterator[Problem]:
             yield from error.problems
     for name in file.repeated:
         remedy = "the last is read here, another reader may read the first; take out the wrong one"
-        yield Problem("", f"has {short(name)} twice in one object; {remedy}", "warning")
+        yield Problem("", f"has {short(name)} twice in one object; {remedy}")
     if not file.events:
-        yield Problem(file.pointer(0)[:-2], "has no events in it; is this the right file?", "warning")
+        yield Problem(
+            file.pointer(0)[:-2],
+            "has no events in it, and nothing to capture; is this the right file?",
+            "warning",
+        )
 
 
 def _of(event: Event, raw: Any, hasher: Hasher | None) -> Iterator[Problem]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -208,6 +209,13 @@ def test_what_is_around_the_events_is_looked_at_too() -> None:
         (1, "/epcisBody/eventList/0/action"),
     ]
     assert [(each.severity, each.pointer) for each in found()] == [("warning", "/epcisBody/eventList")]
+
+
+def test_a_key_twice_in_one_object_is_an_error() -> None:
+    twice = json.dumps(OBJECT)[:-1] + ', "action": "ADD"}'
+    (finding,) = validate(read_file(twice.encode()))
+    assert (finding.severity, finding.pointer) == ("error", "")
+    assert "'action' twice" in finding.message
 
 
 @pytest.mark.parametrize(
