@@ -13,26 +13,31 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from ledger.epcis.identifiers import lot_uri
 from tests.acceptance.instance import Instance
 from tests.acceptance.serving import served
 from tests.integration.lines import NOW
 from tests.integration.said import (
     FRUIT,
+    GTIN,
     LOT,
     PALLET,
     REGISTRY,
+    at,
     by_terminal,
     declared_wrong,
     made,
     packed,
     placed,
     room,
+    said,
 )
 from tests.integration.test_rebuild import PROJECTED
 from tests.servers.databases import Database
 
 LATER = NOW + timedelta(hours=2)
 LATEST = NOW + timedelta(hours=4)
+QUIET = "https://id.gs1.org/414/9521234002055"  # no sensor is there
 OTHER = FRUIT.replace("P01", "P02")
 
 
@@ -101,6 +106,49 @@ def test_readings_count_from_when_they_came(instance: Instance) -> None:
         assert today == pytest.approx(90, abs=4)
         told = asked(api, "verdict", PALLET, as_of=NOW.isoformat())
         assert told["as_of"]["as_today"] == ["rights", "names", "placements", "limits", "hidden"]
+
+
+def run(name: str, hours_ago: float, inputs: dict[str, int], output: str, where: str) -> dict[str, Any]:
+    boxes = {"outputQuantityList": [{"epcClass": output, "quantity": sum(inputs.values())}]}
+    went_in = [{"epcClass": lot, "quantity": quantity} for lot, quantity in inputs.items()]
+    event = said(
+        "TransformationEvent",
+        hours_ago,
+        bizStep="commissioning",
+        inputQuantityList=went_in,
+        **boxes,
+        **at(where),
+    )
+    return event | {"eventID": f"https://suyuan.example/xj-coop/event/{name}"}
+
+
+def test_a_mixed_lot_inherits_the_worst_of_what_went_in_until_that_is_corrected(
+    database: Database, tmp_path: Path
+) -> None:
+    other, mixed_lot = lot_uri(GTIN, "DK2"), lot_uri(GTIN, "DK9")
+    instance = Instance(database, tmp_path)
+    instance.register(REGISTRY)
+    mixing = run("mixing", 7, {LOT: 10, other: 30}, mixed_lot, QUIET)
+    instance.take(
+        [
+            *by_terminal(made(10), placed(9.9), run("other", 9.5, {FRUIT: 30}, other, QUIET), mixing),
+            room([9.0] * 90, 9.5, 1),
+        ],
+        NOW,
+    )
+    instance.settle(NOW)
+    right = run("mixing-again", 7, {other: 30}, mixed_lot, QUIET)
+    instance.take(by_terminal(declared_wrong(mixing), right), LATER)
+    instance.settle(LATER)
+    with served(instance, LATEST) as api:
+        (then,) = asked(api, "exposure", mixed_lot, as_of=NOW.isoformat())["portions"]
+        assert then["inherited_from"] == LOT
+        assert [(each["lot"], each["share"]) for each in then["inputs"]] == [(other, 0.75), (LOT, 0.25)]
+        assert then["max_c"] == 9.0
+        assert asked(api, "verdict", mixed_lot, as_of=NOW.isoformat())["worst"]["verdict"] == "breach"
+        (today,) = asked(api, "exposure", mixed_lot)["portions"]
+        assert (today["inherited_from"], today["max_c"]) == (other, None)
+        assert asked(api, "verdict", mixed_lot)["worst"]["verdict"] != "breach"
 
 
 def test_before_anything_was_recorded_nothing_is_known(instance: Instance) -> None:

@@ -7,6 +7,7 @@ a  what was picked and never weighed in          C  the 12 boxes that the gate r
 b  what was weighed in, after the correction     D  the sample of 0.5 kg, a quarter of a box
 M  the 240 boxes of the packhouse run            E  six boxes for the shop      F  five of them, sold
 B  the 48 boxes on the pallet                    G  29 boxes destroyed after the recall
+N  the 96 boxes of grade B                       K  what was culled
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ G = "https://id.gs1.org"
 O = "https://suyuan.example/xj-coop"  # noqa: E741
 P01 = f"{O}/class/yangmei-dongkui.260618-P01"
 MIXED = f"{G}/01/09521234000204/10/DK260618A"
+OTHERS = (f"{G}/01/09521234000204/10/DK260618B", f"{O}/class/yangmei-cull.260618-L2-1")
 
 # event, portion, quantity, inside (innermost first), at, stage, held by, marks or (end)
 TABLE = """
@@ -41,6 +43,8 @@ TABLE = """
 06  a   10     -             2031      cold        -       (transformed)
 06  b  117.5   -             2031      cold        coop    (transformed)
 06  M  240     -             2024      cold        coop    -
+06  N   96     -             2024      cold        coop    -
+06  K   24.5   -             2024      cold        coop    -
 07  M  192     -             2024      cold        coop    -
 07  B   48     105           2024      cold        coop    -
 08  B   48     105           2024      cold        coop    -
@@ -131,13 +135,68 @@ def test_portions_after_every_event(event: int) -> None:
     happened = effective(events())[: ORDER.index(event) + 1]
     assert number_of(happened[-1]) == event
     found = replay(happened)
-    assert sorted(row(each) for name in (P01, MIXED) for each in found.portions(name)) == table_after(event)
+    assert sorted(
+        row(each) for name in (P01, MIXED, *OTHERS) for each in found.portions(name)
+    ) == table_after(event)
     count_vectors()
 
 
 def test_before_the_correction_all_of_it_was_weighed_in() -> None:
     weighed = portions(P01, events()[:3])
     assert [(each.quantity, each.stage) for each in weighed] == [(127.5, "collected")]
+    count_vectors()
+
+
+# The containers after every event that changes what is in them: what is on or in each, innermost first.
+UNITS = """
+07  105: 48
+08  105: 48 and the logger
+10  105: 48 and the logger  07.REAR: 105
+13  105: 48 and the logger
+14  105: 48 and the logger  31: 105
+17  105: 48 and the logger
+19  105: 36 and the logger
+20  105: 36 and the logger  273: 12
+23  105: 36 and the logger  273: 11.75
+26  105: the logger  273: 11.75
+27  105: the logger  273: 11.75  341: 6
+30  105: the logger  273: 11.75  341: 1
+"""
+
+
+@pytest.mark.parametrize("event", ORDER)
+def test_containers_after_every_event(event: int) -> None:
+    happened = effective(events())[: ORDER.index(event) + 1]
+    found = replay(happened)
+    logger = {short(each.parent) for each in placements(happened) if each.end_ms is None}
+    told = ""
+    for line in UNITS.strip().splitlines():
+        number, _, contents = line.partition("  ")
+        told = contents if ORDER.index(int(number)) <= ORDER.index(event) else told
+    held = []
+    for name, node in sorted(found.stock.nodes.items(), key=lambda each: ("/00/" not in each[0], each[0])):
+        goods = sum(each.quantity or 0 for each in node.parcels.values())
+        things = [f"{goods:g}"] if goods else []
+        things += [short(each) for each in node.nodes]
+        things += ["the logger"] if short(name) in logger else []
+        if things:
+            held.append(f"{short(name)}: {' and '.join(things)}")
+    assert "  ".join(held) == told
+    count_vectors()
+
+
+def test_after_the_35th_event_the_first_weighing_never_was() -> None:
+    """In the order of recording: the declaration and the corrective event came last, when all else had happened."""
+    before, declared, after = (replay(events()[:count]) for count in (33, 34, 35))
+    weighed = [
+        sorted(each.quantity or 0 for each in found.portions(P01)) for found in (before, declared, after)
+    ]
+    assert weighed == [[127.5], [127.5], [10, 117.5]]
+    stages = [
+        {span.value for each in found.portions(P01) for span in each.stages}
+        for found in (before, declared, after)
+    ]
+    assert ["collected" in each for each in stages] == [True, False, True]
     count_vectors()
 
 
