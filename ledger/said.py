@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -43,10 +43,18 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """A document's `@context`, read once for all its events. `written`: its digest and RFC 8785 bytes, None for none."""
+    """A document's `@context`, read once for all its events. `written`: its digest and RFC 8785 bytes, None for none. `names`: of
+    its events' fields, in RFC 8785, as far as they came up."""
 
     written: tuple[bytes, bytes] | None
     hasher: Hasher
+    names: dict[str, bytes] = field(default_factory=dict)
+
+    def name(self, name: str) -> bytes:
+        found = self.names.get(name)
+        if found is None:
+            found = self.names[name] = _written(name)
+        return found
 
     @classmethod
     def of(cls, context: Any) -> Context:
@@ -116,7 +124,7 @@ def ready(
     Raises RecordingError."""
     fields = said.as_json() if replaced is None else replaced
     names = tuple(sorted(fields) if all(map(str.isascii, fields)) else sorted(fields, key=_code_units))
-    pieces = tuple((_written(name), _written(fields[name])) for name in names)
+    pieces = tuple((context.name(name), _written(fields[name])) for name in names)
     event = said.event
     if replaced is not None:
         event = read_recorded((b"{%b}" % b",".join(b"%b:%b" % pair for pair in pieces)).decode())
