@@ -41,6 +41,7 @@ First steps
   suyuan import FILE             the same and where devices sit, from CSV or Excel
   suyuan account add LOGIN       a person who may sign in: their roles, organisation, regions
   suyuan ingest | jobs | sequencer | api     the four services, each a process
+  suyuan capture                 works captured EPCIS documents off, beside the API, for more throughput
   suyuan ingest file FILE        readings from CSV, Parquet, SenML or a logger's export
   suyuan quarantine list         what could not be taken, why, and how to bring it in
   suyuan erase PERSON_URN        forget what was said of a person; suyuan hold keeps what a court wants kept
@@ -219,6 +220,13 @@ def sequencer(follow_parent: bool) -> None:
 def api(follow_parent: bool) -> None:
     """Serve the pages, the API and the logs' files over HTTP."""
     _serve("api", follow_parent)
+
+
+@main.command()
+@follow_parent
+def capture(follow_parent: bool) -> None:
+    """Work captured EPCIS documents off, beside the API's own threads. Start more for more throughput."""
+    _serve("capture", follow_parent)
 
 
 def _serve(name: str, follow_parent: bool) -> None:

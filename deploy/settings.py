@@ -157,7 +157,7 @@ class Settings(BaseSettings):
         default=2,
         ge=0,
         le=16,
-        description="Threads of each API process that work captured documents off; 0: none, where another API of the instance has some",
+        description="Threads of each API process that work captured documents off; 0: none, where `suyuan capture` does",
     )
 
     metrics_listen: str = Field(

@@ -30,7 +30,7 @@ from trace_api.acts import routes as acts_routes
 from trace_api.audit import api as audit_api
 from trace_api.audit import pages as audit_pages
 from trace_api.capture import routes as capture_routes
-from trace_api.capture.desk import Desk, Limits, Seal
+from trace_api.capture.desk import Desk, Limits, desk_of
 from trace_api.check import routes as check_routes
 from trace_api.findings import api as findings_api
 from trace_api.findings import pages as findings_pages
@@ -74,8 +74,7 @@ def capture_desk(
     wake: Callable[[], None] = lambda: None,
 ) -> Desk:
     """`wake`: tells who works captures off in this process that there is one."""
-    key = configuration.organisation_key
-    return Desk(databases, Vault(key), Seal(key), configuration.capture, now, wake)
+    return desk_of(databases, configuration.organisation_key, configuration.capture, now, wake)
 
 
 def create_app(

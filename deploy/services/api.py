@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
 
 import uvicorn
-from psycopg_pool import ConnectionPool
 
 from deploy.database_url import connect
+from deploy.services.capture import limits, pool
 from deploy.services.http import serve
 from deploy.services.outside import listed_witnesses
 from deploy.services.process import now, require_service
@@ -17,7 +16,6 @@ from ledger.keys import KeyStore
 from trace_api.access import Databases
 from trace_api.app import Configuration, capture_desk, create_app
 from trace_api.capture import working
-from trace_api.capture.desk import Limits
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
@@ -25,13 +23,13 @@ def run(settings: Settings, stop: threading.Event) -> None:
     witnesses = listed_witnesses(settings)
     public_url = settings.public_database_url or settings.database_url
     connect(public_url, "public").close()  # a pool would try for ever, and log each time what libpq says
-    with _pool(settings.database_url, "api") as api, _pool(public_url, "public") as public:
+    with pool(settings.database_url, "api") as api, pool(public_url, "public") as public:
         configuration = Configuration(
             settings.public_url,
             settings.log_dir,
             KeyStore(settings.keys_dir).organisation_key,
             witnesses=witnesses,
-            capture=capture_limits(settings),
+            capture=limits(settings),
             scan_region_header=settings.scan_region_header,
         )
         databases, woken = Databases(api, public), threading.Event()
@@ -49,18 +47,3 @@ def run(settings: Settings, stop: threading.Event) -> None:
             ),
             stop,
         )
-
-
-def capture_limits(settings: Settings) -> Limits:
-    return Limits(
-        settings.capture_events,
-        settings.capture_kilobytes * 1024,
-        settings.capture_waiting,
-        timedelta(days=settings.capture_days),
-    )
-
-
-def _pool(url: str, name: str) -> ConnectionPool:
-    return ConnectionPool(
-        url, min_size=1, max_size=8, kwargs={"application_name": f"suyuan {name}"}, open=False
-    )

@@ -1,7 +1,7 @@
 """Capture over HTTP: documents of 500 events from a client process, until all their jobs have ended, against one bare COPY of the
 very same bytes.
 
-Everything on this machine: the client, the API with its workers as `suyuan api` runs them, and PostgreSQL, which syncs every commit
+Everything on this machine: the client, `suyuan api`, two processes of `suyuan capture`, and PostgreSQL, which syncs every commit
 to the disk it is on. An event counts once it stands in the record and waits for its place in the log; both are counted afterwards.
 The reference is one COPY and one synced commit for each document, of the events' canonical bytes into a table with a key.
 """
@@ -44,6 +44,7 @@ DOCUMENTS, EVENTS = 60, 500
 ROUNDS = 3
 AIM = 3_000
 SENDERS = 4
+WORKERS = 2
 LATEST_S = 120.0
 CONTEXT = [
     "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld",
@@ -98,16 +99,27 @@ def _ours(template: Template, data: Path, number: int) -> float:
 @contextmanager
 def _api(database: Database, data: Path) -> Iterator[int]:
     port = free_port()
-    environment = build_service_environment(database, None, data, "api", listen_port=str(port))
-    command = [sys.executable, "-m", "deploy", "api"]
-    api = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL)
+    environment = build_service_environment(
+        database, None, data, "api", listen_port=str(port), capture_workers="0"
+    )
+    api, *workers = (
+        subprocess.Popen(
+            [sys.executable, "-m", "deploy", service],
+            cwd=REPOSITORY,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+        )
+        for service in ("api", *["capture"] * WORKERS)
+    )
     try:
         if not wait_until(lambda: _answers(port) or api.poll() is not None, 30) or api.poll() is not None:
             raise NotCounted("the API does not answer")
         yield port
     finally:
-        api.terminate()
-        api.wait(20)
+        for process in (api, *workers):
+            process.terminate()
+        for process in (api, *workers):
+            process.wait(20)
 
 
 def _answers(port: int) -> bool:

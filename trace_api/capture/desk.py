@@ -60,3 +60,13 @@ class Desk:
     now: Callable[[], datetime]
     wake: Callable[[], None] = lambda: None
     reading: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(2))
+
+
+def desk_of(
+    databases: Databases,
+    organisation_key: OrganisationKey,
+    limits: Limits,
+    now: Callable[[], datetime],
+    wake: Callable[[], None] = lambda: None,
+) -> Desk:
+    return Desk(databases, Vault(organisation_key), Seal(organisation_key), limits, now, wake)

@@ -35,8 +35,8 @@ POLL_S = 1.0
 TIDY_S = 600.0
 
 
-def serve(desk: Desk, woken: threading.Event, stop: threading.Event) -> None:
-    """Until `stop`. `woken`: set when a document was put; others' are looked for now and then."""
+def serve(desk: Desk, woken: threading.Event, stop: threading.Event, poll_s: float = POLL_S) -> None:
+    """Until `stop`. `woken`: set when a document was put; others' are looked for every `poll_s`."""
     tidied = -TIDY_S
     waited = 0.0
     while not stop.is_set():
@@ -51,9 +51,9 @@ def serve(desk: Desk, woken: threading.Event, stop: threading.Event) -> None:
         except Exception:
             # The document is there still, and its turn comes again.
             logger.exception("a capture job failed and is tried again")
-        woken.wait(POLL_S)
+        woken.wait(poll_s)
         woken.clear()
-        waited += POLL_S
+        waited += poll_s
 
 
 def step(desk: Desk) -> bool:
