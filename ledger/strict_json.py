@@ -46,16 +46,17 @@ def canonical(value: Any) -> bytes:
 def written(value: Any) -> bytes:
     """As `canonical`, for what was read as JSON, so that every name in it is text: nearly all of it in one pass of the standard
     library, which writes as RFC 8785 does but for some numbers and for names beyond the basic plane."""
-    if type(value) is str:
-        with suppress(UnicodeEncodeError):
+    try:
+        if type(value) is str:
             return encode_basestring(value).encode()
-    with suppress(ValueError, TypeError, RecursionError):
         text = _SORTED.encode(value)
-        if not _WRITTEN_OTHERWISE.search(text) and (text.isascii() or not _BEYOND.search(text)):
-            if text.count("[") + text.count("{") > MAX_DEPTH:
-                _check_depth(value)
-            return text.encode()
-    return canonical(value)
+    except (ValueError, TypeError, RecursionError):
+        return canonical(value)
+    if _WRITTEN_OTHERWISE.search(text) or not (text.isascii() or not _BEYOND.search(text)):
+        return canonical(value)
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        _check_depth(value)
+    return text.encode()
 
 
 def strict(value: Any) -> bytes:

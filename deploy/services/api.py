@@ -10,7 +10,7 @@ from deploy.database_url import connect
 from deploy.services.capture import limits, pool
 from deploy.services.http import serve
 from deploy.services.outside import listed_witnesses
-from deploy.services.process import now, require_service
+from deploy.services.process import collect_seldom, now, require_service
 from deploy.settings import Settings
 from ledger.keys import KeyStore
 from trace_api.access import Databases
@@ -34,6 +34,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
         )
         databases, woken = Databases(api, public), threading.Event()
         desk = capture_desk(databases, configuration, now, woken.set)
+        collect_seldom()
         for _ in range(settings.capture_workers):
             threading.Thread(target=working.serve, args=(desk, woken, stop), daemon=True).start()
         serve(

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from psycopg_pool import ConnectionPool
 
-from deploy.services.process import now, require_service
+from deploy.services.process import collect_seldom, now, require_service
 from deploy.settings import Settings
 from ledger.keys import KeyStore
 from trace_api.access import Databases
@@ -21,6 +21,7 @@ POLL_S = 0.1
 def run(settings: Settings, stop: threading.Event) -> None:
     require_service(settings.database_url, "api")
     key = KeyStore(settings.keys_dir).organisation_key
+    collect_seldom()
     with pool(settings.database_url, "capture") as api:
         desk = desk_of(Databases(api, api), key, limits(settings), now)
         working.serve(desk, threading.Event(), stop, POLL_S)

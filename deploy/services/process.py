@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -46,6 +47,13 @@ def _follow_parent(stop: threading.Event) -> None:
     stop.set()
     time.sleep(LAST_RESORT_S)  # a service that hangs in a call must not outlive its parent for long
     os._exit(1)
+
+
+def collect_seldom() -> None:
+    """For a process that reads large documents into hundreds of thousands of objects, none of them in a circle: to look through
+    all of them each time that a few hundred more are made takes half of its time."""
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
 
 
 class CannotStart(click.ClickException):
