@@ -5,13 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +20,6 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from deploy.stack.ports import free_port
 from ledger.epcis.events import parse_event
 from ledger.persons import Vault
 from ledger.recording import EventConflict, Recorded, Said, record, record_all
@@ -260,6 +258,57 @@ def test_jobs_are_listed_by_pages(door: httpx.Client) -> None:
         assert door.get("/epcis/capture", params={"nextPageToken": wrong}).status_code == 400
 
 
+# --- XML ---------------------------------------------------------------------------------------------------------------
+
+XML = """<?xml version="1.0" encoding="UTF-8"?>
+<epcis:EPCISDocument xmlns:epcis="urn:epcglobal:epcis:xsd:2" xmlns:suyuan="https://suyuan.example/voc/" schemaVersion="2.0"
+ creationDate="{now}">
+ <EPCISBody><EventList>
+  <ObjectEvent>
+   <eventTime>{time}</eventTime><eventTimeZoneOffset>+08:00</eventTimeZoneOffset>{name}
+   <epcList><epc>urn:epc:id:sscc:9521234.0000000001</epc></epcList>
+   <action>{action}</action><bizStep>urn:epcglobal:cbv:bizstep:storing</bizStep>
+   <readPoint><id>{place}</id></readPoint><bizLocation><id>{place}</id></bizLocation>
+   <suyuan:activity>precooling_start</suyuan:activity>
+  </ObjectEvent>
+ </EventList></EPCISBody>
+</epcis:EPCISDocument>"""
+
+
+def in_xml(event: dict[str, Any], action: str = "OBSERVE") -> bytes:
+    name = f"<eventID>{event['eventID']}</eventID>" if "eventID" in event else ""
+    told = XML.format(now=NOW.isoformat(), time=event["eventTime"], name=name, action=action, place=STORE)
+    return told.encode()
+
+
+@PLAIN
+def test_an_event_is_one_in_xml_and_in_json(door: httpx.Client, instance: Instance) -> None:
+    activity = {"suyuan:activity": "precooling_start"}
+    xml = {"Content-Type": "application/xml"}
+    first, second = (seen(number, **activity) for number in (1, 2))
+    assert outcomes(capture(door, in_xml(first), **xml)) == ["recorded"]
+    assert outcomes(capture(door, document(first, nameless(first)))) == ["duplicate"] * 2
+    assert outcomes(capture(door, document(second))) == ["recorded"]
+    assert outcomes(capture(door, in_xml(nameless(second)), **xml)) == ["duplicate"]
+    assert recorded(instance) == 2
+    job = capture(door, in_xml(seen(3), "PERHAPS"), **xml)
+    assert [each["pointer"] for each in job["errors"][0]["problems"]] == ["/epcisBody/eventList/0/action"]
+
+
+@PLAIN
+def test_entities_of_xml_are_refused(door: httpx.Client) -> None:
+    levels = "".join(f'<!ENTITY e{n + 1} "{f"&e{n};" * 10}">' for n in range(12))
+    bomb = in_xml(seen(1)).decode().replace("?>", f'?><!DOCTYPE x [<!ENTITY e0 "x">{levels}]>', 1)
+    reading = '<!DOCTYPE x [<!ENTITY e12 SYSTEM "file:///etc/passwd">]>'
+    files = in_xml(seen(1)).decode().replace("?>", f"?>{reading}", 1)
+    with memory_of(os.getpid()) as grown:
+        for hostile in (bomb, files):
+            body = hostile.replace("precooling_start", "&e12;")
+            answer = door.post("/epcis/capture", content=body, headers={"Content-Type": "application/xml"})
+            assert answer.status_code == 400, answer.text
+    assert grown() < 64 * 2**20
+
+
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 
@@ -334,49 +383,38 @@ def desk_of(instance: Instance, now: Any, limits: Limits | None = None) -> Itera
 @PLAIN
 def test_a_process_that_is_killed_leaves_its_documents_to_the_next(instance: Instance) -> None:
     documents = [document(*(seen(100 * part + number) for number in range(100))) for part in range(2)]
-    with api_process(instance) as (process, client), psycopg.connect(instance.database.owner) as held:
-        held.execute(
-            "LOCK TABLE pending IN ACCESS EXCLUSIVE MODE"
-        )  # it gets as far as its events, and no further
-        addresses = [client.post("/epcis/capture", json=each).headers["Location"] for each in documents]
-        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%INTO pending%%'"
-        assert wait_until(lambda: instance.one(waits) == 1, 20)
-        running = client.get(addresses[0]).json()
-        assert running["running"] and running["processed"] == 0 and "finishedAt" not in running
-        process.send_signal(signal.SIGKILL)
-        process.wait(20)
-    assert (recorded(instance), instance.one("SELECT count(*) FROM capture_document")) == (0, 2)
-    with desk_of(instance, lambda: NOW + timedelta(days=30_000)) as desk:
-        assert working.step(desk) and working.step(desk) and not working.step(desk)
+    clock = [datetime.now(UTC)]
+    with desk_of(instance, lambda: clock[0]) as desk, psycopg.connect(instance.database.owner) as held:
+        # It gets as far as its events, and no further.
+        held.execute("LOCK TABLE pending IN ACCESS EXCLUSIVE MODE")
+        (first, _) = put(desk, *documents, behaviour="rollback")
+        with worker_process(instance) as process:
+            waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%INTO pending%'"
+            assert wait_until(lambda: process.poll() is not None or instance.one(waits) == 1, 30)
+            running = found(desk, first).to_json()
+            assert running["running"] and running["processed"] == 0 and "finishedAt" not in running
+        held.rollback()
+        assert wait_until(lambda: instance.one(waits) == 0, 20)
+        assert (recorded(instance), instance.one("SELECT count(*) FROM capture_document")) == (0, 2)
+        clock[0] += timedelta(minutes=1)
+        while working.step(desk):
+            continue
     assert recorded(instance) == 200
     assert instance.one("SELECT count(*) FROM capture_document") == 0
     assert instance.rows("SELECT success, outcomes FROM capture_job") == [(True, "r" * 100)] * 2
 
 
 @contextmanager
-def api_process(instance: Instance) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
-    port = free_port()
-    environment = build_service_environment(
-        instance.database, None, instance.folder, "api", listen_port=str(port), capture_workers="1"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-m", "deploy", "api"], cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL
-    )
+def worker_process(instance: Instance) -> Iterator[subprocess.Popen[bytes]]:
+    """`suyuan capture`, killed at the end."""
+    environment = build_service_environment(instance.database, None, instance.folder, "api")
+    command = [sys.executable, "-m", "deploy", "capture"]
+    process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL)
     try:
-        headers = {"Authorization": f"Bearer {token('coop')}"}
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, headers=headers) as client:
-            assert wait_until(lambda: process.poll() is not None or answers(client), 30)
-            yield process, client
+        yield process
     finally:
         process.kill()
         process.wait(20)
-
-
-def answers(client: httpx.Client) -> bool:
-    try:
-        return client.get("/healthz").status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def put(desk: Desk, *documents: Any, behaviour: Any = "proceed") -> list[Any]:
