@@ -138,7 +138,7 @@ CREATE FUNCTION hold_candidates(tested text, rules jsonb)
     SELECT harvest.*, behind.share, (harvest.first_at AT TIME ZONE 'Asia/Shanghai')::date AS first_day,
            (harvest.last_at AT TIME ZONE 'Asia/Shanghai')::date AS last_day
     FROM behind JOIN lot_harvest AS harvest USING (lot)),
-  standing AS MATERIALIZED (
+  standing AS NOT MATERIALIZED (
     SELECT used.* FROM input_use AS used WHERE NOT EXISTS (SELECT FROM input_use AS later WHERE later.corrects = used.id)),
   sibling AS (
     SELECT DISTINCT other.lot, 'same_plot' AS reason, field.lot AS source, field.share, jsonb_build_object('plot', field.plot) AS fact
@@ -186,19 +186,21 @@ $$;
 
 -- Tests that stand against goods: of each tester and lot the first positive since the goods were last cleared. A laboratory's clean
 -- result clears them, and so does a clean retest of that very test; both by who tested. `confirmed`: a laboratory said so.
+CREATE INDEX test_record_positive ON test_record (result_at) WHERE outcome = 'positive';
+CREATE FUNCTION is_taken_back(organisation text, said bigint) RETURNS boolean
+  LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT EXISTS (SELECT FROM event AS one JOIN event AS declared ON declared.event_id = one.event_id AND declared.is_error
+                 WHERE one.id = is_taken_back.said AND declared.organisation = is_taken_back.organisation)
+$$;
 CREATE VIEW standing_positive AS
-  WITH told AS (
-    SELECT test.*, said.event_id FROM test_record AS test LEFT JOIN event AS said ON said.id = test.event
-    WHERE test.outcome <> 'pending'
-      AND NOT EXISTS (SELECT FROM event AS declared WHERE declared.organisation = test.organisation
-                      AND declared.event_id = said.event_id AND declared.is_error))
   SELECT DISTINCT ON (test.organisation, test.lot) test.id, test.organisation, test.lot, test.unit, test.place, test.result_at,
-         EXISTS (SELECT FROM told AS final WHERE final.organisation = test.organisation AND final.lot = test.lot AND final.final
-                 AND final.outcome = 'positive' AND final.result_at >= test.result_at) AS confirmed
-  FROM told AS test
-  WHERE test.outcome = 'positive'
-    AND NOT EXISTS (SELECT FROM told AS clean WHERE clean.organisation = test.organisation AND clean.lot = test.lot AND clean.outcome = 'negative'
-                    AND (clean.retest_of = test.id OR clean.final AND clean.result_at >= test.result_at))
+         EXISTS (SELECT FROM test_record AS final WHERE final.lot = test.lot AND final.organisation = test.organisation AND final.final
+                 AND final.outcome = 'positive' AND final.result_at >= test.result_at AND NOT is_taken_back(final.organisation, final.event)) AS confirmed
+  FROM test_record AS test
+  WHERE test.outcome = 'positive' AND NOT is_taken_back(test.organisation, test.event)
+    AND NOT EXISTS (SELECT FROM test_record AS clean WHERE clean.lot = test.lot AND clean.organisation = test.organisation AND clean.outcome = 'negative'
+                    AND (clean.retest_of = test.id OR clean.final AND clean.result_at >= test.result_at)
+                    AND NOT is_taken_back(clean.organisation, clean.event))
   ORDER BY test.organisation, test.lot, test.result_at, test.number;
 
 CREATE TYPE hold_proposal AS (
@@ -320,6 +322,15 @@ CREATE FUNCTION hold_requests()
   ORDER BY made.id DESC LIMIT 100
 $$;
 
+-- What waits for the asker's organisation: positive tests of its own about which it decided nothing, and requests that it did not
+-- answer. Without the walk: it stands on every page of the gate.
+CREATE FUNCTION holds_waiting(since timestamptz) RETURNS bigint
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT (SELECT count(*) FROM standing_positive AS test WHERE test.organisation = current_organisation() AND test.result_at > since
+          AND NOT EXISTS (SELECT FROM hold_decision AS made WHERE made.test = test.id AND made.organisation = current_organisation()))
+       + (SELECT count(*) FROM hold_requests() AS asked WHERE asked.standing AND NOT asked.answered)
+$$;
+
 -- A person's decision on a proposal that they may decide. `hold` names the act by which they held the goods; `request` goes to who has
 -- them, and into the outbox. Who only looks (an auditor) decides nothing. Returns the decision, or nothing where it was not theirs.
 CREATE FUNCTION hold_decide(wanted uuid, verdict text, why text, done uuid, rules jsonb, at timestamptz) RETURNS bigint
@@ -365,8 +376,8 @@ BEGIN
 END
 $$;
 
-REVOKE EXECUTE ON FUNCTION is_own_plot, lot_shares, hold_candidates, hold_proposals, hold_behind, hold_decisions, hold_requests, hold_decide FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION is_own_plot, hold_proposals, hold_behind, hold_decisions, hold_requests, hold_decide TO suyuan_api;
+REVOKE EXECUTE ON FUNCTION is_own_plot, lot_shares, hold_candidates, hold_proposals, hold_behind, hold_decisions, hold_requests, hold_decide, holds_waiting, is_taken_back FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION is_own_plot, hold_proposals, hold_behind, hold_decisions, hold_requests, hold_decide, holds_waiting TO suyuan_api;
 
 -- What a rapid test measured is not published where it is positive: until a final result the public hears "on hold", and no more.
 CREATE OR REPLACE FUNCTION is_publishable(name text, value jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$

@@ -73,8 +73,9 @@ def test_an_order_is_seen_by_who_is_told_and_by_nobody_else(instance: Instance) 
         assert made.status_code == 303, made.text
         path = made.headers["location"].partition("?")[0]
         assert "Confirm receipt" not in packer.get(drilled.headers["location"], params={"lang": "en"}).text
-        told = gate.get("/holds", params={"lang": "en"})
-        assert EN("recalls_to_you") in told.text and path in told.text and "residue" in told.text
+        for start in ("/holds", "/check", "/scan"):
+            told = gate.get(start, params={"lang": "en"})
+            assert EN("recalls_to_you") in told.text and path in told.text and "residue" in told.text, start
         assert EN("recalls_acknowledge") in gate.get(path, params={"lang": "en"}).text
         assert sent(gate, f"{path}/acknowledge").status_code == 303
         assert "gate 演示" in packer.get(path, params={"lang": "en"}).text

@@ -32,7 +32,8 @@ from trace_api.check.offering import offer
 from trace_api.check.programs import add_programs
 from trace_api.check.reading import Code, read
 from trace_api.check.rules import load_rules
-from trace_api.holds.proposals import count_open
+from trace_api.holds.notices import read_unread, unread_view
+from trace_api.holds.proposals import count_waiting
 from trace_api.holds.rules import load_rules as load_hold_rules
 from trace_api.pages import Assets
 from trace_api.problems import Problem
@@ -89,10 +90,17 @@ def _add_pages(routes: APIRouter, guard: Guard, gate: Gate) -> None:
         frame = Frame.of(request, person)
         with access.looking(gate.databases, person) as conn:
             board = read_board(conn, gate.rules, gate.now(), telling.ZONE)
-            waiting = count_open(conn, gate.holds, gate.now())
+            waiting = count_waiting(conn, gate.holds, gate.now())
+            unread = [unread_view(row, frame.words) for row in read_unread(conn)]
         shown = showing.board_view(board, frame.words, gate.now())
         return page(
-            "check.html", frame, gate.assets, frame.words("check_title"), board=shown, waiting=waiting
+            "check.html",
+            frame,
+            gate.assets,
+            frame.words("check_title"),
+            board=shown,
+            waiting=waiting,
+            unread=unread,
         )
 
     @routes.get("/check/answer", summary="One answer from the four checks", response_class=HTMLResponse)

@@ -7,7 +7,7 @@ Contract: what the asker may not hear is None or absent; the likeliest goods com
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -146,16 +146,9 @@ def find_proposal(conn: psycopg.Connection, rules: HoldRules, now: datetime, wan
     return None if row is None else _proposal(row, [])
 
 
-_OPEN = """
-SELECT (SELECT count(*) FROM hold_proposals(%(rules)s, %(now)s) AS seen
-        WHERE NOT EXISTS (SELECT FROM hold_decisions(%(rules)s, %(now)s) AS made WHERE made.proposal = seen.id))
-     + (SELECT count(*) FROM hold_requests() WHERE standing AND NOT answered)
-"""
-
-
-def count_open(conn: psycopg.Connection, rules: HoldRules, now: datetime) -> int:
-    """How much waits for a decision: proposals that nobody decided, and requests that were not answered."""
-    row = conn.execute(_OPEN, {"rules": rules.document, "now": now}).fetchone()
+def count_waiting(conn: psycopg.Connection, rules: HoldRules, now: datetime) -> int:
+    """Positive tests of the asker's organisation about which it decided nothing, and requests that it did not answer."""
+    row = conn.execute("SELECT holds_waiting(%s)", [now - timedelta(days=rules.open_days)]).fetchone()
     return 0 if row is None else int(row[0])
 
 

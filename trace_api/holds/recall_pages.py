@@ -26,7 +26,7 @@ from trace_api.acts import Refused
 from trace_api.acts.refusals import read_form
 from trace_api.audit import sheets
 from trace_api.holds import recall_views as views
-from trace_api.holds.telling import ZONE
+from trace_api.holds.notices import read_unread, unread_view
 from trace_api.pages import Assets
 from trace_api.problems import Problem
 from trace_api.recalls import answering
@@ -163,30 +163,6 @@ def _reached(document: Mapping[str, Any], words: Words) -> dict[str, Any]:
         "bars": views.bars(document, words),
         "lots": views.lots(document, words),
         "endings": views.endings(document, words),
-    }
-
-
-_UNREAD = """
-SELECT recall::text, level, reason_zh, reason_en, issued_at, begin_by, by_zh, by_en, department, kilograms, boxes, read FROM recalls_unread()
-"""
-
-
-def read_unread(conn: psycopg.Connection) -> list[tuple[Any, ...]]:
-    """Orders for real that tell the asker's organisation of goods it has and are open, the newest first."""
-    return conn.execute(_UNREAD).fetchall()
-
-
-def unread_view(row: tuple[Any, ...], words: Words) -> dict[str, Any]:
-    by = (row[6] if words.language == "zh" else row[7]) or ""
-    if not by:
-        by = words(f"recalled_authority_{row[8]}") if row[8] else words("check_nobody")
-    return {
-        "id": row[0],
-        "title": words("recalls_notice_title", by=by, level=words(f"recalled_level_{row[1]}")),
-        "reason": row[2] if words.language == "zh" else row[3],
-        "amount": views.amount({"kilograms": row[9], "boxes": row[10]}, words),
-        "begin": words.moment(row[5], ZONE),
-        "read": row[11],
     }
 
 

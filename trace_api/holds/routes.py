@@ -26,8 +26,9 @@ from trace_api.acts import Refused, kinds_for
 from trace_api.holds import telling
 from trace_api.holds.deciding import Decider, Wanted, decide
 from trace_api.holds.input_uses import InputUse, own_input_uses, record_input_use
+from trace_api.holds.notices import read_unread, unread_view
 from trace_api.holds.proposals import read_proposals, read_requests
-from trace_api.holds.recall_pages import add_recall_pages, read_unread, unread_view
+from trace_api.holds.recall_pages import add_recall_pages
 from trace_api.holds.rules import HoldRules, load_rules
 from trace_api.pages import Assets
 from trace_api.problems import Problem

@@ -19,6 +19,7 @@ from trace_api.access import Databases, Person
 from trace_api.acts import Refused, kinds_for, may_certify, own_acts, own_certificates, resolve, undoable
 from trace_api.acts.codes import is_unit, lot_named
 from trace_api.acts.registered import VEHICLES
+from trace_api.holds.notices import read_unread, unread_view
 from trace_api.pages import DEFAULT_ZONE, Assets
 from trace_api.scan.done_page import view
 from trace_api.scan.sheets import SHEETS, Ask, offered
@@ -38,6 +39,7 @@ class StartPages:
     def start(self, request: Request, person: Person) -> Response:
         frame, now = Frame.of(request, person), self._now()
         with access.looking(self._databases, person) as conn:
+            unread = [unread_view(row, frame.words) for row in read_unread(conn)]
             standing = read_standing(conn, person, now)
             acts = own_acts(conn, LAST)
             views = [
@@ -56,6 +58,7 @@ class StartPages:
             fresh=fresh,
             past=[each for each in views if each not in fresh],
             zone=DEFAULT_ZONE,
+            unread=unread,
         )
 
     def find(self, request: Request, person: Person, code: str) -> Response:

@@ -66,7 +66,7 @@ EN = {
     "holds_done_left": "Recorded: left",
     "holds_done_left_text": "Your reason is kept.",
     "holds_wrong": "That was not done",
-    "holds_count": "Hold proposals to decide: {count}",
+    "holds_count": "Positive tests and requests that wait for you: {count}",
     "holds_open": "See and decide",
     "holds_no_proposal_title": "No such proposal",
     "holds_no_proposal": "It was withdrawn, or is not yours to see.",

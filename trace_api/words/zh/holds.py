@@ -66,7 +66,7 @@ ZH = {
     "holds_done_left": "已记下：不暂扣",
     "holds_done_left_text": "您的理由已保存。",
     "holds_wrong": "没有办成",
-    "holds_count": "待决定的暂扣建议：{count}",
+    "holds_count": "等您处理的阳性检测和暂扣请求：{count}",
     "holds_open": "查看并决定",
     "holds_no_proposal_title": "没有这条建议",
     "holds_no_proposal": "这条建议已经撤下，或者不归您处理。",
