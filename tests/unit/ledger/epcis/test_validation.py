@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ledger.epcis import advice
 from ledger.epcis.event_hash import event_hash
-from ledger.epcis.events import parse_event
-from ledger.epcis.files import as_read, read_file
+from ledger.epcis.events import parse_document, parse_event
+from ledger.epcis.files import NoEvents, as_read, read_file
 from ledger.epcis.validation import Finding, validate
 from tests.unit.ledger.epcis.documents import published, read
 from tests.unit.ledger.epcis.test_events import (
@@ -19,7 +22,10 @@ from tests.unit.ledger.epcis.test_events import (
     OBJECT,
     REPORT,
     SSCC,
+    bases,
     document_of,
+    field_names,
+    json_values,
     with_report,
     without,
 )
@@ -298,3 +304,25 @@ def test_xml_documents_have_the_verdict_of_their_twins() -> None:
 
 def test_nothing_is_wrong_with_the_bayberry_lot() -> None:
     assert list(validate(as_read(read(vector_path("own/yangmei-lot.jsonld"))))) == []
+
+
+# --- for any input ------------------------------------------------------------------------------------------
+
+
+changes = st.dictionaries(field_names, json_values, max_size=3)
+events = json_values | st.builds(lambda base, changed: base | changed, bases, changes)
+envelopes = st.sampled_from(["@context", "type", "schemaVersion", "creationDate", "id"])
+
+
+@settings(max_examples=100)
+@given(st.lists(events, max_size=4), st.dictionaries(envelopes, json_values, max_size=3))
+def test_any_document_is_judged(events: list[Any], around: dict[str, Any]) -> None:
+    """Every finding has a place and a sentence, and a document without an error passes the door."""
+    document = document_of(*events) | around
+    with suppress(NoEvents):
+        file = as_read(document)
+        findings = list(validate(file))
+        assert all((each.message and each.pointer == "") or each.pointer.startswith("/") for each in findings)
+        assert all(json.dumps(each.to_json(), allow_nan=False).encode() for each in findings)
+        if not [each for each in findings if each.severity == "error"]:
+            assert len(parse_document(document).events) == len(events)
