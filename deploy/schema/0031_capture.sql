@@ -51,12 +51,14 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON capture_document TO suyuan_api;
 -- It is a hash of all that the event says, by which a guess of what was erased of it could be tried.
 GRANT UPDATE (event_hash) ON event TO suyuan_eraser;
 
--- The next document, whosever it is, for `lease`: the API works for one organisation at a time, and must be told for which.
+-- The next document for `lease`: the API works for one organisation at a time, and must be told for which. The oldest of
+-- whichever organisation the moment puts first, so that none waits for all that another has sent.
 CREATE FUNCTION take_capture_document(at timestamptz, lease interval) RETURNS TABLE (job uuid, organisation text, attempts integer)
   LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   UPDATE capture_document SET attempts = capture_document.attempts + 1, due = at + lease
   WHERE number = (SELECT waiting.number FROM capture_document AS waiting WHERE waiting.due <= at
-                  ORDER BY waiting.number LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
+                  ORDER BY hashtextextended(waiting.organisation, (extract(epoch FROM at) * 1000)::bigint), waiting.number
+                  LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
   RETURNING capture_document.job, capture_document.organisation, capture_document.attempts
 $$;
 -- Jobs that were begun and have no document: a backup does not hold it.

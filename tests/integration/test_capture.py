@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import os
 import subprocess
@@ -36,7 +37,7 @@ from trace_api.access import Databases
 from trace_api.app import Configuration, capture_desk
 from trace_api.capture import jobs, working
 from trace_api.capture.desk import Desk, Limits
-from trace_api.capture.routes import put as _put
+from trace_api.capture.routes import put as store
 from trace_api.problems import Problem
 
 CONTEXT = [
@@ -419,7 +420,7 @@ def worker_process(instance: Instance) -> Iterator[subprocess.Popen[bytes]]:
 
 def put(desk: Desk, *documents: Any, behaviour: Any = "proceed") -> list[Any]:
     """Jobs that nobody works off yet."""
-    return [_put(desk, "coop", json.dumps(each).encode(), behaviour) for each in documents]
+    return [store(desk, "coop", json.dumps(each).encode(), behaviour) for each in documents]
 
 
 @PLAIN
@@ -516,6 +517,20 @@ def test_jobs_end_without_their_document_and_are_forgotten(instance: Instance) -
         working.tidy(desk)
         assert found(desk, job) is None
         assert instance.one("SELECT count(*) FROM capture_job") == 1, "what waits is not forgotten"
+
+
+@PLAIN
+def test_nobody_waits_for_all_that_another_has_sent(instance: Instance) -> None:
+    ticks = itertools.count()
+    with desk_of(instance, lambda: NOW + timedelta(milliseconds=next(ticks))) as desk:
+        put(desk, *(document(seen(number)) for number in range(30)))
+        store(desk, "carrier", json.dumps(document(seen(1))).encode(), "rollback")
+        for _ in range(12):
+            assert working.step(desk)
+    assert instance.rows("SELECT count(*) FROM capture_document GROUP BY organisation") == [(19,)]
+    assert instance.one("SELECT max(number) - min(number) FROM capture_document") == 18, (
+        "the oldest of each first"
+    )
 
 
 # --- many at once -----------------------------------------------------------------------------------------------------
