@@ -151,6 +151,12 @@ def _tidied(said: dict[str, Any], notes: list[str]) -> dict[str, Any]:
         inside = place.get("id") if isinstance(place, Mapping) else place
         if inside:
             said[field] = {"id": name_of(_text(inside))}
+    declared = said.get("errorDeclaration")
+    if declared is not None:
+        # That it is declared wrong must not be lost with an odd time of saying so.
+        told = declared if isinstance(declared, Mapping) else {}
+        time = _time(told.get("declarationTime"), said["eventTimeZoneOffset"]) or said["eventTime"]
+        said["errorDeclaration"] = {**told, "declarationTime": time}
     return said
 
 

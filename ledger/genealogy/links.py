@@ -151,6 +151,7 @@ class Links:
         self.changes[fact.ordinal][name] = "in"
 
     def _out(self, fact: Fact, parent: str) -> None:
+        empty = self._emptied.get(parent, -1) + 1  # what this event itself takes out does not count
         if not fact.nodes and not fact.goods:
             for name in list(self._open[parent]):
                 self._end(fact, parent, name)
@@ -159,22 +160,22 @@ class Links:
             if name in self._open[parent]:
                 self._end(fact, parent, name)
             elif not self._parents[name]:
-                self._out_untold(fact, parent, name)
+                self._out_untold(fact, parent, name, empty)
         for amount in fact.goods:
             content = self._open[parent].get(amount.lot)
             if content is None and not self._parents[amount.lot]:
-                self._out_untold(fact, parent, amount.lot)
+                self._out_untold(fact, parent, amount.lot, empty)
             elif content is not None:
                 self.changes[fact.ordinal][amount.lot] = "out"
                 content.change(amount, -1)
                 if content.left <= NOTHING:
                     self._close(amount.lot, parent, fact.ordinal)
 
-    def _out_untold(self, fact: Fact, parent: str, name: str) -> None:
+    def _out_untold(self, fact: Fact, parent: str, name: str, empty: int) -> None:
         """What comes out went in, whoever kept that to themselves: after it was last seen, and after the parent was empty."""
         before = self.named[name][-2] if len(self.named[name]) > 1 else 0
         self.changes[fact.ordinal][name] = "out"
-        self._note(Inside(name, parent, max(before, self._emptied.get(parent, -1) + 1), fact.ordinal))
+        self._note(Inside(name, parent, max(before, empty), fact.ordinal))
 
     def _end(self, fact: Fact, parent: str, name: str) -> None:
         self.changes[fact.ordinal][name] = "out"

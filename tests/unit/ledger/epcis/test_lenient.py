@@ -79,6 +79,13 @@ def test_what_cannot_be_read_is_left_out_and_named() -> None:
     assert any("bizStep" in note for note in read.notes)
 
 
+@pytest.mark.parametrize("said", [{}, {"declarationTime": "yesterday"}, {"reason": "no idea"}, "wrong"])
+def test_what_is_declared_wrong_stays_so(said: Any) -> None:
+    read = read_leniently(without(errorDeclaration=said or {"reason": "incorrect_data"}))
+    assert read.event is not None
+    assert read.event.error_declaration is not None
+
+
 @pytest.mark.parametrize(
     "raw", [7, [], {}, without(eventTime="soon"), without(type="QuantityEvent"), without("eventTime")]
 )

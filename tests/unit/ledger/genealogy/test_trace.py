@@ -231,6 +231,17 @@ def test_what_comes_out_went_in_though_nobody_said_so() -> None:
     assert numbers(trace(A, "forward", events), events) == [2, 3, 4]
 
 
+def test_what_comes_out_together_went_in_though_only_one_packing_was_told() -> None:
+    events = [
+        put_in(0, unit(1), some(A, 20), where=PACKHOUSE),
+        made(1, B, 20),
+        seen(2, "shipping", unit(1), readPoint=PACKHOUSE),
+        take_out(3, unit(1), some(A, 20), some(B, 20), where=MARKET),
+    ]
+    assert numbers(trace(B, "back", events), events) == [1, 2, 3]
+    assert [(each.child, each.parent) for each in trace(B, "back", events).held] == [(B, unit(1))]
+
+
 def test_a_kind_of_goods_without_a_lot_joins_nothing() -> None:
     kind = "https://id.gs1.org/01/09521234000303"
     events = [
