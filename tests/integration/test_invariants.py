@@ -123,6 +123,13 @@ def test_the_world_had_everything_that_the_invariants_are_about(played: Instance
     assert played.one("SELECT max(n) FROM stream_head") > 0
 
 
+def test_an_honest_world_adds_up(played: Instance) -> None:
+    """Its frauds are none, its oddities many: late packs, two trucks of one fleet, a clock that is off."""
+    assert played.rows("SELECT kind, subject, body FROM finding") == []
+    assert played.one("SELECT count(DISTINCT series_id) FROM reading_print") > 5
+    assert played.one("SELECT count(*) FROM lot_making") > 5
+
+
 # --- a breach is found ----------------------------------------------------------------------------------------------
 
 CERTIFICATE = (

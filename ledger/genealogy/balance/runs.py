@@ -44,7 +44,7 @@ def _inputs_kg(scales: Scales, run: str, facts: list[Fact]) -> float | None:
     """None where one of them is not known, or nothing went in that anybody told."""
     told = scales.genealogy.stock.runs[run].inputs
     units = {name for fact in facts for name in fact.nodes}
-    if not told or any(not scales.genealogy.parcels_answering(name) for name in units):
+    if not told or not units <= scales.held:
         return None
     total = 0.0
     for lot, (quantity, uom) in told.items():

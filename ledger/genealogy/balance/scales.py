@@ -9,6 +9,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final, Literal
 
 from ledger.genealogy.facts import Amount, Fact, RecordedEvent
@@ -114,6 +115,12 @@ class Scales:
         for making in self.makings:
             self.made_by[making.lot].append(making)
         self.cannot: defaultdict[str, set[Kind]] = defaultdict(set)
+
+    @cached_property
+    def held(self) -> frozenset[str]:
+        """Whatever was ever around goods."""
+        parcels = (parcel for each in self.genealogy.stock.parcels.values() for parcel in each)
+        return frozenset(name for parcel in parcels for step in parcel.steps for name in step.chain)
 
     def _makings(self) -> Iterator[Making]:
         for fact in self.facts:
