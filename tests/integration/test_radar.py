@@ -29,7 +29,9 @@ from tests.integration.radar_world import (
 from tests.integration.said import (
     FRUIT,
     LOT,
+    ROOM_SENSOR,
     STORE,
+    TRUCK,
     by_carrier,
     by_terminal,
     declared_wrong,
@@ -188,3 +190,58 @@ def test_what_nobody_said_is_told_as_such(instance: Instance) -> None:
     assert dict(instance.rows("SELECT what, (judged, unjudged)::text FROM radar_look")) == {
         "harvest_over_ceiling": "(0,1)", "certificates_over_lot": "(0,1)", "scanned_too_often": "(0,1)",
     }  # fmt: skip
+
+
+def test_readings_that_only_look_copied(instance: Instance) -> None:
+    """One probe read by two devices of one truck, sensors that rest, and two walks of the same weather."""
+    values = walk(300)
+    resting = [4.0] * 200 + [4.5] * 100
+    instance.take(
+        [*by_carrier(on_truck(40)), *by_carrier(placed(39, ROOM_SENSOR, TRUCK, "pulp", "ambient"))], NOW
+    )
+    instance.take([
+        message(pack(values, seq=1, start_s=NOW_S - 20 * 3600)),
+        message(pack(values, seq=1, start_s=NOW_S - 20 * 3600, channel="return_air"), "truck-1", "carrier"),
+        message(pack(resting, seq=2, start_s=NOW_S - 12 * 3600)),
+        message(pack(resting, seq=2, start_s=NOW_S - 9 * 3600, channel="return_air"), "truck-1", "carrier"),
+        message(pack(walk(200, 1), seq=3, start_s=NOW_S - 6 * 3600)),
+        message(pack(walk(200, 2), seq=3, start_s=NOW_S - 6 * 3600, channel="return_air"), "truck-1", "carrier"),
+    ], NOW)  # fmt: skip
+    instance.settle(NOW + timedelta(minutes=5))
+    looked(instance)
+    assert instance.one("SELECT count(DISTINCT series_id) FROM reading_print") == 2
+    assert found(instance) == []
+
+
+def test_late_copies_are_found_and_a_longer_one_is_a_new_version(instance: Instance) -> None:
+    values = walk(500)
+    instance.take(
+        [
+            *by_terminal(placed(40)),
+            *by_carrier(on_truck(40)),
+            message(pack(values, seq=1, start_s=NOW_S - 30 * 3600)),
+        ],
+        NOW,
+    )
+    instance.settle(NOW + timedelta(minutes=5))
+    looked(instance)
+    for seq, (first, last) in enumerate([(100, 220), (220, 400)], 1):
+        start = NOW_S - 20 * 3600 + first * 60
+        instance.take(
+            [
+                message(
+                    pack(values[first:last], seq=seq, start_s=start, channel="return_air"),
+                    "truck-1",
+                    "carrier",
+                )
+            ],
+            NOW,
+        )
+        now = NOW + timedelta(minutes=10 * seq)
+        instance.settle(now)
+        looked(instance, now)
+    assert found(instance) == ["copied_values"]
+    versions = instance.rows(
+        "SELECT version, (body -> 'body' ->> 'said')::integer FROM finding_version ORDER BY version"
+    )
+    assert versions == [(1, 120), (2, 300)]

@@ -105,7 +105,7 @@ def _papers(body: Mapping[str, Any], words: Words) -> dict[str, object]:
 def _scans(body: Mapping[str, Any], words: Words) -> dict[str, object]:
     figures = body["figures"]
     return {
-        "visitors": f"{body['said']:,}", "boxes": words.quantity(figures["boxes"], None), "places": f"{figures['places']:,}",
+        "visitors": f"{body['said']:,}", "boxes": decimal(figures["boxes"]), "places": f"{figures['places']:,}",
         "most": decimal(body["known"]),
     }  # fmt: skip
 
@@ -182,9 +182,12 @@ def _source(each: Mapping[str, Any], words: Words) -> tuple[str, str]:
 
 
 def _event(each: Mapping[str, Any], words: Words) -> tuple[str, str, str, str]:
-    step = words.known("step", each["step"]) if each.get("step") else words("finding_event_other")
+    made = each.get("step") in ("commissioning", "creating_class_instance")
+    step = words("finding_event_made" if made else "finding_event_other")
+    if each.get("step") and not made:
+        step = words.known("step", each["step"])
     return (
-        str(each["at"])[:16].replace("T", " "),
+        _stamped(each["at"]),
         step,
         named(words, each["zh"], each["en"], each["organisation"]),
         str(each["event_id"]),
@@ -201,8 +204,8 @@ def _further(body: Mapping[str, Any], words: Words) -> list[str]:
             "finding_device",
             device=each["device"],
             channel=each["channel"],
-            start=each["from"][:16].replace("T", " "),
-            end=each["to"][:16].replace("T", " "),
+            start=_stamped(each["from"]),
+            end=_stamped(each["to"]),
         )
         for each in body.get("devices", ())
     ]
@@ -225,7 +228,7 @@ def _word(each: Mapping[str, Any], words: Words) -> tuple[str, str, str, str]:
     return (
         words(f"finding_is_{each['says']}"),
         each["by"],
-        str(each["at"])[:16].replace("T", " "),
+        _stamped(each["at"]),
         each["comment"],
     )
 
