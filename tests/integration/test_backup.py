@@ -105,6 +105,7 @@ def original(
         instance = Instance(database, folder / "data")
         world = played(instance, HOURS)
         for_real_people(instance)
+        instance.alter(WAITING)
         said, evidence = told(instance, world, NOON)
         target = folder / "backups" / "monday"
         done = suyuan(environment(instance), "backup", str(target))
@@ -114,6 +115,11 @@ def original(
 
 
 NOON = datetime.now(UTC)
+WAITING = f"""
+WITH job AS (INSERT INTO capture_job (id, organisation, created_at, error_behaviour, events)
+             VALUES (gen_random_uuid(), '{OWN}', now(), 'rollback', 1) RETURNING id, organisation)
+INSERT INTO capture_document (job, organisation, body, due) SELECT id, organisation, 'x', now() FROM job
+"""
 
 
 @contextmanager
@@ -288,6 +294,11 @@ def test_a_restored_instance_goes_on(original: Original, tmp_path: Path) -> None
         assert_well(instance)
         said, evidence = told(instance, original.world, NOON)
         assert said == original.said
+        assert original.instance.one("SELECT count(*) FROM capture_document") == 1
+        assert instance.one("SELECT count(*) FROM capture_document") == 0, (
+            "it may say what a person is called"
+        )
+        assert instance.rows(LOST) == [(OWN,)]
         keys = {log.origin: log.vkey for log in map(instance.log, manifest.read(original.folder).logs)}
         for file in (evidence, original.evidence):
             assert verify_evidence(file, keys).verified
@@ -297,6 +308,9 @@ def test_a_restored_instance_goes_on(original: Original, tmp_path: Path) -> None
         assert {OWN, ROOT} <= set(grown) and len(grown) > 2
         assert (instance.folder / "log/root/clock.vkey").is_file(), "who checks its clock finds the key"
         assert_well(instance)
+
+
+LOST = "SELECT organisation FROM capture_jobs_without_document()"
 
 
 def more(instance: Instance, world: World) -> None:
