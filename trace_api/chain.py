@@ -218,8 +218,8 @@ def read_chain(
         genealogy,
         portions,
         products,
-        _sites(conn, places, eye),
-        _organisations(conn, eye),
+        read_sites(conn, places, eye),
+        read_organisations(conn, eye),
         _sensors(conn, parents, eye),
         _limits(conn, eye),
         eye,
@@ -335,7 +335,7 @@ def _net_content(conn: psycopg.Connection, eye: Eye) -> dict[str, float]:
     return {str(uri): float(kilograms) for uri, kilograms in rows}
 
 
-def _sites(conn: psycopg.Connection, ids: Iterable[str], eye: Eye) -> dict[str, Site]:
+def read_sites(conn: psycopg.Connection, ids: Iterable[str], eye: Eye) -> dict[str, Site]:
     rows = conn.execute(
         eye.sql(
             "SELECT id, name_zh, name_en, kind, region, latitude, longitude, time_zone FROM seen_place"
@@ -346,8 +346,16 @@ def _sites(conn: psycopg.Connection, ids: Iterable[str], eye: Eye) -> dict[str, 
     return {row[0]: Site(row[0], Name(row[1], row[2]), *row[3:]) for row in rows}
 
 
-def _organisations(conn: psycopg.Connection, eye: Eye) -> dict[str, Name]:
-    rows = conn.execute(eye.sql("SELECT id, name_zh, name_en FROM seen_organisation"))
+def read_organisations(
+    conn: psycopg.Connection, eye: Eye, among: Iterable[str] | None = None
+) -> dict[str, Name]:
+    """`among`: None for all that the eye sees."""
+    rows = conn.execute(
+        eye.sql(
+            "SELECT id, name_zh, name_en FROM seen_organisation WHERE %(among)s::text[] IS NULL OR id = ANY (%(among)s)"
+        ),
+        {"among": None if among is None else list(among)},
+    )
     return {row[0]: Name(row[1], row[2]) for row in rows}
 
 

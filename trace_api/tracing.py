@@ -110,11 +110,9 @@ def document(traced: Traced) -> dict[str, Any]:
         ],
         "portions": [portion_document(portion) for portion in traced.portions],
         "places": {
-            site.id: {"name": _name(site.name), "kind": site.kind, "region": site.region,
-                      "latitude": site.latitude, "longitude": site.longitude}
-            for site in traced.sites.values()
+            site.id: site_document(site) for site in traced.sites.values()
         },
-        "organisations": {name: _name(text) for name, text in traced.organisations.items()},
+        "organisations": {name: name_document(text) for name, text in traced.organisations.items()},
         "hidden": 0 if traced.hidden is None else traced.hidden.events,
         "hidden_since": None if traced.hidden is None else to_datetime(traced.hidden.since_ms),
         "truncated": found.truncated,
@@ -212,5 +210,15 @@ def _moment(ms: int | None) -> datetime | None:
     return None if ms is None else to_datetime(ms)
 
 
-def _name(text: Name) -> dict[str, str]:
+def site_document(site: Site) -> dict[str, Any]:
+    return {
+        "name": name_document(site.name),
+        "kind": site.kind,
+        "region": site.region,
+        "latitude": site.latitude,
+        "longitude": site.longitude,
+    }
+
+
+def name_document(text: Name) -> dict[str, str]:
     return {"zh": text.zh, "en": text.en}

@@ -7,6 +7,7 @@
 CREATE TABLE trace_name (
   id       integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   name     text NOT NULL UNIQUE,            -- a canonical identifier
+  scheme   text NOT NULL,                   -- sscc, giai, uri, ...
   vehicle  integer,                         -- of a compartment: the trailer that it is part of
   is_class boolean NOT NULL                 -- a kind of goods, which no trace follows
 );
@@ -37,7 +38,8 @@ CREATE TABLE trace_inside (
 CREATE INDEX trace_inside_parent ON trace_inside (parent);
 
 -- A transformation over all its events, under the number of its first: what went in and came out, when first and last; `event`
--- is the one that says so first. `made`: when anything first made that name, if anything did.
+-- is the one that says so first. `made`: when anything first made that name, if anything did. Of what went in: how much of it, as
+-- far as known, and which share of all that did.
 CREATE TABLE trace_run (
   run    bigint  NOT NULL,
   name   integer NOT NULL,
@@ -46,6 +48,9 @@ CREATE TABLE trace_run (
   last   bigint  NOT NULL,
   event  bigint  NOT NULL,
   made   bigint,
+  quantity float8,
+  uom    text,
+  share  float8,
   PRIMARY KEY (run, output, name)
 );
 CREATE INDEX trace_run_name ON trace_run (name, output);
@@ -58,10 +63,13 @@ CREATE TABLE trace_run_event (
 
 -- What an event moved, or installed: the edges of the graph.
 CREATE TABLE trace_move (
-  event  bigint   NOT NULL,
-  child  integer  NOT NULL,
-  parent integer  NOT NULL,
-  kind   text     NOT NULL CHECK (kind IN ('packed', 'unpacked', 'loaded', 'unloaded', 'installed', 'removed')),
+  event    bigint  NOT NULL,
+  at       bigint  NOT NULL,
+  child    integer NOT NULL,
+  parent   integer NOT NULL,
+  quantity float8,
+  uom      text,
+  kind     text    NOT NULL CHECK (kind IN ('packed', 'unpacked', 'loaded', 'unloaded', 'installed', 'removed')),
   PRIMARY KEY (event, child, parent)
 );
 
@@ -106,13 +114,23 @@ CREATE TABLE trace_in_unit (
   PRIMARY KEY (unit, parcel)
 );
 CREATE INDEX trace_in_unit_parcel ON trace_in_unit (parcel);
+-- Where the goods of a lot are and were, for those who may see every event of it: `ledger.genealogy.Portion`, times in
+-- milliseconds.
+CREATE TABLE trace_portion (
+  lot    integer NOT NULL,
+  place  integer NOT NULL,                  -- in the order of their birth
+  parcel bigint  NOT NULL,
+  body   text    NOT NULL,
+  PRIMARY KEY (lot, place)
+);
+CREATE INDEX trace_portion_parcel ON trace_portion (parcel);
 
 DO $rights$
 DECLARE
   each text;
 BEGIN
   FOREACH each IN ARRAY ARRAY['trace_name', 'trace_same', 'trace_named', 'trace_inside', 'trace_run', 'trace_run_event', 'trace_move', 'trace_parcel',
-                              'trace_step', 'trace_spell', 'trace_in_unit'] LOOP
+                              'trace_step', 'trace_spell', 'trace_in_unit', 'trace_portion'] LOOP
     EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', each);
     EXECUTE format('CREATE POLICY work ON %I TO suyuan_jobs USING (true) WITH CHECK (true)', each);
     EXECUTE format('GRANT SELECT, INSERT, DELETE ON %I TO suyuan_jobs', each);
@@ -128,7 +146,7 @@ $$;
 -- The first and the last key of the same instant: the order within one is a convention and not what happened.
 CREATE FUNCTION trace_instant_start(key bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$ SELECT key >> 20 << 20 $$;
 CREATE FUNCTION trace_instant_end(key bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$ SELECT key | 1048575 $$;
-CREATE FUNCTION trace_moment(key bigint) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$
+CREATE FUNCTION trace_moment(key bigint) RETURNS timestamptz LANGUAGE sql STABLE AS $$
   SELECT CASE WHEN key = 9223372036854775807 THEN 'infinity'::timestamptz
               ELSE 'epoch'::timestamptz + (key >> 20) * INTERVAL '1 millisecond' END
 $$;
@@ -155,7 +173,8 @@ CREATE FUNCTION trace_line(wanted bigint) RETURNS TABLE (parcel bigint, count in
 $$;
 
 -- What the names are made of, and what they held, up to a moment each: level by level, each name once a level, by the latest moment
--- it was reached for. `depth`: transformations behind; one row with a null name where there is more beyond `deepest`.
+-- it was reached for. `depth`: transformations behind; beyond `deepest` it
+-- is an end, where there is more. A null moment: not followed (a kind of goods, an end).
 CREATE FUNCTION trace_reach_back(seeds integer[], moments bigint[], deepest integer)
   RETURNS TABLE (name integer, until bigint, depth integer)
   LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -168,7 +187,7 @@ DECLARE
   all_names integer[] := '{}';
   all_untils bigint[] := '{}';
   all_depths integer[] := '{}';
-  more boolean := false;
+  ends integer[] := '{}';
 BEGIN
   WHILE cardinality(names) > 0 LOOP
     all_names := all_names || names;
@@ -209,14 +228,12 @@ BEGIN
     SELECT coalesce(array_agg(later.name) FILTER (WHERE later.depth <= deepest), '{}'),
            coalesce(array_agg(later.until) FILTER (WHERE later.depth <= deepest), '{}'),
            coalesce(array_agg(later.depth) FILTER (WHERE later.depth <= deepest), '{}'),
-           more OR coalesce(bool_or(later.depth > deepest), false)
-    INTO names, untils, depths, more FROM later;
+           ends || coalesce(array_agg(later.name) FILTER (WHERE later.depth > deepest), '{}')
+    INTO names, untils, depths, ends FROM later;
   END LOOP;
   RETURN QUERY SELECT known.name, max(known.until), min(known.depth) FROM unnest(all_names, all_untils, all_depths) AS known (name, until, depth)
                GROUP BY known.name;
-  IF more THEN
-    RETURN QUERY SELECT NULL::integer, NULL::bigint, deepest;
-  END IF;
+  RETURN QUERY SELECT DISTINCT beyond.name, NULL::bigint, deepest + 1 FROM unnest(ends) AS beyond (name);
 END
 $$;
 
@@ -233,7 +250,7 @@ DECLARE
   all_names integer[] := '{}';
   all_sinces bigint[] := '{}';
   all_depths integer[] := '{}';
-  more boolean := false;
+  ends integer[] := '{}';
 BEGIN
   WHILE cardinality(names) > 0 LOOP
     all_names := all_names || names;
@@ -277,20 +294,18 @@ BEGIN
     SELECT coalesce(array_agg(sooner.name) FILTER (WHERE sooner.depth <= deepest), '{}'),
            coalesce(array_agg(sooner.since) FILTER (WHERE sooner.depth <= deepest), '{}'),
            coalesce(array_agg(sooner.depth) FILTER (WHERE sooner.depth <= deepest), '{}'),
-           more OR coalesce(bool_or(sooner.depth > deepest), false)
-    INTO names, sinces, depths, more FROM sooner;
+           ends || coalesce(array_agg(sooner.name) FILTER (WHERE sooner.depth > deepest), '{}')
+    INTO names, sinces, depths, ends FROM sooner;
   END LOOP;
   RETURN QUERY SELECT known.name, min(known.since), min(known.depth) FROM unnest(all_names, all_sinces, all_depths) AS known (name, since, depth)
                GROUP BY known.name;
-  IF more THEN
-    RETURN QUERY SELECT NULL::integer, NULL::bigint, deepest;
-  END IF;
+  RETURN QUERY SELECT DISTINCT beyond.name, NULL::bigint, deepest + 1 FROM unnest(ends) AS beyond (name);
 END
 $$;
 
 -- All that a trace of these names reaches, in one of the directions or both: `what` is `name` (followed, from `first` to `last`),
 -- `class` (a kind of goods, not followed), `held` (held what was reached, meanwhile), `part` (a lot of which some goods only were
--- reached), `event` (id, at), or `more` where limits cut it off.
+-- reached), `end` (there is more beyond it), `event` (id, at).
 CREATE FUNCTION trace_reached(seeds integer[], untils bigint[], sinces bigint[], deepest integer)
   RETURNS TABLE (what text, id bigint, first bigint, last bigint, depth integer)
   LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -320,7 +335,7 @@ BEGIN
       UNION ALL
       SELECT each.name, each.since, CASE WHEN each.since IS NOT NULL THEN ever END, each.depth, true
       FROM unnest(ahead, ahead_sinces, ahead_depths) AS each (name, since, depth)),
-    reached AS MATERIALIZED (SELECT * FROM met WHERE met.name IS NOT NULL AND met.last IS NOT NULL),
+    reached AS MATERIALIZED (SELECT * FROM met WHERE met.last IS NOT NULL),
     -- Goods in a unit that was reached: the parcel, from which of its steps on, and between which moments what held it counts.
     parcel AS MATERIALIZED (
       SELECT unit.parcel, unit.first AS start, never AS first, least(reached.last, unit.gone) AS last, reached.depth, false AS ahead
@@ -356,7 +371,9 @@ BEGIN
       WHERE NOT parcel.ahead AND pieces.parcel <> parcel.parcel)
     SELECT 'name', reached.name::bigint, reached.first, reached.last, reached.depth FROM reached
     UNION ALL
-    SELECT DISTINCT 'class', met.name::bigint, NULL::bigint, NULL::bigint, NULL::integer FROM met WHERE met.name IS NOT NULL AND met.last IS NULL
+    SELECT DISTINCT 'class', met.name::bigint, NULL::bigint, NULL::bigint, NULL::integer FROM met WHERE met.last IS NULL AND met.depth <= deepest
+    UNION ALL
+    SELECT DISTINCT 'end', met.name::bigint, NULL::bigint, NULL::bigint, NULL::integer FROM met WHERE met.depth > deepest
     UNION ALL
     SELECT 'held', held.unit::bigint, held.first, held.last, NULL FROM held
     UNION ALL
@@ -369,9 +386,7 @@ BEGIN
       SELECT named.event, named.at FROM held JOIN trace_named AS named ON named.name = held.unit AND named.at BETWEEN held.first AND held.last
       UNION ALL
       SELECT step.event, step.at FROM step) AS found
-    GROUP BY found.event
-    UNION ALL
-    SELECT 'more', NULL, NULL, NULL, NULL WHERE array_position(back, NULL) IS NOT NULL OR array_position(ahead, NULL) IS NOT NULL;
+    GROUP BY found.event;
 END
 $$;
 
@@ -406,9 +421,173 @@ CREATE FUNCTION trace_back(seeds text[], until timestamptz[])
   GROUP BY 1, 2
 $$;
 
+-- For who asks ---------------------------------------------------------------------------------------------------------------------
+
+-- Whether something was recorded of one of these that is not in the index: sequenced since, or set aside.
+CREATE FUNCTION trace_is_behind(names integer[]) RETURNS boolean
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  WITH later AS MATERIALIZED (
+    SELECT leaf.event FROM leaf WHERE leaf.event IS NOT NULL
+      AND leaf.position > coalesce((SELECT projection.position FROM projection WHERE projection.name = 'portions'), 0)
+    LIMIT 1000),
+  missing AS MATERIALIZED (
+    SELECT later.event FROM later
+    UNION
+    SELECT leaf.event FROM set_aside JOIN leaf ON leaf.position = set_aside.position WHERE set_aside.part IN ('event', 'presence'))
+  SELECT (SELECT count(*) FROM later) = 1000 OR EXISTS (
+    SELECT FROM missing JOIN event_mention AS mention ON mention.event = missing.event JOIN trace_name AS known ON known.name = mention.identifier
+    WHERE known.id = ANY (names))
+$$;
+
+-- `shown_events` for many at once: each way to see an event is looked up for all of them.
+CREATE FUNCTION trace_shown(events bigint[]) RETURNS TABLE (event bigint, why text)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  WITH asked AS MATERIALIZED (
+    SELECT event.id, event.organisation, organisation.publishes
+    FROM event JOIN organisation ON organisation.id = event.organisation WHERE event.id = ANY (events)),
+  other AS MATERIALIZED (SELECT array_agg(asked.id) AS ids FROM asked WHERE asked.organisation IS DISTINCT FROM current_organisation()),
+  party AS MATERIALIZED (
+    SELECT DISTINCT party.event FROM other JOIN event_party AS party ON party.event = ANY (other.ids)
+    WHERE party.organisation IN (current_organisation(), (SELECT own.party FROM organisation AS own WHERE own.id = current_organisation()))
+      AND party.part <> 'capture'),
+  given AS MATERIALIZED (
+    SELECT DISTINCT given.event FROM other JOIN lot_grant_event AS given ON given.organisation = current_organisation() AND given.event = ANY (other.ids)),
+  official AS MATERIALIZED (SELECT official_covers(events) AS event WHERE EXISTS (SELECT FROM asker_scope()))
+  SELECT found.id, found.why FROM (
+    SELECT asked.id, CASE
+      WHEN asked.organisation = current_organisation() THEN 'own'
+      WHEN asked.id IN (SELECT party.event FROM party) THEN 'party'
+      WHEN asked.id IN (SELECT given.event FROM given) THEN 'granted'
+      WHEN asked.id IN (SELECT official.event FROM official) THEN 'official'
+      WHEN asked.publishes THEN 'published' END AS why
+    FROM asked) AS found
+  WHERE found.why IS NOT NULL
+$$;
+
+
+-- A published event as it is shown: without what is in it for the replay alone.
+CREATE FUNCTION trace_published(wanted bigint) RETURNS text
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT (published.body - ARRAY['bizTransactionList', 'sourceList', 'destinationList', 'suyuan:withheld']
+          - ARRAY(SELECT jsonb_array_elements_text(coalesce(published.body -> 'suyuan:withheld', '[]'))))::text
+  FROM published_event AS published WHERE published.id = wanted
+$$;
+CREATE FUNCTION trace_quoted(said text) RETURNS text LANGUAGE sql STABLE AS $$ SELECT coalesce(to_json(said)::text, 'null') $$;
+CREATE FUNCTION trace_time(key bigint) RETURNS text LANGUAGE sql STABLE AS $$
+  SELECT CASE WHEN key = 9223372036854775807 OR key IS NULL THEN 'null'
+              ELSE to_char('epoch'::timestamp + (key >> 20) * INTERVAL '1 millisecond',
+                           CASE WHEN (key >> 20) % 1000 = 0 THEN '"\""YYYY-MM-DD"T"HH24:MI:SS"Z\""' ELSE '"\""YYYY-MM-DD"T"HH24:MI:SS.US"Z\""' END) END
+$$;
+
+-- Between these names, by these events: an input and an output of a run once, at the first event by which
+-- both are told; a device beside
+-- the name that it sat on. As JSON, without brackets. (Each list is read once and joined by hash, not row by row.)
+CREATE FUNCTION trace_edges(events bigint[], names integer[])
+  RETURNS text
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+  SET enable_nestloop = off SET jit = off AS $$
+  WITH own AS MATERIALIZED (SELECT each.name FROM unnest(names) AS each (name)),
+  told AS MATERIALIZED (SELECT event.id, to_json(event.event_id)::text AS said FROM event WHERE event.id = ANY (events)),
+  run AS MATERIALIZED (
+    SELECT said.run, said.at, said.event FROM told JOIN trace_run_event AS said ON said.event = told.id
+    WHERE said.run = ANY (ARRAY(SELECT made.run FROM trace_run AS made WHERE made.name = ANY (names) AND made.output))),
+  side AS MATERIALIZED (
+    SELECT side.run, side.output, side.name, side.first, side.quantity, side.uom, side.share
+    FROM own JOIN trace_run AS side ON side.name = own.name WHERE side.run = ANY (ARRAY(SELECT DISTINCT run.run FROM run))),
+  made AS (
+    SELECT DISTINCT ON (used.run, used.name, made.name) used.name AS source, made.name AS target, run.event, run.at, used.quantity, used.uom, used.share
+    FROM run JOIN side AS made ON made.run = run.run AND made.output AND made.first <= run.at
+    JOIN side AS used ON used.run = run.run AND NOT used.output AND used.first <= run.at
+    ORDER BY used.run, used.name, made.name, run.at),
+  edge (source, target, kind, event, at, quantity, uom, share) AS (
+  SELECT made.source, made.target, 'transformed', made.event, made.at, made.quantity, made.uom, made.share FROM made
+  UNION ALL
+  SELECT CASE WHEN move.kind IN ('unpacked', 'unloaded') THEN move.parent ELSE move.child END,
+         CASE WHEN move.kind IN ('unpacked', 'unloaded') THEN move.child ELSE move.parent END,
+         move.kind, move.event, move.at, move.quantity, move.uom, NULL
+  FROM trace_move AS move JOIN own ON own.name = move.parent LEFT JOIN own AS child ON child.name = move.child
+  WHERE move.event = ANY (events) AND (move.kind IN ('installed', 'removed') OR child.name IS NOT NULL)),
+  known AS MATERIALIZED (SELECT name.id, to_json(name.name)::text AS said FROM trace_name AS name WHERE name.id = ANY (names || ARRAY(SELECT edge.source FROM edge WHERE edge.kind IN ('installed', 'removed'))))
+  SELECT string_agg('{"from":' || source.said || ',"to":' || target.said || ',"kind":"' || edge.kind || '","event":'
+                    || told.said || ',"time":' || trace_time(edge.at) || ',"quantity":' || coalesce(edge.quantity::text, 'null')
+                    || ',"uom":' || trace_quoted(edge.uom) || ',"share":' || coalesce(edge.share::text, 'null') || '}', ','
+                    ORDER BY edge.at, edge.event, edge.source, edge.target)
+  FROM edge JOIN known AS source ON source.id = edge.source JOIN known AS target ON target.id = edge.target JOIN told ON told.id = edge.event
+$$;
+
+-- A trace for who may see all of it. `state`: `whole`; or, with nothing else, `unknown` (nothing in the index is named so), `behind`
+-- (something was recorded of it that is not in the index yet), `hidden` (some of it is not the asker's to see: what links the rest
+-- may not be told, so the rest is found by walking what may). `events`, `edges`, `identifiers` and `containers` are the elements of
+-- the document's lists (`trace_api.tracing`) as JSON, `portions` those of `ledger.genealogy.tracked`; `places` and `organisations` are named by
+-- the events. `ends`: where the depth cut it off; `cut`: there are more than `most` events.
+CREATE FUNCTION trace_of_asker(seed text, direction text, deepest integer, most integer)
+  RETURNS TABLE (state text, events text, edges text, identifiers text, containers text, portions text, places text[], organisations text[],
+                 ends text[], cut boolean)
+  LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+  SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  seeds integer[] := ARRAY(SELECT known.id FROM trace_name AS known WHERE known.name = seed);
+  whats text[];
+  ids bigint[];
+  firsts bigint[];
+  names integer[];
+  found bigint[];
+  moments bigint[];
+  whys text[];
+BEGIN
+  state := CASE WHEN cardinality(seeds) = 0 THEN 'unknown' ELSE 'whole' END;
+  IF state = 'whole' THEN
+    SELECT array_agg(reached.what), array_agg(reached.id), array_agg(reached.first) INTO whats, ids, firsts
+    FROM trace_reached(seeds, CASE WHEN direction IN ('back', 'both') THEN ARRAY[9223372036854775807] END,
+                       CASE WHEN direction IN ('forward', 'both') THEN ARRAY[-9223372036854775808] END, deepest) AS reached;
+    names := ARRAY(SELECT DISTINCT each.id::integer FROM unnest(whats, ids) AS each (what, id) WHERE each.what IN ('name', 'class', 'held', 'part'));
+    SELECT coalesce(array_agg(each.id ORDER BY each.id), '{}'), coalesce(array_agg(each.first ORDER BY each.id), '{}')
+    INTO found, moments FROM unnest(whats, ids, firsts) AS each (what, id, first) WHERE each.what = 'event';
+    SELECT coalesce(array_agg(shown.why ORDER BY shown.event), '{}') INTO whys FROM trace_shown(found) AS shown;
+    state := CASE WHEN trace_is_behind(names) THEN 'behind' WHEN cardinality(whys) < cardinality(found) THEN 'hidden' ELSE 'whole' END;
+  END IF;
+  IF state <> 'whole' THEN
+    RETURN NEXT;
+    RETURN;
+  END IF;
+  cut := cardinality(found) > most;
+  IF cut THEN
+    SELECT array_agg(kept.event ORDER BY kept.event), array_agg(kept.at ORDER BY kept.event), array_agg(kept.why ORDER BY kept.event) INTO found, moments, whys
+    FROM (SELECT each.event, each.at, each.why FROM unnest(found, moments, whys) AS each (event, at, why) ORDER BY each.at, each.event LIMIT most) AS kept;
+  END IF;
+  SELECT string_agg('{"position":' || leaf.position || ',"organisation":' || trace_quoted(event.organisation) || ',"event":'
+                    || CASE WHEN told.why = 'published' THEN trace_published(told.event) ELSE convert_from(event_bytes.bytes, 'UTF8') END
+                    || ',"why":"' || told.why || '"}', ',' ORDER BY told.at, told.event),
+         array_agg(DISTINCT event.organisation) INTO events, organisations
+  FROM unnest(found, moments, whys) AS told (event, at, why)
+  JOIN event ON event.id = told.event JOIN leaf ON leaf.event = told.event JOIN event_bytes ON event_bytes.event = told.event;
+  edges := trace_edges(found, names);
+  SELECT string_agg('{"id":' || trace_quoted(known.name) || ',"scheme":"' || known.scheme || '"}', ',' ORDER BY known.id) INTO identifiers
+  FROM trace_name AS known WHERE known.id = ANY (names);
+  SELECT string_agg('{"id":' || trace_quoted(parent.name) || ',"holds":' || trace_quoted(child.name) || ',"start":' || trace_time(inside.first)
+                    || ',"end":' || trace_time(inside.last) || '}', ',' ORDER BY inside.first, child.name, parent.name) INTO containers
+  FROM trace_inside AS inside JOIN trace_name AS child ON child.id = inside.child JOIN trace_name AS parent ON parent.id = inside.parent
+  WHERE inside.child = ANY (names) AND inside.parent = ANY (names)
+    -- Between two names of the trace there may be more than its events tell.
+    AND inside.event IN (SELECT shown.event FROM trace_shown(ARRAY(
+      SELECT other.event FROM trace_inside AS other WHERE other.child = ANY (names) AND other.parent = ANY (names))) AS shown);
+  SELECT string_agg(portion.body, ',' ORDER BY lot.name, portion.place) INTO portions
+  FROM trace_portion AS portion JOIN trace_name AS lot ON lot.id = portion.lot
+  WHERE portion.lot = ANY (seeds) OR NOT EXISTS (SELECT FROM trace_portion AS own WHERE own.lot = ANY (seeds))
+    AND portion.parcel IN (SELECT unit.parcel FROM trace_in_unit AS unit WHERE unit.unit = ANY (seeds));
+  places := ARRAY(SELECT DISTINCT mention.identifier FROM event_mention AS mention
+                  WHERE mention.event = ANY (found) AND mention.role IN ('read_point', 'biz_location'));
+  ends := ARRAY(SELECT known.name FROM unnest(whats, ids) AS each (what, id) JOIN trace_name AS known ON known.id = each.id
+                WHERE each.what = 'end' ORDER BY known.id);
+  RETURN NEXT;
+END
+$$;
+
 REVOKE EXECUTE ON FUNCTION trace_forward, trace_back, trace_reached, trace_reach_back, trace_reach_forward, trace_start, trace_pieces,
-  trace_line FROM PUBLIC;
+  trace_line, trace_is_behind, trace_shown, trace_edges, trace_published, trace_of_asker FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION trace_forward, trace_back TO suyuan_jobs;
+GRANT EXECUTE ON FUNCTION trace_of_asker TO suyuan_api;
 
 -- What was projected before has no rows here yet: it is followed once more, to the same.
 DELETE FROM projection WHERE name = 'portions';

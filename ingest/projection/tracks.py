@@ -16,7 +16,7 @@ import psycopg
 from ledger.genealogy import Genealogy, RecordedEvent, base_vehicle, touches
 from ledger.genealogy.facts import Fact
 from ledger.genealogy.keys import sort_keys
-from ledger.genealogy.names import is_class
+from ledger.genealogy.names import identify, is_class
 from ledger.genealogy.tracked import Known, Tracked, tracked
 from ledger.recorded import GOODS_ROLES, Connected
 
@@ -52,12 +52,18 @@ _INSIDE = _Table(
 )
 _RUN = _Table(
     "trace_run",
-    ("run", "output", "name", "first", "last", "event", "made"),
-    ("bigint", "boolean", "int", "bigint", "bigint", "bigint", "bigint"),
+    ("run", "output", "name", "first", "last", "event", "made", "quantity", "uom", "share"),
+    ("bigint", "boolean", "int", "bigint", "bigint", "bigint", "bigint", "float8", "text", "float8"),
     3,
 )
 _RUN_EVENT = _Table("trace_run_event", ("run", "at", "event"), ("bigint", "bigint", "bigint"), 3)
-_MOVE = _Table("trace_move", ("event", "child", "parent", "kind"), ("bigint", "int", "int", "text"), 3)
+_MOVE = _Table(
+    "trace_move",
+    ("event", "child", "parent", "at", "quantity", "uom", "kind"),
+    ("bigint", "int", "int", "bigint", "float8", "text", "text"),
+    3,
+)
+_PORTION = _Table("trace_portion", ("lot", "place", "parcel", "body"), ("int", "int", "bigint", "text"), 2)
 # An array of arrays comes apart wholly in unnest: each goes as its text.
 _PARCEL = _Table(
     "trace_parcel",
@@ -126,7 +132,9 @@ def _write_links(
     runs: set[Row] = {(row.run, row.output, numbers[row.name], *row[3:]) for row in rows.run_names}
     _write(conn, _RUN, runs, "run = ANY (%s)", [mine])
     _write(conn, _RUN_EVENT, set(rows.run_events), "run = ANY (%s)", [mine])
-    moves: set[Row] = {(row.event, numbers[row.child], numbers[row.parent], row.kind) for row in rows.moves}
+    moves: set[Row] = {
+        (row.event, numbers[row.child], numbers[row.parent], row.at, *row[4:]) for row in rows.moves
+    }
     _write(conn, _MOVE, moves, "event = ANY (%s)", [mine])
 
 
@@ -142,6 +150,8 @@ def _write_parcels(
     _write(conn, _SPELL, spells, "parcel = ANY (%s)", [parcels])
     in_unit: set[Row] = {(numbers[row.unit], *row[1:]) for row in rows.in_unit}
     _write(conn, _IN_UNIT, in_unit, "parcel = ANY (%s)", [parcels])
+    portions: set[Row] = {(numbers[row.lot], *row[1:]) for row in rows.portions if row.lot in numbers}
+    _write(conn, _PORTION, portions, "lot = ANY (%s)", [list(lots)])
 
 
 def _rows(
@@ -163,7 +173,7 @@ def _rows(
         followed=concerned.followed,
         lots=concerned.lots,
     )
-    return tracked(genealogy.tracks, known)
+    return tracked(genealogy, known)
 
 
 def _goods(item: RecordedEvent, concerned: Connected) -> frozenset[str]:
@@ -173,9 +183,10 @@ def _goods(item: RecordedEvent, concerned: Connected) -> frozenset[str]:
 
 
 _INSERT_NAMES = """
-INSERT INTO trace_name (name, vehicle, is_class)
-SELECT fresh.name, base.id, fresh.is_class
-FROM unnest(%s::text[], %s::text[], %s::boolean[]) AS fresh (name, base, is_class) LEFT JOIN trace_name AS base ON base.name = fresh.base
+INSERT INTO trace_name (name, scheme, vehicle, is_class)
+SELECT fresh.name, fresh.scheme, base.id, fresh.is_class
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::boolean[]) AS fresh (name, scheme, base, is_class)
+LEFT JOIN trace_name AS base ON base.name = fresh.base
 ON CONFLICT (name) DO NOTHING
 """
 
@@ -194,9 +205,11 @@ def _numbers(conn: psycopg.Connection, names: Iterable[str]) -> dict[str, int]:
         for depth in range(1 + max(name.count(".") for name in missing)):
             some = [name for name in missing if _parts_of(name, bases) == depth]
             if some:
-                conn.execute(
-                    _INSERT_NAMES, [some, [bases[name] for name in some], [is_class(name) for name in some]]
+                columns = zip(
+                    *((name, identify(name).scheme, bases[name], is_class(name)) for name in some),
+                    strict=True,
                 )
+                conn.execute(_INSERT_NAMES, [list(column) for column in columns])
         found |= _numbered(conn, missing)
     return found
 

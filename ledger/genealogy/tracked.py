@@ -8,16 +8,20 @@ for, and walking the rows gives the events that trace.py gives. Events are named
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ledger.genealogy import keys
 from ledger.genealogy.facts import Fact
-from ledger.genealogy.links import EVER
+from ledger.genealogy.lineage import Genealogy
+from ledger.genealogy.links import EVER, Change
 from ledger.genealogy.parcels import Parcel
+from ledger.genealogy.portions import inputs_of
 from ledger.genealogy.trace import Tracks, spells
+from ledger.genealogy.weights import moved
 
 
 class Named(NamedTuple):
@@ -49,6 +53,9 @@ class RunName(NamedTuple):
     last: int
     event: int
     made: int | None
+    quantity: float | None
+    uom: str | None
+    share: float | None
 
 
 class RunEvent(NamedTuple):
@@ -59,8 +66,11 @@ class RunEvent(NamedTuple):
 
 class Move(NamedTuple):
     event: int
+    at: int
     child: str
     parent: str
+    quantity: float | None
+    uom: str | None
     kind: str
 
 
@@ -102,6 +112,15 @@ class InUnit(NamedTuple):
     gone: int
 
 
+class PortionRow(NamedTuple):
+    """`place`: in the order of their birth. `body`: JSON, times in UTC milliseconds."""
+
+    lot: str
+    place: int
+    parcel: int
+    body: str
+
+
 @dataclass(slots=True)
 class Tracked:
     same: set[Same] = field(default_factory=set)
@@ -114,11 +133,16 @@ class Tracked:
     steps: set[StepRow] = field(default_factory=set)
     spells: set[Spell] = field(default_factory=set)
     in_unit: set[InUnit] = field(default_factory=set)
+    portions: set[PortionRow] = field(default_factory=set)
 
 
 def parcel_number(parcel: Parcel) -> int:
     """Signed 64 bits. Lots hang together with one component alone, so a name need be unique in its lot only."""
-    digest = hashlib.sha256(f"{parcel.lot}\0{parcel.name}".encode()).digest()
+    return _number(parcel.lot, parcel.name)
+
+
+def _number(lot: str, name: str) -> int:
+    digest = hashlib.sha256(f"{lot}\0{name}".encode()).digest()
     return int.from_bytes(digest[:8], signed=True)
 
 
@@ -136,7 +160,8 @@ class Known:
     lots: Collection[str]
 
 
-def tracked(tracks: Tracks, known: Known) -> Tracked:
+def tracked(genealogy: Genealogy, known: Known) -> Tracked:
+    tracks = genealogy.tracks
     at, events = known.at, known.events
     own = [fact for fact in tracks.facts if fact.ordinal in known.mine]
     runs = _runs(own, events)
@@ -156,13 +181,13 @@ def tracked(tracks: Tracks, known: Known) -> Tracked:
             if each in known.mine
         },
         inside=set(_inside(tracks, known)),
-        run_names=set(_run_names(tracks, runs, known)),
+        run_names=set(_run_names(genealogy, runs, known)),
         run_events={
             RunEvent(runs[fact.run], at[fact.ordinal], events[fact.ordinal])
             for fact in own
             if fact.kind == "TransformationEvent"
         },
-        moves={move for fact in own for move in _moves(tracks, fact, events[fact.ordinal])},
+        moves={move for fact in own for move in _moves(tracks, fact, events[fact.ordinal], at[fact.ordinal])},
         parcels={_parcel(tracks, parcel, runs) for parcel in parcels},
         steps={
             StepRow(parcel_number(parcel), number, at[step.ordinal], events[step.ordinal])
@@ -176,7 +201,26 @@ def tracked(tracks: Tracks, known: Known) -> Tracked:
             for span in spans
             if span[0].lot in known.lots
         },
+        portions={row for lot in known.lots for row in _portions(genealogy, lot)},
     )
+
+
+def _portions(genealogy: Genealogy, lot: str) -> Iterator[PortionRow]:
+    for place, each in enumerate(genealogy.portions(lot)):
+        body = {
+            "lot": each.lot,
+            "unit": each.unit,
+            "quantity": each.quantity,
+            "uom": each.uom,
+            "stage": each.stage,
+            "place": each.place,
+            "start": each.start_ms,
+            "end": each.end_ms,
+            "ending": each.ending,
+            "containers": [(span.value, span.start_ms, span.end_ms) for span in each.containers],
+            "inputs": [(used.lot, used.quantity, used.uom, used.share) for used in each.inputs],
+        }
+        yield PortionRow(lot, place, _number(lot, each.name), json.dumps(body, ensure_ascii=False))
 
 
 def _inside(tracks: Tracks, known: Known) -> Iterator[Inside]:
@@ -191,6 +235,9 @@ def _inside(tracks: Tracks, known: Known) -> Iterator[Inside]:
                 yield Inside(child, each.parent, first, _last(each.last, at), known.events[said])
 
 
+_UNKNOWN: Final = (None, None, None)
+
+
 def _runs(own: Sequence[Fact], events: Sequence[int]) -> dict[str, int]:
     found: dict[str, int] = {}
     for fact in own:
@@ -199,28 +246,37 @@ def _runs(own: Sequence[Fact], events: Sequence[int]) -> dict[str, int]:
     return found
 
 
-def _run_names(tracks: Tracks, runs: Mapping[str, int], known: Known) -> Iterator[RunName]:
+def _run_names(genealogy: Genealogy, runs: Mapping[str, int], known: Known) -> Iterator[RunName]:
+    tracks = genealogy.tracks
     at, made = known.at, tracks.links.first_made
     for run, number in runs.items():
+        went_in = {
+            each.lot: (each.quantity, each.uom, each.share)
+            for each in inputs_of(genealogy.stock, genealogy.stock.runs[run])
+        }
         sides = ((tracks.links.runs[run].inputs, False), (tracks.links.runs[run].outputs, True))
         for names, output in sides:
             for name, (first, last) in names.items():
                 since = at[made[name]] if name in made else None
-                yield RunName(number, name, output, at[first], at[last], known.events[first], since)
+                much = _UNKNOWN if output else went_in.get(name, _UNKNOWN)
+                yield RunName(number, name, output, at[first], at[last], known.events[first], since, *much)
 
 
-def _moves(tracks: Tracks, fact: Fact, event: int) -> Iterator[Move]:
+def _kind(change: Change, step: str) -> str:
+    if change == "in":
+        return "loaded" if step == "loading" else "packed"
+    return "unloaded" if step == "unloading" else "unpacked"
+
+
+def _moves(tracks: Tracks, fact: Fact, event: int, at: int) -> Iterator[Move]:
     if fact.parent is None:
         return
     if fact.kind == "AggregationEvent":
         for child, change in tracks.links.changes.get(fact.ordinal, {}).items():
-            if change == "in":
-                yield Move(event, child, fact.parent, "loaded" if fact.step == "loading" else "packed")
-            else:
-                yield Move(event, child, fact.parent, "unloaded" if fact.step == "unloading" else "unpacked")
+            yield Move(event, at, child, fact.parent, *moved(fact, child), _kind(change, fact.step))
     elif fact.kind == "AssociationEvent":
         kind = "removed" if fact.action == "DELETE" else "installed"
-        yield from (Move(event, device, fact.parent, kind) for device in fact.nodes)
+        yield from (Move(event, at, device, fact.parent, None, None, kind) for device in fact.nodes)
 
 
 def _in_units(tracks: Tracks, lots: Collection[str]) -> list[Parcel]:

@@ -42,7 +42,11 @@ def weighed(genealogy: Genealogy, edges: Iterable[Edge]) -> Iterator[Weighed]:
 
 
 def _moved(fact: Fact, edge: Edge) -> tuple[float | None, str | None]:
-    child = edge.source if edge.source != fact.parent else edge.target
+    return moved(fact, edge.source if edge.source != fact.parent else edge.target)
+
+
+def moved(fact: Fact, child: str) -> tuple[float | None, str | None]:
+    """How much of a lot an event says that it moved, and in which unit."""
     return next(
         ((each.quantity, each.uom) for each in fact.goods if each.lot == child and not each.boxes),
         (None, None),

@@ -2,7 +2,7 @@
 
 Parts: `line` (the insert line beside its bounds and its peers), `packs`, `whole`, `latency`, `excursion`, and what the other
 rooms measure: `following` (detection alone), `sealing`, `store`, `backfill`, `ledger`, `monitor`, `audit`, `gate`,
-`capture`, `recall`. Every figure stands beside a reference measured in the same run.
+`capture`, `recall`, `trace`. Every figure stands beside a reference measured in the same run.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from tests.benchmarks import (
     recall,
     sealing,
     store,
+    trace,
 )
 from tests.benchmarks.ground import Ground
 from tests.benchmarks.peers import mqbridge, nodered
@@ -56,6 +57,7 @@ ROOM_PARTS = (
     "gate",
     "capture",
     "recall",
+    "trace",
 )
 NOISY = 0.5  # load average for each processor
 SERVER_SETTINGS = {"track_commit_timestamp": "on", "shared_buffers": "256MB"}
@@ -115,6 +117,7 @@ def main(
             "gate": lambda: gate.run(ground.template, folder),
             "capture": lambda: capture.run(folder),
             "recall": lambda: recall.run(ground.template),
+            "trace": lambda: trace.run(ground.template, folder),
         }
         for name in parts or all_parts:
             all_parts[name]()

@@ -1,4 +1,6 @@
-"""A lot of 1,000 ancestors, twelve transformations deep: each lot mixes several of the level below, some travel on pallets and trucks."""
+"""A lot of 1,000 ancestors, twelve transformations deep: each lot mixes several of the level below, some travel on pallets and
+trucks. A grower says all of it; the packer takes the last eight lots in, which gives it the chain behind them, and mixes them.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,10 @@ from typing import Any
 from ledger.epcis.identifiers import check_digit, lot_uri, sscc_uri
 
 GTIN = "09521234000204"
-LEVELS, WIDTH, INPUTS = 12, 91, 4
+LEVELS, WIDTH, INPUTS = 12, 90, 4
 START = datetime(2026, 5, 1, tzinfo=UTC)
-PLACE = "https://id.gs1.org/414/9521234002024"
+FARM, PACKHOUSE = (f"https://id.gs1.org/414/95212340{number}" for number in ("01010", "02024"))
+PARTIES = {"grower": "https://id.gs1.org/417/9521234002000", "packer": "https://id.gs1.org/417/9521234003009"}
 TRAVELLING = (3, 6, 9)  # levels whose lots go to the next one on pallets
 
 
@@ -23,38 +26,70 @@ def lot(level: int, number: int) -> str:
 SEED = lot(0, 0)
 
 
+def registry() -> dict[str, Any]:
+    organisations = [
+        {"id": name, "name": {"zh": name, "en": name}, "party": party, "kind": "packer", "publishes": False}
+        for name, party in PARTIES.items()
+    ]
+    places = [
+        {
+            "id": place,
+            "organisation": name,
+            "kind": "site",
+            "name": {"zh": name, "en": name},
+            "region": "331024",
+        }
+        for name, place in (("grower", FARM), ("packer", PACKHOUSE))
+    ]
+    return {"organisations": organisations, "places": places, "products": [], "devices": []}
+
+
 def widths() -> list[int]:
-    return [1, INPUTS * 2, *[WIDTH] * (LEVELS - 2), 1000 - INPUTS * 2 - WIDTH * (LEVELS - 2)]
+    """Lots by level: one, eight, and the rest of the thousand ancestors."""
+    wide = [1, INPUTS * 2, *[WIDTH] * (LEVELS - 2)]
+    return [*wide, 1001 - sum(wide)]
 
 
-def events() -> Iterator[dict[str, Any]]:
-    """In the order in which they happened: from the fields up."""
+def events() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Who says what, in the order in which it happened: from the fields up."""
     random, wide = Random(12), widths()
     for number in range(wide[LEVELS]):
-        yield _harvested(number)
+        yield "grower", _harvested(number)
     for level in range(LEVELS - 1, -1, -1):
         below = wide[level + 1]
-        if level + 1 in TRAVELLING:
-            for number in range(below):
-                yield from _travelled(level + 1, number)
-        fan = max(INPUTS, -(-below // wide[level]))
+        for number in range(below) if level + 1 in TRAVELLING else ():
+            yield from (("grower", each) for each in _travelled(level + 1, number))
+        fan = max(INPUTS - 1, -(-below // wide[level]))
         for number in range(wide[level]):
             # Every lot below goes into something, and most into several.
-            own = {(number * fan + each) % below for each in range(fan)}
-            yield _mixed(level, number, sorted(own | set(random.sample(range(below), min(2, below)))))
+            own = {(number * fan + each) % below for each in range(fan)} | {random.randrange(below)}
+            yield "packer" if level == 0 else "grower", _mixed(level, number, sorted(own))
+        if level == 1:
+            yield from (each for number in range(wide[1]) for each in _handed_over(number))
+
+
+def _handed_over(number: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    goods = {"action": "OBSERVE", "quantityList": [_some(1, number, 1000)]}
+    goods["destinationList"] = [{"type": "owning_party", "destination": PARTIES["packer"]}]
+    yield (
+        "grower",
+        _said(1, 1100 + number, "ObjectEvent", **goods, bizStep="shipping", disposition="in_transit"),
+    )
+    there = {"readPoint": {"id": PACKHOUSE}, "bizLocation": {"id": PACKHOUSE}}
+    yield "packer", _said(1, 1200 + number, "ObjectEvent", **goods, **there, bizStep="accepting")
 
 
 def _said(level: int, minute: int, kind: str, **fields: Any) -> dict[str, Any]:
     when = START + timedelta(days=LEVELS - level, minutes=minute)
     name = f"urn:suyuan:bench:trace:{level}:{minute}:{kind}"
-    place = {"readPoint": {"id": PLACE}, "bizLocation": {"id": PLACE}}
+    site = PACKHOUSE if level == 0 else FARM
+    place = {"readPoint": {"id": site}, "bizLocation": {"id": site}}
     return {
         "type": kind,
         "eventID": name,
         "eventTime": when.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "eventTimeZoneOffset": "+08:00",
         "bizStep": "commissioning",
-        "suyuan:remark": "x" * 200,
         **place,
         **fields,
     }

@@ -96,15 +96,17 @@ INDEX = {
     "trace_named": "SELECT known.name, at, event FROM trace_named JOIN trace_name AS known ON known.id = trace_named.name ORDER BY 1, 2, 3",
     "trace_inside": "SELECT child.name, parent.name, first, last, event FROM trace_inside JOIN trace_name AS child ON child.id = child"
     " JOIN trace_name AS parent ON parent.id = parent ORDER BY 1, 2, 3",
-    "trace_run": "SELECT run, output, known.name, first, last, event, made FROM trace_run JOIN trace_name AS known ON known.id = trace_run.name"
+    "trace_run": "SELECT run, output, known.name, first, last, event, made, quantity, uom, share"
+    " FROM trace_run JOIN trace_name AS known ON known.id = trace_run.name"
     " ORDER BY 1, 2, 3",
     "trace_run_event": "SELECT run, at, event FROM trace_run_event ORDER BY 1, 2, 3",
-    "trace_move": "SELECT event, child.name, parent.name, kind FROM trace_move JOIN trace_name AS child ON child.id = child"
+    "trace_move": "SELECT event, child.name, parent.name, kind, quantity, uom FROM trace_move JOIN trace_name AS child ON child.id = child"
     " JOIN trace_name AS parent ON parent.id = parent ORDER BY 1, 2, 3",
     "trace_parcel": "SELECT trace_parcel.id, known.name, origin, origin_steps, steps, runs, became FROM trace_parcel"
     " JOIN trace_name AS known ON known.id = lot ORDER BY 1",
     "trace_step": "SELECT parcel, number, at, event FROM trace_step ORDER BY 1, 2",
     "trace_spell": "SELECT parcel, known.name, entered, gone, event FROM trace_spell JOIN trace_name AS known ON known.id = unit ORDER BY 1, 2, 3",
+    "trace_portion": "SELECT known.name, place, parcel, body FROM trace_portion JOIN trace_name AS known ON known.id = lot ORDER BY 1, 2",
     "trace_in_unit": "SELECT known.name, parcel, first, entered, latest, gone FROM trace_in_unit JOIN trace_name AS known ON known.id = unit"
     " ORDER BY 1, 2",
 }
