@@ -96,6 +96,7 @@ def test_a_loading_that_is_not_published_leaves_no_verdict_of_the_store(instance
     with served(instance, LATER) as api:
         worst = api.get(f"/api/v1/lots/{BOX}/verdict").json()["worst"]
         (exposure,) = api.get(f"/api/v1/lots/{BOX}/exposure").json()["portions"]
+        trace, traced = api.get(f"/api/v1/lots/{BOX}/trace").json(), api.get(f"/trace/{BOX}?lang=en").text
         zh, en = page(api, "zh"), page(api, "en")
     assert worst["verdict"] == "indeterminate"
     (hidden,) = [reason for reason in worst["reasons"] if reason["code"] == "chain_hidden"]
@@ -103,6 +104,9 @@ def test_a_loading_that_is_not_published_leaves_no_verdict_of_the_store(instance
     assert hidden["numbers"] == {"events": 1}
     since = (NOW - timedelta(hours=6)).isoformat().replace("+00:00", "Z")
     assert exposure["hidden"] == {"events": 1, "since": since}
+    assert (trace["hidden"], trace["hidden_since"]) == (1, since)
+    assert "Records that are not shown to you: 1." in traced
+    assert TRUCK not in traced + str(trace)
     before = [leg for leg in exposure["legs"] if leg["end"] <= since]
     after = [leg for leg in exposure["legs"] if leg["start"] >= since]
     assert len(before) + len(after) == len(exposure["legs"]) and before and after

@@ -24,7 +24,7 @@ EN: dict[str, str] = {
     "trace_goods": "Goods",
     "trace_who": "Recorded by",
     "trace_none": "There is no record to show.",
-    "trace_hidden": "{count} more records are not shown to you.",
+    "trace_hidden": "Records that are not shown to you: {count}.",
     "trace_then": "This is what was known at {moment}. What was recorded or corrected later is left out.",
     "trace_then_position": "Up to record number {position}.",
     "trace_today": "See it as it is now",
