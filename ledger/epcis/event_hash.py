@@ -183,30 +183,29 @@ class _Writer:
 
     def _field(self, field: Field, inner: _Fields | None, said: Any) -> str:
         name, each = field.name, field.each
-        if each is None and type(said) is not list:
-            text = self._one(field, inner, said)
-            return name + text if text else ""
-        if type(said) is not list:
+        several = type(said) is list
+        if each is not None and not several:
             raise Misshapen(said, "an array")
         before = name if each is None else each
-        items = []
-        for place, item in enumerate(said):
-            try:
-                text = self._one(field, inner, item)
-            except Misshapen as error:
+        written: list[str] = []
+        place = 0
+        try:
+            for item in said if several else (said,):
+                if inner is not None:
+                    if text := self.inside(inner, item):
+                        written.append(before + text)
+                elif field.value is not None and (text := field.value(self.names, item)):
+                    written.append(f"{before}={self._spent(text)}")
+                place += 1
+        except Misshapen as error:
+            if several:
                 error.steps.append(place)
-                raise
-            if text:
-                items.append(before + text)
-        items.sort()
-        written = "".join(items)
-        return name + written if written and each is not None else written
-
-    def _one(self, field: Field, inner: _Fields | None, item: Any) -> str:
-        if inner is not None:
-            return self.inside(inner, item)
-        text = field.value(self.names, item) if field.value else ""
-        return self._spent(f"={text}") if text else ""
+            raise
+        if not written:
+            return ""
+        written.sort()
+        joined = "".join(written)
+        return joined if each is None else name + joined
 
     def _extension(self, name: str, said: Any) -> Iterator[str]:
         """One string for every value: a list is so many fields of the same name."""

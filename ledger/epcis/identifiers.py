@@ -126,7 +126,9 @@ def check_digit(digits: str) -> str:
     digits."""
     if not digits.isascii() or not digits.isdigit():
         raise IdentifierError(f"check digit: got {_short(digits)}, want digits 0-9 only")
-    weighted = sum(int(digit) * (3 if place % 2 == 0 else 1) for place, digit in enumerate(reversed(digits)))
+    found = digits.encode()
+    threefold, once = found[-1::-2], found[-2::-2]
+    weighted = 3 * (sum(threefold) - 48 * len(threefold)) + sum(once) - 48 * len(once)
     return str(-weighted % 10)
 
 
@@ -151,7 +153,8 @@ def constrained(uri: str) -> str | None:
         return None
     if "21" in parts or "235" in parts:
         parts = {ai: value for ai, value in parts.items() if ai != "10"}
-    return _link(parts)
+    # GS1's list of characters to encode in a Digital Link has neither of the two, and the reference leaves them.
+    return _link(parts, "';=")
 
 
 @lru_cache(maxsize=16384)
@@ -215,13 +218,13 @@ def _read_pairs(ai: str, segments: list[str]) -> _Parts | None:
     return parts
 
 
-def _link(parts: Mapping[str, str]) -> str:
+def _link(parts: Mapping[str, str], safe: str = "'") -> str:
     """The apostrophe stays: the reference vectors of the event hash have it so."""
-    return RESOLVER + "".join(f"/{ai}/{_quoted(value)}" for ai, value in parts.items())
+    return RESOLVER + "".join([f"/{ai}/{_quoted(value, safe)}" for ai, value in parts.items()])
 
 
-def _quoted(value: str) -> str:
-    return quote(value, safe="'")
+def _quoted(value: str, safe: str) -> str:
+    return value if value.isalnum() and value.isascii() else quote(value, safe)
 
 
 # --- EPC URNs -----------------------------------------------------------------------------------------------
@@ -267,11 +270,16 @@ _URNS: dict[str, _Urn] = {
 def _read_urn(text: str) -> _Parts | None:
     """An EPC URN, a class URN, or a pattern whose last field is `*`."""
     urn = _URN.fullmatch(text)
-    form = _URNS.get(urn["scheme"]) if urn else None
-    if urn is None or form is None or (urn["scheme"] == "lgtin") != (urn["kind"] == "class"):
+    if urn is None:
         return None
-    fields = [unquote(part) for part in urn["body"].split(".", maxsplit=form.dots)]
-    if urn["kind"] == "idpat":
+    kind, scheme, body = urn.groups()
+    form = _URNS.get(scheme)
+    if form is None or (scheme == "lgtin") != (kind == "class"):
+        return None
+    fields = body.split(".", form.dots)
+    if "%" in body:
+        fields = [unquote(part) for part in fields]
+    if kind == "idpat":
         if fields[-1] != "*" or form.dots < 2:
             return None
         fields[-1] = ""

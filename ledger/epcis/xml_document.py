@@ -24,7 +24,7 @@ from ledger.epcis import vocabulary
 from ledger.epcis.bounds import DEEPEST, LARGEST_NUMBER
 from ledger.epcis.contexts import refuse_context
 from ledger.epcis.problems import EventError, Problem, printable, short
-from ledger.epcis.xml_names import CONTEXT, Prefixes
+from ledger.epcis.xml_names import CONTEXT, WRAPPERS, Prefixes
 
 MOST_XML_BYTES = 48 * 2**20
 MOST_XML_MARKS = 2_500_000
@@ -150,27 +150,26 @@ class _Reader:
         if depth > DEEPEST:
             raise _refused(_TOO_DEEP)
         for child in element:
-            if self.names.local(child) in _WRAPPERS:
+            if child.tag in WRAPPERS:
                 yield from self.children(child, depth + 1)
             else:
                 yield child
 
     def fill(self, said: dict[str, Any], element: Any, fields: dict[str, _Field]) -> None:
-        for key, value in element.attrib.items():
-            name = self.names.attribute(element, key)
+        for key, value in element.items():
+            name = self.names.attribute(key)
             if name and name not in _ENVELOPE:
                 read = fields.get(name)
-                _put(
-                    said,
-                    name,
-                    read(self, element, value) if read else self.names.value(element, value.strip()),
-                )
+                found = read(self, element, value) if read else self.names.value(element, value.strip())
+                _put(said, name, found)
         for child in self.children(element):
-            name = self.names.local(child)
-            read = None if self.names.is_foreign(child) else fields.get(name)
-            if read is None:
-                _put(said, name, self.foreign(child, 1))
-            elif (value := read(self, child, child.text or "")) is not None:
+            # A tag of no namespace is its own name, and one of another namespace gets a prefix.
+            name = child.tag
+            if name not in fields:
+                name = self.names.local(child)
+            read = fields.get(name)
+            value = read(self, child, child.text or "") if read else self.foreign(child, 1)
+            if value is not None:
                 _put(said, name, value)
 
     def foreign(self, element: Any, depth: int) -> Any:
@@ -179,7 +178,7 @@ class _Reader:
             raise _refused(_TOO_DEEP)
         said: dict[str, Any] = {}
         for key, value in element.attrib.items():
-            name = self.names.attribute(element, key)
+            name = self.names.attribute(key)
             if name:
                 said[name] = self.names.value(element, value.strip())
         text = self.names.value(element, _text(element))
@@ -191,7 +190,6 @@ class _Reader:
 
 
 _TOO_DEEP = f"is nested too deep; want at most {DEEPEST} levels"
-_WRAPPERS = ("extension", "baseExtension")
 _ENVELOPE = ("schemaVersion", "creationDate")
 
 
@@ -223,10 +221,10 @@ def _plain(reader: _Reader, element: Any, text: str) -> str | None:
 def _word(words: vocabulary.Vocabulary) -> _Field:
     """A standard word is bare in JSON, whatever its spelling here; another one stays."""
 
+    bare = {head + word: word for head in ("", *words.heads) for word in words.words}
+
     def read(reader: _Reader, element: Any, text: str) -> str | None:
-        found = _plain(reader, element, text)
-        bare = words.bare(found) if found else ""
-        return bare if bare in words.words else found
+        return bare.get(text) or bare.get(text.strip()) or _plain(reader, element, text)
 
     return read
 

@@ -27,6 +27,10 @@ _EPCIS = frozenset(
     for version in ("1", "2")
 )
 """Of the standard's own elements. Their schemas leave them without a namespace; some senders do not."""
+WRAPPERS = frozenset({"extension", "baseExtension"}) | {
+    f"{{{namespace}}}{name}" for namespace in _EPCIS for name in ("extension", "baseExtension")
+}
+"""Tags around fields of later versions of the standard."""
 _SYNTAX = frozenset(
     {
         "http://www.w3.org/2001/XMLSchema-instance",
@@ -96,9 +100,11 @@ class Prefixes:
         """Is it of a namespace that is not the standard's?"""
         return self._name(element.tag)[1]
 
-    def attribute(self, element: Any, key: str) -> str:
+    def attribute(self, key: str) -> str:
         """An attribute's name as JSON has it; "" for one that is only XML's."""
-        return "" if key[:1] == "{" and key[1:].partition("}")[0] in _SYNTAX else self._name(key)[0]
+        if key[:1] != "{":
+            return key
+        return "" if key[1:].partition("}")[0] in _SYNTAX else self._name(key)[0]
 
     def _name(self, tag: str) -> tuple[str, bool]:
         known = self._names.get(tag)

@@ -2,7 +2,7 @@
 
 Parts: `line` (the insert line beside its bounds and its peers), `packs`, `whole`, `latency`, `excursion`, and what the other
 rooms measure: `following` (detection alone), `sealing`, `store`, `backfill`, `ledger`, `monitor`, `audit`, `gate`,
-`capture`, `recall`, `trace`. Every figure stands beside a reference measured in the same run.
+`capture`, `recall`, `trace`, `hash`. Every figure stands beside a reference measured in the same run.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tests.benchmarks import (
     excursion,
     following,
     gate,
+    hashing,
     latency,
     ledger,
     line,
@@ -58,6 +59,7 @@ ROOM_PARTS = (
     "capture",
     "recall",
     "trace",
+    "hash",
 )
 NOISY = 0.5  # load average for each processor
 SERVER_SETTINGS = {"track_commit_timestamp": "on", "shared_buffers": "256MB"}
@@ -118,6 +120,7 @@ def main(
             "capture": lambda: capture.run(folder),
             "recall": lambda: recall.run(ground.template),
             "trace": lambda: trace.run(ground.template, folder),
+            "hash": hashing.run,
         }
         for name in parts or all_parts:
             all_parts[name]()

@@ -20,8 +20,8 @@ def compare(
     name: str,
     reference: Callable[[], None],
     rounds: int = ROUNDS,
-) -> None:
-    """`ours` and `reference` each do `count` of `unit`; what they need beforehand they have prepared."""
+) -> float:
+    """`ours` and `reference` each do `count` of `unit`; what they need beforehand they have prepared. Returns the ratio."""
     mine: list[float] = []
     theirs: list[float] = []
     for _ in range(rounds):
@@ -33,6 +33,7 @@ def compare(
         f"{what}: {short(own)} {unit}/s; {name}: {short(other)} {unit}/s; ratio {own / other:.2g} (medians of {rounds}; {spread})",
         flush=True,
     )
+    return own / other
 
 
 def short(number: float) -> str:
