@@ -47,6 +47,8 @@ def test_what_it_reaches_is_shown_and_nothing_is_recorded(instance: Instance) ->
         # P1 is all in A: 20 boxes in the store and 20 at the market's dock, and P1 itself is used up.
         assert EN("recalls_class_held") in seen.text and "80\u00a0kg, 40\u00a0boxes" in seen.text
         assert instance.one("SELECT count(*) FROM recall") == 0
+        begun = packer.get("/holds/order", params={"kind": "excursion", "code": "17"}).text
+        assert 'id="f-number" name="number" type="text" value="17"' in begun
         for wrong in (
             {"reason_zh": ""},
             {"id": ""},

@@ -183,7 +183,13 @@ def _add_ordering(routes: APIRouter, guard: Guard, desk: _Desk) -> None:
         kind: str = "lot",
         code: Annotated[str, Query(max_length=500)] = "",
     ) -> Response:
-        typed = {"kind": kind if kind in KINDS else "lot", "id": code, "mode": "drill", "level": "1"}
+        begun = kind if kind in KINDS else "lot"
+        typed = {
+            "kind": begun,
+            "number" if begun == "excursion" else "id": code,
+            "mode": "drill",
+            "level": "1",
+        }
         return _form_page(request, person, desk, typed)
 
     @routes.post(

@@ -110,6 +110,7 @@ EN = {
     "recalls_from_field": "Field",
     "recalls_from_place": "Place or vehicle, in an interval",
     "recalls_from_device": "Around a device",
+    "recalls_from_this": "See what a recall from this would reach",
     "recalls_from_excursion": "Excursion",
     "recalls_source": "From what",
     "recalls_code": "Code",

@@ -110,6 +110,7 @@ ZH = {
     "recalls_from_field": "地块",
     "recalls_from_place": "地点或车辆，在一段时间内",
     "recalls_from_device": "设备周围",
+    "recalls_from_this": "查看如果召回会涉及什么",
     "recalls_from_excursion": "温度超限",
     "recalls_source": "从哪里查起",
     "recalls_code": "编码",
