@@ -325,6 +325,13 @@ BEGIN
     PERFORM recall_sum(wanted);
   END IF;
   RETURN jsonb_build_object('touched', cardinality(touched), 'seeds', cardinality(seeds),
+    -- Recorded, but not followed: by the asker, or for whoever oversees.
+    'named', cardinality(touched) = 0 AND EXISTS (
+      SELECT FROM event_mention AS mention JOIN event ON event.id = mention.event
+      WHERE mention.identifier = ask ->> 'id' AND (event.organisation = current_organisation() OR office IS NOT NULL)),
+    'not_followed', (SELECT count(DISTINCT mention.event) FROM set_aside JOIN leaf ON leaf.position = set_aside.position
+      JOIN event_mention AS mention ON mention.event = leaf.event JOIN recall_lot AS of_lot ON of_lot.recall = wanted AND of_lot.lot = mention.identifier
+      WHERE set_aside.position > 0 AND set_aside.part IN ('event', 'presence')),
     'refused', (SELECT count(DISTINCT each.lot) FROM unnest(touched) AS each WHERE each.lot NOT IN (SELECT seed.lot FROM unnest(seeds) AS seed)));
 END
 $$;
@@ -365,7 +372,20 @@ CREATE VIEW published_recall WITH (security_barrier) AS
         UNION ALL
         SELECT goods.lot, goods.portion, goods.unit, goods.recall
         FROM recall_lot AS of_lot JOIN recall_goods AS goods ON goods.recall = of_lot.recall AND goods.lot = of_lot.lot
-        WHERE NOT of_lot.whole AND goods.state IN ('held', 'returned') AND coalesce(goods.quantity, 1) > 0.000001) AS named
+        WHERE NOT of_lot.whole AND goods.state IN ('held', 'returned') AND coalesce(goods.quantity, 1) > 0.000001
+        UNION ALL   -- made since of such goods, or of what was taken from them since, by who did not keep them apart
+        SELECT made.lot, made.portion, made.inside[1], of_lot.recall
+        FROM portion AS made JOIN portion AS used ON used.used_in = made.run
+        JOIN recall_lot AS of_lot ON of_lot.lot = used.lot AND NOT of_lot.whole JOIN recall AS said ON said.id = of_lot.recall
+        CROSS JOIN LATERAL (
+          WITH RECURSIVE line AS (
+            SELECT used.portion, used.origin, used.began, NULL::timestamptz AS taken
+            UNION ALL
+            SELECT whole.portion, whole.origin, whole.began, line.began FROM line JOIN portion AS whole ON whole.lot = used.lot AND whole.portion = line.origin)
+          SELECT line.portion, line.taken FROM line) AS behind
+        JOIN recall_goods AS goods ON goods.recall = of_lot.recall AND goods.lot = used.lot AND goods.portion = behind.portion
+          AND goods.state IN ('held', 'returned') AND coalesce(behind.taken, said.ordered_at) >= said.ordered_at
+        WHERE made.state IN ('held', 'returned')) AS named
   JOIN recall_known AS known ON known.id = named.recall AND NOT known.drill AND known.state <> 'withdrawn';
 GRANT SELECT ON published_recall TO suyuan_public, suyuan_api;
 GRANT SELECT ON asker_recall TO suyuan_api;
@@ -580,3 +600,6 @@ REVOKE EXECUTE ON FUNCTION recall_spells, recall_seed, recall_doubts, recall_wri
   recall_units, recall_runs, recall_now, recall_followed, recall_told, recall_said, recall_sealed, recall_notify, recall_close FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION recall_order, recall_right, recall_reached, recall_units, recall_runs, recall_followed, recall_told, recall_said,
   recall_sealed, recall_notify, recall_close TO suyuan_api;
+
+-- What was projected before has no rows here yet: it is followed once more, to the same.
+DELETE FROM projection WHERE name = 'portions';

@@ -31,7 +31,17 @@ from ledger.genealogy.custody import Registered, Taking
 from ledger.genealogy.facts import RecordedEvent, effective
 from ledger.genealogy.labels import LabelRange, label_ranges, unit_of
 from ledger.genealogy.lineage import Genealogy, judged, portions, presence, replay, takings, trace
-from ledger.genealogy.marks import Belief, Judged, Orders, Word, concerns_marks, digest, no_orders, spoken
+from ledger.genealogy.marks import (
+    Belief,
+    Judged,
+    Line,
+    Orders,
+    Word,
+    concerns_marks,
+    digest,
+    no_orders,
+    spoken,
+)
 from ledger.genealogy.mentions import Mention, Role, touches
 from ledger.genealogy.names import product_of
 from ledger.genealogy.origins import Origin, origins
@@ -56,6 +66,7 @@ __all__ = [
     "Input",
     "Judged",
     "LabelRange",
+    "Line",
     "Mention",
     "Orders",
     "Origin",

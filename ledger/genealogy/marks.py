@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 from ledger.epcis import vocabulary
@@ -40,8 +41,10 @@ class Word:
 
 
 UNHEARD: Final = Word()
-Orders = Callable[[str, str, frozenset[str]], tuple[RecordedEvent, ...]]
-"""Of lot, portion's name and the containers around it: recalls that stand, as the events that say them or would."""
+Line = Sequence[tuple[str, int | None]]
+"""A portion's name, then those it came of by splits, each with the time (UTC milliseconds) of the split; None of itself."""
+Orders = Callable[[str, Line, frozenset[str]], tuple[RecordedEvent, ...]]
+"""Of lot, portion and the containers around it: recalls that stand, as the events that say them or would."""
 Belief = Callable[[str, str, RecordedEvent], Word]
 """Of lot, portion's name and event."""
 
@@ -115,9 +118,14 @@ def marks_of(parcel: Parcel, facts: Sequence[Fact], belief: Belief) -> Marks:
     return marks
 
 
-def no_orders(lot: str, portion: str, inside: frozenset[str]) -> tuple[RecordedEvent, ...]:
+def no_orders(lot: str, line: Line, inside: frozenset[str]) -> tuple[RecordedEvent, ...]:
     """Of events from a file, which no order came with."""
     return ()
+
+
+def line_of(parcel: Parcel) -> Line:
+    names = list(parcel.line())
+    return [(names[0].name, None), *((whole.name, piece.born_ms) for piece, whole in pairwise(names))]
 
 
 def ordered(marks: Marks, orders: tuple[RecordedEvent, ...]) -> Marks:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ledger.genealogy.facts import Fact, RecordedEvent
-from ledger.genealogy.marks import Belief, Orders, marks_of, no_orders, ordered
+from ledger.genealogy.marks import Belief, Orders, line_of, marks_of, no_orders, ordered
 from ledger.genealogy.parcels import NOTHING, Parcel, Step
 from ledger.genealogy.stock import Run, Stock
 
@@ -112,7 +112,7 @@ def portion(
 ) -> Portion:
     steps = parcel.history()
     inside = frozenset(steps[-1].chain) if steps else frozenset()
-    marks = ordered(marks_of(parcel, facts, belief), orders(parcel.lot, parcel.name, inside))
+    marks = ordered(marks_of(parcel, facts, belief), orders(parcel.lot, line_of(parcel), inside))
     end = parcel.ended_ms
     containers = _containers(steps, end)
     holders = _holders(steps, end)

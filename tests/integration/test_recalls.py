@@ -11,6 +11,7 @@ import pytest
 from tests.acceptance.instance import Instance
 from tests.integration.recalls import (
     AT,
+    CLASS,
     CULL,
     MIXED,
     P01,
@@ -146,6 +147,38 @@ def test_a_pallet_of_two_lots_takes_both_and_the_sister_pallet_neither(instance:
     mixed = preview(instance, "coop", kind="lot", id=MIXED)
     assert reached(mixed) == {MIXED: 240}
     assert {each["unit"]: each["boxes"] for each in mixed["units"]} == {one: 10, other: 20}
+
+
+def test_what_is_split_off_or_mixed_after_a_recall_of_a_part_is_of_it(instance: Instance) -> None:
+    tell(instance, 6)
+    packhouse = f"{G}/414/9521234002024"
+    apart, later_unit = f"{G}/00/095212340000000310", f"{G}/00/095212340000000327"
+    fill = {"action": "ADD", "bizStep": "packing"}
+    say(instance, "coop", later(-3, "AggregationEvent", "apart", parentID=apart, childQuantityList=boxes(40), **fill, **at(packhouse)),
+        later(-2, "ObjectEvent", "away", bizStep="storing", epcList=[apart], **at(f"{G}/414/9521234002048")))  # fmt: skip
+    follow(instance)
+    # The 200 boxes that stayed were there in the last hour.
+    hour = {"since": (AT - timedelta(hours=1)).isoformat(), "until": AT.isoformat()}
+    with asking(instance, "coop") as client:
+        said = {"mode": "real", "from": {"kind": "place", "id": packhouse, **hour}, "reason": {"en": "glass"}}
+        done = post(client, said)
+    assert done.status_code == 201 and reached(done.json())[MIXED] == 200
+    say(instance, "coop", later(1, "AggregationEvent", "late", parentID=later_unit, childQuantityList=boxes(15), **fill, **at(packhouse)),
+        later(2, "TransformationEvent", "juice", bizStep="commissioning", inputEPCList=[later_unit],
+              outputQuantityList=[{"epcClass": f"{CLASS}.juice", "quantity": 20, "uom": "KGM"}], **at(packhouse)))  # fmt: skip
+    follow(instance)
+    with asking(instance, "coop") as client:
+        rows = client.get("/api/v1/stock", params={"code": MIXED}).json()["stock"]
+    found = {
+        (row["lot"], row["unit"], row["quantity"]): row["marks"]
+        for row in rows
+        if row["lot"] == MIXED or "juice" in row["lot"]
+    }
+    assert found == {
+        (MIXED, apart, 40): [],
+        (MIXED, None, 185): ["recalled"],
+        (f"{CLASS}.juice", None, 20): ["recalled"],
+    }
 
 
 def test_the_maker_of_another_lot_may_not_recall_it(instance: Instance) -> None:

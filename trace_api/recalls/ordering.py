@@ -54,7 +54,10 @@ def _kept(
     ]
     (found,) = conn.execute(_ORDER, asked).fetchone() or ({},)
     _refuse_nothing(found)
-    document = answering.read(conn, identity, wanted.mode) | {"refused_lots": found["refused"]}
+    document = answering.read(conn, identity, wanted.mode) | {
+        "refused_lots": found["refused"],
+        "not_followed": found["not_followed"],
+    }
     if wanted.mode != "real":
         return document | {"notices_sent": 0, "events": []}
     events = _say(conn, person, identity, document, at, public_url, vault)
@@ -66,6 +69,8 @@ def _kept(
 
 
 def _refuse_nothing(found: dict[str, Any]) -> None:
+    if found["named"]:
+        raise refuse("recall_not_followed", "from")
     if not found["touched"]:
         raise refuse("recall_nothing", "from", status=404)
     if not found["seeds"]:

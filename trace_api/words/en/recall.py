@@ -17,6 +17,8 @@ EN = {
     "recall_none": "There is no recall of this number, or it concerns neither you nor your area.",
     "acts_fault_recall_nothing": "Nothing that is recorded was touched by this.",
     "acts_fault_recall_nothing_next": "Check the code, the place and the times. What was recorded a moment ago may take a second to be followed.",
+    "acts_fault_recall_not_followed": "This is recorded, but where the goods went is not known yet.",
+    "acts_fault_recall_not_followed_next": "Try again in a minute. If it stays so, too much hangs together with it, or an event could not be followed: tell the operator, and tell your buyers yourself meanwhile.",
     "acts_fault_recall_not_yours": "What this touched ({lots} lots) is not yours to recall: a recall is ordered by who made the goods, or by an official of the area and department.",
     "acts_fault_recall_not_yours_next": "Tell the maker of the goods or the authority; goods in your own hands you can put on hold.",
     "acts_fault_recall_not_ordered_by_you": "Who ordered a recall closes it.",

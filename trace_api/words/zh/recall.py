@@ -17,6 +17,8 @@ ZH = {
     "recall_none": "没有这个编号的召回，或者它与您及您的辖区无关。",
     "acts_fault_recall_nothing": "记录中没有货物与此有关。",
     "acts_fault_recall_nothing_next": "请核对编码、地点和时间；刚登记的内容可能要过一秒才能查到。",
+    "acts_fault_recall_not_followed": "已有登记，但货物去向还没有理清。",
+    "acts_fault_recall_not_followed_next": "请过一分钟再试；若仍如此，可能是关联的记录太多，或有记录无法处理：请联系运维人员，同时自行通知买家。",
     "acts_fault_recall_not_yours": "涉及的货物（{lots} 个批次）不能由您召回：召回由生产者发起，或由辖区内的主管部门责令。",
     "acts_fault_recall_not_yours_next": "请通知生产者或主管部门；您手中的货物可以先登记暂停销售。",
     "acts_fault_recall_not_ordered_by_you": "召回由发起方结束。",
