@@ -1,7 +1,8 @@
 """`suyuan epcis hash`: what it does.
 
-An XML document is read as the published hashes were made of it (`ledger.epcis.xml_names`), so that what is printed
-is what others print; the ledger compares formats by the standard's rule instead.
+What is printed is what others print: an XML document is read as the published hashes were made of it
+(`ledger.epcis.xml_names`), and numbers are doubles. The ledger, which must not take two events for one, compares formats
+by the standard's rule and numbers by their digits.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def print_hashes(paths: Iterable[Path], say: Callable[[str], None], complain: Ca
 def hashes(file: ReadFile) -> Iterator[str | Problem]:
     """The hash of each event, or why it has none. Raises Unreadable where the context is out of bounds."""
     try:
-        hasher = Hasher.of(file.context, ignored_in(file.document))
+        hasher = Hasher.of(file.context, ignored_in(file.document), published=True)
     except EventError as error:
         raise Unreadable(str(error)) from error
     for place, event in enumerate(file.events):

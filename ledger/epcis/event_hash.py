@@ -83,13 +83,14 @@ class Hasher:
     _left_out: frozenset[str]
 
     @classmethod
-    def of(cls, context: Any = None, ignored: Iterable[str] = ()) -> Hasher:
-        """`context` and `ignored` as for the function `pre_hash`. Raises EventError for a context out of
+    def of(cls, context: Any = None, ignored: Iterable[str] = (), *, published: bool = False) -> Hasher:
+        """`context` and `ignored` as for the function `pre_hash`. `published`: numbers of more than 15 digits
+        become doubles, as in published hashes, so that two may be one. Raises EventError for a context out of
         bounds."""
         refuse_unbounded({"@context": context})
         refuse_context(context)
         kept = tuple(ignored)
-        names = Names.of(context)
+        names = Names.of(context, published=published)
         return cls(context, kept, names, NEVER | {names.braced(name) for name in kept})
 
     def hash(self, said: Mapping[str, Any]) -> str:
@@ -104,7 +105,7 @@ class Hasher:
         names, left_out = self._names, self._left_out
         if said.get("@context") is not None:
             refuse_context(said["@context"])
-            names = Names.of(self.context, said["@context"])
+            names = Names.of(self.context, said["@context"], published=names.published)
             left_out = NEVER | {names.braced(name) for name in self.ignored}
         try:
             return f"eventType={kind.strip()}" + _Writer(names, left_out).inside(_EVENT, said)

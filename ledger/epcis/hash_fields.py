@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -50,18 +52,20 @@ _REMEMBERED = 1024
 @dataclass(frozen=True)
 class Names:
     """What prefixes and terms stand for: `declared` by contexts, or in `meaning` by the standard's own context
-    as well; `namespaces` are the meanings that a local name may follow."""
+    as well; `namespaces` are the meanings that a local name may follow. `published`: see `Hasher`."""
 
     declared: Mapping[str, str]
     meaning: Mapping[str, str]
     namespaces: frozenset[str]
+    published: bool = False
     _written: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, *contexts: Any) -> Names:
+    def of(cls, *contexts: Any, published: bool = False) -> Names:
         theirs = declared(contexts)
         meaning = {**_KNOWN_PREFIXES, **theirs}
-        return cls(theirs, meaning, frozenset(uri for uri in meaning.values() if uri.endswith(_ENDS)))
+        ends = frozenset(uri for uri in meaning.values() if uri.endswith(_ENDS))
+        return cls(theirs, meaning, ends, published)
 
     def braced(self, name: str) -> str:
         """A field's name as `{namespace}name`."""
@@ -99,18 +103,30 @@ Value = Callable[[Names, Any], str]
 _NUMERIC = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
 
-def text(_: Names, value: Any) -> str:
-    """A text that reads as a number is one: in XML, which must hash alike, there is no difference. Every number
-    is a double, as the published hashes have it, so that two texts of more than 15 digits may be written
-    alike: who takes one event for another compares more than the hash."""
+def text(names: Names, value: Any) -> str:
+    """A text that reads as a number is one: in XML, which must hash alike, there is no difference."""
     if type(value) is str:
-        value = value.strip()
-        return _double(float(value), value) if _NUMERIC.fullmatch(value) else value
+        written: str = value.strip()
+        if not _NUMERIC.fullmatch(written):
+            return written
+        return (
+            _long(names, written) if len(written) > sys.float_info.dig else _double(float(written), written)
+        )
     if type(value) is bool:
         return "true" if value else "false"
     if type(value) is int or type(value) is float:
         return _double(float(value), str(value))
     raise Misshapen(value, "text, a number, true or false")
+
+
+def _long(names: Names, value: str) -> str:
+    """A number of more digits than every double carries. Published hashes have the nearest double; by that two
+    waybills would be one, so that here a text that no double carries keeps its digits."""
+    number, exact = float(value), Decimal(value)
+    if names.published or Decimal(repr(number)) == exact:
+        return _double(number, value)
+    written = format(exact, "f")
+    return written.rstrip("0").rstrip(".") if "." in written else written
 
 
 def _number(names: Names, value: Any) -> str:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.epcis import EpcisError
-from ledger.epcis.event_hash import MOST_WRITTEN, event_hash, ignored_in, pre_hash
+from ledger.epcis.event_hash import MOST_WRITTEN, Hasher, event_hash, ignored_in, pre_hash
 from ledger.epcis.events import EventError, parse_document, parse_event
 from tests.unit.ledger.epcis.documents import events_of, read
 from tests.vectors import count_vectors, vector_path
@@ -154,6 +154,20 @@ def test_what_must_not_matter(one: dict[str, Any], other: dict[str, Any]) -> Non
 )
 def test_what_must_matter(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert hash_of(one) != hash_of(other)
+
+
+def test_numbers_that_no_double_tells_apart_are_two_but_in_published_hashes() -> None:
+    waybills = [event(**{"ex:waybill": f"05200001111111146{digit}"}) for digit in (1, 2)]
+    own, published = Hasher.of(CONTEXT), Hasher.of(CONTEXT, published=True)
+    assert own.pre_hash(waybills[0]).endswith("waybill=52000011111111461")
+    assert len({own.hash(each) for each in waybills}) == 2
+    assert len({published.hash(each) for each in waybills}) == 1
+    for written, said in (
+        ("0.000000000000000010", 1e-17),
+        ("100000000000000000.0", 1e17),
+        ("0.12345678901234568", 0.12345678901234568),
+    ):
+        assert own.hash(event(**{"ex:a": written})) == own.hash(event(**{"ex:a": said}))
 
 
 def test_the_prefix_is_only_a_way_to_write_a_namespace() -> None:
