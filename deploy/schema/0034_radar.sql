@@ -30,6 +30,7 @@ CREATE TABLE lot_making (
   kg           float8                       -- null: not known
 );
 CREATE INDEX lot_making_lot ON lot_making (lot);
+CREATE INDEX lot_making_made_at ON lot_making (made_at);
 CREATE INDEX lot_making_place ON lot_making (place) WHERE run IS NULL;
 -- Kinds that could not be judged of a lot, for want of a quantity, a figure or a place's position: a projection.
 CREATE TABLE lot_unjudged (
@@ -248,23 +249,32 @@ CREATE FUNCTION findings_seen(filters jsonb, moment timestamptz)
   ORDER BY page.at DESC, page.id
 $$;
 
--- Of which kinds how much could be judged in the asker's area, and of how much it could not.
-CREATE FUNCTION findings_coverage() RETURNS TABLE (kind text, judged bigint, unjudged bigint)
+-- Of which kinds how much could be judged in the asker's area of what was made or stood somewhere in the last 60 days, and of how
+-- much it could not.
+CREATE FUNCTION findings_coverage(moment timestamptz) RETURNS TABLE (kind text, judged bigint, unjudged bigint)
   LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
   RETURN QUERY
-  WITH own AS MATERIALIZED (
-    SELECT official.lot FROM official_lots(NULL) AS official WHERE EXISTS (SELECT FROM asker_scope())
-    UNION SELECT making.lot FROM lot_making AS making WHERE making.organisation = current_organisation()),
+  WITH lately AS MATERIALIZED (
+    SELECT making.lot FROM lot_making AS making WHERE making.made_at >= moment - INTERVAL '60 days' AND making.made_at <= moment
+    UNION
+    SELECT mute.lot FROM lot_unjudged AS mute
+    WHERE EXISTS (SELECT FROM presence WHERE presence.lot = mute.lot AND presence.valid && tstzrange(moment - INTERVAL '60 days', moment))),
+  own AS MATERIALIZED (
+    SELECT official.lot FROM official_lots(ARRAY(SELECT lately.lot FROM lately)) AS official WHERE EXISTS (SELECT FROM asker_scope())
+    UNION
+    SELECT lately.lot FROM lately WHERE EXISTS (SELECT FROM lot_making AS making WHERE making.lot = lately.lot
+                                                AND making.organisation = current_organisation())),
   kinds AS (SELECT unnest(ARRAY['outputs_over_inputs', 'no_cull', 'moved_before_made', 'more_than_made', 'two_places']) AS kind)
   SELECT kinds.kind, count(*) FILTER (WHERE mute.lot IS NULL), count(*) FILTER (WHERE mute.lot IS NOT NULL)
   FROM kinds CROSS JOIN own LEFT JOIN lot_unjudged AS mute ON mute.lot = own.lot AND mute.kind = kinds.kind
-  WHERE kinds.kind NOT IN ('outputs_over_inputs', 'no_cull') OR EXISTS (SELECT FROM lot_making AS making WHERE making.lot = own.lot AND making.run IS NOT NULL)
+  WHERE kinds.kind NOT IN ('outputs_over_inputs', 'no_cull')
+     OR EXISTS (SELECT FROM lot_making AS making WHERE making.lot = own.lot AND making.run IS NOT NULL)
   GROUP BY kinds.kind
   UNION ALL
-  SELECT look.what, look.judged, look.unjudged FROM radar_look AS look WHERE look.what IN ('harvest_over_ceiling', 'certificates_over_lot', 'scanned_too_often', 'copied_values')
-    AND EXISTS (SELECT FROM asker_scope());
+  SELECT look.what, look.judged, look.unjudged FROM radar_look AS look
+  WHERE look.what IN ('harvest_over_ceiling', 'certificates_over_lot', 'scanned_too_often', 'copied_values') AND EXISTS (SELECT FROM asker_scope());
 END
 $$;
 

@@ -50,7 +50,7 @@ def router(databases: Databases, guard: Guard, now: Callable[[], datetime]) -> A
         with access.looking(databases, person) as conn:
             found = reading.findings(conn, asked.filters(), at, person.organisation)
             total = reading.total(conn, found, asked, at, person.organisation)
-            covered = reading.coverage(conn)
+            covered = reading.coverage(conn, at)
         more = (asked.page - 1) * PAGE + len(found) < total
         kept = {name: value for name, value in asked.filters().items() if value is not None}
         return {

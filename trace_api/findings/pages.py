@@ -50,7 +50,7 @@ def router(databases: Databases, guard: Guard, assets: Assets, now: Callable[[],
             regions = regions_below(conn, person.regions)
             found = reading.findings(conn, asked.filters(), at, None)
             total = reading.total(conn, found, asked, at, None)
-            covered = reading.coverage(conn)
+            covered = reading.coverage(conn, at)
         words, first = frame.words, (asked.page - 1) * PAGE + 1
         last = first + len(found) - 1
         return page("findings.html", frame, assets, words("audit_title"), rows=[row_of(each, words) for each in found], asked=asked,

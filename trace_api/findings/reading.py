@@ -81,9 +81,9 @@ def finding(conn: psycopg.Connection, wanted: str, at: datetime, organisation: s
     return next(iter(findings(conn, {"id": wanted}, at, organisation)), None)
 
 
-def coverage(conn: psycopg.Connection) -> list[Coverage]:
+def coverage(conn: psycopg.Connection, at: datetime) -> list[Coverage]:
     with conn.cursor(row_factory=class_row(Coverage)) as cursor:
-        return cursor.execute("SELECT * FROM findings_coverage()").fetchall()
+        return cursor.execute("SELECT * FROM findings_coverage(%s)", [at]).fetchall()
 
 
 def say(conn: psycopg.Connection, wanted: str, says: str, comment: str, at: datetime) -> bool:

@@ -124,7 +124,7 @@ EN = {
     "finding_needs_comment": "Please say why.",
     "finding_save": "Save",
     "finding_versions": "Version {version} · found {opened} · last changed {changed}",
-    "finding_coverage_title": "What could not be judged",
+    "finding_coverage_title": "What could not be judged, of the last 60 days",
     "finding_coverage": "{kind}: {judged} judged, {unjudged} could not be, for want of data.",
     "finding_coverage_all": "Every rule had the data that it needs.",
     "finding_column_id": "Number",

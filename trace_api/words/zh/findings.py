@@ -124,7 +124,7 @@ ZH = {
     "finding_needs_comment": "请写明理由。",
     "finding_save": "保存",
     "finding_versions": "第 {version} 版 · 发现于 {opened} · 最近变动 {changed}",
-    "finding_coverage_title": "没有判断的部分",
+    "finding_coverage_title": "没有判断的部分（近 60 天）",
     "finding_coverage": "{kind}：判断了 {judged} 项，{unjudged} 项因缺少数据无法判断。",
     "finding_coverage_all": "所有规则都有数据可以判断。",
     "finding_column_id": "编号",

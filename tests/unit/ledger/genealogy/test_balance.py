@@ -6,15 +6,17 @@ A false alarm about a grower costs more than a fraud that is found a day later.
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.epcis.events import parse_document
+from ledger.epcis.events import parse_document, parse_event
 from ledger.genealogy import RecordedEvent, replay
-from ledger.genealogy.balance import Allowance, Balance, Imbalance, Rules, balance, is_cull, kilometres
+from ledger.genealogy.balance import KINDS, Allowance, Balance, Imbalance, Rules, balance, is_cull, kilometres
+from simulators.world import World
 from tests.unit.ledger.genealogy.said import (
     GTIN,
     LINE,
@@ -23,6 +25,7 @@ from tests.unit.ledger.genealogy.said import (
     PLOT,
     SHOP,
     STALL,
+    START,
     STATION,
     STORE,
     TRUCK,
@@ -390,3 +393,77 @@ def test_mass_never_appears(harvest: float, taken: float, boxes: int, sales: lis
 def test_cull_is_known_by_its_class_and_distances_are_kilometres() -> None:
     assert is_cull(CULL) and not is_cull(A) and not is_cull(fruit("P01"))
     assert 155 < kilometres((30.27, 120.16), (31.23, 121.47)) < 175  # Hangzhou to Shanghai
+
+
+def simulated() -> list[dict[str, Any]]:
+    """The events of a simulated world, from harvest to shop."""
+    world = World(20260618, START)
+    sent = [
+        json.loads(each.payload)
+        for each in world.messages(START + timedelta(hours=30))
+        if each.kind == "events"
+    ]
+    return [
+        event
+        for said in sent
+        for event in (said["epcisBody"]["eventList"] if said["type"] == "EPCISDocument" else [said])
+    ]
+
+
+def judged_world(events: list[dict[str, Any]]) -> Balance:
+    document = World(20260618, START).registry()
+    spots = {
+        each["id"]: (each["lat"], each["lon"]) for each in document["places"] if each.get("lat") is not None
+    }
+    recorded = [RecordedEvent(at, "xj-coop", parse_event(each)) for at, each in enumerate(events)]
+    return balance(replay(recorded, NET), lambda _lot: STRICT, Rules(), spots)
+
+
+def test_a_simulated_world_with_one_fraud_of_each_kind_has_just_those() -> None:
+    events = simulated()
+    assert judged_world(events).imbalances == ()
+
+    (run_of,) = (each for each in events if each["type"] == "TransformationEvent")
+    harvest = next(each for each in events if each.get("action") == "ADD" and each["type"] == "ObjectEvent")
+    packing = next(
+        each for each in events if each["type"] == "AggregationEvent" and each["bizStep"] == "packing"
+    )
+    accepted = next(
+        each
+        for each in events
+        if each.get("bizStep") == "accepting" and packing["parentID"] in each.get("epcList", ())
+    )
+    lots = [each["epcClass"] for each in run_of["outputQuantityList"] if "uom" not in each]
+    own = {"type": "ObjectEvent", "eventTimeZoneOffset": "+08:00"}
+    store = {"readPoint": packing["readPoint"], "bizLocation": packing["bizLocation"]}
+
+    def planted(name: str, when: str, **said: Any) -> dict[str, Any]:
+        return own | {"eventID": f"urn:fraud:{name}", "eventTime": when, **said}
+
+    fat = dict(
+        run_of,
+        outputQuantityList=[
+            each | {"quantity": round(each["quantity"] * 1.2)} for each in run_of["outputQuantityList"]
+        ],
+    )
+    early = (datetime.fromisoformat(harvest["eventTime"]) - timedelta(hours=9)).isoformat()
+    frauds = [
+        planted("early", early, action="OBSERVE", bizStep="receiving", quantityList=harvest["quantityList"], **store),
+        planted("sold", accepted["eventTime"], action="DELETE", bizStep="retail_selling", quantityList=[{"epcClass": lots[1], "quantity": 9999}]),
+        planted("clone", accepted["eventTime"], action="OBSERVE", bizStep="storing", epcList=[packing["parentID"]], **store),
+        planted("picked", harvest["eventTime"], action="ADD", bizStep="commissioning", quantityList=[some(fruit("X"), 100, "KGM")]),
+        planted("uncut", run_of["eventTime"], bizStep="commissioning", inputQuantityList=[some(fruit("X"), 100, "KGM")],
+                outputQuantityList=[some(lot("X"), 50)]) | {"type": "TransformationEvent"},
+    ]  # fmt: skip
+    found = judged_world([fat if each is run_of else each for each in events] + frauds)
+    assert {each.kind: each for each in found.imbalances}.keys() == set(KINDS) and len(
+        found.imbalances
+    ) == len(KINDS)
+    for kind, name in (
+        ("moved_before_made", "early"),
+        ("more_than_made", "sold"),
+        ("two_places", "clone"),
+        ("no_cull", "uncut"),
+    ):
+        (one_of,) = (each for each in found.imbalances if each.kind == kind)
+        assert f"urn:fraud:{name}" in shown(one_of), kind
