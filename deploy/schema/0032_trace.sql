@@ -451,7 +451,8 @@ CREATE FUNCTION trace_shown(events bigint[]) RETURNS TABLE (event bigint, why te
     WHERE party.organisation IN (current_organisation(), (SELECT own.party FROM organisation AS own WHERE own.id = current_organisation()))
       AND party.part <> 'capture'),
   given AS MATERIALIZED (
-    SELECT DISTINCT given.event FROM other JOIN lot_grant_event AS given ON given.organisation = current_organisation() AND given.event = ANY (other.ids)),
+    SELECT each.event FROM other CROSS JOIN LATERAL unnest(other.ids) AS each (event)
+    CROSS JOIN LATERAL (SELECT FROM lot_grant_event AS given WHERE given.organisation = current_organisation() AND given.event = each.event LIMIT 1) AS given),
   official AS MATERIALIZED (SELECT official_covers(events) AS event WHERE EXISTS (SELECT FROM asker_scope()))
   SELECT found.id, found.why FROM (
     SELECT asked.id, CASE
@@ -487,7 +488,11 @@ CREATE FUNCTION trace_edges(events bigint[], names integer[])
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
   SET enable_nestloop = off SET jit = off AS $$
   WITH own AS MATERIALIZED (SELECT each.name FROM unnest(names) AS each (name)),
-  told AS MATERIALIZED (SELECT event.id, to_json(event.event_id)::text AS said FROM event WHERE event.id = ANY (events)),
+  told AS MATERIALIZED (
+    SELECT event.id, '","event":' || to_json(event.event_id)::text || ',"time":' || to_char(date_trunc('milliseconds', event.event_time AT TIME ZONE 'UTC'),
+             CASE WHEN extract(milliseconds FROM event.event_time)::integer % 1000 = 0 THEN '"\""YYYY-MM-DD"T"HH24:MI:SS"Z\""'
+                  ELSE '"\""YYYY-MM-DD"T"HH24:MI:SS.US"Z\""' END) || ',"quantity":' AS said
+    FROM event WHERE event.id = ANY (events)),
   run AS MATERIALIZED (
     SELECT said.run, said.at, said.event FROM told JOIN trace_run_event AS said ON said.event = told.id
     WHERE said.run = ANY (ARRAY(SELECT made.run FROM trace_run AS made WHERE made.name = ANY (names) AND made.output))),
@@ -508,8 +513,7 @@ CREATE FUNCTION trace_edges(events bigint[], names integer[])
   FROM trace_move AS move JOIN own ON own.name = move.parent LEFT JOIN own AS child ON child.name = move.child
   WHERE move.event = ANY (events) AND (move.kind IN ('installed', 'removed') OR child.name IS NOT NULL)),
   known AS MATERIALIZED (SELECT name.id, to_json(name.name)::text AS said FROM trace_name AS name WHERE name.id = ANY (names || ARRAY(SELECT edge.source FROM edge WHERE edge.kind IN ('installed', 'removed'))))
-  SELECT string_agg('{"from":' || source.said || ',"to":' || target.said || ',"kind":"' || edge.kind || '","event":'
-                    || told.said || ',"time":' || trace_time(edge.at) || ',"quantity":' || coalesce(edge.quantity::text, 'null')
+  SELECT string_agg('{"from":' || source.said || ',"to":' || target.said || ',"kind":"' || edge.kind || told.said || coalesce(edge.quantity::text, 'null')
                     || ',"uom":' || trace_quoted(edge.uom) || ',"share":' || coalesce(edge.share::text, 'null') || '}', ','
                     ORDER BY edge.at, edge.event, edge.source, edge.target)
   FROM edge JOIN known AS source ON source.id = edge.source JOIN known AS target ON target.id = edge.target JOIN told ON told.id = edge.event
@@ -568,10 +572,10 @@ BEGIN
   SELECT string_agg('{"id":' || trace_quoted(parent.name) || ',"holds":' || trace_quoted(child.name) || ',"start":' || trace_time(inside.first)
                     || ',"end":' || trace_time(inside.last) || '}', ',' ORDER BY inside.first, child.name, parent.name) INTO containers
   FROM trace_inside AS inside JOIN trace_name AS child ON child.id = inside.child JOIN trace_name AS parent ON parent.id = inside.parent
-  WHERE inside.child = ANY (names) AND inside.parent = ANY (names)
+  WHERE inside.child = ANY (names) AND inside.parent + 0 = ANY (names)  -- + 0: one list leads into the index, the other is looked through
     -- Between two names of the trace there may be more than its events tell.
     AND inside.event IN (SELECT shown.event FROM trace_shown(ARRAY(
-      SELECT other.event FROM trace_inside AS other WHERE other.child = ANY (names) AND other.parent = ANY (names))) AS shown);
+      SELECT other.event FROM trace_inside AS other WHERE other.child = ANY (names) AND other.parent + 0 = ANY (names))) AS shown);
   SELECT string_agg(portion.body, ',' ORDER BY lot.name, portion.place) INTO portions
   FROM trace_portion AS portion JOIN trace_name AS lot ON lot.id = portion.lot
   WHERE portion.lot = ANY (seeds) OR NOT EXISTS (SELECT FROM trace_portion AS own WHERE own.lot = ANY (seeds))
