@@ -15,13 +15,13 @@ INSERT INTO trace_name (id, name, scheme, is_class) OVERRIDING SYSTEM VALUE
 SELECT 100000000 + n, 'https://id.gs1.org/01/09521234000303/10/N' || lpad(n::text, 9, '0'), 'lgtin', false
 FROM generate_series(%(first)s, %(last)s) AS n;
 INSERT INTO trace_named (name, at, event)
-SELECT 100000000 + n / 3 * 3 + part, (1735689600000 + n * 1000) << 20, 1000000000 + n
+SELECT 100000000 + n / 3 * 3 + part, (1735689600000 + n::bigint * 1000) << 20, 1000000000 + n
 FROM generate_series(%(first)s, %(last)s) AS n CROSS JOIN generate_series(0, 2) AS part;
 INSERT INTO trace_run (run, name, output, first, last, event)
-SELECT 1000000000 + n, 100000000 + n / 3 * 3 + part, part = 1, (1735689600000 + n * 1000) << 20, (1735689600000 + n * 1000) << 20, 1000000000 + n
+SELECT 1000000000 + n, 100000000 + n / 3 * 3 + part, part = 1, (1735689600000 + n::bigint * 1000) << 20, (1735689600000 + n::bigint * 1000) << 20, 1000000000 + n
 FROM generate_series(%(first)s, %(last)s) AS n CROSS JOIN generate_series(0, 1) AS part;
 INSERT INTO trace_inside (child, parent, first, last, event)
-SELECT 100000000 + n, 100000000 + n / 3 * 3 + 2, (1735689600000 + n * 1000) << 20, 9223372036854775807, 1000000000 + n
+SELECT 100000000 + n, 100000000 + n / 3 * 3 + 2, (1735689600000 + n::bigint * 1000) << 20, 9223372036854775807, 1000000000 + n
 FROM generate_series(%(first)s, %(last)s) AS n WHERE n % 3 < 2;
 UPDATE projection SET position = 2000000000;
 SET session_replication_role = DEFAULT;
