@@ -327,6 +327,7 @@ def _forget_in_event(conn: psycopg.Connection, place: Place, name: str) -> None:
         "UPDATE event_party SET organisation = %s WHERE event = %s AND organisation = ANY (%s) AND part <> 'capture'",
         [name, event, named],
     )
+    conn.execute("SELECT trace_erase(%s, %s, %s)", [event, named, name])
 
 
 def _forget_payload(conn: psycopg.Connection, keys: MonthlyKeys, place: Place, now: datetime) -> None:

@@ -588,10 +588,30 @@ BEGIN
 END
 $$;
 
+-- What an erased event named and no event names any more, under the name that stands there now; what rests on the event is made again.
+-- Two that fell together stay two rows, of which the later one is nobody's.
+CREATE FUNCTION trace_erase(wanted bigint, named text[], instead text) RETURNS void
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+  gone record;
+BEGIN
+  FOR gone IN SELECT known.id, known.name FROM trace_name AS known
+              WHERE known.name = ANY (named) AND NOT EXISTS (SELECT FROM event_mention AS mention WHERE mention.identifier = known.name) LOOP
+    UPDATE trace_name SET name = instead || CASE WHEN EXISTS (SELECT FROM trace_name AS taken WHERE taken.name = instead) THEN '#' || gone.id ELSE '' END,
+                          scheme = 'uri' WHERE id = gone.id;
+    DELETE FROM trace_portion WHERE position(to_json(gone.name)::text IN body) > 0;
+  END LOOP;
+  INSERT INTO registry_change (kind, identifier, at)
+  SELECT DISTINCT 'lot', mention.identifier, now() FROM event_mention AS mention
+  WHERE mention.event = wanted AND mention.role IN ('epc', 'class', 'parent', 'child', 'input', 'output');
+END
+$$;
+
 REVOKE EXECUTE ON FUNCTION trace_forward, trace_back, trace_reached, trace_reach_back, trace_reach_forward, trace_start, trace_pieces,
-  trace_line, trace_is_behind, trace_shown, trace_edges, trace_published, trace_of_asker FROM PUBLIC;
+  trace_line, trace_is_behind, trace_shown, trace_edges, trace_published, trace_of_asker, trace_erase FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION trace_forward, trace_back TO suyuan_jobs;
 GRANT EXECUTE ON FUNCTION trace_of_asker TO suyuan_api;
+GRANT EXECUTE ON FUNCTION trace_erase TO suyuan_eraser;
 
 -- What was projected before has no rows here yet: it is followed once more, to the same.
 DELETE FROM projection WHERE name = 'portions';
