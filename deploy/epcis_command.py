@@ -51,6 +51,10 @@ def validate_command(files: tuple[Path, ...], as_json: bool, most: int) -> None:
     Errors make a file invalid: fields, identifiers and the rules that only several fields together can break. Warnings name
     what is allowed and seldom meant, such as business steps that exclude each other; they change no exit status.
 
+    Invalid here, and taken at the doors all the same, since published examples of the standard do it: sensor metadata in two
+    places, a sensor time after the event, an error declaration without the eventID of what it declares wrong, and an order
+    of XML elements other than the XML Schema's (but eventTime must stand before action there too).
+
     Exit status 0: every file is valid; 1: a file is invalid; 3: a file cannot be read. Of several the worst, 3 before 1.
     """
     from deploy.epcis_validating import validate_files

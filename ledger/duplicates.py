@@ -38,7 +38,7 @@ class Known:
 # the same event under an eventID may be about to be written, and has another key.
 _SHARED = "SELECT pg_advisory_xact_lock_shared(%s, hashtext(%s))"
 _ALONE = "SELECT pg_advisory_xact_lock(%s, hashtext(%s))"
-_LOCK = 0x5359_0300  # "SY", recording
+_LOCK = 0x5359_0400  # "SY", recording; the second key is the hash of the organisation
 
 _KNOWN = """
 SELECT event.id, event.event_id, event.is_error, event.event_hash, event_bytes.bytes, event_context.body

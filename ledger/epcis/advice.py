@@ -82,6 +82,9 @@ _MEASURED_IN = {
 def _report_advice(pointer: str, report: SensorReport) -> Iterator[Problem]:
     kind = vocabulary.measurement_type(report.type)
     wanted = _MEASURED_IN.get(kind)
+    if kind != report.type and kind not in vocabulary.MEASUREMENT_TYPES:
+        of = "is none of GS1's measurement types; want one of them, or a URI of your own vocabulary"
+        yield _warning(f"{pointer}/type", f"got {report.type[:100]}, which {of}")
     unit = UNITS.get(report.uom or "")
     measured = any(
         value is not None for value in (report.value, report.min_value, report.max_value, report.mean_value)

@@ -55,6 +55,7 @@ class ReadFile:
     document's `@context` as written, None where there is none. `events`: in document order, each as written and
     not looked at: want a dict, and expect anything. `document`: the whole as JSON. `path`: the way in it to the
     list of events, or to the one event where it is `alone`. `repeated`: keys that stand twice in one object.
+    `xml`: it was XML, in which the order of an event's fields counts (`xml_order`).
     """
 
     kind: str
@@ -64,6 +65,7 @@ class ReadFile:
     path: tuple[str, ...] = ()
     alone: bool = False
     repeated: tuple[str, ...] = ()
+    xml: bool = False
 
     def pointer(self, place: int) -> str:
         """The JSON pointer to an event in `document`, by its place in `events`."""
@@ -76,7 +78,7 @@ def read_file(data: bytes, most_bytes: int = MOST_BYTES, *, literal: bool = Fals
         raise Unreadable(f"is too large: want at most {most_bytes} bytes; split it into several documents")
     if data[:64].replace(b"\0", b"").lstrip(_BYTE_ORDER_MARKS + b" \t\r\n").startswith(b"<"):
         try:
-            return as_read(read_xml(data, literal=literal))
+            return replace(as_read(read_xml(data, literal=literal)), xml=True)
         except EventError as error:
             raise Unreadable(error.problems[0].message) from error
     if sum(map(data.count, (b"{", b"[", b","))) > MOST_MARKS:

@@ -25,6 +25,7 @@ from ledger.epcis.files import ReadFile
 from ledger.epcis.models import Event
 from ledger.epcis.problems import EventError, Problem, Severity, printable, short
 from ledger.epcis.rules import breaches
+from ledger.epcis.xml_order import misplaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,9 @@ def validate(file: ReadFile, begun: Callable[[int], object] = lambda number: Non
     for place, raw in enumerate(file.events):
         begun(place + 1)
         pointer = file.pointer(place)
+        if file.xml:
+            for problem in misplaced(raw):
+                yield Finding("error", pointer + problem.pointer, problem.message, place + 1)
         try:
             event = parse_event(raw)
         except EventError as error:

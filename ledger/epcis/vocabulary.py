@@ -70,12 +70,14 @@ MEASUREMENT_TYPES = _words("""
 @dataclass(frozen=True)
 class Vocabulary:
     """One list of the standard: its `name` for messages, its bare `words` and the spellings that mean the
-    same. `uri` is the head of the Linked Data form, `heads` are those of every accepted spelling."""
+    same. `uri` is the head of the Linked Data form, `heads` are those of every accepted spelling, `open` those under
+    which the official schema takes words that are not in its list."""
 
     name: str
     words: frozenset[str]
     uri: str
     heads: tuple[str, ...]
+    open: tuple[str, ...] = ()
 
     def bare(self, text: str) -> str:
         """The bare word for any of its spellings; a word of someone's own vocabulary unchanged."""
@@ -96,7 +98,7 @@ class Vocabulary:
         name such as `cbv:my_own` counts as foreign: what the prefix means is for the document's context to
         say."""
         bare = self.bare(text)
-        return bare in self.words or (bare == text and ":" in text)
+        return bare in self.words or (":" in text and (bare == text or text.startswith(self.open)))
 
 
 def _cbv(name: str, words: frozenset[str], urn: str, path: str) -> Vocabulary:
@@ -122,6 +124,7 @@ MEASUREMENT_TYPE = Vocabulary(
     MEASUREMENT_TYPES,
     GS1,
     tuple(f"{head}MeasurementType-" for head in _GS1_ALIASES) + _GS1_ALIASES,
+    open=("https://ref.gs1.org/voc/", "gs1:"),
 )
 
 

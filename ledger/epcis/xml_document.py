@@ -41,7 +41,7 @@ def read_xml(data: bytes, *, literal: bool = False) -> dict[str, Any]:
     """
     root = _root(data)
     prefixes = Prefixes.of(root, literal)
-    found = _Reader(prefixes).document(root)
+    found = _Reader(prefixes, literal).document(root)
     terms = prefixes.terms()
     context = [CONTEXT, terms] if terms else [CONTEXT]
     refuse_context(context)
@@ -99,8 +99,8 @@ _WANTED = "an EPCISDocument, an EPCISQueryDocument or one event"
 class _Reader:
     """Reads one document; its element names go through `prefixes`."""
 
-    def __init__(self, prefixes: Prefixes) -> None:
-        self.names = prefixes
+    def __init__(self, prefixes: Prefixes, literal: bool) -> None:
+        self.names, self.literal = prefixes, literal
 
     def document(self, root: Any) -> dict[str, Any]:
         kind = self.names.local(root)
@@ -141,6 +141,11 @@ class _Reader:
     def event(self, element: Any) -> dict[str, Any]:
         said: dict[str, Any] = {"type": self.names.local(element)}
         self.fill(said, element, _EVENT)
+        if not self.literal and said["type"] in ("ObjectEvent", "TransformationEvent"):
+            # A set of things in JSON, which may name none twice; XML may, and means the same.
+            for name in _SETS:
+                if isinstance(said.get(name), list):
+                    said[name] = list(dict.fromkeys(said[name]))
         return said
 
     # --- objects ---
@@ -191,6 +196,7 @@ class _Reader:
 
 _TOO_DEEP = f"is nested too deep; want at most {DEEPEST} levels"
 _ENVELOPE = ("schemaVersion", "creationDate")
+_SETS = ("epcList", "inputEPCList", "outputEPCList")
 
 
 def _put(said: dict[str, Any], name: str, value: Any) -> None:

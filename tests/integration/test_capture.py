@@ -453,8 +453,8 @@ def test_with_proceed_a_long_document_goes_in_by_parts(
         with monkeypatch.context() as dying:
             parts = iter((working.take,))
 
-            def take_one(*given: Any) -> Any:
-                return next(parts)(*given)
+            def take_one(*given: Any, **named: Any) -> Any:
+                return next(parts)(*given, **named)
 
             dying.setattr(working, "take", take_one)
             with pytest.raises(StopIteration):

@@ -189,7 +189,9 @@ def _one(desk: Desk, organisation: str, data: bytes) -> Response:
         text = f"Got {len(said.events)} events, want one; send several to /epcis/capture."
         raise Problem(400, "Not one event", text, type=_INVALID)
     with access.for_organisation(desk.databases, organisation) as conn:
-        taken = take(conn, organisation, said.events, said.pointer, said.context, desk.now(), desk.vault)
+        taken = take(
+            conn, organisation, said.events, said.pointer, said.context, desk.now(), desk.vault, xml=said.xml
+        )
     _refuse(taken)
     written: dict[str, Any] = said.events[0]
     event_id = taken.named.get(0) or str(written["eventID"])

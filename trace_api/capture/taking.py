@@ -17,6 +17,7 @@ from ingest.admission import check_event_times
 from ingest.wire.errors import WireError
 from ledger.epcis.events import EventError, parse_event
 from ledger.epcis.problems import Problem as Wrong
+from ledger.epcis.xml_order import refused
 from ledger.persons import Vault
 from ledger.recording import EventConflict, Recorded, RecordingError, Said, record_all
 
@@ -68,9 +69,12 @@ def take(
     context: Any,
     received_at: datetime,
     vault: Vault,
+    *,
+    xml: bool = False,
 ) -> Taken:
-    """`pointer`: to the event at that place. `context`: their document's `@context`. Raises persons.WrongKey."""
-    sifted = [_sifted(event, context, received_at) for event in events]
+    """`pointer`: to the event at that place. `context`: their document's `@context`. `xml`: they were written in XML. Raises
+    persons.WrongKey."""
+    sifted = [_sifted(event, context, received_at, xml) for event in events]
     good = [said for said in sifted if isinstance(said, Said)]
     recorded = iter(_recorded(conn, organisation, good, received_at, vault))
     taken = Taken()
@@ -91,18 +95,19 @@ class _Invalid:
     problems: Sequence[Wrong]
 
 
-def _sifted(event: Any, context: Any, received_at: datetime) -> Said | _Invalid:
-    """The rules of the MQTT door."""
+def _sifted(event: Any, context: Any, received_at: datetime, xml: bool) -> Said | _Invalid:
+    """The rules of the MQTT door, and what XML has of its own."""
     if not isinstance(event, Mapping):
         return _Invalid([Wrong("", "an event is a JSON object")])
+    disordered = list(refused(event)) if xml else []
     try:
         read = parse_event(event)
         check_event_times(read, round(received_at.timestamp() * 1000))
     except EventError as error:
-        return _Invalid(error.problems)
+        return _Invalid([*disordered, *error.problems])
     except WireError as error:
         return _Invalid([Wrong("/eventTime", error.detail)])
-    return Said(read, context, event)
+    return _Invalid(disordered) if disordered else Said(read, context, event)
 
 
 def _recorded(

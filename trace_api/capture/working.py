@@ -103,7 +103,9 @@ def _taken(conn: psycopg.Connection, desk: Desk, job: Job, said: ReadFile) -> Ta
         return said.pointer(done + place)
 
     with conn.transaction() as together:
-        taken = take(conn, job.organisation, events, pointer, said.context, job.created_at, desk.vault)
+        taken = take(
+            conn, job.organisation, events, pointer, said.context, job.created_at, desk.vault, xml=said.xml
+        )
         if job.error_behaviour == "rollback" and taken.faults:
             taken = jobs.faults_only(taken)
             raise psycopg.Rollback(together)
