@@ -303,8 +303,18 @@ BEGIN
     RAISE EXCEPTION 'recalls are ordered by who made the goods, and by officials' USING ERRCODE = 'insufficient_privilege';
   END IF;
   IF office IS NULL THEN
+    -- A claim to have made some of a lot that the product's owner made gives no right to it: theirs, or an official's.
     seeds := ARRAY(SELECT seed FROM unnest(touched) AS seed JOIN portion ON portion.lot = seed.lot AND portion.portion = seed.portion
-                   AND portion.maker = current_organisation());
+                   AND portion.maker = current_organisation()
+                   WHERE seed.lot NOT IN (
+                     SELECT each.lot FROM (SELECT DISTINCT own.lot FROM unnest(touched) AS own) AS each
+                     WHERE EXISTS (SELECT FROM product CROSS JOIN unnest(product.classes) AS class (uri) JOIN portion AS theirs
+                                     ON theirs.lot = each.lot AND theirs.maker = product.organisation
+                                   WHERE product.organisation <> current_organisation()
+                                     AND (each.lot = uri OR starts_with(each.lot, uri || '/') OR starts_with(each.lot, uri || '.')))
+                       AND NOT EXISTS (SELECT FROM product CROSS JOIN unnest(product.classes) AS class (uri)
+                                       WHERE product.organisation = current_organisation()
+                                         AND (each.lot = uri OR starts_with(each.lot, uri || '/') OR starts_with(each.lot, uri || '.')))));
   ELSE
     seeds := ARRAY(SELECT seed FROM unnest(touched) AS seed
                    WHERE seed.lot IN (SELECT own.lot FROM official_lots(ARRAY(SELECT DISTINCT each.lot FROM unnest(touched) AS each)) AS own));
@@ -332,7 +342,10 @@ BEGIN
     'not_followed', (SELECT count(DISTINCT mention.event) FROM set_aside JOIN leaf ON leaf.position = set_aside.position
       JOIN event_mention AS mention ON mention.event = leaf.event JOIN recall_lot AS of_lot ON of_lot.recall = wanted AND of_lot.lot = mention.identifier
       WHERE set_aside.position > 0 AND set_aside.part IN ('event', 'presence')),
-    'refused', (SELECT count(DISTINCT each.lot) FROM unnest(touched) AS each WHERE each.lot NOT IN (SELECT seed.lot FROM unnest(seeds) AS seed)));
+    -- Of lots that the asker knows of: how many others were at a place is nobody's to ask.
+    'refused', (SELECT count(*) FROM (SELECT DISTINCT each.lot FROM unnest(touched) AS each) AS other
+                WHERE other.lot NOT IN (SELECT seed.lot FROM unnest(seeds) AS seed)
+                  AND EXISTS (SELECT FROM asker_mention WHERE asker_mention.identifier = other.lot)));
 END
 $$;
 

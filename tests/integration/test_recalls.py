@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ from tests.integration.recalls import (
     AT,
     CLASS,
     CULL,
+    LOGGER,
     MIXED,
     P01,
+    PLOT,
     SECOND,
     STALL_ROOM,
     TRAILER,
@@ -30,6 +32,7 @@ from tests.integration.recalls import (
     registry,
     say,
     tell,
+    vector,
 )
 from tests.servers.databases import Database
 
@@ -182,16 +185,20 @@ def test_what_is_split_off_or_mixed_after_a_recall_of_a_part_is_of_it(instance: 
 
 
 def test_the_maker_of_another_lot_may_not_recall_it(instance: Instance) -> None:
-    tell(instance, 33)
-    # It says that it made some of the lot: that much is its own to recall, and nothing else.
+    # At the packhouse of the cooperative, just before its run: what it ships may as well be of these.
+    (run,) = (each for each in vector() if each["type"] == "TransformationEvent")
+    before = datetime.fromisoformat(run["eventTime"]) - timedelta(minutes=1)
     claim = later(
-        -1,
+        0,
         "ObjectEvent",
         "claim",
         bizStep="commissioning",
-        quantityList=boxes(3),
-        **at(f"{G}/414/9521234007012"),
+        quantityList=boxes(500),
+        **at(run["bizLocation"]["id"]),
     )
+    say(instance, "rival", claim | {"action": "ADD", "eventTime": before.isoformat()})
+    tell(instance, 33)
+    assert instance.one("SELECT sum(quantity) FROM portion WHERE lot = %s AND maker = 'rival'", MIXED) > 0
     for who in ("rival", "stall", "second"):
         with asking(instance, who) as client:
             for mode in ("preview", "drill", "real"):
@@ -200,16 +207,37 @@ def test_the_maker_of_another_lot_may_not_recall_it(instance: Instance) -> None:
                     refused.status_code == 403 and refused.json()["faults"][0]["code"] == "recall_not_yours"
                 )
                 assert {"zh", "en"} <= set(refused.json()["faults"][0])
-    say(instance, "rival", claim | {"action": "ADD"})
-    follow(instance)
-    assert reached(preview(instance, "rival", kind="lot", id=MIXED)) == {MIXED: 3}
-    with asking(instance, "rival") as client:
-        assert post(client, from_lot(MIXED, "real")).status_code == 201
-    assert instance.rows("SELECT DISTINCT portion IS NULL FROM published_recall") == [(False,)], (
-        "the lot itself is free"
-    )
+    assert instance.rows("SELECT * FROM recall") == []
     with asking(instance, "coop") as client:
         assert post(client, from_lot(f"{G}/01/09521234000204/10/NONE")).status_code == 404
+
+
+def test_of_a_lot_of_nobodys_product_each_maker_recalls_what_it_made(instance: Instance) -> None:
+    tell(instance, 33)
+    claim = later(-1, "ObjectEvent", "claim", bizStep="commissioning", quantityList=[{"epcClass": P01, "quantity": 3, "uom": "KGM"}],
+                  **at(f"{G}/414/9521234007012"))  # fmt: skip
+    say(instance, "rival", claim | {"action": "ADD"})
+    follow(instance)
+    with asking(instance, "rival") as client:
+        done = post(client, from_lot(P01, "real"))
+        assert done.status_code == 201, done.text
+        assert [(each["lot"], each["whole"], each["total"]["kilograms"]) for each in done.json()["lots"]] == [
+            (P01, False, 3)
+        ]
+    assert instance.rows("SELECT DISTINCT lot, portion IS NULL FROM published_recall") == [(P01, False)], (
+        "the lot itself is free, and what was made of it"
+    )
+
+
+def test_what_lay_where_is_not_told_by_a_refusal(instance: Instance) -> None:
+    tell(instance, 6)
+    days = {"since": "2026-06-18T00:00:00Z", "until": "2026-06-20T00:00:00Z"}
+    with asking(instance, "rival") as client:
+        for source in ({"kind": "place", "id": f"{G}/414/9521234002024", **days}, {"kind": "lot", "id": MIXED},
+                       {"kind": "field", "id": PLOT}, {"kind": "device", "id": LOGGER}):  # fmt: skip
+            refused = post(client, {"mode": "preview", "from": source})
+            assert refused.status_code == 404, refused.text
+            assert refused.json()["faults"][0]["code"] == "recall_nothing"
 
 
 def test_a_drill_is_kept_and_nobody_hears_of_it(instance: Instance) -> None:

@@ -7,7 +7,7 @@ commit on.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -71,7 +71,7 @@ def _kept(
 def _refuse_nothing(found: dict[str, Any]) -> None:
     if found["named"]:
         raise refuse("recall_not_followed", "from")
-    if not found["touched"]:
+    if not found["seeds"] and not found["refused"]:
         raise refuse("recall_nothing", "from", status=404)
     if not found["seeds"]:
         raise refuse("recall_not_yours", "from", status=403, lots=found["refused"])
@@ -124,7 +124,8 @@ def close(
         raise refuse("recall_not_ordered_by_you", status=403)
     if document["state"] != "open":
         raise refuse("recall_closed", state=lambda words: words(f"recall_state_{document['state']}"))
-    at = moment(now)
+    # After the order whatever the clock says: of two events of one moment nobody knows which came last.
+    at = max(moment(now), datetime.fromisoformat(document["issued_at"]) + timedelta(milliseconds=1))
     values = [identity, closing.outcome, closing.note, at]
     if conn.execute("SELECT recall_close(%s, %s, %s, %s)", values).fetchone() != (True,):
         raise Problem.said(404, "recall_none")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from ledger.genealogy.balance.scales import Allowance, Imbalance, Scales, is_cull
 from ledger.genealogy.facts import KILOGRAM, Fact
+from ledger.genealogy.names import product_of
 from ledger.genealogy.parcels import NOTHING
 
 
@@ -91,6 +92,12 @@ def _too_much(
     yield scales.imbalance("outputs_over_inputs", run, lots, facts, said, known, KILOGRAM, figures)
 
 
+def _is_relabelling(scales: Scales, run: str, lots: Iterable[str]) -> bool:
+    """A lot split or merged into others of the same product was sorted before."""
+    products = {product_of(lot) for lot in lots}
+    return all(product_of(lot) in products for lot in scales.genealogy.stock.runs[run].inputs)
+
+
 def _without_cull(
     scales: Scales,
     run: str,
@@ -103,7 +110,7 @@ def _without_cull(
     rule: Allowance,
 ) -> Iterator[Imbalance]:
     """Nothing sorted out and nothing lost, where the product always loses some."""
-    if any(fact.step == "repackaging" for fact in facts):
+    if any(fact.step == "repackaging" for fact in facts) or _is_relabelling(scales, run, lots):
         return
     if rule.cull_least is None or any(weight is None for weight in weights):
         for lot in lots:

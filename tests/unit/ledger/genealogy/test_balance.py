@@ -169,6 +169,9 @@ def test_no_cull_is_no_flag_where_it_is_weighed_lost_repacked_or_not_known_of_th
         "what nobody wrote down is missing, not hidden"
     )
     assert weighed(HARVEST, run(100, 50, None, bizStep="repackaging")).imbalances == ()
+    packed = run(100, 48, 4)
+    split = mixed(90, [some(A, 48)], [some(B, 24), some(lot("C"), 24)])
+    assert weighed(HARVEST, packed, split).imbalances == (), "a packed lot that is split was sorted before"
     unknown = weighed(HARVEST, run(100, 50, None), allowance=Allowance(0.05))
     assert unknown.imbalances == () and "no_cull" in unknown.cannot[A]
 
