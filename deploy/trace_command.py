@@ -52,7 +52,7 @@ def trace(
     which need not be valid (- is standard input). The events are in the order in which they happened; one without an eventID
     goes by its CBV hash. What was declared wrong is left out.
 
-    Exit status 0: traced, and nothing found is an answer too; 3: a file cannot be read.
+    Exit status 0: traced, and nothing found is an answer too; 1: the picture cannot be written; 3: a file cannot be read.
     """
     from deploy import tracing
     from ledger.epcis.files import Unreadable
@@ -64,7 +64,12 @@ def trace(
         sys.exit(UNREADABLE)
     found, edges = tracing.trace_files(read, identifier, direction, _note)
     if svg is not None:
-        svg.write_text(tracing.picture(found, edges, lang), encoding="utf-8")
+        try:
+            svg.write_text(tracing.picture(found, edges, lang), encoding="utf-8")
+        except OSError as error:
+            raise click.FileError(
+                str(svg), f"{error.strerror}; name a file in a folder that is there"
+            ) from error
     if as_json:
         click.echo(json.dumps(tracing.as_json(found), ensure_ascii=False, indent=2))
     else:

@@ -434,7 +434,7 @@ CREATE FUNCTION recall_reached(wanted uuid)
   GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 ORDER BY 1, 5, 6, 7, 9
 $$;
 
--- Load units with goods of it, of holders that may be named.
+-- Load units with goods of it, of holders that may be named; to who was told, their own.
 CREATE FUNCTION recall_units(wanted uuid, beyond text, most integer)
   RETURNS TABLE (unit text, lots text[], keeper text, place text, kilograms float8, boxes float8, certain boolean)
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
@@ -442,7 +442,9 @@ CREATE FUNCTION recall_units(wanted uuid, beyond text, most integer)
          sum(goods.quantity) FILTER (WHERE goods.uom IS NULL), bool_and(goods.certain)
   FROM recall_goods AS goods
   WHERE goods.recall = wanted AND goods.unit > beyond AND goods.state IN ('held', 'returned') AND coalesce(goods.quantity, 1) > 0.000001
-    AND recall_right(wanted) IN ('ordered', 'overseen') AND (goods.keeper IS NULL OR goods.keeper IN (SELECT seen.id FROM asker_organisation AS seen))
+    AND (SELECT recall_right(wanted)) IS NOT NULL
+    AND ((SELECT recall_right(wanted)) <> 'told' AND (goods.keeper IS NULL OR goods.keeper IN (SELECT seen.id FROM asker_organisation AS seen))
+      OR (SELECT recall_right(wanted)) = 'told' AND goods.keeper = (SELECT current_organisation()))
   GROUP BY goods.unit ORDER BY goods.unit LIMIT most
 $$;
 

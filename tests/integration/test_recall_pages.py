@@ -6,6 +6,7 @@ import csv
 import io
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -58,6 +59,12 @@ def test_what_it_reaches_is_shown_and_nothing_is_recorded(instance: Instance) ->
             page = sent(packer, "/holds/order/preview", **(wanted | wrong))
             assert page.status_code in (404, 422), wrong
             assert EN("holds_wrong") in page.text, "the same form, with what is wrong"
+            assert "from." not in page.text and "reason." not in page.text, "no program's names of fields"
+        back = packer.get("/holds/order", params=wanted).text
+        assert "农残</textarea>" in back and 'value="real" checked' in back, (
+            "from the preview, with what was typed"
+        )
+        assert seen.text.count('formmethod="get"') == 1 and EN("recalls_holders") not in seen.text
 
 
 def test_an_order_is_seen_by_who_is_told_and_by_nobody_else(instance: Instance) -> None:
@@ -78,7 +85,14 @@ def test_an_order_is_seen_by_who_is_told_and_by_nobody_else(instance: Instance) 
         for start in ("/holds", "/check", "/scan"):
             told = gate.get(start, params={"lang": "en"})
             assert EN("recalls_to_you") in told.text and path in told.text and "residue" in told.text, start
-        assert EN("recalls_acknowledge") in gate.get(path, params={"lang": "en"}).text
+        rehearsed = packer.get(drilled.headers["location"], params={"lang": "en"}).text
+        assert "Recall drill no." in rehearsed and EN("recalls_read_not") not in rehearsed, "nobody was told"
+        notice = gate.get(path, params={"lang": "en"}).text
+        assert EN("recalls_acknowledge") in notice
+        units = gate.get(f"/api/v1{path.removeprefix('/holds')}/units").json()["units"]
+        assert units and {each["keeper"] for each in units} == {"market"}, "its own, and nobody else's"
+        for code in (A, *(each["unit"] for each in units)):
+            assert f"/check/answer?code={quote(code)}" in notice, "what to set apart, and where to record it"
         assert sent(gate, f"{path}/acknowledge").status_code == 303
         assert "gate 演示" in packer.get(path, params={"lang": "en"}).text
         assert sent(gate, f"{path}/close", outcome="withdrawn", note="x").status_code == 403, (
@@ -96,6 +110,8 @@ def test_an_order_is_seen_by_who_is_told_and_by_nobody_else(instance: Instance) 
         letter = packer.get(f"{path}/letters/0")
         assert "食品召回管理办法" in letter.text and Words("en")("recalls_letter_sign") in letter.text
         assert packer.get(f"{path}/letters/{'9' * 50}").status_code == 404
+        unsaid = sent(packer, f"{path}/close", outcome="", note="half a sentence")
+        assert unsaid.status_code == 422 and "half a sentence</textarea>" in unsaid.text
         assert sent(packer, f"{path}/close", outcome="withdrawn", note="wrong lot").status_code == 303
         assert EN("recalls_to_you") not in gate.get("/holds", params={"lang": "en"}).text
 

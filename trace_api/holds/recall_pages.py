@@ -32,7 +32,7 @@ from trace_api.problems import Problem
 from trace_api.recalls import answering
 from trace_api.recalls.asking import Closing, Order
 from trace_api.recalls.ordering import close, order
-from trace_api.roles import GOODS, OVERSEEING
+from trace_api.roles import AREAS, GOODS, OVERSEEING
 from trace_api.words import Words
 from trace_api.work import Frame, Sent, done_once, page, sent
 
@@ -123,6 +123,7 @@ def _recall_page(
     recall: UUID,
     done: str | None,
     refused: Refused | None = None,
+    form: Sent | None = None,
 ) -> HTMLResponse:
     frame = Frame.of(request, person)
     words = frame.words
@@ -137,12 +138,13 @@ def _recall_page(
         "recall.html",
         frame,
         desk.assets,
-        words("recalls_number", number=document["number"]),
+        views.line(document, words).called,
         status=200 if refused is None else refused.status,
         recall=views.line(document, words),
         begin_by=views.when(document["begin_by"], words),
         closed=views.when(document["closed_at"], words),
         note=document["note"],
+        typed={} if form is None else {name: form.text(name) for name in ("outcome", "note")},
         basis=document["legal_basis"],
         level=document["level"],
         faults=_faults(refused, words),
@@ -153,6 +155,8 @@ def _recall_page(
         and document["state"] == "open"
         and not person.roles.isdisjoint(ORDERING),
         holders=views.holders(document, read, words),
+        yours=views.yours(document) if told else None,
+        record="/scan/find" if person.roles.isdisjoint(AREAS["check"]) else "/check/answer",
         letter=document["notices"][0]["text"][words.language] if told and document["notices"] else "",
         **({"bars": (), "lots": [], "endings": []} if told else _reached(document, words)),
     )
@@ -184,12 +188,10 @@ def _add_ordering(routes: APIRouter, guard: Guard, desk: _Desk) -> None:
         code: Annotated[str, Query(max_length=500)] = "",
     ) -> Response:
         begun = kind if kind in KINDS else "lot"
-        typed = {
-            "kind": begun,
-            "number" if begun == "excursion" else "id": code,
-            "mode": "drill",
-            "level": "1",
-        }
+        typed = {"number" if begun == "excursion" else "id": code, "mode": "drill", "level": "1"}
+        # From the preview one comes back with all that was filled in.
+        typed |= {name: request.query_params[name] for name in FIELDS if name in request.query_params}
+        typed["kind"] = begun
         return _form_page(request, person, desk, typed)
 
     @routes.post(
@@ -238,7 +240,7 @@ def _add_ordering(routes: APIRouter, guard: Guard, desk: _Desk) -> None:
         try:
             return done_once(desk.databases, person, form, work)
         except Refused as refused:
-            return _recall_page(request, person, desk, recall, None, refused)
+            return _recall_page(request, person, desk, recall, None, refused, form)
 
 
 def _order(typed: Mapping[str, str]) -> Order:

@@ -27,6 +27,7 @@ class Line:
 
     id: str
     number: int
+    called: str
     title: str
     drill: bool
     state: str
@@ -66,6 +67,9 @@ def line(document: Document, words: Words) -> Line:
     return Line(
         id=document["id"],
         number=document["number"],
+        called=words(
+            "recalls_number_drill" if document["drill"] else "recalls_number", number=document["number"]
+        ),
         title=document["title"][words.language],
         drill=document["drill"],
         state=document["state"],
@@ -81,7 +85,8 @@ def line(document: Document, words: Words) -> Line:
 def source(asked: Mapping[str, Any], words: Words) -> str:
     """From what it was asked."""
     kind = words(f"recalls_from_{asked['kind']}")
-    name = str(asked.get("number") or short(str(asked.get("id", ""))))
+    called = (asked.get("name") or {}).get(words.language)
+    name = str(asked.get("number") or called or short(str(asked.get("id", ""))))
     span = [when(asked[each], words) for each in ("from", "to") if asked.get(each)]
     return words("recalls_from", kind=kind, name=name) + (f" {' – '.join(span)}" if span else "")
 
@@ -165,6 +170,13 @@ def _done(states: Mapping[str, Mapping[str, Any]]) -> float | None:
     return sum(sizes.get(state, 0.0) for state in ("returned", "destroyed")) / total if total else None
 
 
+def yours(document: Document) -> dict[str, Any]:
+    """What whoever was told has of it, to be opened where it is recorded: load units, and the lots of the notice."""
+    units = [(short(each["unit"]), each["unit"]) for each in document.get("units", ())]
+    own = [(short(lot), lot) for each in document["notices"] for lot in each["lots"]]
+    return {"units": units, "more": document.get("more_units", False), "lots": own}
+
+
 def lots(document: Document, words: Words) -> list[dict[str, Any]]:
     return [
         {
@@ -187,7 +199,7 @@ def endings(document: Document, words: Words) -> list[dict[str, str]]:
         for each in document.get(state, ()):
             papers = [short(str(paper.get("bizTransaction", ""))) for paper in each["papers"]]
             where = (
-                short(each["place"])
+                (each["place_name"] or {}).get(words.language) or short(each["place"])
                 if each["place"]
                 else words("recalls_region", code=each["region"])
                 if each["region"]
@@ -252,7 +264,7 @@ def sheet(document: Document, words: Words, at: datetime) -> Sheet:
                 )
             )
     return Sheet(
-        title=words("recalls_number", number=head.number),
+        title=head.called,
         notes_title=words("audit_export"),
         notes=(
             (words("recalls_source"), head.source),

@@ -41,7 +41,7 @@ def listed(conn: psycopg.Connection, limit: int, before: int | None) -> list[Row
         f"{_KNOWN} WHERE known.number < coalesce(%s::bigint, 9223372036854775807) ORDER BY known.number DESC LIMIT %s",
         [before, limit],
     )
-    return [head(each) for each in found]
+    return _with_names(conn, [head(each) for each in found])
 
 
 def read(conn: psycopg.Connection, recall: UUID, mode: str | None = None) -> Row:
@@ -50,19 +50,22 @@ def read(conn: psycopg.Connection, recall: UUID, mode: str | None = None) -> Row
     found = rows(conn, f"{_KNOWN} WHERE known.id = %s", [recall])
     if not found:
         raise Problem.said(404, "recall_none")
-    document = head(found[0]) | ({} if mode is None else {"mode": mode})
+    (document,) = _with_names(conn, [head(found[0])])
+    document |= {} if mode is None else {"mode": mode}
     (followed,) = rows(conn, "SELECT * FROM recall_followed(%s, %s)", [recall, mode is not None])
     progress = _progress(followed["progress"])
     if document["why"] == "told":
-        return document | {"progress": progress, "notices": _notices(conn, recall, document)}
+        units = read_units(conn, recall, "", MOST_UNITS)
+        return document | {**units, "progress": progress, "notices": _notices(conn, recall, document)}
     reached = rows(conn, "SELECT * FROM recall_reached(%s)", [recall])
     went = runs(conn, recall)
+    sites = _names(conn, "place", (each["place"] for each in followed["ended"]))
     units = read_units(conn, recall, "", MOST_UNITS)
     return document | {
         "lots": _lots(reached, went),
         "classes": _classes(reached),
         **_holders(conn, reached),
-        **{state: [_ending(each) for each in followed["ended"] if _class(each["state"]) == state]
+        **{state: [_ending(each, sites) for each in followed["ended"] if _class(each["state"]) == state]
            for state in ("dispersed", "destroyed", "returned", "sampled", "unaccounted")},
         **units,
         "notices": _notices(conn, recall, document),
@@ -206,8 +209,20 @@ def _holders(conn: psycopg.Connection, reached: Sequence[Row]) -> Row:
     return {"holders": holders, "hidden": _sum(each for each in having if each["hidden"])}
 
 
-def _ending(each: Row) -> Row:
-    return {name: value for name, value in each.items() if name != "state"}
+def _ending(each: Row, sites: dict[str, Row]) -> Row:
+    told = {name: value for name, value in each.items() if name != "state"}
+    return told | {"place_name": sites.get(each["place"] or "")}
+
+
+def _with_names(conn: psycopg.Connection, heads: list[Row]) -> list[Row]:
+    """From where, as the asker's register calls it."""
+    sites = _names(conn, "place", (each["from"].get("id") for each in heads))
+    return [
+        each | {"from": each["from"] | {"name": sites[each["from"]["id"]]}}
+        if each["from"].get("id") in sites
+        else each
+        for each in heads
+    ]
 
 
 def _notices(conn: psycopg.Connection, recall: UUID, document: Row) -> list[Row]:

@@ -273,3 +273,11 @@ def test_the_table_fits_a_terminal(tmp_path: Path) -> None:
         lines = done.stdout.splitlines()
         assert lines[1].startswith("2021-11-03 11:00  + commissioning")
         assert max(map(len, lines)) <= width
+
+
+def test_a_picture_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "events.json"
+    file.write_text(json.dumps([lots("1", "2026-06-01", CAUGHT)]))
+    result = CliRunner().invoke(main, ["trace", CAUGHT, str(file), "--svg", str(tmp_path / "none" / "x.svg")])
+    assert result.exit_code == 1 and "Traceback" not in result.output
+    assert "name a file in a folder that is there" in result.output
