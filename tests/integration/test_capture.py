@@ -484,10 +484,10 @@ def test_a_document_on_which_we_fail_ends_with_that_said(
         broken, good = put(desk, document(seen(1)), document(seen(2)))
         whole = working.take
 
-        def failing(conn: Any, organisation: str, events: Any, *rest: Any) -> Any:
+        def failing(conn: Any, organisation: str, events: Any, *rest: Any, **named: Any) -> Any:
             if events[0] == seen(1):
                 raise ZeroDivisionError
-            return whole(conn, organisation, events, *rest)
+            return whole(conn, organisation, events, *rest, **named)
 
         monkeypatch.setattr(working, "take", failing)
         for _ in range(working.MOST_ATTEMPTS):
