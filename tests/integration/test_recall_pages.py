@@ -17,7 +17,7 @@ from tests.acceptance.instance import Instance
 from tests.acceptance.people import signed_in
 from tests.acceptance.serving import served
 from tests.integration.lines import NOW
-from tests.integration.said import PALLET
+from tests.integration.said import PALLET, STORE
 from tests.integration.small_harvest import A, B, fruit, play
 from tests.servers.databases import Database
 from trace_api.words import Words
@@ -48,6 +48,9 @@ def test_what_it_reaches_is_shown_and_nothing_is_recorded(instance: Instance) ->
         # P1 is all in A: 20 boxes in the store and 20 at the market's dock, and P1 itself is used up.
         assert EN("recalls_class_held") in seen.text and "80\u00a0kg, 40\u00a0boxes" in seen.text
         assert instance.one("SELECT count(*) FROM recall") == 0
+        for code, kind in ((A, "lot"), (PALLET, "unit"), (STORE, "place")):
+            traced = packer.get(f"/trace/{quote(code, safe='')}", params={"lang": "en"}).text
+            assert f"/holds/order?kind={kind}&amp;code=" in traced, "from the trace to the order"
         begun = packer.get("/holds/order", params={"kind": "excursion", "code": "17"}).text
         assert 'id="f-number" name="number" type="text" value="17"' in begun
         for wrong in (
@@ -155,3 +158,54 @@ def test_the_gate_rejects_what_was_mixed_from_recalled_goods(instance: Instance)
             "recall",
             "recalled",
         )
+
+
+def did(client: httpx.Client, kind: str, **fields: Any) -> httpx.Response:
+    return client.post(f"/api/v1/acts/{kind}", json=fields, headers={"Idempotency-Key": str(uuid4())})
+
+
+def test_a_holder_answers_by_the_acts_that_pages_offer(instance: Instance) -> None:
+    """Set apart, sent back, come back, destroyed: each is followed by the recall."""
+    with (
+        served(instance, NOW) as client,
+        signed_in(client, "packer") as packer,
+        signed_in(client, "gate") as gate,
+    ):
+        path = order(packer).headers["location"].partition("?")[0]
+        instance.settle(NOW)
+
+        def now() -> dict[str, float]:
+            instance.settle(NOW)
+            document = packer.get(f"/api/v1{path.removeprefix('/holds')}").json()
+            (row,) = [each for each in document["progress"] if each["keeper"] == "market"]
+            return {state: part["boxes"] for state, part in row["now"].items()}
+
+        assert now() == {"out": 20}
+        offered = gate.get("/check/answer", params={"code": PALLET, "lang": "en"}).text
+        assert EN("check_act_hold") in offered, "recalled goods can be set apart on the page"
+        held = did(gate, "hold", units=[PALLET], reason="recall")
+        assert held.status_code == 201, held.text
+        assert now() == {"held": 20}
+        again = gate.get("/check/answer", params={"code": PALLET, "lang": "en"}).text
+        assert 'value="hold"' not in again, "once"
+        sold = did(gate, "ship", units=[PALLET], buyer="coop")
+        assert sold.status_code == 409, "recalled goods are not sold on"
+        back = did(gate, "ship", units=[PALLET], buyer="coop", rma="R-1")
+        assert back.status_code == 201, back.text
+        assert now() == {"returned": 20}
+        came = did(packer, "receive", units=[PALLET], place=STORE, bought=True, rma="R-1")
+        assert came.status_code == 201, came.text
+        assert now() == {"returned": 20}
+        gone = did(packer, "shrink", units=[PALLET], reason="recalled", proof="D-9")
+        assert gone.status_code in (201, 422), gone.text
+        if gone.status_code == 422:
+            gone = did(
+                packer,
+                "shrink",
+                goods=[{"lot": A, "quantity": 20, "unit": PALLET}],
+                reason="recalled",
+                proof="D-9",
+            )
+        assert gone.status_code == 201, gone.text
+        assert now() == {"destroyed": 20}
+        assert "D-9" in packer.get(path, params={"lang": "en"}).text, "with its proof"

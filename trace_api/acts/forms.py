@@ -286,11 +286,11 @@ class Forms:
             hands,
         )
 
-    def holding(self, what: What, place: str | None, reason: str) -> Event:
+    def holding(self, what: What, place: str | None, reason: str, *, recalled: bool = False) -> Event:
+        """Set apart. Of goods under a recall it is the answer to the recall."""
+        becomes = "recalled" if recalled else "non_sellable_other"
         marks = {"persistentDisposition": {"set": ["unavailable"]}}
-        return self._seen(
-            "holding", "non_sellable_other", what.said(), where(place, place), marks, extras(reason=reason)
-        )
+        return self._seen("holding", becomes, what.said(), where(place, place), marks, extras(reason=reason))
 
     def releasing(
         self, what: What, place: str | None, unset: Sequence[str], report: str | None, reason: str
@@ -373,15 +373,23 @@ class Forms:
     # --- stall and shop --------------------------------------------------------------------------------------------
 
     def receiving(
-        self, what: What, place: str, for_sale: bool, receipt: str | None, hands: Event, pulp: Pulp | None
+        self,
+        what: What,
+        place: str,
+        for_sale: bool,
+        receipt: str | None,
+        hands: Event,
+        pulp: Pulp | None,
+        slip: str | None = None,
     ) -> Event:
-        becomes = "sellable_accessible" if for_sale else "in_progress"
+        """`slip`: under which the goods came back."""
+        becomes = "returned" if slip else "sellable_accessible" if for_sale else "in_progress"
         return self._seen(
             "receiving",
             becomes,
             what.said(),
             where(place, place),
-            trade(recadv=receipt),
+            trade(recadv=receipt, rma=slip),
             self.pulp(pulp),
             hands,
         )
@@ -389,14 +397,24 @@ class Forms:
     def shipping(self, what: What, place: str | None, invoice: str, hands: Event) -> Event:
         return self._seen("shipping", "in_transit", what.said(), where(place), trade(inv=invoice), hands)
 
+    def returning(self, what: What, place: str | None, slip: str, hands: Event) -> Event:
+        return self._seen("shipping", "returned", what.said(), where(place), trade(rma=slip), hands)
+
     def selling(self, what: What, place: str | None, basis: str | None) -> Event:
         return self._ended(
             "retail_selling", "retail_sold", what.said(), where(place), extras(aggregatedFrom=basis)
         )
 
-    def destroying(self, what: What, place: str | None, reason: str, note: str | None) -> Event:
+    def destroying(
+        self, what: What, place: str | None, reason: str, note: str | None, proof: str | None = None
+    ) -> Event:
         return self._ended(
-            "destroying", "disposed", what.said(), where(place), extras(reason=reason, remark=note)
+            "destroying",
+            "disposed",
+            what.said(),
+            where(place),
+            trade(cert=proof),
+            extras(reason=reason, remark=note),
         )
 
     # --- papers ----------------------------------------------------------------------------------------------------

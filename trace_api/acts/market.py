@@ -123,7 +123,9 @@ def receive(desk: Desk, act: Receive) -> list[Event]:
     hands = _received(desk, act, [*rows, *loose])
     receipt = None if act.receipt is None else desk.paper("receipt", act.receipt)
     what = What(tuple(units), tuple(goods))
-    return [desk.forms.receiving(what, place, act.for_sale, receipt, hands, desk.pulp(act.pulp, act.probe))]
+    slip = None if act.rma is None else desk.paper("rma", act.rma)
+    pulp = desk.pulp(act.pulp, act.probe)
+    return [desk.forms.receiving(what, place, act.for_sale, receipt, hands, pulp, slip)]
 
 
 def _received(desk: Desk, act: Receive, rows: Sequence[Row]) -> Event:
@@ -289,7 +291,8 @@ def hold(desk: Desk, act: Hold) -> list[Event]:
     what, rows = desk.moved(act, desk.looked_at)
     place = desk.place_or_now(act.place, rows)
     desk.after(rows)
-    return [desk.forms.holding(what, place, act.reason)]
+    recalled = bool(rows) and all("recalled" in row.marks for row in rows)
+    return [desk.forms.holding(what, place, act.reason, recalled=recalled)]
 
 
 def release(desk: Desk, act: Release) -> list[Event]:

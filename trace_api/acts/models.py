@@ -245,7 +245,7 @@ class Accept(Moved):
 
 class Receive(Moved):
     """`outside`: of the goods nothing is recorded yet. `kg`: they do not even have a label, and are given a lot of their own,
-    of the product or of none; `called` as of a harvest."""
+    of the product or of none; `called` as of a harvest. `rma`: the slip under which goods come back."""
 
     kind = "receive"
 
@@ -257,6 +257,7 @@ class Receive(Moved):
     for_sale: bool = False
     giver: Code | None = None
     receipt: PaperNumber | None = None
+    rma: PaperNumber | None = None
     pulp: PulpValues | None = None
     probe: Code | None = None
     outside: bool = False
@@ -367,11 +368,14 @@ class Split(Part):
 
 
 class Ship(Moved):
+    """`rma`: the slip under which goods go back that were recalled or refused; it is no sale."""
+
     kind = "ship"
 
     buyer: Code
     place: Code | None = None
     sale: PaperNumber | None = None
+    rma: PaperNumber | None = None
 
 
 class Sell(Moved):
@@ -382,12 +386,21 @@ class Sell(Moved):
 
 
 class Shrink(Moved):
+    """`proof`: the number of the certificate of destruction."""
+
     kind = "shrink"
 
     reason: Literal[
-        "cull_to_compost", "spoiled", "past_best_before", "refused", "weighing_difference", "other"
+        "cull_to_compost",
+        "spoiled",
+        "past_best_before",
+        "refused",
+        "recalled",
+        "weighing_difference",
+        "other",
     ]
     place: Code | None = None
+    proof: PaperNumber | None = None
     note: Remark | None = None
 
 

@@ -11,6 +11,7 @@ from trace_api.acts.farm import new_unit
 from trace_api.acts.market import part_of
 from trace_api.acts.models import Sell, Ship, Shrink, Split
 from trace_api.acts.parts import Event, Parties, What, handed
+from trace_api.acts.stock import Row
 
 
 def split(desk: Desk, act: Split) -> list[Event]:
@@ -31,7 +32,7 @@ def split(desk: Desk, act: Split) -> list[Event]:
 def ship(desk: Desk, act: Ship) -> list[Event]:
     # Out of a unit goods go by `split`, under a name of their own.
     what, rows = desk.moved(act, desk.ours, desk.there(desk.loose, act.place))
-    desk.refuse_marked(rows, "units")
+    desk.refuse_marked(rows if act.rma is None else [row for row in rows if not _may_go_back(row)], "units")
     place = desk.place_or_now(act.place, rows)
     desk.after(rows)
     buyer = desk.buyer(act.buyer)
@@ -39,7 +40,14 @@ def ship(desk: Desk, act: Ship) -> list[Event]:
     if any(row.custody.owner not in (None, desk.us.id) for row in rows):
         # A market or a warehouse hands over what it keeps for others; whose it is does not change by that.
         hands = handed(Parties(None, desk.us.party), Parties(None, buyer.possessing))
+    if act.rma is not None:
+        return [desk.forms.returning(what, place, desk.paper("rma", act.rma), hands)]
     return [desk.forms.shipping(what, place, desk.paper("sale", act.sale), hands)]
+
+
+def _may_go_back(row: Row) -> bool:
+    """What was recalled or refused goes back, set apart or not; what is on hold for anything else stays."""
+    return not row.marks.isdisjoint(("recalled", "non_sellable_other"))
 
 
 def sell(desk: Desk, act: Sell) -> list[Event]:
@@ -54,4 +62,5 @@ def shrink(desk: Desk, act: Shrink) -> list[Event]:
     what, rows = desk.moved(act, desk.ours, desk.there(desk.ours, act.place))
     place = desk.place_or_now(act.place, rows)
     desk.after(rows)
-    return [desk.forms.destroying(what, place, act.reason, act.note)]
+    proof = None if act.proof is None else desk.paper("destruction", act.proof)
+    return [desk.forms.destroying(what, place, act.reason, act.note, proof)]

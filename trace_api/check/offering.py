@@ -127,7 +127,7 @@ def _kinds(answer: Answer, cases: Sequence[Case], units: Sequence[str], person: 
             return bool(list(_parts(cases, units, ())))
         if kind == "release":
             return "unavailable" in marks and all(_may_lift(case, person) for case in cases)
-        return kind != "hold" or not marks
+        return kind != "hold" or marks <= {"recalled"}
 
     return tuple(kind for kind in _BY_ANSWER[answer] if kind in allowed and fits(kind))
 

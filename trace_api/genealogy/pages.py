@@ -23,9 +23,11 @@ from trace_api.access import Databases, Person
 from trace_api.accounts.guard import Guard
 from trace_api.as_of import AsOf, read_as_of
 from trace_api.chain import named_chain
+from trace_api.check.reading import kind_of
 from trace_api.genealogy.picture import STYLE_POLICY, Naming, Painter, short, step_word
 from trace_api.pages import DEFAULT_ZONE, Assets
 from trace_api.problems import Problem
+from trace_api.roles import GOODS
 from trace_api.seeing import seeing
 from trace_api.tracing import DEEPEST, MOST_EVENTS, Asked, Traced, read_traced
 from trace_api.words import Language, Words
@@ -33,6 +35,7 @@ from trace_api.work import Frame, page
 
 SVG: Final = "image/svg+xml"
 SHOWN: Final = 200
+_RECALLS: Final = {"unit": "unit", "vehicle": "place", "place": "place"}
 
 
 def router(databases: Databases, guard: Guard, assets: Assets) -> APIRouter:
@@ -66,9 +69,25 @@ def router(databases: Databases, guard: Guard, assets: Assets) -> APIRouter:
         if as_file == "svg":
             return svg(traced, frame.language, private=person is not None)
         return page("trace.html", frame, assets, frame.words("trace_title", name=_called(traced)(traced.found.identifier) or
-                    short(traced.found.identifier)), **_Page(traced, frame.words, code, as_of or "").facts())  # fmt: skip
+                    short(traced.found.identifier)), recall=_recall(traced, person), **_Page(traced, frame.words, code, as_of or "").facts())  # fmt: skip
 
     return routes
+
+
+def _recall(traced: Traced, person: Person | None) -> str | None:
+    """Where whoever may order recalls goes on to what one from here would reach."""
+    if person is None or person.roles.isdisjoint((*GOODS, "official")):
+        return None
+    identifier = traced.found.identifier
+    site = traced.sites.get(identifier)
+    kind = (
+        _RECALLS.get(kind_of(identifier), "lot")
+        if site is None
+        else "field"
+        if site.kind == "plot"
+        else "place"
+    )
+    return f"/holds/order?{urlencode({'kind': kind, 'code': identifier})}"
 
 
 def local_moment(text: str | None) -> str | None:

@@ -36,7 +36,15 @@ _ARRIVING = (
     "yard",
 )
 _LOADING = ("cold_store", "packhouse", "collection", "dock", "transfer", "stall")
-SHRINK_REASONS = ("cull_to_compost", "spoiled", "past_best_before", "weighing_difference", "refused", "other")
+SHRINK_REASONS = (
+    "cull_to_compost",
+    "spoiled",
+    "past_best_before",
+    "weighing_difference",
+    "refused",
+    "recalled",
+    "other",
+)
 
 # One's own first: a place that is registered twice is told once.
 _PLACES = """

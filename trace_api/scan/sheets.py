@@ -166,6 +166,7 @@ SHEETS: Final[Mapping[str, tuple[Ask, ...]]] = MappingProxyType(
             may("giver", "choice", "organisations"),
             may("product", "choice", "own_products"),
             may("receipt"),
+            may("rma"),
             may("pulp", "pulp"),
             _WHEN,
         ),
@@ -175,6 +176,7 @@ SHEETS: Final[Mapping[str, tuple[Ask, ...]]] = MappingProxyType(
             need("buyer", "choice", "buyers"),
             _FROM,
             may("sale"),
+            may("rma"),
             _WHEN,
         ),
         "split": (
@@ -187,7 +189,7 @@ SHEETS: Final[Mapping[str, tuple[Ask, ...]]] = MappingProxyType(
             _WHEN,
         ),
         "sell": (need("goods", "goods", "loose"), _FROM, may("basis"), _WHEN),
-        "shrink": (need("goods", "goods", "loose"), need("reason", "choice", "shrink_reasons"), _FROM, may("note"), _WHEN),
+        "shrink": (need("goods", "goods", "loose"), need("reason", "choice", "shrink_reasons"), _FROM, may("proof"), may("note"), _WHEN),
     }
 )  # fmt: skip
 

@@ -232,6 +232,9 @@ EN = {
     "scan_ask_for_sale": "May be sold at once",
     "scan_ask_receipt": "Receipt number",
     "scan_ask_sale": "Sales slip number",
+    "scan_ask_rma": "Return slip number (goods that go back)",
+    "scan_hint_rma": "Only for goods that were recalled or refused and go back: then it is no sale.",
+    "scan_ask_proof": "Certificate of destruction, number",
     "scan_ask_serials": "Serials of the boxes taken",
     "scan_hint_serials": "First-last, such as 00000017-00000028.",
     "scan_ask_basis": "What the promise rests on",
@@ -247,6 +250,7 @@ EN = {
     "scan_shrink_past_best_before": "Past its best",
     "scan_shrink_weighing_difference": "Difference of scales",
     "scan_shrink_refused": "Disposed of after refusal",
+    "scan_shrink_recalled": "Destroyed after a recall",
     "scan_shrink_other": "Other",
     # Done
     "scan_done_title": "Recorded",

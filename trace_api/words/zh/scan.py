@@ -232,6 +232,9 @@ ZH = {
     "scan_ask_for_sale": "收下就可以卖",
     "scan_ask_receipt": "收货单号",
     "scan_ask_sale": "销售单号",
+    "scan_ask_rma": "退货单号（退回的货）",
+    "scan_hint_rma": "只用于被召回或被拒收后退回的货；填了就不算销售。",
+    "scan_ask_proof": "销毁证明编号",
     "scan_ask_serials": "拿出来的箱号",
     "scan_hint_serials": "首号-末号，例如 00000017-00000028。",
     "scan_ask_basis": "承诺依据",
@@ -247,6 +250,7 @@ ZH = {
     "scan_shrink_past_best_before": "过了最佳食用期",
     "scan_shrink_weighing_difference": "过秤差异",
     "scan_shrink_refused": "被拒收后处理",
+    "scan_shrink_recalled": "召回后销毁",
     "scan_shrink_other": "其他",
     # Done
     "scan_done_title": "登记好了",
