@@ -48,9 +48,10 @@ def test_what_it_reaches_is_shown_and_nothing_is_recorded(instance: Instance) ->
         # P1 is all in A: 20 boxes in the store and 20 at the market's dock, and P1 itself is used up.
         assert EN("recalls_class_held") in seen.text and "80\u00a0kg, 40\u00a0boxes" in seen.text
         assert instance.one("SELECT count(*) FROM recall") == 0
-        for code, kind in ((A, "lot"), (PALLET, "unit"), (STORE, "place")):
+        for code, kind in ((A, "lot"), (PALLET, "unit")):
             traced = packer.get(f"/trace/{quote(code, safe='')}", params={"lang": "en"}).text
             assert f"/holds/order?kind={kind}&amp;code=" in traced, "from the trace to the order"
+        assert f'<option value="{STORE}"' in packer.get("/holds/order").text, "own places by their names"
         begun = packer.get("/holds/order", params={"kind": "excursion", "code": "17"}).text
         assert 'id="f-number" name="number" type="text" value="17"' in begun
         for wrong in (
@@ -193,7 +194,7 @@ def test_a_holder_answers_by_the_acts_that_pages_offer(instance: Instance) -> No
         back = did(gate, "ship", units=[PALLET], buyer="coop", rma="R-1")
         assert back.status_code == 201, back.text
         assert now() == {"returned": 20}
-        came = did(packer, "receive", units=[PALLET], place=STORE, bought=True, rma="R-1")
+        came = did(packer, "receive", units=[PALLET], place=STORE, bought=False, giver="market", rma="R-1")
         assert came.status_code == 201, came.text
         assert now() == {"returned": 20}
         gone = did(packer, "shrink", units=[PALLET], reason="recalled", proof="D-9")

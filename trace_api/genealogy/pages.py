@@ -68,8 +68,9 @@ def router(databases: Databases, guard: Guard, assets: Assets) -> APIRouter:
             traced = read_traced(conn, chain, asked)
         if as_file == "svg":
             return svg(traced, frame.language, private=person is not None)
-        return page("trace.html", frame, assets, frame.words("trace_title", name=_called(traced)(traced.found.identifier) or
-                    short(traced.found.identifier)), recall=_recall(traced, person), **_Page(traced, frame.words, code, as_of or "").facts())  # fmt: skip
+        name = _called(traced)(traced.found.identifier) or short(traced.found.identifier)
+        facts = _Page(traced, frame.words, code, as_of or "").facts() | {"recall": _recall(traced, person)}
+        return page("trace.html", frame, assets, frame.words("trace_title", name=name), **facts)
 
     return routes
 

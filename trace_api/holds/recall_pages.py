@@ -33,12 +33,17 @@ from trace_api.recalls import answering
 from trace_api.recalls.asking import Closing, Order
 from trace_api.recalls.ordering import close, order
 from trace_api.roles import AREAS, GOODS, OVERSEEING
+from trace_api.story import Name
 from trace_api.words import Words
 from trace_api.work import Frame, Sent, done_once, page, sent
 
 ORDERING: Final = (*GOODS, "official")
 KINDS: Final = ("lot", "unit", "field", "place", "device", "excursion")
 FIELDS: Final = ("mode", "kind", "id", "number", "since", "until", "level", "reason_zh", "reason_en")
+
+_OWN_PLACES: Final = """
+SELECT id, name_zh, name_en FROM asker_place WHERE organisation = current_organisation() ORDER BY id LIMIT 300
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +267,8 @@ def _form_page(
 ) -> HTMLResponse:
     frame = Frame.of(request, person)
     words = frame.words
+    with access.looking(desk.databases, person) as conn:
+        own = [(place, words.name(Name(zh, en))) for place, zh, en in conn.execute(_OWN_PLACES)]
     return page(
         "recall_order.html",
         frame,
@@ -270,6 +277,7 @@ def _form_page(
         status=200 if refused is None else refused.status,
         typed=typed,
         faults=_faults(refused, words),
+        places=own,
         kinds=[(kind, words(f"recalls_from_{kind}")) for kind in KINDS],
         levels=[(str(level), words(f"recalled_level_{level}")) for level in (1, 2, 3)],
         official=person.organisation is None,
