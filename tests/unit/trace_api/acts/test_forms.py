@@ -62,6 +62,7 @@ EVERY: dict[str, Say] = {
     "refused": lambda f: f.refused(PART, DOCK, PAPER, "pulp_temperature"),
     "accepting": lambda f: f.accepting(What((UNIT,)), None, DOCK, PAPER, HANDS),
     "holding": lambda f: f.holding(What((), (BOXES,)), DOCK, "快检待复核"),
+    "holding_bare": lambda f: f.holding(What((UNIT,)), None, "召回", recalled=True),
     "releasing": lambda f: f.releasing(What((UNIT,)), DOCK, ["unavailable"], PAPER, "复检合格"),
     "sampling": lambda f: f.sampling(Quantity(LOT, 0.5, "KGM"), DOCK, PAPER, "market"),
     "test_negative": lambda f: f.rapid_test(
@@ -73,9 +74,12 @@ EVERY: dict[str, Say] = {
     "laboratory_bare": lambda f: f.laboratory(What((UNIT,)), DOCK, PAPER, [], False, {}, {}),
     "test_positive": lambda f: f.rapid_test(What((UNIT,)), DOCK, PAPER, f.inhibition(61, AT, None, True), True, {}),
     "receiving": lambda f: f.receiving(What((UNIT,), (KG,)), PLACE, True, None, HANDS, PULP),
+    "receiving_bare": lambda f: f.receiving(What((UNIT,)), PLACE, False, None, HANDS, None, PAPER),
     "shipping": lambda f: f.shipping(What((PART,)), PLACE, PAPER, handed(Parties(COOP, COOP), Parties(parts.UNKNOWN_BUYER))),
+    "returning": lambda f: f.returning(What((UNIT,)), PLACE, PAPER, HANDS),
     "selling": lambda f: f.selling(What((), (BOXES,)), PLACE, "POS 半日合计"),
     "destroying": lambda f: f.destroying(What((UNIT,)), PLACE, "spoiled", None),
+    "destroying_bare": lambda f: f.destroying(What((UNIT,)), PLACE, "recalled", None, PAPER),
     "certificate": lambda f: f.certificate(LOT, CERTIFICATE, "certificate_issued", RECORD),
 }  # fmt: skip
 
