@@ -15,6 +15,7 @@ its JSON schema.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -58,6 +59,8 @@ def _root(data: bytes) -> Any:
         raise _refused(
             f"holds too many elements: want at most {MOST_XML_MARKS} tags and attributes; split it"
         )
+    if _MANY_ATTRIBUTES.search(data):
+        raise _refused("holds more than a thousand attributes in one element; want elements instead")
     # In UTF-16 and UTF-32 every other byte is NUL. In no comment of an honest document does this stand.
     if b"<!DOCTYPE" in data.replace(b"\0", b""):
         raise _refused(_DOCTYPE)
@@ -84,6 +87,8 @@ def _root(data: bytes) -> Any:
     return root
 
 
+# libxml2 takes time with the square of an element's attributes.
+_MANY_ATTRIBUTES = re.compile(rb"<(?:[^<=]*=){1001}")
 _DOCTYPE = "holds a DOCTYPE, which may name files and expand without end; take it out, EPCIS needs none"
 
 

@@ -323,3 +323,9 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
         except Unreadable:
             continue
         assert isinstance(found.events, list)
+
+
+def test_more_attributes_than_an_element_has_are_refused_before_they_are_read() -> None:
+    many = " ".join(f'a{number}="1"' for number in range(200_000))
+    with pytest.raises(EventError, match="attributes in one element"):
+        read_xml(event_xml(f'<e:a xmlns:e="urn:e:" {many}/>'))
