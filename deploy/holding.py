@@ -92,7 +92,7 @@ def _known(conn: psycopg.Connection, kind: str, subject: str) -> str:
         query, names = "SELECT urn FROM vault WHERE urn = %s", [subject]
     else:
         query, names = (
-            "SELECT identifier FROM event_mention WHERE identifier = %s LIMIT 1",
+            "SELECT identifier FROM event_mention WHERE identifier = %s AND role <> 'run' LIMIT 1",
             [canonical(subject)],
         )
     found = conn.execute(query.encode(), names).fetchall()

@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 import psycopg
 
-from ledger.epcis.events import read_recorded
+from ledger.epcis.events import TransformationEvent, read_recorded
 from ledger.epcis.identifiers import IdentifierError, parse
 from ledger.genealogy import RecordedEvent, touches
+from ledger.genealogy.names import uri
 
 GOODS_ROLES = ("epc", "class", "parent", "child", "input", "output")
 MOST_EVENTS = 20_000
@@ -139,20 +140,43 @@ def goods_of(events: Iterable[RecordedEvent]) -> set[str]:
     }
 
 
+def _runs_of(events: Iterable[RecordedEvent]) -> set[str]:
+    """As written too: of what was recorded before runs were looked up, that form is in the index."""
+    named = (item.event.transformation_id for item in events if isinstance(item.event, TransformationEvent))
+    return {form for run in named if run for form in (run, uri(run))}
+
+
+def _of_runs(
+    conn: psycopg.Connection, runs: Iterable[str], events: dict[int, RecordedEvent], shelf: Shelf
+) -> dict[int, RecordedEvent]:
+    """The other events of these runs: one that stays open names what went in and what came out in different ones."""
+    rows: list[_Row] = conn.execute(
+        f"SELECT * FROM ({shelf.events}) AS shelf"  # noqa: S608
+        f" WHERE id = ANY (ARRAY(SELECT event FROM {shelf.mentions} WHERE role = 'run' AND identifier = ANY (%s)))"
+        " AND id <> ALL (%s) LIMIT %s",
+        [sorted(runs), list(events), MOST_EVENTS + 1],
+    ).fetchall()
+    return {row[3]: _event(row) for row in rows}
+
+
 def connected(conn: psycopg.Connection, seeds: Iterable[str], shelf: Shelf = OWN) -> Connected:
-    """Follow the goods from the seeds until nothing new is named. Raises TooMuch.
+    """Follow the goods from the seeds, and the runs that used or made them, until nothing new is named. Raises TooMuch.
 
     Not through what many loads share (`_shared`), unless it is a seed.
     """
     seeds = frozenset(seeds)
     if shelf.walk is not None:
         return _walked(conn, seeds, shelf)
-    frontier, seen, carriers = set(seeds), set[str](), set[str]()
+    frontier, seen, carriers, runs = set(seeds), set[str](), set[str](), set[str]()
     events: dict[int, RecordedEvent] = {}
     while frontier:
         seen |= frontier
         found = _naming(conn, sorted(frontier), shelf)
         events |= found
+        while new_runs := _runs_of(found.values()) - runs:
+            runs |= new_runs
+            found |= _of_runs(conn, new_runs, events, shelf)
+            events |= found
         if len(events) > MOST_EVENTS:
             raise TooMuch(f"more than {MOST_EVENTS} events hang together with {min(seeds, default='')}")
         named = goods_of(found.values()) - seen - carriers
@@ -185,24 +209,29 @@ def unsequenced(conn: psycopg.Connection, identifiers: Iterable[str]) -> list[Re
 
 def _walked(conn: psycopg.Connection, seeds: frozenset[str], shelf: Shelf) -> Connected:
     """The same by one function that sees more than its caller may, and tells what the caller may see."""
-    seeds |= _named_just_now(conn, seeds, shelf)
+    just_now = unsequenced(conn, seeds) if shelf.fresh else []
+    runs_now = _runs_of(just_now)
+    if runs_now:
+        just_now += unsequenced(conn, runs_now)
+    seeds |= _named_by(conn, just_now, shelf)
     query = f"SELECT position, organisation, body, id, why, follows FROM {shelf.walk}(%s)"  # noqa: S608
     try:
-        rows: list[tuple[Any, ...]] = conn.execute(query.encode(), [sorted(seeds)]).fetchall()
+        rows: list[tuple[Any, ...]] = conn.execute(query.encode(), [sorted(seeds | runs_now)]).fetchall()
     except psycopg.errors.ProgramLimitExceeded as error:
         raise TooMuch(str(error.diag.message_primary)) from error
     events = [_event((row[0], row[1], row[2], row[3])) for row in rows]
-    named = seeds | goods_of(event for event, row in zip(events, rows, strict=True) if row[5])
+    followed = [event for event, row in zip(events, rows, strict=True) if row[5]]
+    named = seeds | goods_of(followed)
     if shelf.fresh:
-        events += unsequenced(conn, named)
+        events += unsequenced(conn, named | runs_now | _runs_of(followed))
     names = named - _shared(conn, named, shelf) - _shared(conn, seeds, shelf)
     lots = frozenset(name for name in names if not _is_container(name))
     return Connected(lots, tuple(events), {row[0]: row[4] for row in rows})
 
 
-def _named_just_now(conn: psycopg.Connection, seeds: frozenset[str], shelf: Shelf) -> set[str]:
+def _named_by(conn: psycopg.Connection, just_now: Iterable[RecordedEvent], shelf: Shelf) -> set[str]:
     """What a unit that was made this moment was made of: the walk has not heard of it."""
-    named = goods_of(unsequenced(conn, seeds)) if shelf.fresh else set()
+    named = goods_of(just_now)
     return named - _shared(conn, named, shelf) if named else named
 
 

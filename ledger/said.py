@@ -20,7 +20,7 @@ from ledger.epcis.event_hash import VERSION, Hasher
 from ledger.epcis.events import Event, event_to_json, read_recorded
 from ledger.epcis.identifiers import canonical
 from ledger.errors import EntryError
-from ledger.genealogy import touches
+from ledger.genealogy import run_of, touches
 
 SALT_BYTES = 16
 
@@ -103,7 +103,10 @@ class Ready:
         """(identifier, role), each once."""
         # A certificate is found by the events that name it, and is no goods: no walk follows it.
         certificates = {(canonical(each), "certificate") for each in self.event.certifications}
-        return sorted(certificates | {(found.identifier, found.role) for found in touches(self.event)})
+        # A run is no goods either; the events of one that stays open are found by it.
+        run = run_of(self.event)
+        runs = {(run, "run")} if run else set()
+        return sorted(certificates | runs | {(found.identifier, found.role) for found in touches(self.event)})
 
     def parties(self, organisation: str) -> list[tuple[str, str]]:
         """(party as named, part), each once; the organisation that captures among them."""

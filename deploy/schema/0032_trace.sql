@@ -423,8 +423,9 @@ $$;
 
 -- For who asks ---------------------------------------------------------------------------------------------------------------------
 
--- Whether something was recorded of one of these that is not in the index: sequenced since, or set aside.
-CREATE FUNCTION trace_is_behind(names integer[]) RETURNS boolean
+-- Whether something was recorded of one of these, or of a run of these events, that is not in the index: sequenced since, or set
+-- aside.
+CREATE FUNCTION trace_is_behind(names integer[], events bigint[]) RETURNS boolean
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   WITH later AS MATERIALIZED (
     SELECT leaf.event FROM leaf WHERE leaf.event IS NOT NULL
@@ -437,6 +438,10 @@ CREATE FUNCTION trace_is_behind(names integer[]) RETURNS boolean
   SELECT (SELECT count(*) FROM later) = 1000 OR EXISTS (
     SELECT FROM missing JOIN event_mention AS mention ON mention.event = missing.event JOIN trace_name AS known ON known.name = mention.identifier
     WHERE known.id = ANY (names))
+  OR EXISTS (
+    SELECT FROM missing JOIN event_mention AS mention ON mention.event = missing.event AND mention.role = 'run'
+    JOIN event_mention AS open ON open.identifier = mention.identifier AND open.role = 'run'
+    WHERE open.event = ANY (events))
 $$;
 
 -- `shown_events` for many at once: each way to see an event is looked up for all of them.
@@ -549,7 +554,7 @@ BEGIN
     SELECT coalesce(array_agg(each.id ORDER BY each.id), '{}'), coalesce(array_agg(each.first ORDER BY each.id), '{}')
     INTO found, moments FROM unnest(whats, ids, firsts) AS each (what, id, first) WHERE each.what = 'event';
     SELECT coalesce(array_agg(shown.why ORDER BY shown.event), '{}') INTO whys FROM trace_shown(found) AS shown;
-    state := CASE WHEN trace_is_behind(names) THEN 'behind' WHEN cardinality(whys) < cardinality(found) THEN 'hidden' ELSE 'whole' END;
+    state := CASE WHEN trace_is_behind(names, found) THEN 'behind' WHEN cardinality(whys) < cardinality(found) THEN 'hidden' ELSE 'whole' END;
   END IF;
   IF state <> 'whole' THEN
     RETURN NEXT;

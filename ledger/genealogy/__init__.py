@@ -42,7 +42,7 @@ from ledger.genealogy.marks import (
     no_orders,
     spoken,
 )
-from ledger.genealogy.mentions import Mention, Role, touches
+from ledger.genealogy.mentions import Mention, Role, run_of, touches
 from ledger.genealogy.names import product_of
 from ledger.genealogy.origins import Origin, origins
 from ledger.genealogy.parcels import base_vehicle, untagged
@@ -101,6 +101,7 @@ __all__ = [
     "product_of",
     "replay",
     "run_goods",
+    "run_of",
     "spoken",
     "takings",
     "touches",

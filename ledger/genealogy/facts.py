@@ -30,6 +30,7 @@ from ledger.epcis.events import (
     event_to_json,
     extensions,
 )
+from ledger.genealogy.mentions import run_of
 from ledger.genealogy.names import lot_of, site, uri
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -140,8 +141,7 @@ class Fact:
     @cached_property
     def run(self) -> str:
         """Names the transformation; an open run shares one name over its events."""
-        run = self.event.transformation_id if isinstance(self.event, TransformationEvent) else None
-        return run or self.name
+        return run_of(self.event) or self.name
 
 
 def step_order(step: str) -> int:

@@ -40,6 +40,12 @@ def touches(event: Event) -> frozenset[Mention]:
     return frozenset((*_what(event), *_where(event)))
 
 
+def run_of(event: Event) -> str | None:
+    """The run whose events belong together (transformationID, canonical): it links them and is no goods, so touches() leaves it out."""
+    run = event.transformation_id if isinstance(event, TransformationEvent) else None
+    return uri(run) if run else None
+
+
 def elsewhere(event: Event) -> frozenset[str]:
     """What the event names besides what it is about: places, parties, documents, sensing devices, certificates, its run."""
     places = (each.id for each in (event.read_point, event.biz_location) if each)
@@ -51,7 +57,7 @@ def elsewhere(event: Event) -> frozenset[str]:
         for said in (element.sensor_metadata, *element.sensor_report)
         if said is not None and said.device_id
     )
-    run = event.transformation_id if isinstance(event, TransformationEvent) else None
+    run = run_of(event)
     named = (*places, *parties, *documents, *devices, *event.certifications, *([run] if run else ()))
     return frozenset(map(uri, named))
 

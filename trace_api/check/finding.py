@@ -124,8 +124,8 @@ def is_seen(conn: psycopg.Connection, uri: str) -> bool:
     """Whether the asker may see anything of it: an event that names it, their own also before it has its position, or a
     place or vehicle."""
     row = conn.execute(
-        "SELECT EXISTS (SELECT FROM asker_mention WHERE identifier = %(uri)s)"
-        " OR EXISTS (SELECT FROM event_mention WHERE identifier = %(uri)s)"
+        "SELECT EXISTS (SELECT FROM asker_mention WHERE identifier = %(uri)s AND role <> 'run')"
+        " OR EXISTS (SELECT FROM event_mention WHERE identifier = %(uri)s AND role <> 'run')"
         " OR EXISTS (SELECT FROM asker_place WHERE id = %(uri)s)",
         {"uri": uri},
     ).fetchone()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from ledger.genealogy import Mention, touches
+from ledger.genealogy import Mention, run_of, touches
+from ledger.genealogy.names import uri
 from tests.unit.ledger.genealogy.said import (
     LINE,
     LOGGER,
@@ -56,3 +57,13 @@ def test_identifiers_are_canonical() -> None:
     )
     named = {each.identifier for each in touches(said.event)}
     assert all(name.startswith("https://id.gs1.org/") for name in named), named
+
+
+def test_a_run_links_events_in_any_form_and_is_no_goods() -> None:
+    gdti = {"transformationID": "urn:epc:id:gdti:9521234.00001.R1"}
+    said = mixed(1, [some(lot("A"), 4)], [], **gdti)
+    assert run_of(said.event) == uri(gdti["transformationID"]) != gdti["transformationID"]
+    assert {each.identifier for each in touches(said.event)} == {lot("A")} | {
+        each.identifier for each in touches(said.event) if each.role in ("read_point", "biz_location")
+    }
+    assert run_of(seen(1, "storing", unit(1)).event) is None
