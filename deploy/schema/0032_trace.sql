@@ -38,12 +38,14 @@ CREATE TABLE trace_inside (
 CREATE INDEX trace_inside_parent ON trace_inside (parent);
 
 -- A transformation over all its events, under the number of its first: what went in and came out, when first and last; `event`
--- is the one that says so first. `made`: when anything first made that name, if anything did. Of what went in: how much of it, as
+-- is the one that says so first. `within`: went in inside another input, and is found behind that. `made`: when anything first made
+-- that name, if anything did. Of what went in: how much of it, as
 -- far as known, and which share of all that did.
 CREATE TABLE trace_run (
   run    bigint  NOT NULL,
   name   integer NOT NULL,
   output boolean NOT NULL,
+  within boolean NOT NULL DEFAULT false,
   first  bigint  NOT NULL,
   last   bigint  NOT NULL,
   event  bigint  NOT NULL,
@@ -209,7 +211,7 @@ BEGIN
       GROUP BY made.run),
     reached AS (
       SELECT used.name, trace_instant_end(used.last) AS until, made.depth + 1 AS depth
-      FROM made JOIN trace_run AS used ON used.run = made.run AND NOT used.output
+      FROM made JOIN trace_run AS used ON used.run = made.run AND NOT used.output AND NOT used.within
       UNION ALL
       SELECT held.child, least(held.last, frontier.until), frontier.depth
       FROM frontier JOIN trace_inside AS held ON held.parent = frontier.name AND held.first <= frontier.until
@@ -503,7 +505,7 @@ CREATE FUNCTION trace_edges(events bigint[], names integer[])
     WHERE said.run = ANY (ARRAY(SELECT made.run FROM trace_run AS made WHERE made.name = ANY (names) AND made.output))),
   side AS MATERIALIZED (
     SELECT side.run, side.output, side.name, side.first, side.quantity, side.uom, side.share
-    FROM own JOIN trace_run AS side ON side.name = own.name WHERE side.run = ANY (ARRAY(SELECT DISTINCT run.run FROM run))),
+    FROM own JOIN trace_run AS side ON side.name = own.name AND NOT side.within WHERE side.run = ANY (ARRAY(SELECT DISTINCT run.run FROM run))),
   made AS (
     SELECT DISTINCT ON (used.run, used.name, made.name) used.name AS source, made.name AS target, run.event, run.at, used.quantity, used.uom, used.share
     FROM run JOIN side AS made ON made.run = run.run AND made.output AND made.first <= run.at

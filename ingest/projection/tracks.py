@@ -52,8 +52,20 @@ _INSIDE = _Table(
 )
 _RUN = _Table(
     "trace_run",
-    ("run", "output", "name", "first", "last", "event", "made", "quantity", "uom", "share"),
-    ("bigint", "boolean", "int", "bigint", "bigint", "bigint", "bigint", "float8", "text", "float8"),
+    ("run", "output", "name", "within", "first", "last", "event", "made", "quantity", "uom", "share"),
+    (
+        "bigint",
+        "boolean",
+        "int",
+        "boolean",
+        "bigint",
+        "bigint",
+        "bigint",
+        "bigint",
+        "float8",
+        "text",
+        "float8",
+    ),
     3,
 )
 _RUN_EVENT = _Table("trace_run_event", ("run", "at", "event"), ("bigint", "bigint", "bigint"), 3)

@@ -40,6 +40,8 @@ class Run:
 
     inputs: dict[str, tuple[int, int]] = field(default_factory=dict)
     outputs: dict[str, tuple[int, int]] = field(default_factory=dict)
+    within: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """What was inside an input: used with it, and found behind it."""
 
 
 class Links:
@@ -54,6 +56,7 @@ class Links:
         self.runs: dict[str, Run] = {}
         self.made_in: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self.used_in: defaultdict[str, dict[str, None]] = defaultdict(dict)
+        self._used_within: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._open: defaultdict[str, dict[str, _Content]] = defaultdict(dict)
         self._parents: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._vehicles = vehicles(facts)
@@ -88,7 +91,13 @@ class Links:
         used = (
             (run, self.end_of_instant(self.runs[run].inputs[name][1])) for run in self.used_in.get(name, ())
         )
-        return [run for run, last in used if last >= since or self._used_unmade(name, last)]
+        within = [
+            run
+            for run in self._used_within.get(name, ())
+            if self.end_of_instant(self.runs[run].within[name][1]) >= since
+        ]
+        found = [run for run, last in used if last >= since or self._used_unmade(name, last)]
+        return found + [run for run in within if run not in found]
 
     def _used_unmade(self, name: str, until: int) -> bool:
         return until < self.start_of_instant(self.first_made.get(name, 0)) if self._ms else False
@@ -109,13 +118,59 @@ class Links:
         for name in _names(fact.nodes, fact.goods):
             self.used_in[name][fact.run] = None
             run.inputs[name] = (run.inputs.get(name, (fact.ordinal, 0))[0], fact.ordinal)
+        self._use_up(fact, run)
         for name in _names(fact.out_nodes, fact.out_goods):
             self.made_in[name][fact.run] = None
             run.outputs[name] = (run.outputs.get(name, (fact.ordinal, 0))[0], fact.ordinal)
 
+    def _use_up(self, fact: Fact, run: Run) -> None:
+        """What a run used is in nothing any more, nor is what was in it; what comes out by the same name is as it was."""
+        kept = set(fact.out_nodes)
+        for unit in fact.nodes:
+            for holder, name in self._all_in(unit):
+                run.within[name] = (run.within.get(name, (fact.ordinal, 0))[0], fact.ordinal)
+                self._used_within[name][fact.run] = None
+                if unit not in kept:
+                    self._close(name, holder, fact.ordinal)
+        for name in fact.nodes:
+            if name not in kept:
+                self._leave(name, fact.ordinal)
+        self._leave_boxes(fact)
+
+    def _all_in(self, unit: str) -> list[tuple[str, str]]:
+        """All that is in it at any depth, with what holds it."""
+        found: dict[tuple[str, str], None] = {}
+        waiting, seen = [unit], {unit}
+        while waiting:
+            holder = waiting.pop()
+            for name in self._open.get(holder, ()):
+                found[holder, name] = None
+                if name not in seen:
+                    seen.add(name)
+                    waiting.append(name)
+        return list(found)
+
+    def _leave(self, name: str, ordinal: int) -> None:
+        for parent in list(self._parents[name]):
+            self._close(name, parent, ordinal)
+
+    def _leave_boxes(self, fact: Fact) -> None:
+        """Boxes that are no more, and out of what held them; with the last of them their lot."""
+        for amount in fact.goods:
+            for name in sorted(amount.boxes):
+                for parent in list(self._parents[name]):
+                    self._close(name, parent, fact.ordinal)
+                    content = self._open[parent].get(amount.lot)
+                    if content is not None and amount.lot != name:
+                        content.change(Amount(amount.lot, 1.0, None), -1)
+                        if content.left <= NOTHING:
+                            self._close(amount.lot, parent, fact.ordinal)
+
     def _change(self, fact: Fact) -> None:
         if fact.kind == "ObjectEvent":
             self._unloaded_untold(fact)
+            if fact.action == "DELETE":
+                self._leave_boxes(fact)
         if fact.kind != "AggregationEvent" or fact.parent is None:
             return
         if fact.action == "DELETE":

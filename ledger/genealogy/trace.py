@@ -141,6 +141,8 @@ class _Walk:
         self._todo: deque[Callable[[], None]] = deque()
         self._until: dict[str, int] = {}
         self._since: dict[str, int] = {}
+        self._back_next: dict[str, tuple[int, int]] = {}
+        self._forward_next: dict[str, tuple[int, int]] = {}
         self._held: set[tuple[str, int, int]] = set()
         self.events: set[int] = set()
         self.names: dict[str, None] = {}
@@ -148,8 +150,16 @@ class _Walk:
         self.ends: dict[str, None] = {}
 
     def run(self) -> None:
-        while self._todo:
-            self._todo.popleft()()
+        """Level by level, each name once a level, by the widest time that it was reached for: the order of names decides nothing."""
+        while self._todo or self._back_next or self._forward_next:
+            back, self._back_next = self._back_next, {}
+            forward, self._forward_next = self._forward_next, {}
+            for name, (until, depth) in back.items():
+                self._back(name, until, depth)
+            for name, (since, depth) in forward.items():
+                self._forward(name, since, depth)
+            while self._todo:
+                self._todo.popleft()()
 
     # --- back
 
@@ -157,7 +167,7 @@ class _Walk:
         if self._until.get(name, -1) >= until or not self._may_follow(name, depth):
             return
         self._until[name] = until
-        self._todo.append(lambda: self._back(name, until, depth))
+        self._back_next[name] = until, min(depth, self._back_next.get(name, (until, depth))[1])
 
     def _back(self, name: str, until: int, depth: int) -> None:
         self._reach(name)
@@ -200,7 +210,7 @@ class _Walk:
         if self._since.get(name, EVER) <= since or not self._may_follow(name, depth):
             return
         self._since[name] = since
-        self._todo.append(lambda: self._forward(name, since, depth))
+        self._forward_next[name] = since, min(depth, self._forward_next.get(name, (since, depth))[1])
 
     def _forward(self, name: str, since: int, depth: int) -> None:
         self._reach(name)
@@ -287,6 +297,8 @@ class _Walk:
             if ordinal not in self.events and len(self.events) >= self._max_events:
                 self.cut.add("events")
                 self._todo.clear()
+                self._back_next.clear()
+                self._forward_next.clear()
                 return
             self.events.add(ordinal)
 

@@ -44,11 +44,13 @@ class Same(NamedTuple):
 
 
 class RunName(NamedTuple):
-    """`run`: the number of its first event. `made`: when anything first made the name."""
+    """`run`: the number of its first event. `within`: it was used inside another input. `made`: when anything first made the
+    name."""
 
     run: int
     name: str
     output: bool
+    within: bool
     first: int
     last: int
     event: int
@@ -254,12 +256,16 @@ def _run_names(genealogy: Genealogy, runs: Mapping[str, int], known: Known) -> I
             each.lot: (each.quantity, each.uom, each.share)
             for each in inputs_of(genealogy.stock, genealogy.stock.runs[run])
         }
-        sides = ((tracks.links.runs[run].inputs, False), (tracks.links.runs[run].outputs, True))
-        for names, output in sides:
+        links = tracks.links.runs[run]
+        inside = {name: times for name, times in links.within.items() if name not in links.inputs}
+        sides = ((links.inputs, False, False), (inside, False, True), (links.outputs, True, False))
+        for names, output, within in sides:
             for name, (first, last) in names.items():
-                since = at[made[name]] if name in made else None
-                much = _UNKNOWN if output else went_in.get(name, _UNKNOWN)
-                yield RunName(number, name, output, at[first], at[last], known.events[first], since, *much)
+                since = at[made[name]] if name in made and not within else None
+                much = _UNKNOWN if output or within else went_in.get(name, _UNKNOWN)
+                yield RunName(
+                    number, name, output, within, at[first], at[last], known.events[first], since, *much
+                )
 
 
 def _kind(change: Change, step: str) -> str:

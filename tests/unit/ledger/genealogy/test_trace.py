@@ -390,3 +390,40 @@ def test_any_order_of_arrival(order: tuple[int, ...]) -> None:
         seen(1, "storing", unit(1), where=STORE),
     ]
     assert trace(A, "both", [events[number] for number in order]) == trace(A, "both", events)
+
+
+def test_what_is_on_a_pallet_goes_into_the_run_that_uses_the_pallet() -> None:
+    a, b, x, pallet, outer = lot("A"), lot("B"), lot("X"), unit(1), unit(2)
+    used = [
+        made(1, a, 100),
+        put_in(2, pallet, some(a, 100)),
+        put_in(3, outer, pallet),
+        mixed(4, [outer], [some(x, 90)]),
+        seen(5, "storing", some(x, 90)),
+    ]
+    again = [made(6, b, 9), put_in(7, pallet, some(b, 9)), seen(8, "storing", pallet)]
+    found = trace(a, "forward", [*used, *again])
+    assert [item.event for item in found.events] == [item.event for item in used]
+    assert [item.event for item in trace(x, "back", used).events] == [item.event for item in used]
+
+
+def test_a_box_that_was_used_is_on_its_pallet_no_more() -> None:
+    one, pallet = box("A", "0001"), unit(1)
+    said = [
+        event(1, "ObjectEvent", action="ADD", bizStep="commissioning", epcList=[one]),
+        put_in(2, pallet, one),
+        mixed(3, [one], [some(lot("X"), 9)]),
+        seen(4, "storing", pallet),
+    ]
+    assert [item.event for item in trace(one, "forward", said).events] == [item.event for item in said[:3]]
+
+
+def test_the_order_of_inputs_decides_nothing_where_a_clock_is_late() -> None:
+    """D is used before anything made it by one input, and after by the other."""
+    late = mixed(1, [some(lot("D"), 7)], [some(lot("F"), 7)])
+    first = made(6, lot("D"), 53)
+    then = mixed(10, [some(lot("D"), 1)], [some(lot("C"), 1)])
+    later = mixed(36, [some(lot("A"), 2)], [some(lot("D"), 2)])
+    for inputs in ([some(lot("F"), 3), some(lot("C"), 3)], [some(lot("C"), 3), some(lot("F"), 3)]):
+        said = [late, first, then, mixed(20, inputs, [some(lot("X"), 6)]), later, made(0, lot("A"), 2)]
+        assert lot("A") not in trace(lot("X"), "back", said).identifiers
