@@ -91,7 +91,7 @@ def create_app(
         summary="Agricultural traceability and cold-chain evidence",
         docs_url=None,
         redoc_url=None,
-        max_body_size=max(MOST_BYTES, 2 * configuration.capture.bytes),
+        max_body_size=MOST_BYTES,
         lifespan=scans.lifespan,
     )
     assets = pages.load_assets(configuration.public_url)

@@ -45,7 +45,8 @@ CbvVersion = Annotated[str | None, Header(alias="GS1-CBV-Version")]
 
 
 def router(desk: Desk) -> APIRouter:
-    routes = APIRouter(prefix="/epcis", tags=["EPCIS"])
+    # A little over a document's own limit, so that who sends too much is told that limit.
+    routes = APIRouter(prefix="/epcis", tags=["EPCIS"], max_body_size=2 * desk.limits.bytes)
 
     @routes.options("/capture", status_code=204, summary="What capture takes")
     def capture_options() -> Response:
