@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -19,31 +20,71 @@ import psycopg
 
 from ledger.epcis.identifiers import Identifier
 from ledger.genealogy import Trace
+from ledger.genealogy.keys import EVER, moment_ms
 from ledger.persons import Vault
 from trace_api.chain import ASKER, read_organisations, read_sites, to_datetime
 from trace_api.tracing import Asked, Traced, more, name_document, site_document
 
 _ELSEWHERE: Final = frozenset({"giai", "gln", "pgln", "gdti", "geo", "gtin"})
-_PERSON: Final = re.compile(r'"(urn:suyuan:person:[0-9a-f-]{32,36})"(?!\s*:)')
+_PERSONS: Final = b"urn:suyuan:person:"
+_PERSON: Final = re.compile(rb'"(urn:suyuan:person:[0-9a-f-]{32,36})"(?!\s*:)')
+
+_SEPARATOR: Final = b"\x1e"
 
 _TRACE = """
-SELECT state, events, edges, identifiers, containers, portions, places, organisations, ends, cut FROM trace_of_asker(%s, %s, %s, %s)
+SELECT state, events, ranks, positions, organisations, whys, event_ids, moments, names, identifiers, schemes, sources, targets, kinds, told_by,
+       quantities, uoms, shares, holders, held, starts, lasts, portions, places, ends, cut
+FROM trace_of_asker(%s, %s, %s, %s)
 """
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Lists of the document as JSON text, without their brackets; None where there is nothing in one."""
+    """As `trace_of_asker` (deploy/schema/0032_trace.sql) gives it: columns of the document's lists, None where one is empty."""
 
-    events: str | None
-    edges: str | None
-    identifiers: str | None
-    containers: str | None
+    events: bytes | None
+    ranks: Sequence[int] | None
+    positions: Sequence[int] | None
+    organisations: Sequence[str] | None
+    whys: Sequence[str] | None
+    event_ids: Sequence[str] | None
+    moments: Sequence[int] | None
+    names: Sequence[int] | None
+    identifiers: Sequence[str] | None
+    schemes: Sequence[str | None] | None
+    sources: Sequence[int] | None
+    targets: Sequence[int] | None
+    kinds: Sequence[str] | None
+    told_by: Sequence[int] | None
+    quantities: Sequence[float | None] | None
+    uoms: Sequence[str | None] | None
+    shares: Sequence[float | None] | None
+    holders: Sequence[int] | None
+    held: Sequence[int] | None
+    starts: Sequence[int] | None
+    lasts: Sequence[int] | None
     portions: str | None
     places: Sequence[str] | None
-    organisations: Sequence[str] | None
     ends: Sequence[str]
     cut: bool
+
+
+class _Event(msgspec.Struct, gc=False):
+    position: int
+    organisation: str
+    event: msgspec.Raw
+    why: str
+
+
+class _Edge(msgspec.Struct, gc=False, rename={"source": "from", "target": "to"}):
+    source: str
+    target: str
+    kind: str
+    event: str
+    time: datetime
+    quantity: float | None
+    uom: str | None
+    share: float | None
 
 
 def read_indexed(
@@ -53,7 +94,9 @@ def read_indexed(
     is_box = identifier.lot is not None and identifier.lot != identifier.uri
     if is_box or identifier.scheme in _ELSEWHERE:
         return None
-    row = conn.execute(_TRACE, [identifier.uri, asked.direction, asked.depth, asked.limit]).fetchone()
+    row = conn.execute(
+        _TRACE, [identifier.uri, asked.direction, asked.depth, asked.limit], binary=True
+    ).fetchone()
     found = None if row is None or row[0] != "whole" else _Found(*row[1:])
     if found is None or found.portions is None:
         return None
@@ -64,16 +107,21 @@ def _document(
     conn: psycopg.Connection, identifier: Identifier, asked: Asked, found: _Found, vault: Vault
 ) -> bytes:
     sites = read_sites(conn, found.places or (), ASKER)
-    names = read_organisations(conn, ASKER, found.organisations or ())
+    names = read_organisations(conn, ASKER, set(found.organisations or ()))
     further = more(_limited(identifier, asked, found))
+    named = dict(zip(found.names or (), found.identifiers or (), strict=True))
     fields: dict[str, Any] = {
         "id": identifier.uri,
         "direction": asked.direction,
         "as_of": None,
-        "events": _listed(_with_persons(conn, found.events, vault)),
-        "edges": _listed(found.edges),
-        "identifiers": _listed(found.identifiers),
-        "containers": _listed(found.containers),
+        "events": _events(conn, found, vault),
+        "edges": _edges(found, named),
+        "identifiers": [
+            {"id": name, "scheme": scheme}
+            for name, scheme in zip(found.identifiers or (), found.schemes or (), strict=True)
+            if scheme is not None
+        ],
+        "containers": _containers(found, named),
         "portions": [_portion(each) for each in json.loads(f"[{found.portions}]")],
         "places": {site.id: site_document(site) for site in sites.values()},
         "organisations": {name: name_document(text) for name, text in names.items()},
@@ -85,22 +133,63 @@ def _document(
     return msgspec.json.encode(fields)
 
 
-def _listed(elements: str | None) -> msgspec.Raw:
-    return msgspec.Raw(f"[{elements or ''}]".encode())
+def _events(conn: psycopg.Connection, found: _Found, vault: Vault) -> list[_Event]:
+    if not found.events:
+        return []
+    texts = _with_persons(conn, found.events, vault).split(_SEPARATOR)
+    columns = (found.ranks, found.positions, found.organisations, texts, found.whys)
+    rows = sorted(zip(*(column or () for column in columns), strict=True))  # ranks differ
+    return [
+        _Event(position, organisation, msgspec.Raw(text), why)
+        for _, position, organisation, text, why in rows
+    ]
 
 
-def _with_persons(conn: psycopg.Connection, events: str | None, vault: Vault) -> str | None:
+def _edges(found: _Found, named: Mapping[int, str]) -> list[_Edge]:
+    moments = zip(found.ranks or (), found.event_ids or (), found.moments or (), strict=True)
+    told = {rank: (event, to_datetime(moment_ms(moment))) for rank, event, moment in moments}
+    columns = (
+        found.sources,
+        found.targets,
+        found.kinds,
+        found.told_by,
+        found.quantities,
+        found.uoms,
+        found.shares,
+    )
+    return [
+        _Edge(named[source], named[target], kind, *told[rank], quantity, uom, share)
+        for source, target, kind, rank, quantity, uom, share in zip(
+            *(column or () for column in columns), strict=True
+        )
+    ]
+
+
+def _containers(found: _Found, named: Mapping[int, str]) -> list[dict[str, Any]]:
+    columns = (found.holders, found.held, found.starts, found.lasts)
+    return [
+        {
+            "id": named[holder],
+            "holds": named[child],
+            "start": to_datetime(moment_ms(start)),
+            "end": None if last == EVER else to_datetime(moment_ms(last)),
+        }
+        for holder, child, start, last in zip(*(column or () for column in columns), strict=True)
+    ]
+
+
+def _with_persons(conn: psycopg.Connection, events: bytes, vault: Vault) -> bytes:
     """One's own words again; what others said of persons stays theirs, by row-level security."""
-    urns = list(dict.fromkeys(_PERSON.findall(events or "")))
-    values = vault.behind(conn, urns) if urns else {}
-    if not values or events is None:
+    if _PERSONS not in events:
         return events
+    urns = list(dict.fromkeys(urn.decode() for urn in _PERSON.findall(events)))
+    values = vault.behind(conn, urns) if urns else {}
 
-    def said(match: re.Match[str]) -> str:
-        urn = match[1]
-        return json.dumps(values[urn], ensure_ascii=False) if urn in values else match[0]
+    def said(match: re.Match[bytes]) -> bytes:
+        value = values.get(match[1].decode())
+        return match[0] if value is None else msgspec.json.encode(value)
 
-    return _PERSON.sub(said, events)
+    return _PERSON.sub(said, events) if values else events
 
 
 def _portion(said: dict[str, Any]) -> dict[str, Any]:

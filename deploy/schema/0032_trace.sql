@@ -219,9 +219,10 @@ BEGIN
       UNION ALL
       SELECT same.other, frontier.until, frontier.depth FROM frontier JOIN trace_same AS same ON same.name = frontier.name
       WHERE frontier.until IS NOT NULL),
+    once AS MATERIALIZED (SELECT reached.name, max(reached.until) AS until, min(reached.depth) AS depth FROM reached GROUP BY reached.name),
     fresh AS (
-      SELECT reached.name, CASE WHEN NOT known.is_class THEN max(reached.until) END AS until, min(reached.depth) AS depth
-      FROM reached JOIN trace_name AS known ON known.id = reached.name GROUP BY reached.name, known.is_class),
+      SELECT once.name, CASE WHEN NOT known.is_class THEN once.until END AS until, once.depth
+      FROM once JOIN trace_name AS known ON known.id = once.name),
     later AS (
       SELECT fresh.* FROM fresh LEFT JOIN (
         SELECT known.name, max(known.until) AS until FROM unnest(all_names, all_untils) AS known (name, until) GROUP BY known.name) AS known
@@ -285,9 +286,10 @@ BEGIN
       UNION ALL
       SELECT same.other, frontier.since, frontier.depth FROM frontier JOIN trace_same AS same ON same.name = frontier.name
       WHERE frontier.since IS NOT NULL),
+    once AS MATERIALIZED (SELECT reached.name, min(reached.since) AS since, min(reached.depth) AS depth FROM reached GROUP BY reached.name),
     fresh AS (
-      SELECT reached.name, CASE WHEN NOT known.is_class THEN min(reached.since) END AS since, min(reached.depth) AS depth
-      FROM reached JOIN trace_name AS known ON known.id = reached.name GROUP BY reached.name, known.is_class),
+      SELECT once.name, CASE WHEN NOT known.is_class THEN once.since END AS since, once.depth
+      FROM once JOIN trace_name AS known ON known.id = once.name),
     sooner AS (
       SELECT fresh.* FROM fresh LEFT JOIN (
         SELECT known.name, min(known.since) AS since FROM unnest(all_names, all_sinces) AS known (name, since) GROUP BY known.name) AS known
@@ -480,60 +482,55 @@ CREATE FUNCTION trace_published(wanted bigint) RETURNS text
           - ARRAY(SELECT jsonb_array_elements_text(coalesce(published.body -> 'suyuan:withheld', '[]'))))::text
   FROM published_event AS published WHERE published.id = wanted
 $$;
-CREATE FUNCTION trace_quoted(said text) RETURNS text LANGUAGE sql STABLE AS $$ SELECT coalesce(to_json(said)::text, 'null') $$;
-CREATE FUNCTION trace_time(key bigint) RETURNS text LANGUAGE sql STABLE AS $$
-  SELECT CASE WHEN key = 9223372036854775807 OR key IS NULL THEN 'null'
-              ELSE to_char('epoch'::timestamp + (key >> 20) * INTERVAL '1 millisecond',
-                           CASE WHEN (key >> 20) % 1000 = 0 THEN '"\""YYYY-MM-DD"T"HH24:MI:SS"Z\""' ELSE '"\""YYYY-MM-DD"T"HH24:MI:SS.US"Z\""' END) END
-$$;
 
--- Between these names, by these events: an input and an output of a run once, at the first event by which
--- both are told; a device beside
--- the name that it sat on. As JSON, without brackets. (Each list is read once and joined by hash, not row by row.)
+-- Between these names, by these events: an input and an output of a run once, at the first event by which both are told; a device
+-- beside the name that it sat on. `places`: of the event in `events`, from 1. In the order of the events; one array each, since rows
+-- of text would cost more than finding them. (Each list is read once and joined by hash, not row by row.)
 CREATE FUNCTION trace_edges(events bigint[], names integer[])
-  RETURNS text
+  RETURNS TABLE (sources integer[], targets integer[], kinds text[], places integer[], quantities float8[], uoms text[], shares float8[])
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
   SET enable_nestloop = off SET jit = off AS $$
   WITH own AS MATERIALIZED (SELECT each.name FROM unnest(names) AS each (name)),
-  told AS MATERIALIZED (
-    SELECT event.id, '","event":' || to_json(event.event_id)::text || ',"time":' || to_char(date_trunc('milliseconds', event.event_time AT TIME ZONE 'UTC'),
-             CASE WHEN extract(milliseconds FROM event.event_time)::integer % 1000 = 0 THEN '"\""YYYY-MM-DD"T"HH24:MI:SS"Z\""'
-                  ELSE '"\""YYYY-MM-DD"T"HH24:MI:SS.US"Z\""' END) || ',"quantity":' AS said
-    FROM event WHERE event.id = ANY (events)),
+  told AS MATERIALIZED (SELECT each.id, each.place::integer FROM unnest(events) WITH ORDINALITY AS each (id, place)),
   run AS MATERIALIZED (
-    SELECT said.run, said.at, said.event FROM told JOIN trace_run_event AS said ON said.event = told.id
+    SELECT said.run, said.at, told.place FROM told JOIN trace_run_event AS said ON said.event = told.id
     WHERE said.run = ANY (ARRAY(SELECT made.run FROM trace_run AS made WHERE made.name = ANY (names) AND made.output))),
   side AS MATERIALIZED (
     SELECT side.run, side.output, side.name, side.first, side.quantity, side.uom, side.share
     FROM own JOIN trace_run AS side ON side.name = own.name AND NOT side.within WHERE side.run = ANY (ARRAY(SELECT DISTINCT run.run FROM run))),
   made AS (
-    SELECT DISTINCT ON (used.run, used.name, made.name) used.name AS source, made.name AS target, run.event, run.at, used.quantity, used.uom, used.share
+    SELECT DISTINCT ON (used.run, used.name, made.name) used.name AS source, made.name AS target, run.place, used.quantity, used.uom, used.share
     FROM run JOIN side AS made ON made.run = run.run AND made.output AND made.first <= run.at
     JOIN side AS used ON used.run = run.run AND NOT used.output AND used.first <= run.at
     ORDER BY used.run, used.name, made.name, run.at),
-  edge (source, target, kind, event, at, quantity, uom, share) AS (
-  SELECT made.source, made.target, 'transformed', made.event, made.at, made.quantity, made.uom, made.share FROM made
-  UNION ALL
-  SELECT CASE WHEN move.kind IN ('unpacked', 'unloaded') THEN move.parent ELSE move.child END,
-         CASE WHEN move.kind IN ('unpacked', 'unloaded') THEN move.child ELSE move.parent END,
-         move.kind, move.event, move.at, move.quantity, move.uom, NULL
-  FROM trace_move AS move JOIN own ON own.name = move.parent LEFT JOIN own AS child ON child.name = move.child
-  WHERE move.event = ANY (events) AND (move.kind IN ('installed', 'removed') OR child.name IS NOT NULL)),
-  known AS MATERIALIZED (SELECT name.id, to_json(name.name)::text AS said FROM trace_name AS name WHERE name.id = ANY (names || ARRAY(SELECT edge.source FROM edge WHERE edge.kind IN ('installed', 'removed'))))
-  SELECT string_agg('{"from":' || source.said || ',"to":' || target.said || ',"kind":"' || edge.kind || told.said || coalesce(edge.quantity::text, 'null')
-                    || ',"uom":' || trace_quoted(edge.uom) || ',"share":' || coalesce(edge.share::text, 'null') || '}', ','
-                    ORDER BY edge.at, edge.event, edge.source, edge.target)
-  FROM edge JOIN known AS source ON source.id = edge.source JOIN known AS target ON target.id = edge.target JOIN told ON told.id = edge.event
+  edge (source, target, kind, place, quantity, uom, share) AS (
+    SELECT made.source, made.target, 'transformed', made.place, made.quantity, made.uom, made.share FROM made
+    UNION ALL
+    SELECT CASE WHEN move.kind IN ('unpacked', 'unloaded') THEN move.parent ELSE move.child END,
+           CASE WHEN move.kind IN ('unpacked', 'unloaded') THEN move.child ELSE move.parent END,
+           move.kind, told.place, move.quantity, move.uom, NULL
+    FROM trace_move AS move JOIN told ON told.id = move.event
+    JOIN own ON own.name = move.parent LEFT JOIN own AS child ON child.name = move.child
+    WHERE move.event = ANY (events) AND (move.kind IN ('installed', 'removed') OR child.name IS NOT NULL))
+  SELECT array_agg(edge.source), array_agg(edge.target), array_agg(edge.kind), array_agg(edge.place), array_agg(edge.quantity),
+         array_agg(edge.uom), array_agg(edge.share)
+  FROM (SELECT * FROM edge ORDER BY edge.place, edge.source, edge.target) AS edge
 $$;
 
 -- A trace for who may see all of it. `state`: `whole`; or, with nothing else, `unknown` (nothing in the index is named so), `behind`
 -- (something was recorded of it that is not in the index yet), `hidden` (some of it is not the asker's to see: what links the rest
--- may not be told, so the rest is found by walking what may). `events`, `edges`, `identifiers` and `containers` are the elements of
--- the document's lists (`trace_api.tracing`) as JSON, `portions` those of `ledger.genealogy.tracked`; `places` and `organisations` are named by
--- the events. `ends`: where the depth cut it off; `cut`: there are more than `most` events.
+-- may not be told, so the rest is found by walking what may). Everything else is columns of the document's lists
+-- (`trace_api.indexed`): of the events, in any order, `ranks` from 1 in the order of time, and their texts with the byte 1E between
+-- them; of the names, `schemes` is null for a device that an edge alone names; of the edges as `trace_edges` has them; of what held
+-- what, keys of moments. `portions`: as JSON, those of `ledger.genealogy.tracked`; `places`: named by the events; `ends`: where the
+-- depth cut it off; `cut`: there are more than `most` events.
 CREATE FUNCTION trace_of_asker(seed text, direction text, deepest integer, most integer)
-  RETURNS TABLE (state text, events text, edges text, identifiers text, containers text, portions text, places text[], organisations text[],
-                 ends text[], cut boolean)
+  RETURNS TABLE (
+    state text, events bytea, ranks integer[], positions bigint[], organisations text[], whys text[], event_ids text[], moments bigint[],
+    names integer[], identifiers text[], schemes text[],
+    sources integer[], targets integer[], kinds text[], told_by integer[], quantities float8[], uoms text[], shares float8[],
+    holders integer[], held integer[], starts bigint[], lasts bigint[],
+    portions text, places text[], ends text[], cut boolean)
   LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
   SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 #variable_conflict use_column
@@ -542,47 +539,56 @@ DECLARE
   whats text[];
   ids bigint[];
   firsts bigint[];
-  names integer[];
+  own integer[];
+  seen bigint[];
+  seen_at bigint[];
+  seen_why text[];
   found bigint[];
-  moments bigint[];
-  whys text[];
 BEGIN
   state := CASE WHEN cardinality(seeds) = 0 THEN 'unknown' ELSE 'whole' END;
   IF state = 'whole' THEN
     SELECT array_agg(reached.what), array_agg(reached.id), array_agg(reached.first) INTO whats, ids, firsts
     FROM trace_reached(seeds, CASE WHEN direction IN ('back', 'both') THEN ARRAY[9223372036854775807] END,
                        CASE WHEN direction IN ('forward', 'both') THEN ARRAY[-9223372036854775808] END, deepest) AS reached;
-    names := ARRAY(SELECT DISTINCT each.id::integer FROM unnest(whats, ids) AS each (what, id) WHERE each.what IN ('name', 'class', 'held', 'part'));
-    SELECT coalesce(array_agg(each.id ORDER BY each.id), '{}'), coalesce(array_agg(each.first ORDER BY each.id), '{}')
-    INTO found, moments FROM unnest(whats, ids, firsts) AS each (what, id, first) WHERE each.what = 'event';
-    SELECT coalesce(array_agg(shown.why ORDER BY shown.event), '{}') INTO whys FROM trace_shown(found) AS shown;
-    state := CASE WHEN trace_is_behind(names, found) THEN 'behind' WHEN cardinality(whys) < cardinality(found) THEN 'hidden' ELSE 'whole' END;
+    own := ARRAY(SELECT DISTINCT each.id::integer FROM unnest(whats, ids) AS each (what, id) WHERE each.what IN ('name', 'class', 'held', 'part'));
+    SELECT coalesce(array_agg(each.id), '{}'), coalesce(array_agg(each.first), '{}') INTO seen, seen_at
+    FROM (SELECT each.id, each.first FROM unnest(whats, ids, firsts) AS each (what, id, first) WHERE each.what = 'event'
+          ORDER BY each.first, each.id) AS each;
+    seen_why := ARRAY(SELECT shown.why FROM unnest(seen) WITH ORDINALITY AS each (event, place) JOIN trace_shown(seen) AS shown ON shown.event = each.event
+                      ORDER BY each.place);
+    state := CASE WHEN trace_is_behind(own, seen) THEN 'behind' WHEN cardinality(seen_why) < cardinality(seen) THEN 'hidden' ELSE 'whole' END;
   END IF;
   IF state <> 'whole' THEN
     RETURN NEXT;
     RETURN;
   END IF;
-  cut := cardinality(found) > most;
-  IF cut THEN
-    SELECT array_agg(kept.event ORDER BY kept.event), array_agg(kept.at ORDER BY kept.event), array_agg(kept.why ORDER BY kept.event) INTO found, moments, whys
-    FROM (SELECT each.event, each.at, each.why FROM unnest(found, moments, whys) AS each (event, at, why) ORDER BY each.at, each.event LIMIT most) AS kept;
-  END IF;
-  SELECT string_agg('{"position":' || leaf.position || ',"organisation":' || trace_quoted(event.organisation) || ',"event":'
-                    || CASE WHEN told.why = 'published' THEN trace_published(told.event) ELSE convert_from(event_bytes.bytes, 'UTF8') END
-                    || ',"why":"' || told.why || '"}', ',' ORDER BY told.at, told.event),
-         array_agg(DISTINCT event.organisation) INTO events, organisations
-  FROM unnest(found, moments, whys) AS told (event, at, why)
+  cut := cardinality(seen) > most;
+  found := seen[:most];
+  SELECT string_agg(CASE WHEN told.why = 'published' THEN convert_to(trace_published(told.event), 'UTF8') ELSE event_bytes.bytes END, '\x1e'),
+         array_agg(told.place), array_agg(leaf.position), array_agg(event.organisation), array_agg(told.why), array_agg(event.event_id),
+         array_agg(told.at)
+  INTO events, ranks, positions, organisations, whys, event_ids, moments
+  FROM unnest(found, seen_at[:most], seen_why[:most]) WITH ORDINALITY AS told (event, at, why, place)
   JOIN event ON event.id = told.event JOIN leaf ON leaf.event = told.event JOIN event_bytes ON event_bytes.event = told.event;
-  edges := trace_edges(found, names);
-  SELECT string_agg('{"id":' || trace_quoted(known.name) || ',"scheme":"' || known.scheme || '"}', ',' ORDER BY known.id) INTO identifiers
-  FROM trace_name AS known WHERE known.id = ANY (names);
-  SELECT string_agg('{"id":' || trace_quoted(parent.name) || ',"holds":' || trace_quoted(child.name) || ',"start":' || trace_time(inside.first)
-                    || ',"end":' || trace_time(inside.last) || '}', ',' ORDER BY inside.first, child.name, parent.name) INTO containers
-  FROM trace_inside AS inside JOIN trace_name AS child ON child.id = inside.child JOIN trace_name AS parent ON parent.id = inside.parent
-  WHERE inside.child = ANY (names) AND inside.parent + 0 = ANY (names)  -- + 0: one list leads into the index, the other is looked through
-    -- Between two names of the trace there may be more than its events tell.
-    AND inside.event IN (SELECT shown.event FROM trace_shown(ARRAY(
-      SELECT other.event FROM trace_inside AS other WHERE other.child = ANY (names) AND other.parent + 0 = ANY (names))) AS shown);
+  SELECT * INTO sources, targets, kinds, told_by, quantities, uoms, shares FROM trace_edges(found, own);
+  SELECT array_agg(known.id), array_agg(known.name), array_agg(known.scheme) INTO names, identifiers, schemes
+  FROM (SELECT known.id, known.name, CASE WHEN known.id IN (SELECT mine.id FROM unnest(own) AS mine (id)) THEN known.scheme END AS scheme
+        FROM (SELECT each.id FROM unnest(own) AS each (id)
+              UNION SELECT edge.source FROM unnest(sources, kinds) AS edge (source, kind) WHERE edge.kind IN ('installed', 'removed')) AS wanted
+        JOIN trace_name AS known ON known.id = wanted.id
+        ORDER BY known.id) AS known;
+  WITH own AS MATERIALIZED (SELECT each.id FROM unnest(own) AS each (id)),
+  shown AS MATERIALIZED (SELECT each.event FROM unnest(seen) AS each (event)),
+  inside AS MATERIALIZED (
+    SELECT inside.*, inside.event IN (SELECT shown.event FROM shown) AS is_shown  -- looked up by hash; a join could go through it row by row
+    FROM trace_inside AS inside
+    WHERE inside.child = ANY (ARRAY(SELECT own.id FROM own)) AND inside.parent IN (SELECT own.id FROM own))
+  SELECT array_agg(inside.parent), array_agg(inside.child), array_agg(inside.first), array_agg(inside.last) INTO holders, held, starts, lasts
+  FROM (SELECT * FROM inside
+        -- Between two names of the trace there may be more than its events tell.
+        WHERE inside.is_shown
+           OR inside.event IN (SELECT shown.event FROM trace_shown(ARRAY(SELECT other.event FROM inside AS other WHERE NOT other.is_shown)) AS shown)
+        ORDER BY inside.first, inside.child, inside.parent) AS inside;
   SELECT string_agg(portion.body, ',' ORDER BY lot.name, portion.place) INTO portions
   FROM trace_portion AS portion JOIN trace_name AS lot ON lot.id = portion.lot
   WHERE portion.lot = ANY (seeds) OR NOT EXISTS (SELECT FROM trace_portion AS own WHERE own.lot = ANY (seeds))
