@@ -222,8 +222,13 @@ BEGIN
   IF us IS NULL AND NOT overseeing THEN
     RETURN;
   END IF;
-  FOR positive IN SELECT * FROM standing_positive AS each
-                  WHERE each.result_at > at - (rules ->> 'open_days')::integer * INTERVAL '1 day' ORDER BY each.result_at DESC LIMIT 100 LOOP
+  -- A hundred of the asker's own and a hundred of others at most, the newest of each tester in turn: nobody's many hide another's.
+  FOR positive IN SELECT chosen.id, chosen.organisation, chosen.lot, chosen.unit, chosen.place, chosen.result_at, chosen.confirmed
+                  FROM (SELECT ranked.*, row_number() OVER (PARTITION BY ranked.organisation IS NOT DISTINCT FROM us ORDER BY ranked.turn, ranked.result_at DESC) AS place_in_line
+                        FROM (SELECT each.*, row_number() OVER (PARTITION BY each.organisation ORDER BY each.result_at DESC) AS turn
+                              FROM standing_positive AS each
+                              WHERE each.result_at > at - (rules ->> 'open_days')::integer * INTERVAL '1 day') AS ranked) AS chosen
+                  WHERE chosen.place_in_line <= 100 ORDER BY chosen.result_at DESC LOOP
     told := positive.organisation = us OR EXISTS (SELECT FROM tests_seen(ARRAY[positive.lot]) AS seen WHERE seen.id = positive.id);
     RETURN QUERY
     WITH candidate AS MATERIALIZED (

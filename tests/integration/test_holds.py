@@ -84,6 +84,25 @@ def test_siblings_are_proposed_with_their_shares(instance: Instance) -> None:
         assert instance.one("SELECT count(*) FROM hold_decision") == 0, "nothing is held by itself"
 
 
+def test_many_positives_of_one_tester_hide_no_other(instance: Instance) -> None:
+    with (
+        served(instance, NOW) as client,
+        signed_in(client, "gate") as gate,
+        signed_in(client, "packer") as packer,
+    ):
+        screened(gate, str(uuid4()))
+        instance.settle(NOW)
+        instance.alter(
+            "INSERT INTO test_record (id, organisation, lot, sample, kind, method, sampled_at, result_at, outcome,"
+            " retest_deadline, event, recorded_at)"
+            " SELECT gen_random_uuid(), 'carrier', 'https://example.org/class/x.' || n, 's', 'rapid', 'm', sampled_at,"
+            " result_at + n * INTERVAL '1 ms', 'positive', retest_deadline, event, recorded_at"
+            " FROM test_record CROSS JOIN generate_series(1, 120) AS n"
+        )
+        (test,) = asked(packer)["tests"]
+        assert any(each["lot"] == fruit(4) for each in test["proposals"])
+
+
 def decided(
     client: httpx.Client, proposal: str, decision: str = "hold", reason: str = "同一地块"
 ) -> httpx.Response:
