@@ -189,6 +189,7 @@ DECLARE
   all_names integer[] := '{}';
   all_untils bigint[] := '{}';
   all_depths integer[] := '{}';
+  unmade integer[] := '{}';  -- used before anything made it, somewhere on the way: a clock is wrong
   ends integer[] := '{}';
 BEGIN
   WHILE cardinality(names) > 0 LOOP
@@ -204,8 +205,8 @@ BEGIN
       SELECT made.run, min(made.depth) AS depth FROM (
         SELECT made.run, frontier.depth
         FROM frontier JOIN trace_run AS made ON made.name = frontier.name AND made.output
-          -- Before it was used; or all of them if it was used before anything made it: then a clock is wrong.
-          AND (trace_instant_start(made.first) <= frontier.until OR frontier.until < trace_instant_start(made.made))
+          -- Before it was used; or all of them if it was used before anything made it.
+          AND (trace_instant_start(made.first) <= frontier.until OR frontier.name = ANY (unmade))
         UNION ALL
         SELECT content_run.run, content.depth FROM content CROSS JOIN LATERAL unnest(content.runs) AS content_run (run)) AS made
       GROUP BY made.run),
@@ -219,20 +220,24 @@ BEGIN
       UNION ALL
       SELECT same.other, frontier.until, frontier.depth FROM frontier JOIN trace_same AS same ON same.name = frontier.name
       WHERE frontier.until IS NOT NULL),
-    once AS MATERIALIZED (SELECT reached.name, max(reached.until) AS until, min(reached.depth) AS depth FROM reached GROUP BY reached.name),
+    once AS MATERIALIZED (SELECT reached.name, max(reached.until) AS until, min(reached.until) AS earliest, min(reached.depth) AS depth FROM reached GROUP BY reached.name),
     fresh AS (
-      SELECT once.name, CASE WHEN NOT known.is_class THEN once.until END AS until, once.depth
+      SELECT once.name, CASE WHEN NOT known.is_class THEN once.until END AS until, once.earliest, once.depth
       FROM once JOIN trace_name AS known ON known.id = once.name),
+    early AS MATERIALIZED (
+      SELECT fresh.name FROM fresh WHERE fresh.until IS NOT NULL AND fresh.name <> ALL (unmade)
+        AND fresh.earliest < trace_instant_start((SELECT made.made FROM trace_run AS made WHERE made.name = fresh.name AND made.output LIMIT 1))),
     later AS (
-      SELECT fresh.* FROM fresh LEFT JOIN (
+      SELECT fresh.name, greatest(fresh.until, known.until) AS until, fresh.depth FROM fresh LEFT JOIN (
         SELECT known.name, max(known.until) AS until FROM unnest(all_names, all_untils) AS known (name, until) GROUP BY known.name) AS known
         ON known.name = fresh.name
-      WHERE known.name IS NULL OR known.until < fresh.until)
+      WHERE known.name IS NULL OR known.until < fresh.until OR fresh.name IN (SELECT early.name FROM early))
     SELECT coalesce(array_agg(later.name) FILTER (WHERE later.depth <= deepest), '{}'),
            coalesce(array_agg(later.until) FILTER (WHERE later.depth <= deepest), '{}'),
            coalesce(array_agg(later.depth) FILTER (WHERE later.depth <= deepest), '{}'),
-           ends || coalesce(array_agg(later.name) FILTER (WHERE later.depth > deepest), '{}')
-    INTO names, untils, depths, ends FROM later;
+           ends || coalesce(array_agg(later.name) FILTER (WHERE later.depth > deepest), '{}'),
+           unmade || ARRAY(SELECT early.name FROM early)
+    INTO names, untils, depths, ends, unmade FROM later;
   END LOOP;
   RETURN QUERY SELECT known.name, max(known.until), min(known.depth) FROM unnest(all_names, all_untils, all_depths) AS known (name, until, depth)
                GROUP BY known.name;

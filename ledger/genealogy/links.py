@@ -77,13 +77,11 @@ class Links:
         return bisect_right(self._ms, self._ms[ordinal]) - 1
 
     def makers(self, name: str, until: int) -> list[str]:
-        """The runs that can have made what was used at `until`: those before, or all of them if it was used before anything
-        made it, which says that a clock is wrong and not that it came from nowhere."""
-        early = self._used_unmade(name, until)
+        """The runs that can have made what was used at `until`: those before."""
         return [
             run
             for run in self.made_in.get(name, ())
-            if early or self.start_of_instant(self.runs[run].outputs[name][0]) <= until
+            if self.start_of_instant(self.runs[run].outputs[name][0]) <= until
         ]
 
     def users(self, name: str, since: int) -> list[str]:
@@ -96,10 +94,11 @@ class Links:
             for run in self._used_within.get(name, ())
             if self.end_of_instant(self.runs[run].within[name][1]) >= since
         ]
-        found = [run for run, last in used if last >= since or self._used_unmade(name, last)]
+        found = [run for run, last in used if last >= since or self.used_unmade(name, last)]
         return found + [run for run in within if run not in found]
 
-    def _used_unmade(self, name: str, until: int) -> bool:
+    def used_unmade(self, name: str, until: int) -> bool:
+        """Before anything made it: a clock is wrong, and all that made it may have. It did not come from nowhere."""
         return until < self.start_of_instant(self.first_made.get(name, 0)) if self._ms else False
 
     def _name(self, fact: Fact) -> None:

@@ -140,6 +140,7 @@ class _Walk:
         self._max_events = max_events
         self._todo: deque[Callable[[], None]] = deque()
         self._until: dict[str, int] = {}
+        self._unmade: set[str] = set()
         self._since: dict[str, int] = {}
         self._back_next: dict[str, tuple[int, int]] = {}
         self._forward_next: dict[str, tuple[int, int]] = {}
@@ -164,8 +165,12 @@ class _Walk:
     # --- back
 
     def back(self, name: str, until: int = EVER, depth: int = 0) -> None:
-        if self._until.get(name, -1) >= until or not self._may_follow(name, depth):
+        unmade = name not in self._unmade and self._links.used_unmade(name, until)
+        if (not unmade and self._until.get(name, -1) >= until) or not self._may_follow(name, depth):
             return
+        if unmade:
+            self._unmade.add(name)
+        until = max(until, self._until.get(name, until))
         self._until[name] = until
         self._back_next[name] = until, min(depth, self._back_next.get(name, (until, depth))[1])
 
@@ -176,7 +181,8 @@ class _Walk:
         for inside in self._links.inside.get(name, ()):
             if inside.first <= until:
                 self._held_in(inside.parent, inside.first, min(inside.last, until))
-        for run in self._links.makers(name, until):
+        made_in = self._links.made_in.get(name, ())
+        for run in made_in if name in self._unmade else self._links.makers(name, until):
             self._back_through(run, depth)
         followed = self._contents_back(name, until, depth)
         for inside in self._links.holding.get(name, ()):

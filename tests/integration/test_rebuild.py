@@ -98,7 +98,7 @@ INDEX = {
     "trace_named": "SELECT known.name, at, event FROM trace_named JOIN trace_name AS known ON known.id = trace_named.name ORDER BY 1, 2, 3",
     "trace_inside": "SELECT child.name, parent.name, first, last, event FROM trace_inside JOIN trace_name AS child ON child.id = child"
     " JOIN trace_name AS parent ON parent.id = parent ORDER BY 1, 2, 3",
-    "trace_run": "SELECT run, output, within, known.name, first, last, event, made, quantity, uom, share"
+    "trace_run": "SELECT run, output, known.name, within, first, last, event, made, quantity, uom, share"
     " FROM trace_run JOIN trace_name AS known ON known.id = trace_run.name"
     " ORDER BY 1, 2, 3",
     "trace_run_event": "SELECT run, at, event FROM trace_run_event ORDER BY 1, 2, 3",
