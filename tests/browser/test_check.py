@@ -165,11 +165,11 @@ def test_a_warm_pallet_is_measured_and_the_answer_follows(
         assert page.input_value("#form-inspect [name=pulp]") == "4,2 5.1", "typed once"
         page.fill("#form-inspect [name=pulp]", "4.2 5.1 4.8")
         page.click("#form-inspect button[type=submit]")
+        page.locator(".notice-good", has_text=words("check_done_title")).wait_for()
         assert word_of(page) == words("check_answer_accept")
         assert words("check_note_remark") in page.inner_text(".gate-checks")
-        assert words("check_done_title") in page.inner_text(".notice-good")
         page.click(f".notice-good button:has-text('{words('check_act_undo')}')")
-        assert words("check_undone_title") in page.inner_text(".notice-good")
+        page.locator(".notice-good", has_text=words("check_undone_title")).wait_for()
         assert word_of(page) == words("check_answer_hold")
 
 
