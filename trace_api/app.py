@@ -60,8 +60,7 @@ class Configuration:
 
 
 MOST_BYTES = 2 * 2**20
-"""Of any request, or twice what capture takes where that is more: a body is read before it is asked who sent it. A capture has a
-bound and a sentence of its own."""
+"""Of any request but a capture, which has a bound and a sentence of its own: a body is read before it is asked who sent it."""
 _LOG_FILE = re.compile(
     r"[a-z0-9][a-z0-9-]*/(checkpoint|vkeys?|clock\.vkey|timestamp/[0-9a-f]{64}\.tsr|tile/(entries|[0-9]{1,2})/(x[0-9]{3}/)*[0-9]{3}(\.p/[0-9]{1,3})?)"
 )
