@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import FileResponse, JSONResponse
 
@@ -36,6 +36,7 @@ from trace_api.findings import api as findings_api
 from trace_api.findings import pages as findings_pages
 from trace_api.genealogy import pages as genealogy_pages
 from trace_api.holds import routes as holds_routes
+from trace_api.pages import Assets
 from trace_api.problems import Problem
 from trace_api.proofs import OrganisationKey
 from trace_api.recalls import routes as recalls_routes
@@ -97,47 +98,10 @@ def create_app(
     guard = Guard(databases, configuration.public_url, now)
     problems.install(app, partial(problem_page, assets, guard.known))
 
-    vault = Vault(configuration.organisation_key)
-
-    def logs(organisation: str) -> LogReader | None:
-        return open_log(configuration.log_dir, organisation)
-
-    def witnessed() -> int:
-        note = LogFiles(configuration.log_dir / ROOT).read(CHECKPOINT)
-        return 0 if note is None else len(independent_cosigners(configuration.witnesses, note))
-
-    app.include_router(validating.router(guard))
-    app.include_router(capture_routes.router(desk or capture_desk(databases, configuration, now)))
-    app.include_router(
-        lots.router(
-            databases,
-            guard,
-            logs,
-            configuration.organisation_key,
-            vault,
-            now,
-            configuration.witnesses.witnesses,
-        )
-    )
-    app.include_router(genealogy_pages.router(databases, guard, assets))
-    app.include_router(excursions.router(databases))
-    app.include_router(devices.router(databases, guard))
-    app.include_router(acts_routes.router(databases, guard, configuration.public_url, vault, now))
-    app.include_router(recalls_routes.router(databases, guard, configuration.public_url, vault, now))
-    app.include_router(pages_routes.router(databases, configuration.public_url, now, witnessed, scans))
-    app.include_router(signing_in.router(databases, guard, configuration.passwords, assets, now))
-    app.include_router(accounts_pages.router(databases, guard, configuration.passwords, assets, now))
-    app.include_router(scan_routes.router(databases, guard, assets, configuration.public_url, vault, now))
-    app.include_router(audit_pages.router(databases, guard, assets, now))
-    app.include_router(findings_pages.router(databases, guard, assets, now))
-    app.include_router(findings_api.router(databases, guard, now))
-    app.include_router(
-        audit_api.router(
-            databases, guard, logs, configuration.organisation_key, now, configuration.witnesses.witnesses
-        )
-    )
-    app.include_router(check_routes.router(databases, guard, assets, configuration.public_url, vault, now))
-    app.include_router(holds_routes.router(databases, guard, assets, configuration.public_url, vault, now))
+    desk = desk or capture_desk(databases, configuration, now)
+    rooms = _Rooms(databases, configuration, now, guard, assets)
+    for router in (*rooms.for_programs(desk), *rooms.for_everybody(scans), *rooms.at_work()):
+        app.include_router(router)
     _serve_logs(app, configuration.log_dir)
     _serve_health(app, databases)
 
@@ -151,6 +115,59 @@ def create_app(
 
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=6)
     return app
+
+
+@dataclass(frozen=True, slots=True)
+class _Rooms:
+    """The routes of each room, by whom they are for, and what they are made of."""
+
+    databases: Databases
+    configuration: Configuration
+    now: Callable[[], datetime]
+    guard: Guard
+    assets: Assets
+
+    @property
+    def vault(self) -> Vault:
+        return Vault(self.configuration.organisation_key)
+
+    def logs(self, organisation: str) -> LogReader | None:
+        return open_log(self.configuration.log_dir, organisation)
+
+    def witnessed(self) -> int:
+        note = LogFiles(self.configuration.log_dir / ROOT).read(CHECKPOINT)
+        return 0 if note is None else len(independent_cosigners(self.configuration.witnesses, note))
+
+    def for_programs(self, desk: Desk) -> Iterator[APIRouter]:
+        databases, guard, now, vault = self.databases, self.guard, self.now, self.vault
+        key, witnesses = self.configuration.organisation_key, self.configuration.witnesses.witnesses
+        url = self.configuration.public_url
+        yield validating.router(guard)
+        yield capture_routes.router(desk)
+        yield lots.router(databases, guard, self.logs, key, vault, now, witnesses)
+        yield excursions.router(databases)
+        yield devices.router(databases, guard)
+        yield acts_routes.router(databases, guard, url, vault, now)
+        yield recalls_routes.router(databases, guard, url, vault, now)
+        yield findings_api.router(databases, guard, now)
+        yield audit_api.router(databases, guard, self.logs, key, now, witnesses)
+
+    def for_everybody(self, scans: Scans) -> Iterator[APIRouter]:
+        databases, guard, now = self.databases, self.guard, self.now
+        passwords = self.configuration.passwords
+        yield genealogy_pages.router(databases, guard, self.assets)
+        yield pages_routes.router(databases, self.configuration.public_url, now, self.witnessed, scans)
+        yield signing_in.router(databases, guard, passwords, self.assets, now)
+
+    def at_work(self) -> Iterator[APIRouter]:
+        databases, guard, assets, now, vault = self.databases, self.guard, self.assets, self.now, self.vault
+        url = self.configuration.public_url
+        yield accounts_pages.router(databases, guard, self.configuration.passwords, assets, now)
+        yield scan_routes.router(databases, guard, assets, url, vault, now)
+        yield audit_pages.router(databases, guard, assets, now)
+        yield findings_pages.router(databases, guard, assets, now)
+        yield check_routes.router(databases, guard, assets, url, vault, now)
+        yield holds_routes.router(databases, guard, assets, url, vault, now)
 
 
 def _serve_logs(app: FastAPI, log_dir: Path) -> None:

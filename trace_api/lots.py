@@ -75,9 +75,14 @@ def router(
         return person
 
     asking = Depends(who_asks)
-
     lots = _Lots(databases, now)
+    _add_trace(routes, asking, lots, vault)
+    _add_judgements(routes, asking, lots)
+    _add_proof(routes, asking, lots, logs, key, witnesses)
+    return routes
 
+
+def _add_trace(routes: APIRouter, asking: Any, lots: _Lots, vault: Vault) -> None:
     @routes.get(
         "/lots/{code:path}/trace",
         summary="Every event behind or ahead of a lot, unit or box, in time order; as JSON or as a picture",
@@ -113,6 +118,8 @@ def router(
                 document["events"] = vault.reading(conn, document["events"])
         return document
 
+
+def _add_judgements(routes: APIRouter, asking: Any, lots: _Lots) -> None:
     @routes.get("/lots/{code:path}/exposure", summary="Temperature through every leg, by portion")
     def lot_exposure(code: str, as_of: MomentAsked = None, person: Person | None = asking) -> dict[str, Any]:
         with lots.judging(person, code, as_of) as (_, chain, judged):
@@ -129,6 +136,15 @@ def router(
         with lots.judging(person, code, as_of) as (_, chain, judged):
             return _verdicts_document(chain, judged)
 
+
+def _add_proof(
+    routes: APIRouter,
+    asking: Any,
+    lots: _Lots,
+    logs: Callable[[str], LogReader | None],
+    key: OrganisationKey,
+    witnesses: Sequence[ListedWitness],
+) -> None:
     @routes.get(
         "/lots/{code:path}/proof", summary="Evidence file (suyuan-evidence/v2, or v1): verifies offline"
     )
@@ -147,8 +163,6 @@ def router(
                 return _evidence_file(evidence)
             anchors: Anchors = "published_anchor" if chain.eye is PUBLIC else "anchor"
             return _evidence_file(anchored(conn, evidence, Issuing(logs, witnesses, anchors)))
-
-    return routes
 
 
 @dataclass(frozen=True, slots=True)

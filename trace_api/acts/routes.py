@@ -6,27 +6,27 @@ is refused is problem details with `faults`: each says in both languages what is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 import psycopg
-from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Query, Request, Response
 
 from ledger.persons import Vault
 from trace_api import access
 from trace_api.access import Databases, Person
 from trace_api.accounts.guard import Guard
-from trace_api.accounts.idempotency import Answer, fingerprint_of, once
+from trace_api.accounts.idempotency import Answer
 from trace_api.acts.acting import perform
 from trace_api.acts.certificates import own_certificates
 from trace_api.acts.certifying import issue_certificate, replace_certificate, void_certificate
 from trace_api.acts.codes import resolve
+from trace_api.acts.doing import Doing, Key, as_problem
 from trace_api.acts.fields import Remark
 from trace_api.acts.promises import Certificate
-from trace_api.acts.refusals import Refused, read_act, read_form, refuse
+from trace_api.acts.refusals import read_act, read_form, refuse
 from trace_api.acts.roles import CERTIFYING
 from trace_api.acts.shapes import Form, Promise
 from trace_api.acts.stock import Row, read_own_stock, read_stock
@@ -34,10 +34,6 @@ from trace_api.acts.undo import own_acts, undo
 from trace_api.roles import GOODS
 
 Said = Annotated[dict[str, Any], Body(description="The act's fields; docs/acts.md lists them")]
-Key = Annotated[
-    str | None, Header(alias="Idempotency-Key", description="8 to 200 characters, fresh for each new act")
-]
-Work = Callable[[psycopg.Connection], Answer]
 
 
 class _Voiding(Form):
@@ -48,39 +44,15 @@ def router(
     databases: Databases, guard: Guard, public_url: str, vault: Vault, now: Callable[[], datetime]
 ) -> APIRouter:
     routes = APIRouter(prefix="/api/v1")
-    do = _Doing(databases)
+    do = Doing(databases)
     _add_acts(routes, guard, do, public_url, vault, now)
     _add_certificates(routes, guard, do, public_url, vault, now)
     _add_looking(routes, databases, guard, vault, now)
     return routes
 
 
-class _Doing:
-    """One request, done once, all of it or nothing."""
-
-    def __init__(self, databases: Databases) -> None:
-        self._databases = databases
-
-    def __call__(
-        self, request: Request, person: Person, key: str | None, said: object, work: Work
-    ) -> Response:
-        fingerprint = fingerprint_of(request.method, request.url.path, said)
-        with _as_problem(), access.acting(self._databases, person) as conn:
-            answer = once(conn, person, key, fingerprint, lambda: work(conn))
-        return answer.response()
-
-
-@contextmanager
-def _as_problem() -> Iterator[None]:
-    """Outside the transaction, which the refusal has left."""
-    try:
-        yield
-    except Refused as refused:
-        raise refused.problem() from refused
-
-
 def _add_acts(
-    routes: APIRouter, guard: Guard, do: _Doing, public_url: str, vault: Vault, now: Callable[[], datetime]
+    routes: APIRouter, guard: Guard, do: Doing, public_url: str, vault: Vault, now: Callable[[], datetime]
 ) -> None:
     goods = Depends(guard.allowed(*GOODS))
 
@@ -125,7 +97,7 @@ def _add_acts(
 
 
 def _add_certificates(
-    routes: APIRouter, guard: Guard, do: _Doing, public_url: str, vault: Vault, now: Callable[[], datetime]
+    routes: APIRouter, guard: Guard, do: Doing, public_url: str, vault: Vault, now: Callable[[], datetime]
 ) -> None:
     tags = ["Certificates"]
     certifying = Depends(guard.allowed(*sorted(CERTIFYING)))
@@ -209,7 +181,7 @@ def _add_looking(
         person: Person = goods,
         lot: Annotated[str | None, Query(description="Only those over this lot")] = None,
     ) -> dict[str, Any]:
-        with _as_problem(), access.looking(databases, person) as conn:
+        with as_problem(), access.looking(databases, person) as conn:
             wanted = None if lot is None else resolve(conn, lot, "lot")
             found = [_certificate(each) for each in own_certificates(conn, wanted)]
             return {"certificates": vault.reading(conn, found)}
@@ -221,7 +193,7 @@ def _add_looking(
             list[str] | None, Query(description="Only what hangs together with these; else all that is ours")
         ] = None,
     ) -> dict[str, Any]:
-        with _as_problem(), access.looking(databases, person) as conn:
+        with as_problem(), access.looking(databases, person) as conn:
             if person.organisation is None:
                 raise refuse("no_organisation", status=403)
             if code:

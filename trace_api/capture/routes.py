@@ -48,6 +48,13 @@ def router(desk: Desk) -> APIRouter:
     # A little over a document's own limit, so that who sends too much is told that limit.
     routes = APIRouter(prefix="/epcis", tags=["EPCIS"], max_body_size=2 * desk.limits.bytes)
 
+    _add_capture(routes, desk)
+    _add_jobs(routes, desk)
+    _add_events(routes, desk)
+    return routes
+
+
+def _add_capture(routes: APIRouter, desk: Desk) -> None:
     @routes.options("/capture", status_code=204, summary="What capture takes")
     def capture_options() -> Response:
         limits = {
@@ -82,6 +89,8 @@ def router(desk: Desk) -> APIRouter:
             headers["Preference-Applied"] = f"wait={wait_s:g}"
         return JSONResponse(_whole(job), 202, headers)
 
+
+def _add_jobs(routes: APIRouter, desk: Desk) -> None:
     @routes.get("/capture", summary="An organisation's capture jobs, the latest first")
     def capture_jobs(
         authorization: Token = None,
@@ -111,6 +120,8 @@ def router(desk: Desk) -> APIRouter:
             raise Problem(404, "No such capture job", text, type=_NO_SUCH)
         return JSONResponse(_whole(found), headers=STANDARD)
 
+
+def _add_events(routes: APIRouter, desk: Desk) -> None:
     @routes.options("/events", status_code=204, summary="How events are sent")
     def events_options() -> Response:
         return _discovered("OPTIONS, POST")
@@ -140,8 +151,6 @@ def router(desk: Desk) -> APIRouter:
                 type=_NO_SUCH,
             )
         return JSONResponse(_query_document(found[0].context, events, desk.now()), headers=STANDARD)
-
-    return routes
 
 
 _NO_SUCH = "epcisException:NoSuchResourceException"

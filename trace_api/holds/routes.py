@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import psycopg
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -21,8 +21,9 @@ from ledger.persons import Vault
 from trace_api import access
 from trace_api.access import Databases, Person
 from trace_api.accounts.guard import Guard
-from trace_api.accounts.idempotency import Answer, fingerprint_of, once
+from trace_api.accounts.idempotency import Answer
 from trace_api.acts import Refused, kinds_for
+from trace_api.acts.doing import Doing, Key
 from trace_api.holds import telling
 from trace_api.holds.deciding import Decider, Wanted, decide
 from trace_api.holds.input_uses import InputUse, own_input_uses, record_input_use
@@ -73,6 +74,10 @@ class _Desk:
     public_url: str
     vault: Vault
     now: Callable[[], datetime]
+
+    @property
+    def do(self) -> Doing:
+        return Doing(self.databases)
 
     def decider(self) -> Decider:
         return Decider(self.rules, self.public_url, self.vault, self.now())
@@ -213,14 +218,14 @@ def _add_programs(routes: APIRouter, guard: Guard, desk: _Desk) -> None:
         proposal: UUID,
         body: NewDecision,
         person: Person = decider,
-        idempotency_key: Annotated[str | None, Header()] = None,
+        idempotency_key: Key = None,
     ) -> Response:
         def work(conn: psycopg.Connection) -> Answer:
             made = decide(conn, person, proposal, body.decision, body.reason, desk.decider())
             act = None if made.act is None else str(made.act)
             return Answer(201, {"decision": made.id, "outcome": made.outcome, "act": act})
 
-        return _once(request, person, desk, body, idempotency_key, work)
+        return desk.do(request, person, idempotency_key, body.model_dump(mode="json"), work)
 
 
 def _add_input_uses(routes: APIRouter, guard: Guard, desk: _Desk) -> None:
@@ -236,28 +241,10 @@ def _add_input_uses(routes: APIRouter, guard: Guard, desk: _Desk) -> None:
         request: Request,
         body: NewInputUse,
         person: Person = grower,
-        idempotency_key: Annotated[str | None, Header()] = None,
+        idempotency_key: Key = None,
     ) -> Response:
         def work(conn: psycopg.Connection) -> Answer:
             made = record_input_use(conn, person, InputUse(**body.model_dump()), desk.now())
             return Answer(201, {"id": str(made)})
 
-        return _once(request, person, desk, body, idempotency_key, work)
-
-
-def _once(
-    request: Request,
-    person: Person,
-    desk: _Desk,
-    body: BaseModel,
-    key: str | None,
-    work: Callable[[psycopg.Connection], Answer],
-) -> Response:
-    said: Any = body.model_dump(mode="json")
-    try:
-        with access.acting(desk.databases, person) as conn:
-            return once(
-                conn, person, key, fingerprint_of(request.url.path, said), lambda: work(conn)
-            ).response()
-    except Refused as refused:
-        raise refused.problem() from refused
+        return desk.do(request, person, idempotency_key, body.model_dump(mode="json"), work)

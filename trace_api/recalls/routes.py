@@ -5,8 +5,7 @@ Every POST carries an `Idempotency-Key`. What is refused is problem details with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -18,9 +17,9 @@ from ledger.persons import Vault
 from trace_api import access
 from trace_api.access import Databases, Person
 from trace_api.accounts.guard import Guard
-from trace_api.accounts.idempotency import Answer, fingerprint_of, once
-from trace_api.acts.refusals import Refused, read_form
-from trace_api.acts.routes import Key
+from trace_api.accounts.idempotency import Answer
+from trace_api.acts.doing import Doing, Key
+from trace_api.acts.refusals import read_form
 from trace_api.recalls import answering
 from trace_api.recalls.asking import Closing, Order
 from trace_api.recalls.ordering import close, order
@@ -33,20 +32,15 @@ def router(
     databases: Databases, guard: Guard, public_url: str, vault: Vault, now: Callable[[], datetime]
 ) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["Recalls"])
-    ordering = Depends(guard.allowed(*GOODS, "official"))
-    looking = Depends(guard.allowed(*GOODS, *OVERSEEING))
+    _add_ordering(routes, guard, Doing(databases), public_url, vault, now)
+    _add_looking(routes, databases, guard)
+    return routes
 
-    def once_only(
-        request: Request,
-        person: Person,
-        key: str | None,
-        said: object,
-        work: Callable[[psycopg.Connection], Answer],
-    ) -> Response:
-        fingerprint = fingerprint_of(request.method, request.url.path, said)
-        with _as_problem(), access.acting(databases, person) as conn:
-            answer = once(conn, person, key, fingerprint, lambda: work(conn))
-        return answer.response()
+
+def _add_ordering(
+    routes: APIRouter, guard: Guard, do: Doing, public_url: str, vault: Vault, now: Callable[[], datetime]
+) -> None:
+    ordering = Depends(guard.allowed(*GOODS, "official"))
 
     @routes.post(
         "/recalls", status_code=201, summary="Recall: look what it reaches, rehearse it, or order it"
@@ -62,7 +56,7 @@ def router(
                 return Answer(200, document)
             return Answer(201, document, f"/api/v1/recalls/{document['id']}")
 
-        return once_only(request, person, idempotency_key, said, work)
+        return do(request, person, idempotency_key, said, work)
 
     @routes.post("/recalls/{recall}/close", summary="Say that it is completed, or withdraw it")
     def closing_it(
@@ -73,7 +67,11 @@ def router(
             assert isinstance(closing, Closing)
             return Answer(200, close(conn, person, recall, closing, now(), public_url, vault))
 
-        return once_only(request, person, idempotency_key, said, work)
+        return do(request, person, idempotency_key, said, work)
+
+
+def _add_looking(routes: APIRouter, databases: Databases, guard: Guard) -> None:
+    looking = Depends(guard.allowed(*GOODS, *OVERSEEING))
 
     @routes.get("/recalls", summary="Recalls and drills that concern the asker, newest first")
     def recalls(
@@ -100,14 +98,3 @@ def router(
     ) -> dict[str, Any]:
         with access.looking(databases, person) as conn:
             return answering.read_units(conn, recall, after, limit)
-
-    return routes
-
-
-@contextmanager
-def _as_problem() -> Iterator[None]:
-    """Outside the transaction, which the refusal has left."""
-    try:
-        yield
-    except Refused as refused:
-        raise refused.problem() from refused
