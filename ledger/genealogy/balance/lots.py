@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Final
 
 from ledger.genealogy.balance.scales import HOUR_MS, Imbalance, Scales, is_birth
 from ledger.genealogy.facts import Amount, Fact
-from ledger.genealogy.parcels import NOTHING
+from ledger.genealogy.parcels import NOTHING, Parcel
 from ledger.genealogy.taking import STILL
 
 _NO_ENDING: Final = ("", "decommissioning")
@@ -74,10 +74,12 @@ def more_than_made(scales: Scales) -> Iterator[Imbalance]:
 
 
 def _endings(scales: Scales) -> Iterator[tuple[Fact, str, float]]:
-    """What was sold, destroyed or used up, in the lot's own unit; a box that is named counts once."""
+    """What was sold, destroyed or used up, in the lot's own unit; a box that is named counts once until it comes back."""
     ended = _ended_in_units(scales)
     seen: set[str] = set()
     for fact in scales.facts:
+        if _comes_back(fact):
+            seen -= {box for amount in fact.goods for box in amount.boxes}
         uses = fact.kind == "TransformationEvent"
         if not uses and not (fact.kind == "ObjectEvent" and fact.action == "DELETE"):
             continue
@@ -109,15 +111,38 @@ def _ended_in_units(scales: Scales) -> Mapping[str, Mapping[str, float]]:
     return found
 
 
+def _comes_back(fact: Fact) -> bool:
+    return fact.kind == "ObjectEvent" and fact.action != "DELETE" and fact.disposition == "returned"
+
+
 def _returned(scales: Scales) -> defaultdict[str, float]:
-    back: defaultdict[str, float] = defaultdict(float)
-    for fact in scales.facts:
-        if (
-            fact.kind == "ObjectEvent"
-            and fact.disposition == "returned"
-            and fact.step in ("receiving", "accepting")
-        ):
-            for amount in fact.goods:
-                if amount.quantity is not None:
-                    back[amount.lot] += scales.books.bridge(amount.lot, amount.quantity, amount.uom) or 0.0
-    return back
+    """By lot what came back, also by the number of the unit out of which it was sold. One return is told at several steps, by who
+    sends it and by who takes it in: the step that tells most of it counts."""
+    facts = [fact for fact in scales.facts if _comes_back(fact)]
+    back: defaultdict[tuple[str, str], float] = defaultdict(float)
+    sold = _ended_out_of(scales, {unit for fact in facts for unit in fact.nodes})
+    since: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for fact in facts:
+        for unit in fact.nodes:
+            for parcel in sold[unit]:
+                if since[unit, fact.step] <= (parcel.ended_ms or 0) < fact.ms:
+                    back[parcel.lot, fact.step] += parcel.quantity or 0.0
+            since[unit, fact.step] = fact.ms
+        for amount in fact.goods:
+            if amount.quantity is not None:
+                known = scales.books.bridge(amount.lot, amount.quantity, amount.uom)
+                back[amount.lot, fact.step] += known or 0.0
+    most: defaultdict[str, float] = defaultdict(float)
+    for (lot, _), quantity in back.items():
+        most[lot] = max(most[lot], quantity)
+    return most
+
+
+def _ended_out_of(scales: Scales, units: Set[str]) -> Mapping[str, list[Parcel]]:
+    found: defaultdict[str, list[Parcel]] = defaultdict(list)
+    for parcels in scales.genealogy.stock.parcels.values() if units else ():
+        for parcel in parcels:
+            before = parcel.history()[-2:-1] if parcel.ended_by is not None else ()
+            for unit in {name for step in before for name in step.chain} & units:
+                found[unit].append(parcel)
+    return found

@@ -1,85 +1,167 @@
-"""Load units: more packed into them by a lot's maker than there was of it."""
+"""Load units: more packed into them by a lot's maker than there was of it.
+
+In the line: facts -> here. Contract: what is in a unit is what was packed into it since it was begun, and counts only once the
+unit was told to move afterwards, as a unit does that has something in it. A number that is merely seen again is an old label: that a
+unit was opened is the step that is forgotten most. Units are added up that made the same step, since a pallet that bears two labels is
+known by the one at one gate and by the other at the next. Linear in the packings but for sorting.
+"""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from ledger.genealogy.balance.scales import Imbalance, Scales
-from ledger.genealogy.facts import Fact
+from ledger.genealogy.facts import Amount, Fact
 from ledger.genealogy.names import identify
 from ledger.genealogy.parcels import NOTHING
+from ledger.genealogy.taking import ENTERING, LEAVING
+
+_GOING: Final = LEAVING | ENTERING | {"unloading"}
+_RETIRED: Final = ("", "decommissioning")
+
+Filling = tuple[str, int]
+"""A unit, and how often it had been begun anew."""
+
+
+class _Packing(NamedTuple):
+    """`quantity`: what was put in; below 0, taken out; -inf: all of it."""
+
+    fact: Fact
+    into: Filling
+    quantity: float
 
 
 def packed_twice(scales: Scales) -> Iterator[Imbalance]:
-    """More packed by its maker, into units that were all still about, than there was. A unit that was never heard of again
-    may have been opened by somebody who forgot to say so."""
-    last = _last_heard(scales)
-    for lot, packings in _packings(scales).items():
+    """More packed by its maker, into units that then all went the same way, than there was."""
+    line = _Line(scales)
+    for lot, packings in line.packings.items():
         made = scales.books.made(lot)
         if made is None:
             continue
         tolerance = scales.allowance(lot).mass_tolerance
-        if (
-            sum(quantity for _, quantity in packings if 0 < quantity < math.inf)
-            <= made * (1 + tolerance) + NOTHING
-        ):
-            continue  # most lots: nothing was packed twice, and nobody needs to know when
-        inside: dict[str, float] = {}
-        by: dict[str, list[Fact]] = {}
-        worst: tuple[float, list[Fact]] | None = None
-        for fact, quantity in packings:
-            unit = fact.parent or ""
-            inside[unit] = 0.0 if math.isinf(quantity) else max(0.0, inside.get(unit, 0.0) + quantity)
-            by.setdefault(unit, []).append(fact)
-            standing = {
-                name: held for name, held in inside.items() if name == unit or last[name] > fact.ordinal
-            }
-            total = sum(standing.values())
-            if (
-                quantity > 0
-                and total > made * (1 + tolerance) + NOTHING
-                and (worst is None or total > worst[0])
-            ):
-                worst = total, [each for name in standing for each in by[name]]
-        if worst is not None:
-            said, facts = worst
-            yield scales.imbalance(
-                "more_than_made", lot, (lot,), facts, said, made, scales.books.unit(lot, None),
-                {"tolerance": tolerance, "made": made, "packed": said}, also=[each.event for each in scales.made_by[lot]],
-            )  # fmt: skip
-
-
-def _packings(scales: Scales) -> Mapping[str, list[tuple[Fact, float]]]:
-    """By lot what its makers put into load units (+) and took out (-inf: all)."""
-    makers = {lot: {each.event.organisation for each in made} for lot, made in scales.made_by.items()}
-    found: defaultdict[str, list[tuple[Fact, float]]] = defaultdict(list)
-    held: defaultdict[str, dict[str, None]] = defaultdict(dict)
-    for fact in scales.facts:
-        if fact.kind != "AggregationEvent" or fact.parent is None or identify(fact.parent).scheme != "sscc":
+        most = made * (1 + tolerance) + NOTHING
+        if sum(each.quantity for each in packings if each.quantity > 0) <= most:
+            continue  # most lots: nothing was packed twice
+        weighed = [(*_heaviest(packings, went), went) for went in line.went.values()]
+        said, at, went = max(weighed, key=lambda each: each[0], default=(0.0, 0, {}))
+        if said <= most:
             continue
-        out = fact.action == "DELETE"
-        for amount in fact.goods:
-            known = (
-                None
-                if amount.quantity is None
-                else scales.books.bridge(amount.lot, amount.quantity, amount.uom)
+        shown = [each for each in packings if each.fact.ordinal <= at and _goes(went, each.into, at)]
+        facts = [*(each.fact for each in shown), *(went[each.into] for each in shown)]
+        yield scales.imbalance(
+            "more_than_made", lot, (lot,), facts, said, made, scales.books.unit(lot, None),
+            {"tolerance": tolerance, "made": made, "packed": said}, also=[each.event for each in scales.made_by[lot]],
+        )  # fmt: skip
+
+
+def _goes(went: Mapping[Filling, Fact], unit: Filling, after: int) -> bool:
+    return unit in went and went[unit].ordinal > after
+
+
+def _heaviest(packings: Sequence[_Packing], went: Mapping[Filling, Fact]) -> tuple[float, int]:
+    """The most that was at one time in units that were still to go, and the ordinal of the event that made it so much. `went`: when
+    each of them did for the last time."""
+    inside: defaultdict[Filling, float] = defaultdict(float)
+    going = sorted({each.into for each in packings} & went.keys(), key=lambda unit: -went[unit].ordinal)
+    total, most, when = 0.0, 0.0, 0
+    for fact, unit, quantity in packings:
+        while going and went[going[-1]].ordinal <= fact.ordinal:
+            total -= inside[going.pop()]
+        before, inside[unit] = inside[unit], max(0.0, inside[unit] + quantity)
+        if _goes(went, unit, fact.ordinal):
+            total += inside[unit] - before
+        if total > most and quantity > 0:
+            most, when = total, fact.ordinal
+    return most, when
+
+
+class _Line:
+    """What was put into load units and taken out, walked through once: `packings` by lot, and for each step in `went`, by filling the
+    last event that says it went so with its goods."""
+
+    def __init__(self, scales: Scales) -> None:
+        self._scales = scales
+        self._makers = {
+            lot: {each.event.organisation for each in made} for lot, made in scales.made_by.items()
+        }
+        self._begun: defaultdict[str, int] = defaultdict(int)
+        self._held: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        """By unit and lot the ordinal of the last packing."""
+        self._latest: dict[str, int] = {}
+        self._away: set[str] = set()
+        self._boxes: dict[str, Filling] = {}
+        self.packings: defaultdict[str, list[_Packing]] = defaultdict(list)
+        self.went: defaultdict[str, dict[Filling, Fact]] = defaultdict(dict)
+        for fact in scales.facts:
+            if fact.kind == "AggregationEvent" and fact.parent and identify(fact.parent).scheme == "sscc":
+                if fact.action == "DELETE":
+                    self._take_out(fact, fact.parent)
+                elif fact.action == "ADD" and fact.goods:
+                    self._put_in(fact, fact.parent)
+            self._move(fact)
+
+    def _now(self, unit: str) -> Filling:
+        return unit, self._begun[unit]
+
+    def _put_in(self, fact: Fact, unit: str) -> None:
+        if unit in self._away or any(self._latest[lot] > packed for lot, packed in self._held[unit].items()):
+            self._begun[unit] += (
+                1  # it has been away, or others were filled since: it was emptied, and nobody said so
             )
-            if known is None or (not out and fact.action != "ADD"):
+            self._held[unit].clear()
+        self._away.discard(unit)
+        for amount in fact.goods:
+            if fact.recorded.organisation not in self._makers.get(amount.lot, ()):
                 continue
-            if out or fact.recorded.organisation in makers.get(amount.lot, ()):
-                found[amount.lot].append((fact, -known if out else known))
-                held[fact.parent][amount.lot] = None
-        if out and not fact.goods and not fact.nodes:
-            for lot in held[fact.parent]:
-                found[lot].append((fact, math.inf))
-    return found
+            quantity = self._moved_boxes(fact, amount, unit) if amount.boxes else self._known(amount)
+            if quantity is not None:
+                self.packings[amount.lot].append(_Packing(fact, self._now(unit), quantity))
+                self._held[unit][amount.lot] = self._latest[amount.lot] = fact.ordinal
+
+    def _moved_boxes(self, fact: Fact, amount: Amount, unit: str) -> float:
+        """A box that has a name is in one unit. Returns how many came in."""
+        came = 0
+        for box in sorted(amount.boxes):
+            before, self._boxes[box] = self._boxes.get(box), self._now(unit)
+            came += before != self._now(unit)
+            if before is not None and before != self._now(unit):
+                self.packings[amount.lot].append(_Packing(fact, before, -1.0))
+        return came
+
+    def _take_out(self, fact: Fact, unit: str) -> None:
+        for amount in fact.goods:
+            quantity = self._known(amount)
+            for box in amount.boxes:
+                self._boxes.pop(box, None)
+            if quantity is not None:
+                self.packings[amount.lot].append(_Packing(fact, self._now(unit), -quantity))
+        if not fact.goods and not fact.nodes:
+            for lot in self._held[unit]:
+                self.packings[lot].append(_Packing(fact, self._now(unit), -math.inf))
+
+    def _move(self, fact: Fact) -> None:
+        if fact.step in _GOING:
+            self._away.update(fact.nodes)
+        step = _going(fact)
+        for unit in (*fact.nodes, *([fact.parent] if fact.parent else ())) if step else ():
+            self.went[step][self._now(unit)] = fact
+        for unit in fact.nodes if fact.step == "void_shipping" else ():
+            for leaving in LEAVING:
+                self.went[leaving].pop(self._now(unit), None)
+
+    def _known(self, amount: Amount) -> float | None:
+        if amount.quantity is None:
+            return None
+        return self._scales.books.bridge(amount.lot, amount.quantity, amount.uom)
 
 
-def _last_heard(scales: Scales) -> Mapping[str, int]:
-    last: defaultdict[str, int] = defaultdict(lambda: -1)
-    for fact in scales.facts:
-        for name in (*fact.nodes, *([fact.parent] if fact.parent else ())):
-            last[name] = fact.ordinal
-    return last
+def _going(fact: Fact) -> str:
+    """The step by which goods went on; empty for what is only a sighting, and for what comes back."""
+    if fact.disposition == "returned":
+        return ""
+    if fact.kind == "ObjectEvent" and fact.action == "DELETE":
+        return "" if fact.step in _RETIRED else "ended"
+    return fact.step if fact.step in _GOING else ""

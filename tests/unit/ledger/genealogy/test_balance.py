@@ -260,7 +260,24 @@ def test_more_packed_than_made_into_units_that_all_travel() -> None:
     trips = [seen(100 + n, "departing", unit(n), readPoint=STORE) for n in (1, 2, 3)]
     found = one(weighed(birth, *packings, *trips))
     assert (found.kind, found.said, found.known) == ("more_than_made", 60, 40)
-    assert shown(found) == names(birth, *packings)
+    assert shown(found) == names(birth, *packings, *trips)
+    one_by_one = [seen(50 * n, "departing", unit(n), readPoint=STORE) for n in (1, 2, 3)]
+    packings = [put_in(50 * n - 5, unit(n), some(A, 20), where=LINE) for n in (1, 2, 3)]
+    taken_in = [seen(500 + n, "receiving", unit(n), where=MARKET) for n in (1, 2, 3)]
+    assert weighed(birth, *packings, *one_by_one).imbalances == (), (
+        "what came back may have been packed again"
+    )
+    assert shown(one(weighed(birth, *packings, *one_by_one, *taken_in))) == names(birth, *packings, *taken_in)
+
+
+def test_more_named_boxes_packed_than_made() -> None:
+    birth = made(0, A, 4)
+    boxes = [box("A", f"{n:04d}") for n in range(8)]
+    trips = [seen(100 + n, "departing", unit(n), readPoint=STORE) for n in (1, 2)]
+    packings = put_in(10, unit(1), *boxes[:4], where=LINE), put_in(20, unit(2), *boxes[4:], where=LINE)
+    assert one(weighed(birth, *packings, *trips)).said == 8
+    again = put_in(10, unit(1), *boxes[:4], where=LINE), put_in(20, unit(2), *boxes[:4], where=LINE)
+    assert weighed(birth, *again, *trips).imbalances == (), "a box is in one unit"
 
 
 def test_repacked_and_split_goods_are_not_packed_twice() -> None:
@@ -273,6 +290,63 @@ def test_repacked_and_split_goods_are_not_packed_twice() -> None:
     stall = put_in(900, unit(5), some(A, 20), where=STALL, organisation="stall")
     back = seen(1000, "holding", unit(3), where=MARKET)
     assert weighed(birth, *packed, *out, *again, *trips, stall, back).imbalances == (), "who buys may repack"
+
+
+def test_an_old_label_that_is_seen_again_has_nothing_in_it() -> None:
+    """Two pallets were packed anew under other numbers, and nobody said that they were opened."""
+    birth = made(0, A, 40)
+    packed = [put_in(10 + n, unit(n), some(A, 20), where=LINE) for n in (1, 2)]
+    again = [put_in(60 + n, unit(n), some(A, 20), where=LINE) for n in (3, 4)]
+    trips = [seen(100 + n, "departing", unit(n), readPoint=STORE) for n in (3, 4)]
+    moved = [birth, *packed, *again, *trips]
+    assert weighed(*moved, seen(200, "storing", unit(1), where=STORE)).imbalances == ()
+    assert weighed(*moved, *(take_out(200 + n, unit(n), where=LINE) for n in (1, 2))).imbalances == (), (
+        "told late"
+    )
+    gate = [seen(300 + n, "receiving", unit(n), where=MARKET) for n in (1, 4)]
+    assert weighed(*moved, *gate).imbalances == (), "the gate read the old label of the first"
+    of_another = [made(0, B, 20), put_in(200, unit(1), some(B, 20), where=LINE), seen(250, "departing", unit(1), readPoint=STORE)]  # fmt: skip
+    assert weighed(*moved, *of_another).imbalances == (), "the number was used again"
+    both = [seen(300 + n, "receiving", unit(n), where=MARKET) for n in (1, 2, 3, 4)]
+    assert one(weighed(*moved, *both)).said == 80, "but four pallets were taken in"
+
+
+def test_a_unit_that_is_packed_anew_holds_what_was_put_in_last() -> None:
+    birth = made(0, A, 40)
+    packed = [put_in(10 + n, unit(n), some(A, 20), where=LINE) for n in (1, 2)]
+    trips = [seen(100 + n, "shipping", unit(n), readPoint=STORE) for n in (1, 2)]
+    same = [put_in(60 + n, unit(n), some(A, 20), where=LINE) for n in (1, 2)]
+    assert weighed(birth, *packed, *same, *trips).imbalances == ()
+    back = seen(300, "receiving", unit(1), where=STORE, disposition="returned")
+    resold = [put_in(400, unit(1), some(A, 20), where=LINE)]
+    resold += [seen(500 + n, "shipping", unit(n), readPoint=STORE) for n in (1, 2)]
+    assert weighed(birth, *packed, *trips, back, *resold).imbalances == ()
+    layers = [put_in(10 + n, unit(1 + n // 3), some(A, 10), where=LINE) for n in range(6)]
+    assert one(weighed(birth, *layers, *trips)).said == 60, (
+        "but one that is filled in layers holds all of them"
+    )
+
+
+def test_a_unit_that_was_sold_and_came_back_is_sold_again() -> None:
+    birth = made(0, A, 40)
+    packed = [put_in(10 + n, unit(n), some(A, 20), where=LINE) for n in (1, 2)]
+    sold = [gone(500 + n, "retail_selling", unit(n), where=STALL) for n in (1, 2)]
+    steps = "shipping", "receiving", "storing"
+    ways = [seen(600 + n, step, unit(1), where=STALL, disposition="returned") for n, step in enumerate(steps)]
+    again = gone(700, "retail_selling", some(A, 20), where=STALL)
+    assert one(weighed(birth, *packed, *sold, again)).said == 60
+    for told in ([ways[0]], [ways[1]], ways):
+        assert weighed(birth, *packed, *sold, *told, again).imbalances == ()
+    assert (
+        weighed(birth, *packed, *sold, ways[1], gone(700, "retail_selling", unit(1), where=STALL)).imbalances
+        == ()
+    )
+    more = gone(700, "retail_selling", some(A, 40), where=STALL)
+    found = one(weighed(birth, *packed, *sold, *ways, more))
+    assert (found.said, found.known) == (80, 60), "one return that is told three times is one"
+    boxes = [box("A", f"{n:04d}") for n in range(40)]
+    each = [gone(500, "retail_selling", *boxes, where=STALL), seen(600, "receiving", *boxes[:9], where=STALL, disposition="returned")]  # fmt: skip
+    assert weighed(birth, *each, gone(700, "retail_selling", *boxes[:9], where=STALL)).imbalances == ()
 
 
 def test_a_lot_on_three_trucks_is_one_lot() -> None:
