@@ -1,4 +1,4 @@
-"""Who was in whom and until when, as traces show it."""
+"""Who was in whom and until when, and what a trace makes of it: by ways that test_trace.py does not go."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from ledger.genealogy import RecordedEvent, Trace, replay, trace
 from ledger.genealogy.links import Links
 from tests.unit.ledger.genealogy.said import (
     MARKET,
+    OTHER_TRUCK,
     PACKHOUSE,
     STORE,
     TRUCK,
     box,
     event,
+    fruit,
     gone,
     lot,
     made,
@@ -204,3 +206,82 @@ def test_only_what_is_added_is_made() -> None:
     assert set(Links(facts).first_made) == {X, B}
     named = [boxes(0, ONE), mixed(1, [ONE], [box("X", "0001")])]
     assert set(Links(replay(named).facts).first_made) == {ONE, A, box("X", "0001"), X}
+
+
+def test_what_is_stored_stays_in_what_is_no_vehicle() -> None:
+    events = [put_in(0, unit(2), unit(1)), seen(1, "storing", unit(1), where=STORE)]
+    assert times(unit(1), events) == [(unit(2), 0, None)]
+
+
+def test_some_of_a_lot_taken_out_of_where_none_is_known_to_be_stays_where_it_is_known_to_be() -> None:
+    events = [put_in(0, unit(1), some(A, 10)), take_out(1, unit(2), some(A, 5))]
+    assert times(A, events) == [(unit(1), 0, None)]
+
+
+def test_units_that_hold_each_other_end() -> None:
+    events = [
+        put_in(0, unit(1), unit(2)),
+        put_in(1, unit(2), unit(1)),
+        seen(2, "storing", unit(1), where=STORE),
+    ]
+    for direction in ("back", "forward", "both"):
+        assert numbers(trace(unit(2), direction, events), events) == [0, 1, 2]
+
+
+def test_a_run_that_goes_on_made_what_was_used_after_its_first_output() -> None:
+    run = "https://suyuan.example/xj-coop/run/1"
+    events = [
+        mixed(0, [some(B, 9)], [some(A, 5)], transformationID=run),
+        mixed(5, [some(A, 5)], [some(X, 5)]),
+        mixed(9, [], [some(A, 4)], transformationID=run),
+    ]
+    assert B in trace(X, "back", events).identifiers
+
+
+def test_the_depth_says_where_it_ended_in_both_directions() -> None:
+    events = [mixed(n, [some(lot(f"L{n}"), 1)], [some(lot(f"L{n + 1}"), 1)]) for n in range(6)]
+    assert trace(lot("L6"), "back", events, max_depth=3).ends == (lot("L2"),)
+    found = trace(lot("L0"), "forward", events, max_depth=3)
+    assert (numbers(found, events), found.cut, found.ends) == ([0, 1, 2, 3], {"depth"}, (lot("L4"),))
+
+
+def test_a_box_is_one_under_its_label_and_its_epc_ahead_as_behind() -> None:
+    label, epc = box("A", "0001"), "https://id.gs1.org/01/09521234000204/21/0001"
+    events = [seen(0, "packing", label), seen(1, "retail_selling", epc, readPoint=MARKET)]
+    for direction in ("back", "forward"):
+        for name in (label, epc):
+            assert numbers(trace(name, direction, events), events) == [0, 1]
+
+
+def test_a_box_that_no_label_covers_is_answered_for_by_its_lot() -> None:
+    events = [
+        mixed(0, [some(fruit("P01"), 80, "KGM")], [some(A, 40)]),
+        put_in(1, unit(1), some(A, 40), labels=("0001", "0040")),
+    ]
+    assert numbers(trace(box("A", "0041"), "back", events), events) == [0, 1]
+    assert numbers(trace(box("A", "0041"), "forward", events), events) == [0, 1]
+
+
+def test_a_box_goes_with_its_pallet_and_its_truck_and_with_no_other() -> None:
+    events = [
+        made(0, A, 40),
+        put_in(1, unit(1), some(A, 20), labels=("0001", "0020")),
+        put_in(2, unit(2), some(A, 20), labels=("0021", "0040")),
+        put_in(3, f"{TRUCK}.REAR", unit(1), step="loading"),
+        put_in(4, OTHER_TRUCK, unit(2), step="loading"),
+        seen(5, "departing", TRUCK, readPoint=PACKHOUSE),
+        seen(6, "departing", OTHER_TRUCK, readPoint=PACKHOUSE),
+    ]
+    for direction in ("back", "forward"):
+        assert numbers(trace(box("A", "0007"), direction, events), events) == [0, 1, 3, 5]
+        assert numbers(trace(box("A", "0030"), direction, events), events) == [0, 2, 4, 6]
+
+
+def test_goods_nobody_knows_the_making_of_are_of_the_runs_that_made_their_lot() -> None:
+    """All that was made of A was sold; what is packed then is of A all the same."""
+    events = [
+        mixed(0, [some(B, 20)], [some(A, 20)]),
+        gone(1, "retail_selling", some(A, 20), readPoint=MARKET),
+        put_in(2, unit(1), some(A, 10)),
+    ]
+    assert B in trace(unit(1), "back", events).identifiers
