@@ -9,10 +9,10 @@ from datetime import datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import psycopg
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Response
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import FileResponse, JSONResponse
 
@@ -40,6 +40,7 @@ from trace_api.pages import Assets
 from trace_api.problems import Problem
 from trace_api.proofs import OrganisationKey
 from trace_api.recalls import routes as recalls_routes
+from trace_api.response_headers import ResponseHeaders
 from trace_api.scan import routes as scan_routes
 from trace_api.scanning import Scans
 from trace_api.work import problem_page
@@ -62,6 +63,11 @@ class Configuration:
 
 MOST_BYTES = 2 * 2**20
 """Of any request but a capture, which has a bound and a sentence of its own: a body is read before it is asked who sent it."""
+_HEADERS: Final = {
+    "Content-Security-Policy": pages.CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
 _LOG_FILE = re.compile(
     r"[a-z0-9][a-z0-9-]*/(checkpoint|vkeys?|clock\.vkey|timestamp/[0-9a-f]{64}\.tsr|tile/(entries|[0-9]{1,2})/(x[0-9]{3}/)*[0-9]{3}(\.p/[0-9]{1,3})?)"
 )
@@ -105,14 +111,7 @@ def create_app(
     _serve_logs(app, configuration.log_dir)
     _serve_health(app, databases)
 
-    @app.middleware("http")
-    async def headers(request: Request, call_next: Callable[[Request], Any]) -> Response:
-        response: Response = await call_next(request)
-        response.headers.setdefault("Content-Security-Policy", pages.CONTENT_SECURITY_POLICY)
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        response.headers.setdefault("Referrer-Policy", "no-referrer")
-        return response
-
+    app.add_middleware(ResponseHeaders, said=_HEADERS)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=6)
     return app
 
