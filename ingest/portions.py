@@ -7,16 +7,14 @@ and of the registry, whatever was there before; a projection, dropped and rebuil
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final
 
 import psycopg
 
+from ingest.projection.lot_rows import Row, replace
+from ingest.projection.rows import maybe, moment
 from ledger.genealogy import Accounted, Genealogy, Registered, RunGoods, accounted, digest, run_goods
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-Row = tuple[Any, ...]
 
 TABLES: Final[Mapping[str, str]] = {
     "portion": "lot, portion, origin, began, maker, run, used_in, quantity, uom, kilograms, inside, place, stage, holder, keeper,"
@@ -35,7 +33,7 @@ def project(conn: psycopg.Connection, genealogy: Genealogy, known: Registered, l
     fresh = {
         "portion": {_portion(each, ids) for each in mine},
         "portion_stay": {
-            (each.lot, digest(each.name), stay.name, stay.stage, _moment(stay.start_ms), _maybe(stay.end_ms))
+            (each.lot, digest(each.name), stay.name, stay.stage, moment(stay.start_ms), maybe(stay.end_ms))
             for each in mine
             for stay in each.stays
         },
@@ -48,7 +46,7 @@ def project(conn: psycopg.Connection, genealogy: Genealogy, known: Registered, l
         "run_goods": {_run(each) for each in run_goods(genealogy) if each.lot in lots},
     }
     for table, columns in TABLES.items():
-        _replace(conn, table, columns, fresh[table], lots)
+        replace(conn, table, columns.split(", "), fresh[table], lots)
 
 
 def _ids(conn: psycopg.Connection, rows: Iterable[Accounted]) -> dict[int | None, int]:
@@ -57,34 +55,12 @@ def _ids(conn: psycopg.Connection, rows: Iterable[Accounted]) -> dict[int | None
     return {int(position): int(event) for position, event in found}
 
 
-def _replace(
-    conn: psycopg.Connection, table: str, columns: str, fresh: set[Row], lots: Collection[str]
-) -> None:
-    standing = conn.execute(
-        f"SELECT {columns} FROM {table} WHERE lot = ANY (%s)".encode(),  # noqa: S608
-        [list(lots)],
-    )
-    if {tuple(_frozen(row)) for row in standing} == fresh:
-        return
-    conn.execute(f"DELETE FROM {table} WHERE lot = ANY (%s)".encode(), [list(lots)])  # noqa: S608
-    values = ", ".join(["%s"] * len(columns.split(", ")))
-    with conn.cursor() as cursor:
-        cursor.executemany(
-            f"INSERT INTO {table} ({columns}) VALUES ({values})".encode(),  # noqa: S608
-            [[list(value) if isinstance(value, tuple) else value for value in row] for row in fresh],
-        )
-
-
-def _frozen(row: Row) -> Iterator[Any]:
-    return (tuple(value) if isinstance(value, list) else value for value in row)
-
-
 def _portion(each: Accounted, ids: Mapping[int | None, int]) -> Row:
     return (
         each.lot,
         digest(each.name),
         None if each.origin is None else digest(each.origin),
-        _moment(each.began_ms),
+        moment(each.began_ms),
         each.maker,
         each.run,
         each.used_in,
@@ -97,20 +73,12 @@ def _portion(each: Accounted, ids: Mapping[int | None, int]) -> Row:
         each.holder,
         each.keeper,
         each.state,
-        _moment(each.since_ms),
+        moment(each.since_ms),
         None if each.said_by is None else ids.get(each.said_by.position),
         tuple(who for who, _ in each.held),
-        tuple(_moment(at) for _, at in each.held),
+        tuple(moment(at) for _, at in each.held),
     )
 
 
 def _run(each: RunGoods) -> Row:
     return each.run, each.lot, each.output, each.quantity, each.uom, each.kilograms, each.found
-
-
-def _moment(time_ms: int) -> datetime:
-    return EPOCH + timedelta(milliseconds=time_ms)
-
-
-def _maybe(time_ms: int | None) -> datetime | None:
-    return None if time_ms is None else _moment(time_ms)

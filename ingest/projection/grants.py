@@ -8,16 +8,14 @@ events and of the registry, whatever was there before.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any
 
 import psycopg
 from psycopg.types.range import TimestamptzRange
 
+from ingest.projection.lot_rows import Row, replace
 from ingest.projection.rows import moment
 from ledger.epcis.identifiers import canonical
 from ledger.genealogy import Genealogy, RecordedEvent, Registered, Taking, origins, takings
-
-Row = tuple[Any, ...]
 
 _TABLES = {
     "lot_grant": ("organisation", "lot", "depth", "since", "event"),
@@ -33,45 +31,30 @@ def project(
     """`lots`: those whose rows the walk knows in full. Returns what held goods whose hand-overs changed."""
     found = [taking for taking in takings(genealogy, known) if taking.lot in lots]
     ids = ids_of(conn, (event for taking in found for event in (taking.event, *taking.behind)))
-    changed = _replace(conn, "lot_grant", {_grant(taking, ids) for taking in found}, lots)
+    changed = replace(
+        conn, "lot_grant", _TABLES["lot_grant"], {_grant(taking, ids) for taking in found}, lots
+    )
     behind = {
         (taking.organisation, taking.lot, ids[event.position], event.organisation)
         for taking in found
         for event in taking.behind
     }
-    _replace(conn, "lot_grant_event", behind, lots)
+    replace(conn, "lot_grant_event", _TABLES["lot_grant_event"], behind, lots)
     stays = {
         (taking.organisation, taking.lot, stay.holder, TimestamptzRange(moment(stay.start_ms), moment(stay.end_ms)))
         for taking in found
         for stay in taking.stays
     }  # fmt: skip
-    moved = _replace(conn, "lot_grant_stay", stays, lots)
+    moved = replace(conn, "lot_grant_stay", _TABLES["lot_grant_stay"], stays, lots)
     given_anew = {row[:2] for row in changed}
     made_of = {(each.lot, each.source, each.place) for each in origins(genealogy) if each.lot in lots}
-    _replace(conn, "lot_origin", made_of, lots)
+    replace(conn, "lot_origin", _TABLES["lot_origin"], made_of, lots)
     return {row[2] for row in moved} | {row[2] for row in stays if row[:2] in given_anew}
 
 
 def _grant(taking: Taking, ids: dict[int | None, int]) -> Row:
     since = taking.event.event.event_time
     return taking.organisation, taking.lot, taking.depth, since, ids[taking.event.position]
-
-
-def _replace(conn: psycopg.Connection, table: str, fresh: set[Row], lots: Collection[str]) -> set[Row]:
-    """Returns the rows that came or went."""
-    columns = ", ".join(_TABLES[table])
-    standing = conn.execute(
-        f"SELECT {columns} FROM {table} WHERE lot = ANY (%s)".encode(),  # noqa: S608
-        [list(lots)],
-    ).fetchall()
-    changed = fresh ^ set(standing)
-    if not changed:
-        return changed
-    conn.execute(f"DELETE FROM {table} WHERE lot = ANY (%s)".encode(), [list(lots)])  # noqa: S608
-    values = ", ".join(["%s"] * len(_TABLES[table]))
-    with conn.cursor() as cursor:
-        cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({values})".encode(), list(fresh))  # noqa: S608
-    return changed
 
 
 def ids_of(conn: psycopg.Connection, events: Iterable[RecordedEvent]) -> dict[int | None, int]:

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator
-from typing import Any
 
 import psycopg
 
+from ingest.projection.lot_rows import Row, replace
 from ingest.projection.rows import moment
 from ledger.genealogy import Genealogy
 from ledger.genealogy.facts import Fact, master_datum
-
-Row = tuple[Any, ...]
 
 _TABLES = {
     "lot_input": ("lot", "source", "kilograms", "share"),
@@ -28,10 +26,10 @@ _MAKING = frozenset({"commissioning", "creating_class_instance"})
 def project(conn: psycopg.Connection, genealogy: Genealogy, lots: Collection[str]) -> None:
     """`lots`: those whose rows the walk knows in full."""
     made = {row for lot in lots for row in _inputs(genealogy, lot)}
-    _replace(conn, "lot_input", made, lots)
+    replace(conn, "lot_input", _TABLES["lot_input"], made, lots)
     mixed = {row[0] for row in made}
     picked = {row for row in _harvests(genealogy) if row[0] in lots and row[0] not in mixed}
-    _replace(conn, "lot_harvest", picked, lots)
+    replace(conn, "lot_harvest", _TABLES["lot_harvest"], picked, lots)
 
 
 def _inputs(genealogy: Genealogy, lot: str) -> Iterator[Row]:
@@ -82,17 +80,3 @@ def _is_picking(fact: Fact) -> bool:
 def _grower(fact: Fact) -> str | None:
     said = master_datum(fact.event, "growerRef")
     return said if isinstance(said, str) and said else None
-
-
-def _replace(conn: psycopg.Connection, table: str, fresh: set[Row], lots: Collection[str]) -> None:
-    columns = ", ".join(_TABLES[table])
-    standing = conn.execute(
-        f"SELECT {columns} FROM {table} WHERE lot = ANY (%s)".encode(),  # noqa: S608
-        [list(lots)],
-    ).fetchall()
-    if fresh == set(standing):
-        return
-    conn.execute(f"DELETE FROM {table} WHERE lot = ANY (%s)".encode(), [list(lots)])  # noqa: S608
-    values = ", ".join(["%s"] * len(_TABLES[table]))
-    with conn.cursor() as cursor:
-        cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({values})".encode(), list(fresh))  # noqa: S608

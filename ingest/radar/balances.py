@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from ingest.projection.grants import ids_of
+from ingest.projection.lot_rows import replace
 from ingest.projection.rows import moment
 from ingest.radar import findings
 from ingest.radar.findings import Finding
@@ -36,7 +37,7 @@ def project(conn: psycopg.Connection, genealogy: Genealogy, lots: Collection[str
     ids = ids_of(
         conn, [*(making.event for making in makings), *(event for each in shown for event in each.events)]
     )
-    _replace(
+    replace(
         conn,
         "lot_making",
         _MAKING,
@@ -44,7 +45,7 @@ def project(conn: psycopg.Connection, genealogy: Genealogy, lots: Collection[str
         lots,
     )
     mute = sorted((lot, kind) for lot, kinds in weighed.cannot.items() if lot in lots for kind in kinds)
-    _replace(conn, "lot_unjudged", ("lot", "kind"), mute, lots)
+    replace(conn, "lot_unjudged", ("lot", "kind"), mute, lots)
     findings.keep(conn, [_finding(each, ids) for each in shown], KINDS, now, lots=lots, late=True)
 
 
@@ -94,21 +95,3 @@ def _finding(each: Imbalance, ids: dict[int | None, int]) -> Finding:
     return Finding(
         each.kind, each.subject, each.severity, each.lots, each.places, who, events, moment(each.at_ms), body
     )
-
-
-def _replace(
-    conn: psycopg.Connection,
-    table: str,
-    columns: tuple[str, ...],
-    fresh: list[tuple[Any, ...]],
-    lots: Collection[str],
-) -> None:
-    names = ", ".join(columns)
-    query = f"SELECT {names} FROM {table} WHERE lot = ANY (%s)"  # noqa: S608
-    standing = conn.execute(query.encode(), [list(lots)]).fetchall()
-    if sorted(standing, key=repr) == sorted(fresh, key=repr):
-        return
-    conn.execute(f"DELETE FROM {table} WHERE lot = ANY (%s)".encode(), [list(lots)])  # noqa: S608
-    with conn.cursor() as cursor:
-        values = ", ".join(["%s"] * len(columns))
-        cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({values})".encode(), fresh)  # noqa: S608
