@@ -94,13 +94,19 @@ def router(databases: Databases, guard: Guard, assets: Assets, now: Callable[[],
             )
 
         def work(conn: psycopg.Connection) -> Answer:
-            if not reading.say(conn, finding, says, comment, at):
+            if not reading.say(conn, finding, says, comment, at, _version(form)):
                 raise Problem.said(404, "audit_missing")
             return Answer(303, location=f"/audit/findings/{finding}#words")
 
         return done_once(databases, person, form, work)
 
     return routes
+
+
+def _version(form: Sent) -> int | None:
+    """Which version was on the page that was sent."""
+    text = form.text("version")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def _there(conn: psycopg.Connection, wanted: str, at: datetime) -> reading.Found:

@@ -1,4 +1,4 @@
-"""Findings as the functions of 0034 answer them: they decide what concerns who asks.
+"""Findings as the functions of 0034 and 0043 answer them: they decide what concerns who asks.
 
 Contract: `conn` first, in the caller's transaction. An organisation hears of its own part: the devices of another are not named.
 """
@@ -40,13 +40,16 @@ class Found:
     events: list[dict[str, Any]]
     hidden: int
     words: list[dict[str, Any]]
+    grown: bool
     total: int
 
     @property
     def standing(self) -> str:
-        """open, look_into, explained or closed."""
+        """open, look_into, explained, grown (worse since it was explained) or closed."""
         if self.state == "closed":
             return "closed"
+        if self.grown:
+            return "grown"
         return str(self.words[-1]["says"]) if self.words else "open"
 
 
@@ -86,9 +89,13 @@ def coverage(conn: psycopg.Connection, at: datetime) -> list[Coverage]:
         return cursor.execute("SELECT * FROM findings_coverage(%s)", [at]).fetchall()
 
 
-def say(conn: psycopg.Connection, wanted: str, says: str, comment: str, at: datetime) -> bool:
-    """False where there is no such finding for who says it, or they are no official."""
-    row = conn.execute("SELECT say_of_finding(%s, %s, %s, %s)", [wanted, says, comment, at]).fetchone()
+def say(
+    conn: psycopg.Connection, wanted: str, says: str, comment: str, at: datetime, version: int | None
+) -> bool:
+    """`version`: the one they had before them; None: the one that stands. False where there is no such finding for who says it, or they are no official."""
+    row = conn.execute(
+        "SELECT say_of_finding(%s, %s, %s, %s, %s)", [wanted, says, comment, at, version]
+    ).fetchone()
     return row is not None and bool(row[0])
 
 

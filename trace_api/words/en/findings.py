@@ -24,6 +24,7 @@ EN = {
     "finding_is_open": "To be looked into",
     "finding_is_look_into": "Being looked into",
     "finding_is_explained": "Explained",
+    "finding_is_grown": "Worse since it was explained",
     "finding_is_closed": "Gone",
     "finding_severity_low": "off by little",
     "finding_severity_medium": "off by more",

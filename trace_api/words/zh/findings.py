@@ -24,6 +24,7 @@ ZH = {
     "finding_is_open": "待了解",
     "finding_is_look_into": "正在了解",
     "finding_is_explained": "已说明",
+    "finding_is_grown": "说明之后差得更多",
     "finding_is_closed": "已消失",
     "finding_severity_low": "差得不多",
     "finding_severity_medium": "差得较多",
