@@ -92,7 +92,9 @@ def coverage(conn: psycopg.Connection, at: datetime) -> list[Coverage]:
 def say(
     conn: psycopg.Connection, wanted: str, says: str, comment: str, at: datetime, version: int | None
 ) -> bool:
-    """`version`: the one they had before them; None: the one that stands. False where there is no such finding for who says it, or they are no official."""
+    """`version`: the one they had before them; None: the one that stands.
+
+    False where there is no such finding for who says it, or they are no official."""
     row = conn.execute(
         "SELECT say_of_finding(%s, %s, %s, %s, %s)", [wanted, says, comment, at, version]
     ).fetchone()
