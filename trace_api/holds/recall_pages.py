@@ -217,7 +217,7 @@ def _add_ordering(routes: APIRouter, guard: Guard, desk: _Desk) -> None:
         words = frame.words
         return page("recall_preview.html", frame, desk.assets, words("recalls_preview_title"), typed=typed,
                     recall=views.line(document, words), holders=views.holders(document, {}, words), refused_lots=document["refused_lots"],
-                    **_reached(document, words))  # fmt: skip
+                    conflicts=views.conflicts(document, words), **_reached(document, words))  # fmt: skip
 
     @routes.post("/holds/order", summary="Order it, for real or as a drill", response_class=HTMLResponse)
     def ordered(request: Request, form: Sent = form_sent, person: Person = orderer) -> Response:

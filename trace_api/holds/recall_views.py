@@ -192,6 +192,15 @@ def lots(document: Document, words: Words) -> list[dict[str, Any]]:
     ]
 
 
+def conflicts(document: Document, words: Words) -> list[tuple[str, str]]:
+    """Where records contradict each other on who made what: what came of it, and the lots."""
+    return [
+        (words(f"recalls_conflict_{kind}"), words("work_comma").join(short(lot) for lot in found))
+        for kind, found in document["conflicts"].items()
+        if found
+    ]
+
+
 def endings(document: Document, words: Words) -> list[dict[str, str]]:
     """What was sold to buyers nobody knows, came back or was destroyed, with the proof where it is shown."""
     told = []

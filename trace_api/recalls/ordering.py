@@ -17,13 +17,16 @@ from ledger.persons import Vault
 from trace_api.access import Person
 from trace_api.acts.acting import record_all
 from trace_api.acts.refusals import refuse
+from trace_api.check.reading import short
 from trace_api.problems import Problem
 from trace_api.recalls import answering, saying
 from trace_api.recalls.asking import Closing, Order, moment
 from trace_api.recalls.notices import order_words
 from trace_api.words import LANGUAGES, Words
 
-_ORDER: Final = "SELECT recall_order(%s, %s::jsonb, %s, %s::smallint, %s, %s, %s, %s)"
+CONFLICTS: Final = ("contested", "shared", "disputed")
+MOST_CONFLICTS: Final = 100
+_ORDER: Final = "SELECT recall_order(%s, %s::jsonb, %s, %s::smallint, %s, %s, %s, %s, %s)"
 
 
 def order(
@@ -51,12 +54,14 @@ def _kept(
         en,
         wanted.legal_basis,
         at,
+        public_url,
     ]
     (found,) = conn.execute(_ORDER, asked).fetchone() or ({},)
     _refuse_nothing(found)
     document = answering.read(conn, identity, wanted.mode) | {
         "refused_lots": found["refused"],
         "not_followed": found["not_followed"],
+        "conflicts": {kind: found[kind][:MOST_CONFLICTS] for kind in CONFLICTS},
     }
     if wanted.mode != "real":
         return document | {"notices_sent": 0, "events": []}
@@ -71,6 +76,9 @@ def _kept(
 def _refuse_nothing(found: dict[str, Any]) -> None:
     if found["named"]:
         raise refuse("recall_not_followed", "from")
+    if not found["seeds"] and found["contested"]:
+        lots = found["contested"]
+        raise refuse("recall_contested", "from", status=403, lots=len(lots), lot=short(lots[0]))
     if not found["seeds"] and not found["refused"]:
         raise refuse("recall_nothing", "from", status=404)
     if not found["seeds"]:

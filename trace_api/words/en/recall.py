@@ -21,6 +21,8 @@ EN = {
     "acts_fault_recall_not_followed_next": "Try again in a minute. If it stays so, too much hangs together with it, or an event could not be followed: tell the operator, and tell your buyers yourself meanwhile.",
     "acts_fault_recall_not_yours": "What this touched ({lots} lots) is not yours to recall: a recall is ordered by who made the goods, or by an official of the area and department.",
     "acts_fault_recall_not_yours_next": "Tell the maker of the goods or the authority; goods in your own hands you can put on hold.",
+    "acts_fault_recall_contested": "The records contradict each other on who made {lot} ({lots} lots in all): somebody else's record of it is older, or it bears another's name. So it is not yours alone to recall.",
+    "acts_fault_recall_contested_next": "Ask the authority to order the recall, or the operator to register the product as yours; goods in your own hands you can put on hold.",
     "acts_fault_recall_not_ordered_by_you": "Who ordered a recall closes it.",
     "acts_fault_recall_not_ordered_by_you_next": "Ask whoever ordered it.",
     "acts_fault_recall_closed": "This recall is {state} already.",

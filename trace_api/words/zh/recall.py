@@ -21,6 +21,8 @@ ZH = {
     "acts_fault_recall_not_followed_next": "请过一分钟再试；若仍如此，可能是关联的记录太多，或有记录无法处理：请联系运维人员，同时自行通知买家。",
     "acts_fault_recall_not_yours": "涉及的货物（{lots} 个批次）不能由您召回：召回由生产者发起，或由辖区内的主管部门责令。",
     "acts_fault_recall_not_yours_next": "请通知生产者或主管部门；您手中的货物可以先登记暂停销售。",
+    "acts_fault_recall_contested": "关于{lot}由谁生产，记录互相矛盾（共{lots}个批次）：他人的记录更早，或该批次属于他人的产品，因此不能由您召回。",
+    "acts_fault_recall_contested_next": "请向主管部门申请责令召回，或请平台登记该产品归您所有；您手中的货物可以先登记暂停销售。",
     "acts_fault_recall_not_ordered_by_you": "召回由发起方结束。",
     "acts_fault_recall_not_ordered_by_you_next": "请联系发起方。",
     "acts_fault_recall_closed": "这次召回{state}。",
