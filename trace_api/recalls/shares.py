@@ -1,7 +1,7 @@
 """How much of a mixed lot comes of what is recalled.
 
-In the line: the runs that a recall goes through -> here -> the share of each lot. Contract: pure; by weight over all inputs of a run;
-None where a weight is not known; ends on runs that use what they make.
+In the line: the runs that a recall goes through -> here -> the share of each lot. Contract: pure; by weight over
+all inputs of all these runs that made it; None where a weight is not known; ends on runs that use what they make.
 """
 
 from __future__ import annotations
@@ -27,10 +27,13 @@ def shares(went: Iterable[Went], seeds: Iterable[str]) -> Mapping[str, float | N
     for each in went:
         runs.setdefault(each.run, []).append(each)
     found: dict[str, float | None] = dict.fromkeys(seeds, 1.0)
-    made_by = {lot: run for run, inputs in runs.items() for lot in inputs[0].outputs}
-    for lot in _inputs_first(runs, made_by):
+    inputs: dict[str, list[Went]] = {}
+    for run in runs.values():
+        for lot in run[0].outputs:
+            inputs.setdefault(lot, []).extend(run)
+    for lot in _inputs_first(inputs):
         if lot not in found:
-            found[lot] = _share(runs[made_by[lot]], found)
+            found[lot] = _share(inputs[lot], found)
     return found
 
 
@@ -49,19 +52,18 @@ def _share(inputs: Sequence[Went], known: Mapping[str, float | None]) -> float |
     return round(affected / total, 6) if total > 0 else None
 
 
-def _inputs_first(runs: Mapping[str, Sequence[Went]], made_by: Mapping[str, str]) -> list[str]:
+def _inputs_first(inputs: Mapping[str, Sequence[Went]]) -> list[str]:
+    """The lots that were made, each after those that it was made of."""
     ordered: dict[str, None] = {}
     entered: set[str] = set()
-    for lot in made_by:
+    for lot in inputs:
         waiting = [lot]
         while waiting:
             each = waiting[-1]
-            if each in ordered or each not in made_by:
+            if each in ordered:
                 waiting.pop()
                 continue
-            before = [
-                went.lot for went in runs[made_by[each]] if went.lot in made_by and went.lot not in ordered
-            ]
+            before = [went.lot for went in inputs[each] if went.lot in inputs and went.lot not in ordered]
             if each in entered or not before:
                 ordered[each] = None
                 waiting.pop()
