@@ -10,8 +10,10 @@ import pytest
 from psycopg import errors
 
 from tests.acceptance.instance import Instance, token
+from tests.acceptance.people import session_of
 from tests.acceptance.serving import served
 from tests.integration.hand_overs import (
+    ACCEPTING,
     CHAIN_REGISTRY,
     LATER,
     RIVAL_ROOM,
@@ -31,6 +33,7 @@ from tests.integration.lines import NOW
 from tests.integration.said import (
     LOT,
     PALLET,
+    declared_wrong,
     room,
 )
 from tests.servers.databases import Database
@@ -243,6 +246,44 @@ def test_an_official_sees_what_concerns_their_area_and_department(instance: Inst
         assert {"carrier arriving", "stall accepting"} <= steps(
             seen(instance, account=official(instance, "market_regulation", code))
         ), "a place and an official under a code that was abolished lie in what it became"
+
+
+_WHYS = """
+SELECT ARRAY(SELECT shown.why FROM unnest(asked.ids) WITH ORDINALITY AS each (id, place)
+             LEFT JOIN shown_events(asked.ids) AS shown ON shown.event = each.id ORDER BY each.place),
+       trace_whys(asked.ids, asked.organisations)
+FROM (SELECT array_agg(id ORDER BY id) AS ids, array_agg(organisation ORDER BY id) AS organisations FROM event) AS asked
+"""
+
+
+def test_a_trace_shows_each_event_for_the_reason_for_which_a_walk_does(instance: Instance) -> None:
+    sent_to_the_stall(instance)
+    officials = (
+        official(instance, "agriculture", "331024"),
+        official(instance, "market_regulation", "3301"),
+        official(instance, "agriculture", "3201"),
+        official(instance, None, "33", role="auditor"),
+    )
+    askers = [("", each) for each in officials] + [
+        (each, "") for each in ("coop", "carrier", "market", "stall", "rival", "")
+    ]
+    # The grant of who took the goods in is gone once that is declared wrong.
+    for wrong, is_granted in ((), True), ((declared_wrong(ACCEPTING),), False):
+        say(instance, "stall", *wrong)
+        settle(instance)
+        told: dict[str, set[str | None]] = {}
+        with psycopg.connect(instance.database.owner) as conn:
+            for organisation, account in askers:
+                conn.execute(
+                    "SELECT set_config('suyuan.org', %s, false), set_config('suyuan.session', %s, false)",
+                    [organisation, session_of(account)],
+                )
+                row = conn.execute(_WHYS).fetchone()
+                assert row is not None
+                assert row[0] == row[1], (organisation, account)
+                told[organisation + account] = set(row[1])
+        assert set().union(*told.values()) == {"own", "party", "granted", "official", "published", None}
+        assert ("granted" in told["stall"]) is is_granted
 
 
 def test_an_official_reads_the_same_from_the_views_as_in_a_walk(instance: Instance) -> None:
