@@ -43,7 +43,8 @@ class EntryTemplate:
         data = self.envelope % (body, n, spelt)
         if self.plain_body is None or not self.plain_body.fullmatch(body):
             return _read_back(data)
-        if not 0 <= n <= MAX_INTEGER or (n == 0) != (prev is None) or (prev and len(prev) != HASH_SIZE):
+        known = prev is None if n == 0 else prev is not None and len(prev) == HASH_SIZE
+        if not known or not 0 <= n <= MAX_INTEGER:
             return _read_back(data)  # which says what is wrong with it
         return data
 

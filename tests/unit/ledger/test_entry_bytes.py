@@ -55,6 +55,7 @@ def by_template(entry: Entry, body: bytes) -> bytes | None:
 @example(replace(ENTRY, n=MAX_INTEGER, prev=bytes(32), type="event", body={"fields": 1, "root": ROOT}))
 @example(replace(ENTRY, n=MAX_INTEGER + 1, prev=bytes(32), type="event", body={"fields": 1, "root": ROOT}))
 @example(replace(ENTRY, n=1, prev=bytes(31), type="event", body={"fields": 1, "root": ROOT}))
+@example(replace(ENTRY, n=1, prev=b"", type="event", body={"fields": 1, "root": ROOT}))
 @example(replace(ENTRY, n=1, prev=None, type="event", body={"fields": 1, "root": ROOT}))
 @example(replace(ENTRY, n=0, prev=bytes(32), type="event", body={"fields": 1, "root": ROOT}))
 def test_the_template_gives_the_bytes_of_the_value_or_refuses_it_too(entry: Entry) -> None:
