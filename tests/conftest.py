@@ -5,6 +5,7 @@ here.
   edition. A test that is about one of them says `@pytest.mark.editions("plain")`; one that also runs on the
   community edition's WASM build, which takes longer to clone, says `editions("plain", "timescale", "community")`.
   `SUYUAN_TEST_EDITIONS=community` runs everything there that can run in one session.
+- `begun`: an instance with a database of one's own, in which what the module's `begin(instance)` does has been done.
 - `mqtt_broker`: Mosquitto, which the test may kill and restart.
 - `browser`: Chromium; a test opens its own context in it.
 - `service_environment(...)`: what a service started as a process of its own gets for an environment.
@@ -30,6 +31,9 @@ from tests.servers.session import EDITIONS, Servers, Told, lines, on_wasm
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+    from tests.acceptance.instance import Instance
+    from tests.acceptance.worlds import Worlds
+
 # How long an example takes says more of what else the machine is doing than of the code; what is found to be
 # false can be run again from the line that is printed.
 settings.register_profile(
@@ -49,10 +53,10 @@ EARLY = (
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Runs whatever uses `database`, itself or through another fixture, once on each edition."""
-    if "database" in metafunc.fixturenames:
+    """Runs whatever uses `database` or a world, itself or through another fixture, once on each edition."""
+    if "edition" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("editions")
-        metafunc.parametrize("database", marker.args if marker else EDITIONS, indirect=True)
+        metafunc.parametrize("edition", marker.args if marker else EDITIONS, indirect=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -79,10 +83,35 @@ def servers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture
-def database(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Database]:
+def edition(request: pytest.FixtureRequest) -> str:
+    """The edition that the test runs on this time."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database(edition: str, servers: Servers) -> Iterator[Database]:
     """An empty database at this release's schema, dropped after the test."""
-    with servers.template(request.param).clone() as fresh:
+    with servers.template(edition).clone() as fresh:
         yield fresh
+
+
+@pytest.fixture(scope="module")
+def worlds(
+    request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Worlds]:
+    """What the module's `begin(instance)` does, done once for each edition."""
+    from tests.acceptance.worlds import Worlds  # all of the product, which most unit tests need nothing of
+
+    made = Worlds(servers, tmp_path_factory.mktemp("worlds"), request.module.begin)
+    yield made
+    made.drop()
+
+
+@pytest.fixture
+def begun(edition: str, worlds: Worlds, tmp_path: Path) -> Iterator[Instance]:
+    """An instance of one's own, in which the module's `begin` has been done; its data folder is `tmp_path`."""
+    with worlds.copy(edition, tmp_path) as copied:
+        yield copied
 
 
 @pytest.fixture

@@ -89,6 +89,11 @@ class Instance:
             raise
         self._kept[key] = conn
 
+    def leave(self) -> None:
+        """Ends the connections that stay, so that the database can be cloned."""
+        _close_all(self._kept)
+        self._kept.clear()
+
     # --- in ---------------------------------------------------------------------------------------------
 
     def register(self, document: dict[str, Any]) -> None:

@@ -103,8 +103,13 @@ REGISTRY: dict[str, Any] = MARKET_REGISTRY | {
 
 
 def play(database: Database, folder: Path, *, silent: tuple[str, ...] = ()) -> Instance:
-    """Twenty boxes of A stand unloaded at the market's dock, the other twenty in the cooperative's store."""
     instance = Instance(database, folder)
+    happen(instance, silent)
+    return instance
+
+
+def happen(instance: Instance, silent: tuple[str, ...] = ()) -> None:
+    """Twenty boxes of A stand unloaded at the market's dock, the other twenty in the cooperative's store."""
     organisations = [each | {"publishes": each["id"] not in silent} for each in REGISTRY["organisations"]]
     instance.register(REGISTRY | {"organisations": organisations})
     instance.take(
@@ -124,7 +129,6 @@ def play(database: Database, folder: Path, *, silent: tuple[str, ...] = ()) -> I
     add_person(instance, "county", "official", department="market_regulation", regions=("3301",))
     add_person(instance, "town", "official", department="agriculture", regions=("331024",))
     add_person(instance, "auditor", "auditor", regions=("33",))
-    return instance
 
 
 def screened(client: httpx.Client, key: str, *, outcome: str = "positive", **more: Any) -> str:

@@ -52,10 +52,8 @@ UNKNOWN = "01/09521234000204/10/NEVER"
 WRONG = "01/09521234000203/10/DK1"  # the check digit is 4
 
 
-@pytest.fixture
-def instance(database: Database, tmp_path: Path) -> Instance:
+def begin(instance: Instance) -> None:
     """40 boxes in the store; 20 of them on a pallet, on a truck whose cooling failed for two hours."""
-    instance = Instance(database, tmp_path)
     instance.register(REGISTRY)
     instance.take(
         [
@@ -74,7 +72,11 @@ def instance(database: Database, tmp_path: Path) -> Instance:
         NOW,
     )
     instance.settle(LATER)
-    return instance
+
+
+@pytest.fixture
+def instance(begun: Instance) -> Instance:
+    return begun
 
 
 @pytest.fixture

@@ -47,10 +47,8 @@ def corrected() -> dict[str, Any]:
     return right | {"inputQuantityList": [{"epcClass": OTHER, "quantity": 90, "uom": "KGM"}]}
 
 
-@pytest.fixture
-def instance(database: Database, tmp_path: Path) -> Instance:
+def begin(instance: Instance) -> None:
     """First the wrong run and a warm store; two hours later the correction, two more and the readings of a quiet hour."""
-    instance = Instance(database, tmp_path)
     instance.register(REGISTRY)
     instance.take([*by_terminal(made(10), placed(9.4), packed(8)), room([8.0] * 45, 5, 1)], NOW)
     instance.settle(NOW)
@@ -58,7 +56,11 @@ def instance(database: Database, tmp_path: Path) -> Instance:
     instance.settle(LATER)
     instance.take([room([4.0] * 45, 7, 2)], LATEST)
     instance.settle(LATEST)
-    return instance
+
+
+@pytest.fixture
+def instance(begun: Instance) -> Instance:
+    return begun
 
 
 def asked(api: httpx.Client, what: str, of: str = LOT, **said: Any) -> dict[str, Any]:

@@ -40,7 +40,6 @@ from tests.integration.said import (
     said,
     truck,
 )
-from tests.servers.databases import Database
 from trace_api.words import Language, Words
 
 AT = NOW + timedelta(minutes=5)
@@ -49,10 +48,8 @@ JSON = {"Accept": "application/json"}
 COMMAND = "@SUM(1+1)*cmd|' /C calc'!A0"
 
 
-@pytest.fixture
-def instance(database: Database, tmp_path: Path) -> Instance:
+def begin(instance: Instance) -> None:
     """A store and a truck that were too warm for a while; the store's name and its keeper's are formulas."""
-    instance = Instance(database, tmp_path)
     organisations = [REGISTRY["organisations"][0] | {"name": {"zh": COMMAND, "en": COMMAND}, "region": "331024"},
                      REGISTRY["organisations"][1] | {"region": "331082"}]  # fmt: skip
     places = [REGISTRY["places"][0] | {"name": {"zh": EVIL, "en": EVIL}}]
@@ -64,7 +61,11 @@ def instance(database: Database, tmp_path: Path) -> Instance:
     add_person(instance, "wu", "official", department="agriculture", regions=("331024",))
     add_person(instance, "au", "auditor", regions=("33",))
     add_person(instance, "sh", "official", department="market_regulation", regions=("31",))
-    return instance
+
+
+@pytest.fixture
+def instance(begun: Instance) -> Instance:
+    return begun
 
 
 def carelessly(event: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -16,22 +15,23 @@ from tests.acceptance.instance import Instance
 from tests.integration.lines import NOW
 from tests.integration.running import suyuan
 from tests.integration.said import REGISTRY, room, truck
-from tests.servers.databases import Database
 
 HOUR, QUIET = timedelta(hours=1), timedelta(minutes=2)
 
 
-@pytest.fixture
-def instance(database: Database, tmp_path: Path) -> Instance:
+def begin(instance: Instance) -> None:
     """Two devices with two hours each, one of them amended; all of it in the logs."""
-    instance = Instance(database, tmp_path)
     instance.register(REGISTRY)
     for number, message in enumerate((room([1.0, 2.0, 3.0], 3, 1), room([4.0, 5.0], 2, 2), truck([6.0], 3, 1), truck([7.0], 2, 2))):  # fmt: skip
         instance.take([message], NOW + number * timedelta(seconds=1))
     settle(instance, 1)
     instance.take([room([2.5], 3 - 0.25 / 60, 3)], NOW + 2 * HOUR)
     settle(instance, 3)
-    return instance
+
+
+@pytest.fixture
+def instance(begun: Instance) -> Instance:
+    return begun
 
 
 def settle(instance: Instance, hours: float) -> None:

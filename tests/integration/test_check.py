@@ -53,22 +53,30 @@ RULES = load_rules()
 EXPECTED = {"accept", "hold", "reject", "cannot_tell"}
 
 
+def begin(instance: Instance) -> None:
+    happen(instance, truck_c=3.0)
+
+
 @pytest.fixture
-def instance(database: Database, tmp_path: Path) -> Instance:
+def instance(begun: Instance) -> Instance:
     """Forty boxes, twenty of them on a pallet that a truck brought; cold all the way."""
-    return play(database, tmp_path, truck_c=3.0)
+    return begun
 
 
-def play(
-    database: Database,
-    folder: Path,
+def play(database: Database, folder: Path, **otherwise: Any) -> Instance:
+    instance = Instance(database, folder)
+    happen(instance, **otherwise)
+    return instance
+
+
+def happen(
+    instance: Instance,
     *,
     truck_c: float,
     silent: tuple[str, ...] = (),
     before: tuple[dict[str, Any], ...] = (),
     packing: Callable[[float], dict[str, Any]] = packed,
-) -> Instance:
-    instance = Instance(database, folder)
+) -> None:
     organisations = [
         entry | {"publishes": entry["id"] not in silent} for entry in MARKET_REGISTRY["organisations"]
     ]
@@ -90,7 +98,6 @@ def play(
         ("stall", "stall", "stall"),
     ):
         add_person(instance, login, role, organisation=owner)
-    return instance
 
 
 @pytest.fixture
@@ -207,8 +214,7 @@ def test_a_paper_says_first_whether_it_counts(instance: Instance, server: httpx.
 
 
 @pytest.mark.parametrize("inside", [True, False])
-def test_a_vehicle_answers_with_what_is_in_it(database: Database, tmp_path: Path, inside: bool) -> None:
-    instance = play(database, tmp_path, truck_c=3.0)
+def test_a_vehicle_answers_with_what_is_in_it(instance: Instance, inside: bool) -> None:
     if inside:  # the unloading was a mistake
         wrong = unloaded(0.08) | {
             "errorDeclaration": {"declarationTime": NOW.isoformat(), "reason": "did_not_occur"}
@@ -855,10 +861,7 @@ def test_the_stall_takes_in_what_the_gate_let_pass(instance: Instance, server: h
 SECOND = sscc_uri("09521234000000002" + check_digit("09521234000000002"))
 
 
-def test_each_maker_of_a_truck_has_a_receipt_and_each_pallet_one_buyer(
-    database: Database, tmp_path: Path
-) -> None:
-    instance = play(database, tmp_path, truck_c=3.0)
+def test_each_maker_of_a_truck_has_a_receipt_and_each_pallet_one_buyer(instance: Instance) -> None:
     second = [
         said("ObjectEvent", 4.8, action="ADD", bizStep="commissioning", disposition="active",
              quantityList=[{"epcClass": OTHER_LOT, "quantity": 9}], **at(STORE)),
@@ -945,8 +948,7 @@ def test_a_program_of_the_market_asks_with_its_token(instance: Instance, server:
     )
 
 
-def test_the_board_shows_what_came_since_the_day_began(database: Database, tmp_path: Path) -> None:
-    instance = play(database, tmp_path, truck_c=3.0)
+def test_the_board_shows_what_came_since_the_day_began(instance: Instance) -> None:
     arriving = said(
         "ObjectEvent",
         1,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
@@ -34,20 +34,15 @@ from tests.integration.lines import NOW
 from tests.integration.said import LOT, REGISTRY, STORE, by_terminal, made
 from tests.integration.test_invariants import INVARIANTS
 from tests.integration.test_persons import OTHER_WORDS, WORDS, bytes_of, everything, remarked
-from tests.servers.databases import Database
 
 TELEPHONE = "13800138000"
 EVERYWHERE = pytest.mark.editions("plain", "timescale")
 DAY = timedelta(days=1)
 
 
-@pytest.fixture
-def instance(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Instance]:
+def begin(instance: Instance) -> None:
     """Three events with words of persons, a payload in quarantine that holds them, and a capture that was refused for them."""
-    instance = Instance(database, tmp_path)
     instance.register(REGISTRY)
-    monkeypatch.setenv("SUYUAN_DATABASE_URL", database.owner)
-    monkeypatch.setenv("SUYUAN_DATA_DIR", str(tmp_path))
     refused = remarked(WORDS, 1) | {"eventTime": "2012-01-01T00:00:00Z"}
     instance.take(
         [*by_terminal(made(5), remarked(WORDS, 3), remarked(OTHER_WORDS, 2)), *by_terminal(refused),
@@ -56,7 +51,14 @@ def instance(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     )  # fmt: skip
     captured(instance, remarked(WORDS, 1) | {"bizStep": WORDS})
     instance.settle(NOW)
-    return instance
+
+
+@pytest.fixture
+def instance(begun: Instance, monkeypatch: pytest.MonkeyPatch) -> Instance:
+    """It is also what the commands are told to work on."""
+    monkeypatch.setenv("SUYUAN_DATABASE_URL", begun.database.owner)
+    monkeypatch.setenv("SUYUAN_DATA_DIR", str(begun.folder))
+    return begun
 
 
 def captured(instance: Instance, event: dict[str, Any]) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from deploy.verification import HOLDS, verify_file
 from ledger.evidence import read_evidence, verify_evidence
 from ledger.evidence_file import AnchoredEvidence, WindowEvidence
 from tests.acceptance.instance import Instance
-from tests.integration.test_api import instance
+from tests.integration.test_api import begin, instance
 
-__all__ = ["instance"]
+__all__ = ["begin", "instance"]
 SHOWN = {"action", "bizStep", "eventTime"}
 
 

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -32,7 +31,6 @@ from tests.integration.radar_world import (
     sold,
 )
 from tests.integration.said import FRUIT, LOT, STORE, by_carrier, loaded, packed, said
-from tests.servers.databases import Database
 from trace_api.findings.asking import KINDS
 from trace_api.words import Language
 
@@ -40,10 +38,8 @@ AT = NOW + timedelta(hours=3)
 JSON = {"Accept": "application/json"}
 
 
-@pytest.fixture
-def instance(database: Database, tmp_path: Path) -> Instance:
+def begin(instance: Instance) -> None:
     """More boxes than fruit, more picked than the plot bears, a pallet in two towns, and a code that went round."""
-    instance = Instance(database, tmp_path)
     instance.register(COUNTY)
     more = [picked(29 - n / 10, 700, f"{FRUIT}-{n}") for n in range(2)]
     settled(
@@ -65,7 +61,11 @@ def instance(database: Database, tmp_path: Path) -> Instance:
     add_person(instance, "hz", "official", department="market_regulation", regions=("3301",))
     add_person(instance, "sh", "official", department="market_regulation", regions=("31",))
     add_person(instance, "au", "auditor", regions=("33",))
-    return instance
+
+
+@pytest.fixture
+def instance(begun: Instance) -> Instance:
+    return begun
 
 
 @contextmanager

@@ -18,12 +18,15 @@ from tests.integration.gate import DOCK, by_market
 from tests.integration.lines import NOW
 from tests.integration.said import GTIN, PALLET, STORE, at, by_terminal, said
 from tests.integration.small_harvest import A, B, fruit, play, screened, sprayed
+from tests.integration.small_harvest import happen as begin
 from tests.servers.databases import Database
+
+__all__ = ["begin"]
 
 
 @pytest.fixture
-def instance(database: Database, tmp_path: Path) -> Instance:
-    return play(database, tmp_path)
+def instance(begun: Instance) -> Instance:
+    return begun
 
 
 def key() -> dict[str, str]:

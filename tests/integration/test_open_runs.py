@@ -32,7 +32,6 @@ from tests.integration.recalls import (
     say,
 )
 from tests.integration.test_rebuild import INDEX, PORTIONS, PROJECTED
-from tests.servers.databases import Database
 
 FIRST, SECOND, MADE = f"{CLASS}.A1", f"{CLASS}.B1", f"{CLASS}.M1"
 RUN = "https://suyuan.example/xj-coop/transformation/L2-1"
@@ -67,16 +66,18 @@ def told() -> list[dict[str, Any]]:
     ]
 
 
-@pytest.fixture
-def instance(database: Database, tmp_path: Path) -> Instance:
-    instance = Instance(database, tmp_path)
+def begin(instance: Instance) -> None:
     instance.register(registry())
     with served(instance, AT) as server, asked_by(server, "coop") as client:
         for event in told():
             answer = client.post("/epcis/events", json=event)
             assert answer.status_code == 201, answer.text
             instance.settle(AT, consumers=("projection",))
-    return instance
+
+
+@pytest.fixture
+def instance(begun: Instance) -> Instance:
+    return begun
 
 
 def traced(client: httpx.Client, lot: str, direction: str, **asked: Any) -> dict[str, Any]:

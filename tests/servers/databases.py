@@ -60,14 +60,16 @@ class Template:
             self._execute("ALTER ROLE {} LOGIN PASSWORD {}", name, sql.Literal(password))
 
     @contextmanager
-    def clone(self) -> Iterator[Database]:
-        """A database of its own; dropped at the end, whoever is still connected."""
+    def clone(self, of: Database | None = None) -> Iterator[Database]:
+        """A database of its own; dropped at the end, whoever is still connected. `of`: a clone whose rows it begins with, and
+        that nobody is connected to; None: an empty one."""
         name = f"suyuan_test_{secrets.token_hex(4)}"
+        source = self._name if of is None else str(conninfo_to_dict(of.owner)["dbname"])
         # A checkpoint and a copy of files is the faster way where nothing is synced to disk.
         self._execute(
             "CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy",
             sql.Identifier(name),
-            sql.Identifier(self._name),
+            sql.Identifier(source),
         )
         try:
             yield Database(self._server.edition, _url(self._server.owner, dbname=name), self._passwords)
