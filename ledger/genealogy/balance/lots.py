@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from ledger.genealogy.balance.scales import HOUR_MS, Imbalance, Scales, is_birth
 from ledger.genealogy.facts import Amount, Fact
-from ledger.genealogy.parcels import NOTHING, Parcel
+from ledger.genealogy.parcels import NOTHING, Parcel, Step
 from ledger.genealogy.taking import STILL
 
 _NO_ENDING: Final = ("", "decommissioning")
@@ -120,7 +120,7 @@ def _returned(scales: Scales) -> defaultdict[str, float]:
     sends it and by who takes it in: the step that tells most of it counts."""
     facts = [fact for fact in scales.facts if _comes_back(fact)]
     back: defaultdict[tuple[str, str], float] = defaultdict(float)
-    sold = _ended_out_of(scales, {unit for fact in facts for unit in fact.nodes})
+    sold = _ended_out_of(scales, frozenset(unit for fact in facts for unit in fact.nodes))
     since: defaultdict[tuple[str, str], int] = defaultdict(int)
     for fact in facts:
         for unit in fact.nodes:
@@ -138,11 +138,19 @@ def _returned(scales: Scales) -> defaultdict[str, float]:
     return most
 
 
-def _ended_out_of(scales: Scales, units: Set[str]) -> Mapping[str, list[Parcel]]:
+def _ended_out_of(scales: Scales, units: frozenset[str]) -> Mapping[str, list[Parcel]]:
     found: defaultdict[str, list[Parcel]] = defaultdict(list)
     for parcels in scales.genealogy.stock.parcels.values() if units else ():
         for parcel in parcels:
-            before = parcel.history()[-2:-1] if parcel.ended_by is not None else ()
-            for unit in {name for step in before for name in step.chain} & units:
+            before = _as_it_stood(parcel) if parcel.ended_by is not None else None
+            for unit in units.intersection(before.chain) if before else ():
                 found[unit].append(parcel)
     return found
+
+
+def _as_it_stood(parcel: Parcel) -> Step | None:
+    """Before its last event: a piece, as what it was taken from did."""
+    count, of = len(parcel.steps) - 1, parcel
+    while count <= 0 and of.origin is not None:
+        count, of = of.origin_steps, of.origin
+    return of.steps[count - 1] if count > 0 else None

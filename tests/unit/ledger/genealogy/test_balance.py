@@ -472,9 +472,12 @@ def test_cull_is_known_by_its_class_and_distances_are_kilometres() -> None:
     assert 155 < kilometres((30.27, 120.16), (31.23, 121.47)) < 175  # Hangzhou to Shanghai
 
 
-def simulated() -> list[dict[str, Any]]:
+SEED = 20260618
+
+
+def simulated(seed: int = SEED) -> list[dict[str, Any]]:
     """The events of a simulated world, from harvest to shop."""
-    world = World(20260618, START)
+    world = World(seed, START)
     sent = [
         json.loads(each.payload)
         for each in world.messages(START + timedelta(hours=30))
@@ -544,3 +547,36 @@ def test_a_simulated_world_with_one_fraud_of_each_kind_has_just_those() -> None:
     ):
         (one_of,) = (each for each in found.imbalances if each.kind == kind)
         assert f"urn:fraud:{name}" in shown(one_of), kind
+
+
+def test_a_simulated_packhouse_that_labels_pallets_anew_adds_up_until_both_are_taken_in() -> None:
+    """Three pallets get new numbers, their opening is not told, and their old labels are seen in the store."""
+    events = simulated(7)
+    packings = [
+        each for each in events if each["type"] == "AggregationEvent" and each["bizStep"] == "packing"
+    ][:3]
+    numbers = {old["parentID"] for old in packings}
+    accepted = [each for each in events if each.get("bizStep") == "accepting"]
+    taken_in = [each for each in accepted if each["epcList"][0] in numbers]
+    anew, old_labels, clones = [], [], []
+    for number, old in enumerate(packings):
+        own = {
+            "eventID": f"urn:anew:{number}",
+            "parentID": unit(8000 + number),
+            "eventTime": minutes_after(old, 1),
+        }
+        anew.append({name: said for name, said in old.items() if name != "suyuan:labelRange"} | own)
+        place = {name: old[name] for name in ("readPoint", "bizLocation")}
+        old_labels.append(anew[-1] | place | {"type": "ObjectEvent", "action": "OBSERVE", "bizStep": "storing", "epcList": [old["parentID"]],
+                                              "eventID": f"urn:old:{number}", "eventTime": minutes_after(old, 200)})  # fmt: skip
+        for name in ("parentID", "childQuantityList"):
+            old_labels[-1].pop(name)
+    for number, real in enumerate(taken_in):
+        clones.append(real | {"eventID": f"urn:clone:{number}", "epcList": [unit(8000 + number)]})
+    assert len(taken_in) == 3 and judged_world(events + anew + old_labels).imbalances == ()
+    found = one(judged_world(events + anew + old_labels + clones))
+    assert found.kind == "more_than_made" and shown(found) >= {each["eventID"] for each in (*anew, *clones)}
+
+
+def minutes_after(said: dict[str, Any], minutes: int) -> str:
+    return (datetime.fromisoformat(said["eventTime"]) + timedelta(minutes=minutes)).isoformat()
