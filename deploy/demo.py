@@ -30,6 +30,8 @@ import segno
 from rich.console import Console
 
 from deploy.demo_people import SignIn, keep_people, told
+from deploy.demo_shown import Maker, show
+from deploy.demo_shown import told as told_shown
 from deploy.demo_summary import counts, get, one, verified_proof
 from deploy.demo_witness import LIST, DemoWitness, keep_witness
 from deploy.migrate import SERVICE_ROLES, migrate
@@ -279,6 +281,11 @@ class Demo:
         )
         self._console.print(f"  sign in at         {self._url}/sign-in")
         for line in told(self._people):
+            self._console.print(f"    {line}", markup=False)
+        self._console.print("\n  waiting to be seen")
+        maker = Maker(self._local(), self._token("xj-coop"))
+        world = resume(self._options.data_dir, self._options.seed, _now())
+        for line in told_shown(show(maker, world, urls["public"], urls["jobs"], _now()), self._url):
             self._console.print(f"    {line}", markup=False)
         self._console.print()
         segno.make(page, error="m").terminal(out=sys.stderr, compact=True)

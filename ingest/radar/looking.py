@@ -28,11 +28,16 @@ ON CONFLICT (what) DO UPDATE SET looked_at = EXCLUDED.looked_at, position = EXCL
 """
 
 
+def look_at(conn: psycopg.Connection, what: str, now: datetime) -> None:
+    """One of `RULES`, now."""
+    conn.execute(_LOOKED, [what, now, 0, *RULES[what](conn, now)])
+
+
 def step(conn: psycopg.Connection, now: datetime) -> bool:
     looks = {what: (at, position) for what, at, position in conn.execute(_LOOKS).fetchall()}
-    for what, look in RULES.items():
+    for what in RULES:
         if what not in looks or looks[what][0] <= now - EVERY:
-            conn.execute(_LOOKED, [what, now, 0, *look(conn, now)])
+            look_at(conn, what, now)
             return True
     _, position = looks.get(copies.KIND, (now, 0))
     reached = copies.look(conn, position, now)

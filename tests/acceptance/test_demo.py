@@ -145,6 +145,35 @@ def test_it_says_one_sign_in_for_each_role_and_says_the_same_again(first: DemoRu
             assert client.get(page).status_code == 200, login
 
 
+WAITING = re.compile(r"^ +(a [a-z ]+?) +http://[^/]+(/\S+)  \(sign in as ([a-z-]+)\)$", re.MULTILINE)
+SEEN = {"a proposal to hold": "/holds/decide", "a finding": "finding-open", "a recall drill": "演练"}
+
+
+def test_a_newcomer_is_told_what_waits_to_be_seen(first: DemoRun, second: DemoRun) -> None:
+    """Once in a folder's life: the second start shows the same ones."""
+    waiting = WAITING.findall(second.said)
+    assert waiting == WAITING.findall(first.said) and {what for what, *_ in waiting} == SEEN.keys()
+    passwords = {login: password for login, password, _ in SIGN_IN.findall(second.said)}
+    browser = {"Origin": second.url, "Accept": "text/html", "Accept-Language": "zh"}
+    for what, path, login in waiting:
+        with httpx.Client(base_url=second.url, headers=browser, timeout=60) as client:
+            assert (
+                client.post("/sign-in", data={"login": login, "password": passwords[login]}).status_code
+                == 303
+            )
+            page = client.get(path)
+            assert page.status_code == 200 and page.text.count(SEEN[what]) >= 1, what
+            if what == "a proposal to hold":
+                assert (
+                    len(
+                        client.get("/api/v1/holds/proposals", headers={"Accept": "application/json"}).json()[
+                            "tests"
+                        ]
+                    )
+                    == 1
+                )
+
+
 @pytest.fixture(scope="module")
 def sample(first: DemoRun) -> str:
     """The path of a box's page."""
