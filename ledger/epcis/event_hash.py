@@ -27,7 +27,7 @@ from typing import Any, TypeAlias
 from ledger.epcis.bounds import MOST_CHARACTERS, refuse_unbounded
 from ledger.epcis.contexts import refuse_context
 from ledger.epcis.events import Event, event_to_json
-from ledger.epcis.hash_fields import EVENT, LATE, NEVER, OUTSIDE, Field, Misshapen, Names, foreign
+from ledger.epcis.hash_fields import EVENT, LATE, NEVER, OUTSIDE, Field, Misshapen, Names, Value, foreign
 from ledger.epcis.problems import EventError, Problem, pointer_to, short
 
 VERSION = "CBV2.0"
@@ -132,7 +132,8 @@ class _Fields:
     @classmethod
     def _each(cls, fields: tuple[Field, ...], rest: bool) -> tuple[_Known, ...]:
         return tuple(
-            (field.name, field, None if field.value else cls._inside(field, rest)) for field in fields
+            (field.name, field.value, field.each, None if field.value else cls._inside(field, rest))
+            for field in fields
         )
 
     @classmethod
@@ -140,7 +141,8 @@ class _Fields:
         return cls.of(*field.inside, outside=field.elsewhere, rest=rest or field.rest)
 
 
-_Known: TypeAlias = tuple[str, Field, _Fields | None]
+_Known: TypeAlias = tuple[str, Value | None, str | None, _Fields | None]
+"""A field's name, what writes its value or else the fields of its object, and the name before each item of a list."""
 
 _EVENT = _Fields.of(*EVENT, late=LATE, outside=OUTSIDE)
 _EXTENSION = _Fields.of()
@@ -160,68 +162,84 @@ class _Writer:
         """An object: the standard's fields in its order, then extension fields, sorted."""
         if type(said) is not dict:
             raise Misshapen(said, "an object")
-        written = self._known(fields.order, said)
+        written: list[str] = []
+        if fields.order:
+            self._known(fields.order, said, written)
         if fields.known is not None and not said.keys() <= fields.known:
-            others = self._known(fields.late, said)
+            others: list[str] = []
+            self._known(fields.late, said, others)
             for name in said.keys() - fields.known:
-                others.extend(self._extension(name, said[name]))
-            written.extend(sorted(others))
+                self._extension(name, said[name], others)
+            others.sort()
+            written += others
         elif fields.late:
-            written.extend(sorted(self._known(fields.late, said)))
+            late: list[str] = []
+            self._known(fields.late, said, late)
+            late.sort()
+            written += late
         return "".join(written)
 
-    def _known(self, fields: tuple[_Known, ...], said: Mapping[str, Any]) -> list[str]:
-        written = []
-        for name, field, inner in fields:
-            if name in said and (value := said[name]) is not None:
-                try:
-                    if text := self._field(field, inner, value):
+    def _known(self, fields: tuple[_Known, ...], said: Mapping[str, Any], written: list[str]) -> None:
+        get, names = said.get, self.names
+        for name, write, each, inner in fields:
+            value = get(name)
+            if value is None:
+                continue
+            try:
+                if each is not None or type(value) is list:
+                    if text := self._several(name, write, each, inner, value):
                         written.append(text)
-                except Misshapen as error:
-                    error.steps.append(name)
-                    raise
-        return written
+                elif inner is not None:
+                    if text := self.inside(inner, value):
+                        written.append(name + text)
+                elif write is not None and (text := write(names, value)):
+                    written.append(f"{name}={self._spent(text)}")
+            except Misshapen as error:
+                error.steps.append(name)
+                raise
 
-    def _field(self, field: Field, inner: _Fields | None, said: Any) -> str:
-        name, each = field.name, field.each
-        several = type(said) is list
-        if each is not None and not several:
+    def _several(
+        self, name: str, write: Value | None, each: str | None, inner: _Fields | None, said: Any
+    ) -> str:
+        """A list: its items, sorted."""
+        if type(said) is not list:
             raise Misshapen(said, "an array")
-        before = name if each is None else each
+        before, names = name if each is None else each, self.names
         written: list[str] = []
         place = 0
         try:
-            for item in said if several else (said,):
-                if inner is not None:
+            if inner is not None:
+                for item in said:
                     if text := self.inside(inner, item):
                         written.append(before + text)
-                elif field.value is not None and (text := field.value(self.names, item)):
-                    written.append(f"{before}={self._spent(text)}")
-                place += 1
+                    place += 1
+            elif write is not None:
+                for item in said:
+                    if text := write(names, item):
+                        written.append(f"{before}={self._spent(text)}")
+                    place += 1
         except Misshapen as error:
-            if several:
-                error.steps.append(place)
+            error.steps.append(place)
             raise
         if not written:
             return ""
         written.sort()
-        joined = "".join(written)
-        return joined if each is None else name + joined
+        return "".join(written) if each is None else name + "".join(written)
 
-    def _extension(self, name: str, said: Any) -> Iterator[str]:
+    def _extension(self, name: str, said: Any, written: list[str]) -> None:
         """One string for every value: a list is so many fields of the same name."""
         braced = self.names.braced(name)
         if name[:1] not in ("@", "#") and braced not in self.left_out:
-            yield from self._values(braced, said)
+            self._values(braced, said, written)
 
-    def _values(self, braced: str, said: Any) -> Iterator[str]:
-        for item in said if type(said) is list else [said]:
-            if type(item) is list:
-                yield from self._values(braced, item)
-            elif type(item) is dict:
-                yield self._spent(braced) + self._text_in(item) + self.inside(_EXTENSION, item)
+    def _values(self, braced: str, said: Any, written: list[str]) -> None:
+        for item in said if type(said) is list else (said,):
+            if type(item) is dict:
+                written.append(self._spent(braced) + self._text_in(item) + self.inside(_EXTENSION, item))
+            elif type(item) is list:
+                self._values(braced, item, written)
             elif item is not None:
-                yield self._spent(braced) + self._text(item)
+                written.append(self._spent(braced) + self._text(item))
 
     def _text_in(self, said: dict[str, Any]) -> str:
         text = next((said[name] for name in _TEXT if name in said), None)

@@ -100,6 +100,7 @@ _SEPARATOR = re.compile("[/#:]")
 
 Value = Callable[[Names, Any], str]
 
+_BEGIN_NUMBERS = frozenset("+-.0123456789")
 _NUMERIC = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
 
@@ -107,7 +108,7 @@ def text(names: Names, value: Any) -> str:
     """A text that reads as a number is one: in XML, which must hash alike, there is no difference."""
     if type(value) is str:
         written: str = value.strip()
-        if not _NUMERIC.fullmatch(written):
+        if written[:1] not in _BEGIN_NUMBERS or not _NUMERIC.fullmatch(written):
             return written
         return (
             _long(names, written) if len(written) > sys.float_info.dig else _double(float(written), written)

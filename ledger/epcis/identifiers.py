@@ -126,10 +126,17 @@ def check_digit(digits: str) -> str:
     digits."""
     if not digits.isascii() or not digits.isdigit():
         raise IdentifierError(f"check digit: got {_short(digits)}, want digits 0-9 only")
+    return _check_digit(digits)
+
+
+def _check_digit(digits: str) -> str:
     found = digits.encode()
     threefold, once = found[-1::-2], found[-2::-2]
     weighted = 3 * (sum(threefold) - 48 * len(threefold)) + sum(once) - 48 * len(once)
-    return str(-weighted % 10)
+    return _DIGITS[-weighted % 10]
+
+
+_DIGITS = "0123456789"
 
 
 # --- reading ------------------------------------------------------------------------------------------------
@@ -151,8 +158,8 @@ def constrained(uri: str) -> str | None:
     parts = _read(uri)
     if not parts:
         return None
-    if "21" in parts or "235" in parts:
-        parts = {ai: value for ai, value in parts.items() if ai != "10"}
+    if "10" in parts and ("21" in parts or "235" in parts):
+        del parts["10"]
     # GS1's list of characters to encode in a Digital Link has neither of the two, and the reference leaves them.
     return _link(parts, "';=")
 
@@ -220,17 +227,16 @@ def _read_pairs(ai: str, segments: list[str]) -> _Parts | None:
 
 def _link(parts: Mapping[str, str], safe: str = "'") -> str:
     """The apostrophe stays: the reference vectors of the event hash have it so."""
-    return RESOLVER + "".join([f"/{ai}/{_quoted(value, safe)}" for ai, value in parts.items()])
-
-
-def _quoted(value: str, safe: str) -> str:
-    return value if value.isalnum() and value.isascii() else quote(value, safe)
+    written = RESOLVER
+    for ai, value in parts.items():
+        # What needs no quoting is told quicker here.
+        written += f"/{ai}/{value if value.isalnum() and value.isascii() else quote(value, safe)}"
+    return written
 
 
 # --- EPC URNs -----------------------------------------------------------------------------------------------
 
 _URN = re.compile(r"urn:epc:(?P<kind>id|class|idpat):(?P<scheme>[a-z]+):(?P<body>[^?#\s]+)")
-_PREFIX = re.compile(r"[0-9]{6,12}")
 
 
 @dataclass(frozen=True)
@@ -283,18 +289,28 @@ def _read_urn(text: str) -> _Parts | None:
         if fields[-1] != "*" or form.dots < 2:
             return None
         fields[-1] = ""
-    if len(fields) != form.dots + 1 or not _PREFIX.fullmatch(fields[0]):
+    prefix = fields[0]
+    if len(fields) != form.dots + 1 or not (6 <= len(prefix) <= 12 and prefix.isascii() and prefix.isdigit()):
         return None
-    parts = _from_fields(form, *fields)
-    return parts if parts and _well_formed(parts) else None
+    parts = _from_fields(form, fields)
+    for ai, value in parts.items() if parts else ():
+        if not _SYNTAX[ai](value):
+            return None
+    return parts
 
 
-def _from_fields(form: _Urn, prefix: str, reference: str, *rest: str) -> _Parts | None:
-    key = _checked_key(form, prefix, reference) if form.digits else prefix + reference
-    if key is None:
-        return None
-    serial = rest[-1] if rest and form.serial else ""
-    inside = rest[:-1] if form.serial else rest
+def _from_fields(form: _Urn, fields: list[str]) -> _Parts | None:
+    """`fields`: prefix, reference and what follows them."""
+    prefix, reference = fields[0], fields[1]
+    key = prefix + reference
+    if form.digits:
+        # A URN carries no check digit: it is computed here.
+        digits = reference[:1] + prefix + reference[1:] if form.first else key
+        if len(digits) != form.digits or not (digits.isascii() and digits.isdigit()):
+            return None
+        key = digits + _check_digit(digits)
+    serial = fields[-1] if form.serial else ""
+    inside = fields[2:-1] if form.serial else fields[2:]
     parts = {form.ai: ("0" if form.ai == "8003" else "") + key + "".join(inside)}
     # An SGLN extension of 0 means the place itself, and a pattern leaves its serial empty.
     if serial and not (form.ai == "414" and serial == "0"):
@@ -302,17 +318,10 @@ def _from_fields(form: _Urn, prefix: str, reference: str, *rest: str) -> _Parts 
     return parts
 
 
-def _checked_key(form: _Urn, prefix: str, reference: str) -> str | None:
-    """A URN carries no check digit: it is computed here."""
-    digits = reference[:1] + prefix + reference[1:] if form.first else prefix + reference
-    if len(digits) != form.digits or not (digits.isascii() and digits.isdigit()):
-        return None
-    return digits + check_digit(digits)
-
-
-def _well_formed(parts: _Parts) -> bool:
-    (ai, value), *rest = parts.items()
-    return bool(_KEYS[ai].value.fullmatch(value)) and all(_QUALIFIERS[q][0].fullmatch(v) for q, v in rest)
+_SYNTAX = {ai: key.value.fullmatch for ai, key in _KEYS.items()} | {
+    ai: pattern.fullmatch for ai, (pattern, _) in _QUALIFIERS.items()
+}
+"""Of the value of each application identifier."""
 
 
 # --- strictness ---------------------------------------------------------------------------------------------

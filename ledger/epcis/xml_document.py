@@ -15,10 +15,10 @@ its JSON schema.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 from lxml import etree
 
 from ledger.epcis import vocabulary
@@ -30,6 +30,8 @@ from ledger.epcis.xml_names import CONTEXT, WRAPPERS, Prefixes
 MOST_XML_BYTES = 48 * 2**20
 MOST_XML_MARKS = 2_500_000
 """Tags and attributes of one document: the smallest element of four bytes takes some hundred in memory."""
+MOST_XML_ATTRIBUTES = 1_000
+"""Of one element: libxml2 takes time with their square."""
 MOST_XML_EVENTS = 100_000
 
 
@@ -59,8 +61,10 @@ def _root(data: bytes) -> Any:
         raise _refused(
             f"holds too many elements: want at most {MOST_XML_MARKS} tags and attributes; split it"
         )
-    if _MANY_ATTRIBUTES.search(data):
-        raise _refused("holds more than a thousand attributes in one element; want elements instead")
+    if _crowded(data):
+        raise _refused(
+            f"holds more than {MOST_XML_ATTRIBUTES} attributes in one element; want elements instead"
+        )
     # In UTF-16 and UTF-32 every other byte is NUL. In no comment of an honest document does this stand.
     if b"<!DOCTYPE" in data.replace(b"\0", b""):
         raise _refused(_DOCTYPE)
@@ -87,8 +91,17 @@ def _root(data: bytes) -> Any:
     return root
 
 
-# libxml2 takes time with the square of an element's attributes.
-_MANY_ATTRIBUTES = re.compile(rb"<(?:[^<=]*=){1001}")
+def _crowded(data: bytes) -> bool:
+    """Do more equals signs stand between one `<` and the next than an element may have attributes?"""
+    raw = np.frombuffer(data, dtype=np.uint8)
+    signs = np.flatnonzero(raw == ord("="))
+    if signs.size <= MOST_XML_ATTRIBUTES:
+        return False
+    element = np.searchsorted(np.flatnonzero(raw == ord("<")), signs)
+    first, last = element[:-MOST_XML_ATTRIBUTES], element[MOST_XML_ATTRIBUTES:]
+    return bool(np.any((first == last) & (first > 0)))
+
+
 _DOCTYPE = "holds a DOCTYPE, which may name files and expand without end; take it out, EPCIS needs none"
 
 
@@ -106,6 +119,7 @@ class _Reader:
 
     def __init__(self, prefixes: Prefixes, literal: bool) -> None:
         self.names, self.literal = prefixes, literal
+        self.as_it_stands = prefixes.leave_values
 
     def document(self, root: Any) -> dict[str, Any]:
         kind = self.names.local(root)
@@ -167,17 +181,35 @@ class _Reader:
 
     def fill(self, said: dict[str, Any], element: Any, fields: dict[str, _Field]) -> None:
         for key, value in element.items():
-            name = self.names.attribute(key)
-            if name and name not in _ENVELOPE:
-                read = fields.get(name)
-                found = read(self, element, value) if read else self.names.value(element, value.strip())
-                _put(said, name, found)
-        for child in self.children(element):
+            name, read = key, fields.get(key)
+            if read is None:
+                if key[:1] == "{":
+                    name = self.names.attribute(key)
+                    read = fields.get(name)
+                if not name or name in _ENVELOPE:
+                    continue
+            _put(said, name, read(self, element, value) if read else self.value(element, value))
+        self._fill_from(said, element, fields, 0)
+
+    def value(self, element: Any, text: str) -> str:
+        """A text, as a value of JSON-LD has it."""
+        said = text.strip()
+        return said if self.as_it_stands else self.names.value(element, said)
+
+    def _fill_from(self, said: dict[str, Any], element: Any, fields: dict[str, _Field], depth: int) -> None:
+        """The fields of the child elements, as `children` has them."""
+        if depth > DEEPEST:
+            raise _refused(_TOO_DEEP)
+        for child in element:
             # A tag of no namespace is its own name, and one of another namespace gets a prefix.
             name = child.tag
-            if name not in fields:
-                name = self.names.local(child)
             read = fields.get(name)
+            if read is None:
+                if name in WRAPPERS:
+                    self._fill_from(said, child, fields, depth + 1)
+                    continue
+                name = self.names.local(child)
+                read = fields.get(name)
             value = read(self, child, child.text or "") if read else self.foreign(child, 1)
             if value is not None:
                 _put(said, name, value)
@@ -187,11 +219,11 @@ class _Reader:
         if depth > DEEPEST:
             raise _refused(_TOO_DEEP)
         said: dict[str, Any] = {}
-        for key, value in element.attrib.items():
+        for key, value in element.items():
             name = self.names.attribute(key)
             if name:
-                said[name] = self.names.value(element, value.strip())
-        text = self.names.value(element, _text(element))
+                said[name] = self.value(element, value)
+        text = self.value(element, element.text or "")
         for child in element:
             _put(said, self.names.local(child), self.foreign(child, depth + 1))
         if not said:
@@ -226,7 +258,8 @@ no field."""
 
 
 def _plain(reader: _Reader, element: Any, text: str) -> str | None:
-    return reader.names.value(element, text.strip()) or None
+    said = text.strip()
+    return (said if reader.as_it_stands else reader.names.value(element, said)) or None
 
 
 def _word(words: vocabulary.Vocabulary) -> _Field:
@@ -262,7 +295,7 @@ def _items(item: _Field) -> _Field:
     """A list element: its items without their names."""
 
     def read(reader: _Reader, element: Any, text: str) -> list[Any]:
-        found = (item(reader, child, child.text or "") for child in reader.children(element))
+        found = [item(reader, child, child.text or "") for child in reader.children(element)]
         return [value for value in found if value is not None]
 
     return read

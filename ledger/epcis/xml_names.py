@@ -123,9 +123,14 @@ class Prefixes:
         prefix = self._by_namespace.get(namespace)
         return (f"{prefix}:{local}" if prefix else namespace + local), True
 
+    @property
+    def leave_values(self) -> bool:
+        """Does `value` leave all of them as they stand?"""
+        return self._literal or not self._otherwise
+
     def value(self, element: Any, text: str) -> str:
         """A value; its prefix is spelled out where the JSON-LD document has another meaning for it."""
-        if self._otherwise and ":" in text and not self._literal:
+        if not self.leave_values and ":" in text:
             prefix, _, local = text.partition(":")
             if prefix in self._otherwise and (namespace := element.nsmap.get(prefix)):
                 return f"{namespace}{local}"
