@@ -22,7 +22,7 @@ from ledger.epcis.problems import printable
 from ledger.epcis.validation import Finding, validate
 
 MOST_BYTES: Final = 256 * 2**20
-"""Of one file: some 250,000 events. Read, it takes several times as much memory."""
+"""Of one file of few values; else `ledger.epcis.files` and `xml_document` refuse it earlier. Read, it takes several times as much."""
 STATUS: Final = {"valid": 0, "invalid": 1, "unreadable": 3}
 _PROGRESS_FROM = 5_000  # events; fewer are looked at before anybody would read a line about them
 

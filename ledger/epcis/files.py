@@ -76,11 +76,15 @@ def read_file(data: bytes, most_bytes: int = MOST_BYTES, *, literal: bool = Fals
     """The events of the bytes of a file. Raises Unreadable. `literal`: see `read_xml`; nothing to JSON."""
     if len(data) > most_bytes:
         raise Unreadable(f"is too large: want at most {most_bytes} bytes; split it into several documents")
-    if data[:64].replace(b"\0", b"").lstrip(_BYTE_ORDER_MARKS + b" \t\r\n").startswith(b"<"):
+    if data[:64].replace(b"\0", b"").lstrip(_BLANK).startswith(b"<"):
         try:
             return replace(as_read(read_xml(data, literal=literal)), xml=True)
         except EventError as error:
             raise Unreadable(error.problems[0].message) from error
+    if not data[:64].strip(_BLANK) and not data.strip(_BLANK):
+        raise Unreadable(f"is empty: send {_WANTED}")
+    if data.startswith(_COMPRESSED):
+        raise Unreadable("is compressed; unpack it first")
     if sum(map(data.count, (b"{", b"[", b","))) > MOST_MARKS:
         raise Unreadable(f"holds too many values: want at most {MOST_MARKS}; split it into several documents")
     repeated: set[str] = set()
@@ -88,6 +92,9 @@ def read_file(data: bytes, most_bytes: int = MOST_BYTES, *, literal: bool = Fals
 
 
 _BYTE_ORDER_MARKS = b"\xef\xbb\xbf\xff\xfe"
+_BLANK = _BYTE_ORDER_MARKS + b" \t\r\n"
+_COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+"""Of gzip, zip, bzip2, xz and zstd."""
 
 
 def as_read(document: Any) -> ReadFile:
@@ -119,7 +126,8 @@ def _kind(document: Mapping[str, Any]) -> str:
         return "EPCISQueryDocument" if "queryResults" in body else "EPCISDocument"
     if "eventTime" in document or (isinstance(said, str) and said.endswith("Event")):
         return "event"
-    raise NoEvents("/type", f"got an object of type {short(said)}, want {_WANTED}; give it its type")
+    got = "an object without a type" if said is None else f"an object of type {short(said)}"
+    raise NoEvents("/type", f"got {got}, want {_WANTED}; give it its type")
 
 
 def _enveloped(kind: str, document: dict[str, Any]) -> ReadFile:
@@ -167,17 +175,33 @@ def _json(data: bytes, repeated: set[str]) -> Any:
         ended = error.pos >= len(error.doc.rstrip())
         remedy = "it ends too early, send the whole of it" if ended else "mend it there, or export it again"
         where = f"line {error.lineno}, column {error.colno}"
-        raise Unreadable(f"is no JSON: {error.msg} at {where}; {remedy}") from error
+        raise Unreadable(f"is no JSON: {_plainly(error)} at {where}; {remedy}") from error
     except EntryError as error:
         raise Unreadable(f"is no JSON that can be carried: {error}") from error
     except RecursionError as error:
         raise Unreadable(_TOO_DEEP) from error
     except ValueError as error:  # an integer of more digits than Python reads
-        raise Unreadable(f"is no JSON that can be carried: {error}") from error
+        text = "holds a number of thousands of digits; write it as text"
+        raise Unreadable(f"is no JSON that can be carried: it {text}") from error
     _refuse_deep(document)
     return document
 
 
+def _plainly(error: json.JSONDecodeError) -> str:
+    """What is wrong, said to who does not know our parser."""
+    if error.msg.startswith("Expecting"):
+        got = error.doc[error.pos : error.pos + 1]
+        missing = error.msg.removeprefix("Expecting ").partition(" enclosed")[0]
+        return f"got {short(got) if got else 'the end'}, want {_JSON_PARTS.get(missing, missing)},"
+    return error.msg.removesuffix(" at").lower()
+
+
+_JSON_PARTS = {
+    "value": "a value",
+    "property name": "a key in double quotes",
+    "',' delimiter": "a comma or the closing bracket",
+    "':' delimiter": "a colon after the key",
+}
 _TOO_DEEP = f"is nested too deep; want at most {DEEPEST_FILE} levels"
 
 
@@ -193,8 +217,6 @@ def _refuse_deep(document: Any) -> None:
 
 
 def _not_text(data: bytes) -> str:
-    if data.startswith((b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")):
-        return "is compressed; unpack it first"
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "is UTF-16; save it as UTF-8"
     return "is no text in UTF-8; save it as UTF-8"

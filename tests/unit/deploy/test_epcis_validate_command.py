@@ -61,7 +61,7 @@ def test_a_line_says_where_what_and_how(files: dict[str, Path]) -> None:
         f"{files['warned']}: warning: event 1: /epcisBody/eventList/0/bizStep: got sampling, which uses up the sample; take "
         "out what was sampled by action DELETE, or say inspecting where the goods stay whole",
         f"{files['warned']}: valid: 1 event, 0 errors, 1 warning",
-        f"{files['torn']}: unreadable: is no JSON: Expecting property name enclosed in double quotes at line 1, column 2; it "
+        f"{files['torn']}: unreadable: is no JSON: got the end, want a key in double quotes, at line 1, column 2; it "
         "ends too early, send the whole of it",
     ]
 
