@@ -178,6 +178,31 @@ def test_the_same_event_in_other_words_is_one(door: httpx.Client, instance: Inst
         (False, 2),
         (True, 1),
     ]
+    long = "https://ref.gs1.org/cbv/ER-incorrect_data"
+    said = wrong["errorDeclaration"]
+    again = wrong | {"errorDeclaration": said | {"reason": long}}
+    more = wrong | {"errorDeclaration": said | {"suyuan:remark": "老王"}}
+    assert outcomes(capture(door, document(again, more), "proceed")) == ["duplicate", "conflict"]
+
+
+@PLAIN
+def test_what_is_recorded_under_two_names_is_repeated_by_the_first(door: httpx.Client) -> None:
+    first, second = seen(1), seen(1, eventID="https://suyuan.example/xj-coop/event/another")
+    assert outcomes(capture(door, document(first, second))) == ["recorded"] * 2
+    (result,) = capture(door, document(nameless(first)))["results"]
+    assert (result["outcome"], result["eventID"]) == ("duplicate", first["eventID"])
+
+
+@PLAIN
+def test_what_was_recorded_before_hashes_were_kept_is_known_all_the_same(
+    door: httpx.Client, instance: Instance
+) -> None:
+    event = seen(1)
+    capture(door, document(event))
+    instance.alter("UPDATE event SET event_hash = NULL")
+    spelled = event | {"bizStep": "https://ref.gs1.org/cbv/BizStep-storing"}
+    other = event | {"bizStep": "shipping"}
+    assert outcomes(capture(door, document(spelled, other), "proceed")) == ["duplicate", "conflict"]
 
 
 @PLAIN
@@ -562,6 +587,38 @@ def test_two_who_record_the_same_at_once_neither_wait_for_ever_nor_double(instan
     assert recorded(instance) == 120
     assert sum(not each.duplicate for found in became for each in found) == 120
     assert instance.one("SELECT count(*) FROM vault") == 7
+
+
+@PLAIN
+def test_who_names_an_event_by_its_hash_waits_for_who_is_about_to_give_it_a_name(instance: Instance) -> None:
+    def write(conn: psycopg.Connection, event: dict[str, Any]) -> Recorded:
+        conn.execute("SELECT set_config('suyuan.org', 'coop', true)")
+        return record(
+            conn, "coop", parse_event(event), NOW, Vault(instance.keys.organisation_key), context=CONTEXT
+        )
+
+    def waits(conn: psycopg.Connection, other: threading.Thread) -> bool:
+        held = conn.execute(
+            "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        ).fetchone()
+        return held is not None or not other.is_alive()
+
+    service = instance.database.service("api")
+    became: list[Recorded] = []
+
+    def name_by_hash() -> None:
+        with psycopg.connect(service) as conn:
+            became.append(write(conn, nameless(seen(1))))
+
+    other = threading.Thread(target=name_by_hash)
+    with psycopg.connect(service) as conn, psycopg.connect(instance.database.owner, autocommit=True) as eye:
+        named = write(conn, seen(1))
+        other.start()
+        wait_until(lambda: waits(eye, other), 20)
+        conn.commit()
+    other.join(20)
+    assert [(each.event, each.duplicate) for each in became] == [(named.event, True)]
 
 
 @PLAIN

@@ -198,6 +198,10 @@ def test_what_was_erased_is_no_conflict_and_gets_another_name(instance: Instance
     assert not captured(instance, remarked("someone else", 2))["success"], (
         "of what stands another value is another event"
     )
+    without = {name: value for name, value in remarked(WORDS, 3).items() if name != "suyuan:remark"}
+    elsewhere = f"{urn[:-1]}{'1' if urn.endswith('0') else '0'}"
+    for other in (without, remarked(elsewhere, 3), remarked(WORDS, 3) | {"suyuan:note": WORDS}):
+        assert not captured(instance, other)["success"], "what differs besides is another event"
     assert captured(instance, remarked(WORDS, 1))["success"]
     new = urn_of(instance)
     assert new != urn and is_person(new)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -349,3 +349,12 @@ def test_input_uses_are_sealed_corrected_and_of_ones_own_plots(instance: Instanc
         assert not any(word in entry for entry in entries for word in ("PD2009", "P01", "毒")), (
             "a commitment, and no word of it"
         )
+
+
+@pytest.mark.editions("plain")
+def test_who_sprays_before_eight_in_the_morning_does_so_today(instance: Instance) -> None:
+    """In China it is the next day already, eight hours before it is in UTC."""
+    morning = datetime(2026, 6, 20, 22, 30, tzinfo=UTC)
+    with served(instance, morning) as client, signed_in(client, "packer") as packer:
+        assert sprayed(packer, 1, 0, used_on="2026-06-21").status_code == 201
+        assert sprayed(packer, 1, 0, used_on="2026-06-22").json()["code"] == "holds_use_ahead"

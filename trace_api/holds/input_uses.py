@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import psycopg
 from psycopg import errors
@@ -20,6 +21,7 @@ from psycopg import errors
 from ledger.entry import SALT_SIZE, commit_event
 from ledger.strict_json import strict
 from trace_api.access import Person
+from trace_api.acts.fields import ZONE
 from trace_api.check.reading import Code, read
 from trace_api.problems import Problem
 
@@ -57,7 +59,7 @@ def record_input_use(
 ) -> UUID:
     """In the caller's transaction. Raises Problem 422 for a plot that is not the asker's, a day to come, or a second correction."""
     plot = _own_plot(conn, use.plot)
-    if use.used_on > now.date():
+    if use.used_on > now.astimezone(ZoneInfo(ZONE)).date():
         raise Problem.said(422, "holds_use_ahead")
     identity = uuid4()
     fields = {
