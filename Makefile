@@ -22,6 +22,8 @@ INSTALLED_FROM := pyproject.toml requirements.lock $(wildcard hatch_build.py) $(
 
 # A recursive make's "Entering directory" would come after the demo's last line, which is for scripts to read.
 MAKEFLAGS += --no-print-directory
+# Where the caller's environment forbids it to keep what it compiled, every process of ours would compile all of it anew.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench chaos lock clean
 
