@@ -275,6 +275,8 @@ def _word(words: vocabulary.Vocabulary) -> _Field:
 
 def _number(reader: _Reader, element: Any, text: str) -> int | float | str | None:
     """A number where JSON can carry it, else the text."""
+    if "_" in text or not text.isascii():  # numbers to Python, and to nobody else
+        return _plain(reader, element, text)
     try:
         number = float(text)
     except ValueError:

@@ -329,3 +329,11 @@ def test_more_attributes_than_an_element_has_are_refused_before_they_are_read() 
     many = " ".join(f'a{number}="1"' for number in range(200_000))
     with pytest.raises(EventError, match="attributes in one element"):
         read_xml(event_xml(f'<e:a xmlns:e="urn:e:" {many}/>'))
+
+
+def test_what_only_python_takes_for_a_number_stays_text() -> None:
+    told = "<quantityList><quantityElement><quantity>{}</quantity></quantityElement></quantityList>"
+    for said, read in (("1_0", "1_0"), ("\u0661", "\u0661"), ("1.10", 1.1), ("+1", 1), ("1e0", 1)):
+        event = read_xml(f"<ObjectEvent>{told.format(said)}</ObjectEvent>".encode())
+        found = event
+        assert found["quantityList"] == [{"quantity": read}]
