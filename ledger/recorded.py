@@ -219,6 +219,10 @@ def _walked(conn: psycopg.Connection, seeds: frozenset[str], shelf: Shelf) -> Co
         rows: list[tuple[Any, ...]] = conn.execute(query.encode(), [sorted(seeds | runs_now)]).fetchall()
     except psycopg.errors.ProgramLimitExceeded as error:
         raise TooMuch(str(error.diag.message_primary)) from error
+    except psycopg.errors.QueryCanceled as error:
+        raise TooMuch(
+            f"what hangs together with {min(seeds, default='')} was not found in the time that one question has"
+        ) from error
     events = [_event((row[0], row[1], row[2], row[3])) for row in rows]
     followed = [event for event, row in zip(events, rows, strict=True) if row[5]]
     named = seeds | goods_of(followed)

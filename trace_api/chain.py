@@ -164,16 +164,18 @@ def named_chain(
     eye: Eye = PUBLIC,
     at: datetime | None = None,
     as_of: AsOf | None = None,
+    *,
+    named_only: bool = False,
 ) -> Chain:
     """The chain of whatever a code names. One that is recorded means itself; else, and also where it is no code
     of the standard's, what it was bound to. Raises Problem as `identify` and `read_chain` do."""
     try:
-        return read_chain(conn, identify(text), eye, as_of=as_of)
+        return read_chain(conn, identify(text), eye, as_of=as_of, named_only=named_only)
     except Problem as problem:
         bound = meaning(conn, text, eye, at) if problem.status in (400, 404) else None
         if bound is None:
             raise
-    return read_chain(conn, bound, eye, as_of=as_of)
+    return read_chain(conn, bound, eye, as_of=as_of, named_only=named_only)
 
 
 def read_chain(
@@ -182,8 +184,11 @@ def read_chain(
     eye: Eye = PUBLIC,
     beside: Iterable[str] = (),
     as_of: AsOf | None = None,
+    *,
+    named_only: bool = False,
 ) -> Chain:
-    """`beside`: canonical codes that are read along, whether they hang together with it or not. Raises Problem 404 where nothing
+    """`beside`: canonical codes that are read along, whether they hang together with it or not. `named_only`: events that name it
+    will do, where no goods answer for it. Raises Problem 404 where nothing
     that the eye sees is known of any of them, 413 where too much hangs together."""
     others = [identify(code) for code in beside]
     named = [identifier, *others]
@@ -198,7 +203,8 @@ def read_chain(
     orders = no_orders if as_of is not None else read_orders(conn, connected.lots)
     genealogy = replay(events, _net_content(conn, eye), belief, orders)
     portions = tuple(genealogy.portions_answering(identifier.uri))
-    if not any(genealogy.portions_answering(each.uri) for each in named):
+    answers = any(genealogy.portions_answering(each.uri) for each in named)
+    if not answers and not (named_only and genealogy.names(identifier.uri)):
         raise Problem(
             404,
             "Nothing is recorded under this code",

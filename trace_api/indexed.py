@@ -19,7 +19,7 @@ import msgspec
 import psycopg
 
 from ledger.epcis.identifiers import Identifier
-from ledger.genealogy import Trace
+from ledger.genealogy import Cut, Trace
 from ledger.genealogy.keys import EVER, moment_ms
 from ledger.persons import Vault
 from trace_api.chain import ASKER, read_organisations, read_sites, to_datetime
@@ -205,6 +205,7 @@ def _timed(said: dict[str, Any]) -> dict[str, Any]:
 
 
 def _limited(identifier: Identifier, asked: Asked, found: _Found) -> Traced:
-    cut = frozenset({*(("depth",) if found.ends else ()), *(("events",) if found.cut else ())})
+    # What is nearer than the depth cut it off.
+    cut: frozenset[Cut] = frozenset(("events",) if found.cut else ("depth",) if found.ends else ())
     trace = Trace(identifier.uri, asked.direction, (), (), (), cut=cut, ends=tuple(found.ends))
     return Traced(asked, trace, (), (), {}, {}, None, {}, None)

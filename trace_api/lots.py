@@ -108,7 +108,7 @@ def _add_trace(routes: APIRouter, asking: Any, lots: _Lots, vault: Vault) -> Non
         if indexed is not None:
             headers = {"Cache-Control": "private, no-store"}
             return Response(indexed, media_type="application/json", headers=headers)
-        with lots.reading(person, code, as_of) as (conn, chain):
+        with lots.reading(person, code, as_of, named_only=True) as (conn, chain):
             traced = read_traced(conn, chain, asked)
             if SVG in accept:
                 return svg(traced, choose_language(lang, accept_language), private=person is not None)
@@ -181,13 +181,19 @@ class _Lots:
                 return read_indexed(conn, identify(asked.code), asked, vault) if eye is ASKER else None
             except Problem:
                 return None  # no code of the standard's: perhaps somebody bound it to one
+            except psycopg.errors.QueryCanceled as error:
+                raise Problem(
+                    413,
+                    "Too much hangs together",
+                    "It was not found in the time that one question has. Ask in one direction, or from something nearer.",
+                ) from error
 
     @contextmanager
     def reading(
-        self, person: Person | None, code: str, as_of: str | None = None
+        self, person: Person | None, code: str, as_of: str | None = None, *, named_only: bool = False
     ) -> Iterator[tuple[psycopg.Connection, Chain]]:
         with seeing(self.databases, person) as (conn, eye):
-            yield conn, named_chain(conn, code, eye, as_of=read_as_of(conn, as_of))
+            yield conn, named_chain(conn, code, eye, as_of=read_as_of(conn, as_of), named_only=named_only)
 
     @contextmanager
     def judging(

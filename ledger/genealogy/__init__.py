@@ -50,7 +50,7 @@ from ledger.genealogy.placements import Placement, Say, Voice, placements
 from ledger.genealogy.portions import Input, Portion, Span, Stay
 from ledger.genealogy.presence import Presence
 from ledger.genealogy.stages import STAGES
-from ledger.genealogy.trace import Direction, Edge, Held, Trace
+from ledger.genealogy.trace import Cut, Direction, Edge, Held, Trace
 from ledger.genealogy.weights import Weighed, weighed
 from ledger.genealogy.whereabouts import Whereabouts
 
@@ -58,6 +58,7 @@ __all__ = [
     "STAGES",
     "Accounted",
     "Belief",
+    "Cut",
     "Direction",
     "Discrepancy",
     "Edge",

@@ -49,6 +49,10 @@ class Genealogy:
         """Everything that an event names as what it is about."""
         return sorted(self.tracks.links.named)
 
+    def names(self, identifier: str) -> bool:
+        """Whether an event names it, as what it is about or elsewhere."""
+        return identifier in self.tracks.links.named or identifier in self.tracks.elsewhere
+
     def portions(self, lot: str) -> list[Portion]:
         """All portions of a lot, ended ones too, in the order of their birth. Empty for an unknown lot."""
         return portions_of_lot(self.stock, self.facts, uri(lot), self._belief, self._orders)

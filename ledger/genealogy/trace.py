@@ -6,7 +6,8 @@ it (forward), and for what it holds; of what held it only the events while it wa
 followed only where it can have met these goods. Of a lot that is followed because a unit holds it, only the goods of that
 unit are followed, so that the history of a pallet leaves out its sister pallet of the same lot.
 Contract: no event that names what was asked for is lost for want of a quantity, a time or a well made name; cycles end; the
-same events in any order give the same trace; what the limits cut off is said. (docs/decisions/0046-trace-and-as-of.md)
+same events in any order give the same trace; a deeper one holds all of a shallower one; what the limits cut off is said.
+(docs/decisions/0046-trace-and-as-of.md)
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from ledger.genealogy.stock import Stock
 
 Direction = Literal["back", "forward", "both"]
 EdgeKind = Literal["transformed", "packed", "unpacked", "loaded", "unloaded", "installed", "removed"]
+Cut = Literal["depth", "events"]
 MAX_DEPTH = 64
 MAX_EVENTS = 10_000
 
@@ -54,7 +56,9 @@ class Held:
 @dataclass(frozen=True, slots=True)
 class Trace:
     """`events` in time order, `edges` in the order of their events, `identifiers` in the order they were reached, `held` by
-    time. `cut`: there is more, and which limit cut it off; `ends`: where the depth did."""
+    time. `cut`: there is more, and which limit cut it off; `ends`: from where to ask on, by name. Of too many events those are kept
+    that are nearest to the thing itself: that name it, then by the fewest transformations between, then what happened first; and
+    the names that they name."""
 
     identifier: str
     direction: Direction
@@ -62,7 +66,7 @@ class Trace:
     edges: tuple[Edge, ...]
     identifiers: tuple[str, ...]
     held: tuple[Held, ...] = ()
-    cut: frozenset[Literal["depth", "events"]] = frozenset()
+    cut: frozenset[Cut] = frozenset()
     ends: tuple[str, ...] = ()
 
     @property
@@ -131,132 +135,167 @@ def _serial(name: str) -> tuple[str, str] | None:
     return (parts["01"], parts["21"]) if "01" in parts and "21" in parts else None
 
 
-class _Walk:
-    def __init__(self, tracks: Tracks, seed: str, max_depth: int, max_events: int) -> None:
+class Walk:
+    """Depth by depth, so that what is reached by few transformations never hangs on what is reached by many. `events`: with the
+    depth at which each was reached first; `until`, `since`: what is followed, and the widest time it was reached for, as ordinals."""
+
+    def __init__(self, tracks: Tracks, seed: str, max_depth: int) -> None:
         self._tracks = tracks
         self._links = tracks.links
         self._seed = seed
         self._max_depth = max_depth
-        self._max_events = max_events
+        self._depth = 0
         self._todo: deque[Callable[[], None]] = deque()
-        self._until: dict[str, int] = {}
+        self.until: dict[str, int] = {}
         self._unmade: set[str] = set()
-        self._since: dict[str, int] = {}
-        self._back_next: dict[str, tuple[int, int]] = {}
-        self._forward_next: dict[str, tuple[int, int]] = {}
+        self.since: dict[str, int] = {}
+        self._back_next: dict[str, int] = {}
+        self._forward_next: dict[str, int] = {}
+        self._back_deeper: list[tuple[str, int]] = []
+        self._forward_deeper: list[tuple[str, int]] = []
         self._held: set[tuple[str, int, int]] = set()
-        self.events: set[int] = set()
+        self.events: dict[int, int] = {}
         self.names: dict[str, None] = {}
-        self.cut: set[Literal["depth", "events"]] = set()
         self.ends: dict[str, None] = {}
 
     def run(self) -> None:
+        self._exhaust()
+        while self._back_deeper or self._forward_deeper:
+            back, self._back_deeper = self._back_deeper, []
+            forward, self._forward_deeper = self._forward_deeper, []
+            if self._depth == self._max_depth:
+                self._end(back, forward)
+                return
+            for name, until in back:
+                self.back(name, until)
+            for name, since in forward:
+                self.forward(name, since)
+            self._depth += 1
+            self._exhaust()
+
+    def _exhaust(self) -> None:
         """Level by level, each name once a level, by the widest time that it was reached for: the order of names decides nothing."""
         while self._todo or self._back_next or self._forward_next:
             back, self._back_next = self._back_next, {}
             forward, self._forward_next = self._forward_next, {}
-            for name, (until, depth) in back.items():
-                self._back(name, until, depth)
-            for name, (since, depth) in forward.items():
-                self._forward(name, since, depth)
+            for name, until in back.items():
+                self._back(name, until)
+            for name, since in forward.items():
+                self._forward(name, since)
             while self._todo:
                 self._todo.popleft()()
 
+    def _end(self, back: Iterable[tuple[str, int]], forward: Iterable[tuple[str, int]]) -> None:
+        """Where there is more: what was not followed yet, or only for another time."""
+        links = self._links
+        for name, until in back:
+            followed = self.until.get(name, -1) >= links.start_of_instant(until)
+            if self._may_follow(name) and (not followed or self._used_unmade(name, until)):
+                self.ends[name] = None
+        for name, since in forward:
+            if self._may_follow(name) and self.since.get(name, EVER) > links.end_of_instant(since):
+                self.ends[name] = None
+
     # --- back
 
-    def back(self, name: str, until: int = EVER, depth: int = 0) -> None:
-        unmade = name not in self._unmade and self._links.used_unmade(name, until)
-        if (not unmade and self._until.get(name, -1) >= until) or not self._may_follow(name, depth):
+    def back(self, name: str, until: int = EVER) -> None:
+        if not self._may_follow(name):
+            return
+        unmade = self._used_unmade(name, until)
+        if not unmade and self.until.get(name, -1) >= until:
             return
         if unmade:
             self._unmade.add(name)
-        until = max(until, self._until.get(name, until))
-        self._until[name] = until
-        self._back_next[name] = until, min(depth, self._back_next.get(name, (until, depth))[1])
+        self.until[name] = max(until, self.until.get(name, until))
+        self._back_next[name] = self.until[name]
 
-    def _back(self, name: str, until: int, depth: int) -> None:
+    def _used_unmade(self, name: str, until: int) -> bool:
+        """And that is news."""
+        made = name in self._links.made_in and name not in self._unmade
+        return made and self._links.used_unmade(name, until)
+
+    def _back(self, name: str, until: int) -> None:
         self._reach(name)
         for other in self._tracks.same_box(name):
-            self.back(other, until, depth)
+            self.back(other, until)
         for inside in self._links.inside.get(name, ()):
             if inside.first <= until:
                 self._held_in(inside.parent, inside.first, min(inside.last, until))
         made_in = self._links.made_in.get(name, ())
         for run in made_in if name in self._unmade else self._links.makers(name, until):
-            self._back_through(run, depth)
-        followed = self._contents_back(name, until, depth)
+            self._back_through(run)
+        followed = self._contents_back(name, until)
         for inside in self._links.holding.get(name, ()):
             if inside.first <= until and inside.child not in followed:
-                self.back(inside.child, min(inside.last, until), depth)
+                self.back(inside.child, min(inside.last, until))
 
-    def _back_through(self, run: str, depth: int) -> None:
+    def _back_through(self, run: str) -> None:
         for name, (_, last) in self._links.runs[run].inputs.items():
-            self.back(name, self._links.end_of_instant(last), depth + 1)
+            self._back_deeper.append((name, self._links.end_of_instant(last)))
 
-    def _contents_back(self, unit: str, until: int, depth: int) -> set[str]:
+    def _contents_back(self, unit: str, until: int) -> set[str]:
         """The goods that were in the unit; returns their lots."""
         lots = set()
         for parcel, first, last in self._tracks.in_unit.get(unit, ()):
             if parcel.steps[first].ordinal <= until:
                 left = parcel.steps[last + 1].ordinal if last + 1 < len(parcel.steps) else EVER
-                self.parcel_back(parcel, min(until, left), depth)
+                self.parcel_back(parcel, min(until, left))
                 for piece in self._split_later(parcel, first):
                     self._add(step.ordinal for step in piece.steps)
                 lots.add(parcel.lot)
         return lots
 
-    def parcel_back(self, parcel: Parcel, until: int, depth: int = 0) -> None:
+    def parcel_back(self, parcel: Parcel, until: int) -> None:
         self._goods(parcel, 0, until)
         for run in self._tracks.runs_behind(parcel):
-            self._back_through(run, depth)
+            self._back_through(run)
 
     # --- forward
 
-    def forward(self, name: str, since: int = 0, depth: int = 0) -> None:
-        if self._since.get(name, EVER) <= since or not self._may_follow(name, depth):
-            return
-        self._since[name] = since
-        self._forward_next[name] = since, min(depth, self._forward_next.get(name, (since, depth))[1])
+    def forward(self, name: str, since: int = 0) -> None:
+        if self._may_follow(name) and self.since.get(name, EVER) > since:
+            self.since[name] = since
+            self._forward_next[name] = since
 
-    def _forward(self, name: str, since: int, depth: int) -> None:
+    def _forward(self, name: str, since: int) -> None:
         self._reach(name)
         for other in self._tracks.same_box(name):
-            self.forward(other, since, depth)
+            self.forward(other, since)
         for inside in self._links.inside.get(name, ()):
             if inside.last >= since:
                 self._held_in(inside.parent, max(inside.first, since), inside.last)
         for run in self._links.users(name, since):
-            self._forward_through(run, depth)
-        followed = self._contents_forward(name, since, depth)
+            self._forward_through(run)
+        followed = self._contents_forward(name, since)
         for inside in self._links.holding.get(name, ()):
             if inside.last >= since and inside.child not in followed:
-                self.forward(inside.child, max(inside.first, since), depth)
+                self.forward(inside.child, max(inside.first, since))
 
-    def _forward_through(self, run: str, depth: int) -> None:
+    def _forward_through(self, run: str) -> None:
         for name, (first, _) in self._links.runs[run].outputs.items():
-            self.forward(name, self._links.start_of_instant(first), depth + 1)
+            self._forward_deeper.append((name, self._links.start_of_instant(first)))
 
-    def _contents_forward(self, unit: str, since: int, depth: int) -> set[str]:
+    def _contents_forward(self, unit: str, since: int) -> set[str]:
         lots = set()
         for parcel, first, last in self._tracks.in_unit.get(unit, ()):
             if parcel.steps[last].ordinal >= since:
                 entered = bisect_left(parcel.steps, since, key=lambda step: step.ordinal)
-                self.parcel_forward(parcel, max(first, entered), depth)
+                self.parcel_forward(parcel, max(first, entered))
                 lots.add(parcel.lot)
         return lots
 
-    def parcel_forward(self, parcel: Parcel, first: int = 0, depth: int = 0) -> None:
+    def parcel_forward(self, parcel: Parcel, first: int = 0) -> None:
         """From its own step `first` on, with all that was split from it later."""
-        self.remainder_forward(parcel, first, depth)
+        self.remainder_forward(parcel, first)
         for piece in self._split_later(parcel, first):
-            self.remainder_forward(piece, 0, depth)
+            self.remainder_forward(piece)
 
-    def remainder_forward(self, parcel: Parcel, first: int = 0, depth: int = 0) -> None:
+    def remainder_forward(self, parcel: Parcel, first: int = 0) -> None:
         """The same without what was split from it."""
         steps = parcel.steps[first:]
         self._goods(parcel, steps[0].ordinal if steps else EVER, EVER)
         if parcel.ending == "transformed" and steps:
-            self._forward_through(self._tracks.facts[steps[-1].ordinal].run, depth)
+            self._forward_through(self._tracks.facts[steps[-1].ordinal].run)
 
     # --- goods, containers, limits
 
@@ -300,25 +339,15 @@ class _Walk:
 
     def _add(self, ordinals: Iterable[int]) -> None:
         for ordinal in ordinals:
-            if ordinal not in self.events and len(self.events) >= self._max_events:
-                self.cut.add("events")
-                self._todo.clear()
-                self._back_next.clear()
-                self._forward_next.clear()
-                return
-            self.events.add(ordinal)
+            self.events.setdefault(ordinal, self._depth)
 
     def also(self, ordinals: Iterable[int]) -> None:
         """Events that name the seed where it is followed no further: a place, a party, a document."""
         self._add(ordinals)
 
-    def _may_follow(self, name: str, depth: int) -> bool:
-        if depth > self._max_depth:
-            self.cut.add("depth")
-            self.ends[name] = None
-            return False
+    def _may_follow(self, name: str) -> bool:
+        """A trade item without a lot is a kind of goods: following it would join all goods of that kind."""
         if name != self._seed and is_class(name):
-            # A trade item without a lot is a kind of goods: following it would join all goods of that kind.
             self.names[name] = None
             return False
         return True
@@ -345,27 +374,57 @@ def trace_of(
     max_events: int = MAX_EVENTS,
 ) -> Trace:
     """`identifier` canonical; `parcels`: those that answer for it, if it is one box."""
-    walk = _Walk(tracks, identifier, max_depth, max_events)
+    walk = Walk(tracks, identifier, max_depth)
     walk.also(tracks.elsewhere.get(identifier, ()))
     if direction in ("back", "both"):
         _seed_back(walk, identifier, parcels)
     if direction in ("forward", "both"):
         _seed_forward(walk, identifier, parcels)
     walk.run()
-    ordinals = sorted(walk.events)
+    kept, names, ends = set(walk.events), list(walk.names), set(walk.ends)
+    cut: frozenset[Cut] = frozenset(("depth",) if ends else ())
+    if len(kept) > max_events:
+        kept = _nearest(tracks, walk, identifier, max_events)
+        names, ends = _told_of(tracks, walk, identifier, kept)
+        cut = frozenset(("events",))
+    ordinals = sorted(kept)
     return Trace(
         identifier=identifier,
         direction=direction,
         events=tuple(tracks.facts[ordinal].recorded for ordinal in ordinals),
-        edges=tuple(_edges(tracks, ordinals, walk.names)),
-        identifiers=tuple(walk.names),
-        held=tuple(_held(tracks, walk.names)),
-        cut=frozenset(walk.cut),
-        ends=tuple(walk.ends),
+        edges=tuple(_edges(tracks, ordinals, set(names))),
+        identifiers=tuple(names),
+        held=tuple(_held(tracks, set(names))),
+        cut=cut,
+        ends=tuple(sorted(ends)),
     )
 
 
-def _held(tracks: Tracks, names: dict[str, None]) -> list[Held]:
+def _nearest(tracks: Tracks, walk: Walk, identifier: str, most: int) -> set[int]:
+    """First what names the thing itself, then by the fewest transformations between, then what happened first."""
+    itself = {*tracks.links.named.get(identifier, ()), *tracks.elsewhere.get(identifier, ())}
+    ranked = sorted(walk.events.items(), key=lambda each: (each[0] not in itself, each[1], each[0]))
+    return {ordinal for ordinal, _ in ranked[:most]}
+
+
+def _told_of(tracks: Tracks, walk: Walk, identifier: str, kept: set[int]) -> tuple[list[str], set[str]]:
+    """The names that the kept events name; and where to ask on: those of them that more of the trace names, and its ends."""
+    told = {
+        name: tracks.links.named.get(name, ())
+        for name in (*walk.names, *walk.ends)
+        if name == identifier or not kept.isdisjoint(tracks.links.named.get(name, ()))
+    }
+    further = {
+        name
+        for name, ordinals in told.items()
+        if any(each in walk.events and each not in kept for each in ordinals)
+    }
+    return [name for name in walk.names if name in told], further | {
+        name for name in walk.ends if name in told
+    }
+
+
+def _held(tracks: Tracks, names: set[str]) -> list[Held]:
     """Only between what the trace reached, and while that was of concern to it."""
     found = []
     for child in names:
@@ -376,7 +435,7 @@ def _held(tracks: Tracks, names: dict[str, None]) -> list[Held]:
     return sorted(found, key=lambda each: (each.start_ms, each.child, each.parent))
 
 
-def _seed_back(walk: _Walk, identifier: str, parcels: Sequence[Parcel]) -> None:
+def _seed_back(walk: Walk, identifier: str, parcels: Sequence[Parcel]) -> None:
     walk.back(identifier)
     lot = _lot_of_box(identifier)
     for parcel in parcels if lot else ():
@@ -385,7 +444,7 @@ def _seed_back(walk: _Walk, identifier: str, parcels: Sequence[Parcel]) -> None:
         walk.back(lot)
 
 
-def _seed_forward(walk: _Walk, identifier: str, parcels: Sequence[Parcel]) -> None:
+def _seed_forward(walk: Walk, identifier: str, parcels: Sequence[Parcel]) -> None:
     walk.forward(identifier)
     lot = _lot_of_box(identifier)
     for parcel in parcels if lot else ():
@@ -399,7 +458,7 @@ def _lot_of_box(identifier: str) -> str | None:
     return lot if lot != identifier else None
 
 
-def _edges(tracks: Tracks, ordinals: Sequence[int], names: dict[str, None]) -> Iterator[Edge]:
+def _edges(tracks: Tracks, ordinals: Sequence[int], names: set[str]) -> Iterator[Edge]:
     """Only between what the trace reached: the other lots of a truck are no part of it."""
     drawn: set[tuple[str, str, str]] = set()
     for ordinal in ordinals:
@@ -414,7 +473,7 @@ def _edges(tracks: Tracks, ordinals: Sequence[int], names: dict[str, None]) -> I
 
 
 def _transformed(
-    links: Links, fact: Fact, names: dict[str, None], drawn: set[tuple[str, str, str]]
+    links: Links, fact: Fact, names: set[str], drawn: set[tuple[str, str, str]]
 ) -> Iterator[Edge]:
     """An open run names inputs and outputs in different events: each pair is drawn once, where both are
     known."""
@@ -427,7 +486,7 @@ def _transformed(
                 yield Edge(source, target, "transformed", fact.name)
 
 
-def _moved(links: Links, fact: Fact, parent: str, names: dict[str, None]) -> Iterator[Edge]:
+def _moved(links: Links, fact: Fact, parent: str, names: set[str]) -> Iterator[Edge]:
     for child, change in links.changes.get(fact.ordinal, {}).items():
         if child not in names:
             continue

@@ -1,6 +1,6 @@
 """What a trace follows, as plain rows: for the index in the database, which walks them instead of replaying events.
 
-In the line: trace.py's tracks -> here -> `ingest.projection.tracks`. Contract: pure; a row says nothing that `_Walk` does not ask
+In the line: trace.py's tracks -> here -> `ingest.projection.tracks`. Contract: pure; a row says nothing that `Walk` does not ask
 for, and walking the rows gives the events that trace.py gives. Events are named by the numbers passed in, moments by
 `keys.sort_keys`.
 """

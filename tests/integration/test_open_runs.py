@@ -104,7 +104,8 @@ def test_a_trace_goes_through_the_run_both_ways(instance: Instance) -> None:
             (portion,) = back["portions"]
             shares = {each["lot"]: each["share"] for each in portion["inputs"]}
             assert shares == {FIRST: pytest.approx(0.75), SECOND: pytest.approx(0.25)}
-        assert client.get(f"/api/v1/lots/{RUN}/trace").status_code == 404  # it is no goods
+        run = traced(client, RUN, "both")  # it is no goods: what names it, and nothing behind
+        assert (events(run), run["portions"]) == (["in-1", "in-2", "out"], [])
 
 
 def test_a_recall_of_what_went_in_reaches_what_came_out(instance: Instance) -> None:

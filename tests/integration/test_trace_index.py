@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from math import inf
 from random import Random
+from typing import Any
 
 import psycopg
 import pytest
 
 from ingest.projection import tracks
-from ledger.genealogy import Direction, RecordedEvent, replay, touches
+from ledger.genealogy import Direction, Genealogy, RecordedEvent, replay, touches
+from ledger.genealogy.links import EVER
+from ledger.genealogy.trace import Walk
 from ledger.recorded import GOODS_ROLES, Connected, meets_many
 from tests.servers.databases import Database
 from tests.unit.ledger.genealogy.said import (
@@ -114,31 +118,127 @@ REACHED = """
 WITH seed AS (SELECT ARRAY(SELECT id FROM trace_name WHERE name = %(name)s) AS ids)
 SELECT reached.what, reached.id, name.name FROM seed CROSS JOIN LATERAL trace_reached(seed.ids,
   CASE WHEN %(direction)s <> 'forward' THEN array_fill(9223372036854775807, ARRAY[cardinality(seed.ids)]) END,
-  CASE WHEN %(direction)s <> 'back' THEN array_fill((-9223372036854775808)::bigint, ARRAY[cardinality(seed.ids)]) END, 64) AS reached
+  CASE WHEN %(direction)s <> 'back' THEN array_fill((-9223372036854775808)::bigint, ARRAY[cardinality(seed.ids)]) END, %(depth)s) AS reached
 LEFT JOIN trace_name AS name ON name.id = reached.id AND reached.what <> 'event'
 """
 
-
-def walked(conn: psycopg.Connection, name: str, direction: Direction) -> tuple[set[int], set[str]]:
-    rows = conn.execute(REACHED, {"name": name, "direction": direction}).fetchall()
-    return {row[1] // 10 for row in rows if row[0] == "event"}, {row[2] for row in rows if row[2]}
+Found = tuple[set[int], set[str], set[str]]
+"""Events, names, ends."""
 
 
-@pytest.mark.parametrize("seed", range(0, 60, 10))
-def test_the_index_gives_the_events_that_the_replay_gives(owner: psycopg.Connection, seed: int) -> None:
-    for number in range(seed, seed + 10):
+def walked(conn: psycopg.Connection, name: str, direction: Direction, depth: int = 64) -> Found:
+    rows = conn.execute(REACHED, {"name": name, "direction": direction, "depth": depth}).fetchall()
+    ends = {row[2] for row in rows if row[0] == "end"}
+    events = {row[1] // 10 for row in rows if row[0] == "event"}
+    return events, {row[2] for row in rows if row[2] and row[0] != "end"}, ends
+
+
+NEAREST = """
+WITH seed AS (SELECT ARRAY(SELECT id FROM trace_name WHERE name = %(name)s) AS ids),
+asked AS (
+  SELECT seed.ids, CASE WHEN %(direction)s <> 'forward' THEN ARRAY[9223372036854775807] END AS untils,
+         CASE WHEN %(direction)s <> 'back' THEN ARRAY[(-9223372036854775808)::bigint] END AS sinces FROM seed),
+whole AS (
+  SELECT array_agg(DISTINCT each.id) FILTER (WHERE each.what = 'event') AS events,
+         coalesce(array_agg(DISTINCT each.id::integer) FILTER (WHERE each.what NOT IN ('event', 'end')), '{}') AS names,
+         coalesce(array_agg(DISTINCT each.id::integer) FILTER (WHERE each.what = 'end'), '{}') AS ends
+  FROM asked CROSS JOIN LATERAL trace_reached(asked.ids, asked.untils, asked.sinces, %(depth)s) AS each)
+SELECT near.events, ARRAY(SELECT name FROM trace_name WHERE id = ANY (near.names)), ARRAY(SELECT name FROM trace_name WHERE id = ANY (near.ends))
+FROM asked CROSS JOIN whole CROSS JOIN LATERAL
+  trace_nearest(asked.ids, asked.untils, asked.sinces, %(depth)s, %(most)s, whole.names, whole.ends, whole.events) AS near
+"""
+
+
+def nearest(
+    conn: psycopg.Connection, name: str, direction: Direction, depth: int, most: int
+) -> tuple[Any, ...]:
+    row = conn.execute(
+        NEAREST, {"name": name, "direction": direction, "depth": depth, "most": most}
+    ).fetchone()
+    assert row is not None
+    return [event // 10 for event in row[0]], set(row[1]), set(row[2])
+
+
+def worlds_in_index(owner: psycopg.Connection, first: int) -> Iterator[tuple[int, Genealogy]]:
+    """Ten worlds, each told in two parts and in any order."""
+    for number in range(first, first + 10):
         said = world(number)
         Random(number).shuffle(said)
         events = [replace(each, position=position) for position, each in enumerate(said, 1)]
-        half = len(events) // 2
-        index(owner, events[:half])
+        index(owner, events[: len(events) // 2])
         index(owner, events)
-        found = replay(events)
-        for name in [*LOTS, *PALLETS, TRUCK, OTHER_TRUCK, COMPARTMENT]:
+        yield number, replay(events)
+        owner.rollback()
+
+
+NAMES = [*LOTS, *PALLETS, TRUCK, OTHER_TRUCK, COMPARTMENT]
+
+
+@pytest.mark.parametrize("first", range(0, 60, 10))
+def test_the_index_gives_the_events_that_the_replay_gives(owner: psycopg.Connection, first: int) -> None:
+    for number, found in worlds_in_index(owner, first):
+        for name in NAMES:
             for direction in DIRECTIONS:
                 expected = found.trace(name, direction)
-                got, names = walked(owner, name, direction)
+                got, names, _ = walked(owner, name, direction)
                 assert got == {each.position for each in expected.events}, (number, name, direction)
                 if got:
                     assert names == set(expected.identifiers), (number, name, direction)
-        owner.rollback()
+
+
+@pytest.mark.parametrize("first", range(0, 60, 10))
+def test_a_trace_that_is_cut_is_the_same_from_the_index_and_by_the_replay(
+    owner: psycopg.Connection, first: int
+) -> None:
+    """At every depth, and cut to so many events at every depth; with what it says of how to go on."""
+    for number, found in worlds_in_index(owner, first):
+        random = Random(number)
+        for name, direction in (
+            (name, direction) for name in random.sample(NAMES, 4) for direction in DIRECTIONS
+        ):
+            for depth in (0, random.choice([1, 2, 3])):
+                shallow = found.trace(name, direction, max_depth=depth)
+                where = number, name, direction, depth
+                if not shallow.events:
+                    continue
+                events, names, ends = walked(owner, name, direction, depth)
+                assert (events, names, ends) == (
+                    {each.position for each in shallow.events}, set(shallow.identifiers), set(shallow.ends)), where  # fmt: skip
+                if len(events) > 1:
+                    most = random.randrange(1, len(events))
+                    short = found.trace(name, direction, max_depth=depth, max_events=most)
+                    assert nearest(owner, name, direction, depth, most) == (
+                        [each.position for each in short.events], set(short.identifiers), set(short.ends)), (*where, most)  # fmt: skip
+
+
+ONE_WAY = "SELECT identifier, (extract(epoch FROM at) * 1000)::float8 FROM {}(%s, %s::timestamptz[]) WHERE kind = 'goods'"
+
+
+@pytest.mark.parametrize("first", range(0, 60, 10))
+def test_what_a_recall_walks_from_a_moment_on_is_what_the_replay_follows(
+    owner: psycopg.Connection, first: int
+) -> None:
+    """`trace_forward` and `trace_back` of several names, each from (up to) a moment of its own: what is followed, and since (until)
+    when."""
+    for number, found in worlds_in_index(owner, first):
+        random = Random(number)
+        for _ in range(4):
+            names = random.sample([name for name in NAMES if found.tracks.links.named.get(name)], 2)
+            moments = [random.choice([None, *found.facts]) for _ in names]
+            asked = [None if fact is None else fact.event.event_time for fact in moments]
+            ahead, back = (Walk(found.tracks, "", 1000) for _ in range(2))
+            for name, fact in zip(names, moments, strict=True):
+                ahead.forward(name, 0 if fact is None else found.tracks.links.start_of_instant(fact.ordinal))
+                back.back(name, EVER if fact is None else found.tracks.links.end_of_instant(fact.ordinal))
+            ahead.run()
+            back.run()
+            where = number, names, asked
+            start = found.facts[0].ms  # as early as can be
+            since = {name: found.facts[ordinal].ms for name, ordinal in ahead.since.items()}
+            until = {
+                name: inf if ordinal == EVER else found.facts[ordinal].ms
+                for name, ordinal in back.until.items()
+            }
+            for function, expected in (("trace_forward", since), ("trace_back", until)):
+                got = owner.execute(ONE_WAY.format(function).encode(), [names, asked]).fetchall()
+                assert {name: max(ms, start) for name, ms in got} == expected, (function, *where)

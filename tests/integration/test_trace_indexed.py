@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from ledger.recorded import ASKER, TooMuch, connected
 from tests.acceptance.instance import Instance
 from tests.integration.hand_overs import asking as asked_of_database
 from tests.integration.recalls import (
@@ -19,6 +20,7 @@ from tests.integration.recalls import (
     MIXED,
     P01,
     PALLET,
+    PLOT,
     SECOND,
     TRAILER,
     asking,
@@ -44,8 +46,8 @@ def instance(database: Database, tmp_path: Path) -> Instance:
 def both_ways(client: httpx.Client, code: str, **asked: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """As now known, and as of the last position."""
     answers = [
-        client.get(f"/api/v1/lots/{code}/trace", params=asked | further)
-        for further in ({"limit": 5000}, {"limit": 5000, "as_of": "100000000"})
+        client.get(f"/api/v1/lots/{code}/trace", params={"limit": 5000} | asked | further)
+        for further in ({}, {"as_of": "100000000"})
     ]
     assert [each.status_code for each in answers] == [200, 200], [each.text for each in answers]
     return answers[0].json(), answers[1].json()
@@ -128,3 +130,41 @@ def test_the_limits_say_where_to_ask_on(instance: Instance) -> None:
         shallow = client.get(f"/api/v1/lots/{P01}/trace", params={"depth": 1, "direction": "forward"}).json()
     assert (len(short["events"]), short["truncated"], short["more"]["cut_by"]) == (3, True, ["events"])
     assert shallow["more"] is None or shallow["more"]["cut_by"] == ["depth"]
+
+
+@pytest.mark.parametrize("direction", ["back", "forward", "both"])
+def test_what_a_limit_leaves_is_the_same_from_the_index_and_by_the_replay(
+    instance: Instance, direction: str
+) -> None:
+    say(instance, "coop", *vector())
+    follow(instance)
+    with asking(instance, "coop") as client:
+        for code, most in ((P01, 1), (P01, 4), (MIXED, 9), (PALLET, 12)):
+            now, then = both_ways(client, code, direction=direction, limit=most)
+            same(now, then)
+            further, _ = (each["more"].pop("next") for each in (now, then))
+            assert further.endswith(f"limit={most * 5}")
+            assert now["more"] == then["more"] and now["more"]["cut_by"] == ["events"] and now["more"]["ends"]
+            same(*both_ways(client, code, direction=direction, depth=1))
+
+
+def test_a_place_has_the_events_that_name_it_and_no_portions(instance: Instance) -> None:
+    tell(instance, 33)
+    with asking(instance, "coop") as client:
+        answer = client.get(f"/api/v1/lots/{PLOT}/trace")
+        nowhere = client.get("/api/v1/lots/https://id.gs1.org/414/9521234009993/trace")
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert found["events"] and found["portions"] == []
+    for each in found["events"]:
+        assert PLOT in str(each["event"].get("readPoint")) + str(each["event"].get("bizLocation"))
+    assert nowhere.status_code == 404
+
+
+def test_what_takes_too_long_is_too_much(instance: Instance) -> None:
+    say(instance, "coop", *vector()[:3])
+    follow(instance)
+    with asked_of_database(instance, "coop") as conn:
+        conn.execute("SET LOCAL statement_timeout = '1ms'")
+        with pytest.raises(TooMuch, match=PLOT):
+            connected(conn, {PLOT}, ASKER)

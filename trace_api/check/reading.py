@@ -83,6 +83,7 @@ def _shown(value: str) -> str:
 _ADDRESS = re.compile(
     r"(?P<scheme>https?://)?(?P<host>[A-Za-z0-9.\-]+(?::[0-9]+)?)(?P<path>/\S*)", re.IGNORECASE
 )
+_PATH_ALONE = re.compile(r"/?(?:00|01|253|414|417|8003|8004)/[0-9A-Za-z]{6}\S*")
 _KEY_IN_PATH = re.compile(
     r"/(?P<ai>00|01|253|414|417|8003)/(?P<value>[0-9]+)(?P<rest>[^0-9?#][^?#]*)?(?=$|[?#])"
 )
@@ -90,8 +91,10 @@ _KEY_ALONE = re.compile(r"/(?P<ai>00|01)/(?P<value>[0-9]{6,})/?(?:$|[?#])")
 
 
 def _address(value: str) -> Code | Trouble | None:
-    """A web address. One of ours or of GS1 names goods; anybody else's is a code of theirs, unless a Digital Link."""
-    found = _ADDRESS.fullmatch(value)
+    """A web address. One of ours or of GS1 names goods; anybody else's is a code of theirs, unless a Digital Link. The path of one
+    is one."""
+    whole = f"{RESOLVER}/{value.removeprefix('/')}" if _PATH_ALONE.fullmatch(value) else value
+    found = _ADDRESS.fullmatch(whole)
     if found is None or not (found["scheme"] or re.match(r"/(00|01|253|414|417|8003|8004)/", found["path"])):
         return None
     address = quote(

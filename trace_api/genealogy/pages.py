@@ -64,7 +64,7 @@ def router(databases: Databases, guard: Guard, assets: Assets) -> APIRouter:
         moment = local_moment(as_of)
         asked = Asked(code, direction, DEEPEST, limit, moment)
         with seeing(databases, person) as (conn, eye):
-            chain = named_chain(conn, code, eye, as_of=read_as_of(conn, moment))
+            chain = named_chain(conn, code, eye, as_of=read_as_of(conn, moment), named_only=True)
             traced = read_traced(conn, chain, asked)
         if as_file == "svg":
             return svg(traced, frame.language, private=person is not None)

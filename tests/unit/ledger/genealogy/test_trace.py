@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import pytest
 
@@ -372,9 +372,37 @@ def test_the_limits_say_that_there_is_more() -> None:
     events = chain(12)
     assert not trace(lot("L12"), "back", events).truncated
     shallow = trace(lot("L12"), "back", events, max_depth=3)
-    assert (len(shallow.events), shallow.truncated) == (4, True)
-    short = trace(lot("L12"), "back", events, max_events=5)
-    assert (len(short.events), short.truncated) == (5, True)
+    assert (numbers(shallow, events), shallow.cut, shallow.ends) == ([8, 9, 10, 11], {"depth"}, (lot("L8"),))
+
+
+def test_a_trace_that_is_cut_is_what_is_nearest_and_says_where_it_goes_on() -> None:
+    events = chain(12)
+    short = trace(lot("L6"), "both", events, max_events=5)
+    assert numbers(short, events) == [3, 4, 5, 6, 7], (
+        "the events that name it, then one run further, then what was first"
+    )
+    assert set(short.identifiers) == {lot(f"L{n}") for n in (3, 4, 5, 6, 7, 8)}
+    assert (short.cut, short.ends) == ({"events"}, (lot("L3"), lot("L8")))
+    further = trace(lot("L3"), "back", events)
+    assert numbers(further, events) == [0, 1, 2, 3]
+
+
+def test_nothing_is_lost_by_asking_deeper() -> None:
+    """Unit 9 is one run behind A, through units in units, and three runs behind, which is fewer steps: what it is made of is two
+    runs behind A whichever way is walked first."""
+    events = [
+        mixed(0, [some(lot("D"), 1)], [unit(9)]),
+        put_in(1, unit(3), unit(9)),
+        put_in(2, unit(2), unit(3)),
+        put_in(3, unit(1), unit(2)),
+        take_out(4, unit(3), unit(9)),
+        mixed(5, [unit(9)], [some(C, 9)]),
+        mixed(6, [some(C, 9)], [some(B, 9)]),
+        mixed(7, [some(B, 9), unit(1)], [some(A, 9)]),
+        made(-1, lot("D"), 1),
+    ]
+    found = [set(numbers(trace(A, "back", events, max_depth=depth), events)) for depth in range(5)]
+    assert 8 in found[2] and all(less <= more for less, more in pairwise(found)), found
 
 
 def test_an_unknown_identifier_has_no_events() -> None:
@@ -427,3 +455,28 @@ def test_the_order_of_inputs_decides_nothing_where_a_clock_is_late() -> None:
     for inputs in ([some(lot("F"), 3), some(lot("C"), 3)], [some(lot("C"), 3), some(lot("F"), 3)]):
         said = [late, first, then, mixed(20, inputs, [some(lot("X"), 6)]), later, made(0, lot("A"), 2)]
         assert lot("A") in trace(lot("X"), "back", said).identifiers
+
+
+@pytest.mark.parametrize("loose", [0, 10])
+def test_a_quantity_that_was_used_is_taken_off_no_pallet_and_what_it_became_is_not_there(loose: int) -> None:
+    events = [
+        made(0, A, 10 + loose),
+        put_in(1, unit(1), some(A, 10), where=PACKHOUSE),
+        mixed(2, [some(A, 10)], [some(B, 5)]),
+        seen(3, "shipping", unit(1), where=STORE),
+        seen(4, "receiving", unit(1), where=MARKET),
+    ]
+    assert numbers(trace(A, "back", events), events) == [0, 1, 2, 3, 4]
+    assert numbers(trace(B, "back", events), events) == [0, 1, 2]
+    assert numbers(trace(B, "forward", events), events) == [2]
+
+
+def test_a_crate_that_a_run_used_has_all_its_events() -> None:
+    events = [
+        put_in(0, unit(1), some(C, 3)),
+        take_out(1, unit(1), some(C, 3)),
+        put_in(2, unit(1), some(A, 10)),
+        mixed(3, [unit(1)], [some(B, 5)]),
+        seen(4, "storing", unit(1), where=STORE),
+    ]
+    assert numbers(trace(B, "back", events), events) == [0, 1, 2, 3, 4]

@@ -25,6 +25,8 @@ CODES = [
     (f"http://127.0.0.1:8000/01/{GTIN}/10/DK260618A/21/2606180017", "box", BOX),
     (f"HTTPS://SUYUAN.EXAMPLE/01/{GTIN}/10/DK260618A", "lot", LOT),
     (f"suyuan.example/01/{GTIN}/10/DK260618A", "lot", LOT),
+    (f"01/{GTIN}/10/DK260618A", "lot", LOT),
+    (f"/01/{GTIN}/10/DK260618A/21/2606180017", "box", BOX),
     (f"  {UNIT}\r\n", "unit", UNIT),
     # under the bars
     (f"(01){GTIN}(10)DK260618A(21)2606180017", "box", BOX),
@@ -96,6 +98,7 @@ TROUBLES = [
     ("09521234000000010", "torn", {"have": 17, "want": 18}),
     ("(00)0952123400", "torn", {"have": 10, "want": 18}),
     ("(01)0952123400020(10)DK1", "torn", {"have": 13, "want": 14}),
+    ("01/09521234000205/10/DK1", "check_digit", {"got": "5", "expected": "4"}),
     ("https://suyuan.example/01/0952123400/10/DK1", "torn", {"have": 10, "want": 14}),
     ("https://suyuan.example/00/0952123400000001", "torn", {"have": 16, "want": 18}),
     ("0952", "torn", {"have": 4, "want": 18}),
