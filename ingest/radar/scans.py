@@ -79,7 +79,7 @@ def look(conn: psycopg.Connection, now: datetime) -> tuple[int, int]:
         }
         severity = "high" if visitors > 4 * most else "medium"
         found.append(
-            Finding(KIND, code, severity, (lot,), (), tuple(makers), tuple(events), _noon(last), body)
+            Finding(KIND, code, severity, (lot,), (), tuple(makers), tuple(events), _begun(last), body)
         )
     findings.keep(conn, found, [KIND], now)
     return judged, mute
@@ -94,5 +94,6 @@ def rounded(count: float) -> int:
     return count // step * step
 
 
-def _noon(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, 12, tzinfo=ZONE)
+def _begun(day: date) -> datetime:
+    """When the day began: not ahead of us, and the same at every look of that day."""
+    return datetime(day.year, day.month, day.day, tzinfo=ZONE)

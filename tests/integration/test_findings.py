@@ -156,6 +156,8 @@ def test_pages_in_both_languages_accuse_nobody(instance: Instance) -> None:
                     "造假者|作弊|欺诈|违法|违规|fraudulent|guilty|illegal|offence|violation|cheat", case.text
                 )
         assert run()["eventID"] in wu.get(f"/audit/findings/{identity(wu, 'outputs_over_inputs')}").text
+        scanned_page = wu.get(f"/audit/findings/{identity(wu, 'scanned_too_often')}").text
+        assert BOX in scanned_page and "2026-06-20 00:00" in scanned_page, "no time that is still to come"
         assert "土地承包合同" in wu.get(f"/audit/findings/{identity(wu, 'harvest_over_ceiling')}").text
         assert wu.get("/audit/findings/nothing").status_code == 404
 

@@ -160,7 +160,7 @@ def case_of(found: Found, words: Words) -> Case:
         row_of(found, words), words(f"finding_means_{found.kind}"), tuple(words(f"finding_honest_{found.kind}").split("|")),
         tuple((words(f"finding_figure_{name}"), _figure(name, value, words)) for name, value in found.body.get("figures", {}).items()),
         tuple(_source(each, words) for each in found.body.get("sources", ())),
-        tuple(_event(each, words) for each in found.events), found.hidden, tuple(_further(found.body, words)), tuple(found.lots[:100]),
+        tuple(_event(each, words) for each in found.events), found.hidden, tuple(_further(found, words)), tuple(found.lots[:100]),
         tuple(_word(each, words) for each in found.words), found.version, stamp(found.opened_at, ZONE), stamp(found.changed_at, ZONE),
     )  # fmt: skip
 
@@ -194,8 +194,10 @@ def _event(each: Mapping[str, Any], words: Words) -> tuple[str, str, str, str]:
     )
 
 
-def _further(body: Mapping[str, Any], words: Words) -> list[str]:
-    lines = [
+def _further(found: Found, words: Words) -> list[str]:
+    body = found.body
+    lines = [words("finding_code", code=found.subject)] if found.kind == "scanned_too_often" else []
+    lines += [
         words("finding_paper", number=each["number"], kg=words.quantity(each["kg"], "KGM"))
         for each in body.get("certificates", ())
     ]

@@ -106,6 +106,7 @@ EN = {
     "finding_event_made": "lot made",
     "finding_event_other": "event",
     "finding_event_id": "Event",
+    "finding_code": "The code: {code}",
     "finding_paper": "Certificate {number}: {kg}",
     "finding_device": "Device {device}, channel {channel}: {start} to {end}",
     "finding_others": "{count} more belong to other organisations and are not shown.",

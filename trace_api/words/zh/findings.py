@@ -106,6 +106,7 @@ ZH = {
     "finding_event_made": "批次产生",
     "finding_event_other": "事件",
     "finding_event_id": "事件标识",
+    "finding_code": "扫的码：{code}",
     "finding_paper": "合格证 {number}：{kg}",
     "finding_device": "设备 {device}，通道 {channel}：{start} 至 {end}",
     "finding_others": "另有 {count} 项属于其他组织，这里不列出。",
