@@ -102,10 +102,14 @@ $$;
 -- made of others if its record of them is the oldest; an official what is of their area and department. What else the question touched
 -- is counted as refused, and where the records contradict each other the lots are named: `contested` (the asker says it made some and
 -- does not recall it), `shared` (only the asker's own part is reached), `disputed` (runs are said to have made them, by whose word does
--- not count). {"touched", "seeds", "refused"}: with no seeds nothing stays. `base`: of this instance's addresses.
+-- not count). {"touched", "seeds", "refused"}: with no seeds nothing stays. `base`: of this instance's addresses. `kept`: else it is taken back, and
+-- has number 0.
+-- Numbers without a hole: what is only looked at takes none.
+ALTER TABLE recall ALTER COLUMN number DROP IDENTITY;
+CREATE UNIQUE INDEX recall_number ON recall (number) WHERE number > 0;
 DROP FUNCTION recall_order(uuid, jsonb, boolean, smallint, text, text, text, timestamptz);
 CREATE FUNCTION recall_order(wanted uuid, ask jsonb, for_drill boolean, of_level smallint, zh text, en text, basis text, at timestamptz,
-  base text DEFAULT NULL)
+  base text DEFAULT NULL, kept boolean DEFAULT true)
   RETURNS jsonb LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
   us CONSTANT text := current_organisation();
@@ -136,8 +140,12 @@ BEGIN
     seeds := ARRAY(SELECT seed FROM unnest(touched) AS seed WHERE seed.lot IN (SELECT own.lot FROM official_lots(lots) AS own));
   END IF;
   IF cardinality(seeds) > 0 THEN
-    INSERT INTO recall (id, organisation, account, department, drill, ask, level, reason_zh, reason_en, legal_basis, ordered_at, begin_by, known_to)
-    SELECT wanted, CASE WHEN office IS NULL THEN us END, current_account(), office, for_drill, ask, of_level, zh, en, basis, at,
+    IF kept THEN
+      PERFORM pg_advisory_xact_lock(hashtextextended('recall number', 0));
+    END IF;
+    INSERT INTO recall (id, number, organisation, account, department, drill, ask, level, reason_zh, reason_en, legal_basis, ordered_at, begin_by, known_to)
+    SELECT wanted, CASE WHEN kept THEN (SELECT coalesce(max(before.number), 0) + 1 FROM recall AS before) ELSE 0 END,
+           CASE WHEN office IS NULL THEN us END, current_account(), office, for_drill, ask, of_level, zh, en, basis, at,
            at + level.hours * INTERVAL '1 hour', coalesce((SELECT position FROM projection WHERE name = 'portions'), 0)
     FROM recall_level AS level WHERE level.level = of_level;
     BEGIN
@@ -350,3 +358,65 @@ CREATE OR REPLACE FUNCTION recall_now(wanted uuid)
   FROM gone WHERE gone.lot NOT IN (SELECT renamed.lot FROM renamed WHERE renamed.was IS NOT NULL)
 $$;
 REVOKE EXECUTE ON FUNCTION recall_again FROM PUBLIC;
+
+-- An official's order, and how it ended, under a commitment in the root log: an authority has no log of its own ------------------
+
+CREATE TABLE recall_seal (
+  recall     uuid NOT NULL REFERENCES recall,
+  said       text NOT NULL CHECK (said IN ('recall_order', 'recall_end')),
+  record     jsonb NOT NULL,                -- what was committed to, field by field
+  salts      bytea NOT NULL,                -- 16 bytes a field, in the order of the commitment
+  commitment text NOT NULL,                 -- root over the fields, base64, as in the entry
+  after_size bigint NOT NULL,               -- of the root log then: its entry is not before
+  at         timestamptz NOT NULL,
+  PRIMARY KEY (recall, said)
+);
+
+-- Only who gave an order for real, an official, and once each.
+CREATE FUNCTION recall_seal_say(wanted uuid, what text, record jsonb, salts bytea, commitment text, body bytea, at timestamptz) RETURNS void
+  LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  WITH mine AS (
+    INSERT INTO recall_seal (recall, said, record, salts, commitment, after_size, at)
+    SELECT recall.id, what, recall_seal_say.record, recall_seal_say.salts, recall_seal_say.commitment,
+           coalesce((SELECT log.tree_size FROM log WHERE log.organisation = 'root'), 0), recall_seal_say.at
+    FROM recall WHERE recall.id = wanted AND recall.organisation IS NULL AND recall.account = current_account() AND NOT recall.drill
+    RETURNING recall_seal.recall)
+  INSERT INTO pending (organisation, type, stream_kind, stream_id, body, created_at)
+  SELECT 'root', 'registry', 'party', 'office ' || recall.department, body, recall_seal_say.at FROM mine JOIN recall ON recall.id = mine.recall
+$$;
+
+-- For everybody to whom the order is known; `leaf_index`: of the entry in the root log, null while it waits.
+CREATE FUNCTION recall_seals(wanted uuid) RETURNS TABLE (said text, origin text, record jsonb, salts bytea, commitment text, leaf_index bigint)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT seal.said, (SELECT log.origin FROM log WHERE log.organisation = 'root'), seal.record, seal.salts, seal.commitment,
+         (SELECT found.leaf_index FROM (SELECT leaf.leaf_index, leaf.entry FROM leaf WHERE leaf.organisation = 'root' AND leaf.leaf_index >= seal.after_size
+                                        ORDER BY leaf.leaf_index LIMIT 5000) AS found
+          WHERE position(seal.commitment IN convert_from(found.entry, 'UTF8')) > 0 LIMIT 1)
+  FROM recall_seal AS seal WHERE seal.recall = wanted AND recall_right(wanted) IS NOT NULL ORDER BY seal.said DESC
+$$;
+REVOKE EXECUTE ON FUNCTION recall_seal_say, recall_seals FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION recall_seal_say, recall_seals TO suyuan_api;
+
+-- What a recall may be begun from, by name: one's own places, vehicles and devices; for officials, what lies in their area, and the
+-- devices that sit there.
+CREATE FUNCTION recall_choices(most integer) RETURNS TABLE (code text, name_zh text, name_en text)
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  WITH site AS MATERIALIZED (
+    SELECT place.id, place.name_zh, place.name_en FROM place
+    WHERE place.organisation = current_organisation()
+       OR EXISTS (SELECT FROM asker_scope() AS scope WHERE lies_in(place.region, scope.regions))
+    ORDER BY place.name_zh, place.id LIMIT most),
+  sensor AS (
+    SELECT DISTINCT ON (device.id) coalesce(device.giai, device.external_id) AS code, device.external_id, site.name_zh, site.name_en
+    FROM device JOIN series ON series.device_id = device.id
+    LEFT JOIN placement ON placement.series_id = series.id AND upper_inf(placement.valid)
+    LEFT JOIN site ON site.id IN (placement.parent, split_part(placement.parent, '/254/', 1))
+    WHERE device.organisation = current_organisation() OR site.id IS NOT NULL
+    ORDER BY device.id, length(site.id) DESC NULLS LAST, placement.parent)
+  SELECT site.id, site.name_zh, site.name_en FROM site
+  UNION ALL
+  (SELECT sensor.code, concat_ws(' · ', sensor.external_id, sensor.name_zh), concat_ws(' · ', sensor.external_id, sensor.name_en)
+   FROM sensor ORDER BY 2, 1 LIMIT most)
+$$;
+REVOKE EXECUTE ON FUNCTION recall_choices FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION recall_choices TO suyuan_api;

@@ -245,9 +245,9 @@ BREACHES: dict[str, str] = {
     "whereabouts_are_among_the_presences": "DELETE FROM presence WHERE holder LIKE '%/00/%'",
     "goods_are_told_once": "INSERT INTO whereabouts SELECT * FROM whereabouts LIMIT 1",
     "a_portion_comes_of_its_lot": "DELETE FROM portion WHERE portion = (SELECT min(origin) FROM portion)",
-    "a_drill_says_nothing": "INSERT INTO recall (id, organisation, drill, ask, level, reason_zh, reason_en, legal_basis, ordered_at,"
+    "a_drill_says_nothing": "INSERT INTO recall (id, number, organisation, drill, ask, level, reason_zh, reason_en, legal_basis, ordered_at,"
     " begin_by, known_to)"
-    " VALUES (gen_random_uuid(), 'xj-coop', true, '{}', 1, 'x', 'x', '', now(), now() + INTERVAL '1 hour', 0);"
+    " VALUES (gen_random_uuid(), 99, 'xj-coop', true, '{}', 1, 'x', 'x', '', now(), now() + INTERVAL '1 hour', 0);"
     " INSERT INTO recall_event SELECT id, 'x' FROM recall",
     "a_code_names_one_region_at_a_time": "UPDATE region SET valid = daterange('2000-01-01', NULL) WHERE valid_from = '2021-04-09'",
     "duty_rules_say_what_they_rest_on": "UPDATE duty_rule SET verified = true",

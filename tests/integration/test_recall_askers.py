@@ -14,6 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
+from ledger.entry import SALT_SIZE, field_leaf, parse_entry
+from ledger.strict_json import from_base64, to_base64
+from ledger.translog.merkle import Tree
 from tests.acceptance.instance import Instance, token
 from tests.acceptance.people import add_person, signed_in
 from tests.acceptance.serving import NO_TLS, served
@@ -109,17 +112,39 @@ def test_officials_recall_in_their_area_and_department(instance: Instance) -> No
         # The goods are in store and on the road: not in the market yet.
         assert outcomes == {"agriculture": 201, "market-regulation": 403, "elsewhere": 403, "auditor": 403}
         with signed_in(server, "agriculture") as client:
+            form = client.get("/holds/order").text
+            assert f'<option value="{STORE}"' in form and f'<option value="{ROOM_SENSOR}"' in form
             (mine,) = client.get("/api/v1/recalls").json()["recalls"]
         assert mine["ordered_by"]["department"] == "agriculture" and mine["why"] == "ordered"
         with signed_in(server, "auditor") as client:
             assert [each["why"] for each in client.get("/api/v1/recalls").json()["recalls"]] == ["overseen"]
         with signed_in(server, "elsewhere") as client:
+            assert '<option value="http' not in client.get("/holds/order").text
             assert client.get("/api/v1/recalls").json()["recalls"] == []
         with coop(server) as client:
             own = client.get(f"/api/v1/recalls/{mine['id']}").json()
             assert own["why"] == "told" and own["progress"]
     assert instance.rows("SELECT organisation FROM published_recall") == [(None,)]
     assert instance.rows("SELECT * FROM recall_event") == [], "an official has no log"
+    with served(instance, LATER) as server, signed_in(server, "agriculture") as client:
+        shut = post(client, {"outcome": "withdrawn", "note": "错报"}, f"/{mine['id']}/close")
+        assert shut.status_code == 200, shut.text
+    instance.settle(LATER, consumers=())
+    with served(instance, LATER) as server, coop(server) as client:
+        ordered, ended = client.get(f"/api/v1/recalls/{mine['id']}").json()["sealed"]
+    for sealed in (ordered, ended):
+        leaves = [
+            field_leaf(from_base64(each["salt"], "salt", SALT_SIZE), each["name"], each["value"])
+            for each in sealed["fields"]
+        ]
+        (entry,) = instance.rows(
+            "SELECT entry FROM leaf WHERE organisation = 'root' AND leaf_index = %s", sealed["index"]
+        )
+        said = parse_entry(bytes(entry[0]))
+        assert said.type == "registry" and said.body["root"] == to_base64(Tree.of(leaves).root_hash)
+    told = {each["name"]: each["value"] for each in ordered["fields"]}
+    assert told["department"] == "agriculture" and told["goods"].startswith("ni:///sha-256;")
+    assert {each["name"]: each["value"] for each in ended["fields"]}["outcome"] == "withdrawn"
 
 
 def test_a_shopper_sees_it_in_the_same_second_and_of_a_drill_nothing(instance: Instance) -> None:

@@ -237,8 +237,11 @@ def test_a_drill_is_kept_and_nobody_hears_of_it(instance: Instance) -> None:
     with asking(instance, "stall") as client:
         assert client.get(f"/api/v1/recalls/{again['id']}").status_code == 404
         assert client.get("/api/v1/recalls").json()["recalls"] == []
-    assert preview(instance, "coop", kind="lot", id=P01)["number"] > again["number"]
+    assert preview(instance, "coop", kind="lot", id=P01)["number"] is None
     assert instance.one("SELECT count(*) FROM recall") == 1, "a preview leaves nothing"
+    with asking(instance, "coop") as client:
+        next_one = post(client, from_lot(P01, "drill")).json()
+    assert (again["number"], next_one["number"]) == (1, 2), "and takes no number"
 
 
 def test_a_recall_acts_at_once_and_its_progress_follows_what_is_done(instance: Instance) -> None:

@@ -41,9 +41,7 @@ ORDERING: Final = (*GOODS, "official")
 KINDS: Final = ("lot", "unit", "field", "place", "device", "excursion")
 FIELDS: Final = ("mode", "kind", "id", "number", "since", "until", "level", "reason_zh", "reason_en")
 
-_OWN_PLACES: Final = """
-SELECT id, name_zh, name_en FROM asker_place WHERE organisation = current_organisation() ORDER BY id LIMIT 300
-"""
+MOST_CHOICES: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +266,8 @@ def _form_page(
     frame = Frame.of(request, person)
     words = frame.words
     with access.looking(desk.databases, person) as conn:
-        own = [(place, words.name(Name(zh, en))) for place, zh, en in conn.execute(_OWN_PLACES)]
+        found = conn.execute("SELECT code, name_zh, name_en FROM recall_choices(%s)", [MOST_CHOICES])
+        choices = [(code, words.name(Name(zh, en))) for code, zh, en in found]
     return page(
         "recall_order.html",
         frame,
@@ -277,7 +276,7 @@ def _form_page(
         status=200 if refused is None else refused.status,
         typed=typed,
         faults=_faults(refused, words),
-        places=own,
+        choices=choices,
         kinds=[(kind, words(f"recalls_from_{kind}")) for kind in KINDS],
         levels=[(str(level), words(f"recalled_level_{level}")) for level in (1, 2, 3)],
         official=person.organisation is None,

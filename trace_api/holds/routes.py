@@ -34,12 +34,14 @@ from trace_api.holds.rules import HoldRules, load_rules
 from trace_api.pages import Assets
 from trace_api.problems import Problem
 from trace_api.roles import GOODS, OVERSEEING
+from trace_api.story import Name
 from trace_api.work import Frame, Sent, done_once, page, sent
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Why = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 DECIDING = (*GOODS, "official")
 GROWING = ("grower", "packer")
+_SITES = "SELECT id, name_zh, name_en FROM asker_place WHERE id = ANY (%s)"
 
 
 class NewDecision(BaseModel):
@@ -147,6 +149,8 @@ def _page(
     words = frame.words
     with access.looking(desk.databases, person) as conn:
         tests = read_proposals(conn, desk.rules, desk.now())
+        wanted = [name for plot in telling.plots(tests) for name in (plot, plot.partition("/254/")[0])]
+        sites = {row[0]: Name(row[1], row[2]) for row in conn.execute(_SITES, [wanted])}
         requests = read_requests(conn)
         unread = read_unread(conn) if person.organisation else []
     may = {"may_hold": "hold" in kinds_for(person), "may_decide": not person.roles.isdisjoint(DECIDING)}
@@ -161,7 +165,7 @@ def _page(
         desk.assets,
         words("holds_title"),
         status=200 if refused is None else refused.status,
-        tests=[telling.tested_view(each, words, **may) for each in tests],
+        tests=[telling.tested_view(each, words, sites, **may) for each in tests],
         requests=[telling.asked_view(each, words) for each in requests if not each.answered],
         done=done,
         unread=[unread_view(each, words) for each in unread],

@@ -5,6 +5,7 @@ Contract: a screen is called a screen and never a failure; a share that is not k
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -69,7 +70,13 @@ class AskedView:
     standing: bool
 
 
-def tested_view(tested: Tested, words: Words, *, may_hold: bool, may_decide: bool) -> TestedView:
+Sites = Mapping[str, Name]
+"""Names of plots and sites, by identifier."""
+
+
+def tested_view(
+    tested: Tested, words: Words, sites: Sites, *, may_hold: bool, may_decide: bool
+) -> TestedView:
     when = words.moment(tested.at, ZONE)
     if tested.lot is None:
         title, text = words("holds_test_related"), words("holds_test_related_text", when=when)
@@ -83,12 +90,14 @@ def tested_view(tested: Tested, words: Words, *, may_hold: bool, may_decide: boo
         title,
         text,
         tested.confirmed,
-        tuple(_behind(each, words) for each in tested.behind),
-        tuple(_proposal(each, words, may_hold, may_decide) for each in tested.proposals),
+        tuple(_behind(each, words, sites) for each in tested.behind),
+        tuple(_proposal(each, words, sites, may_hold, may_decide) for each in tested.proposals),
     )
 
 
-def _proposal(proposal: Proposal, words: Words, may_hold: bool, may_decide: bool) -> ProposalView:
+def _proposal(
+    proposal: Proposal, words: Words, sites: Sites, may_hold: bool, may_decide: bool
+) -> ProposalView:
     last = proposal.decisions[0] if proposal.decisions else None
     state = last.decision if last else "open"
     holder = words.name(proposal.holder_name) if proposal.holder_name else words("holds_holder_unknown")
@@ -105,7 +114,7 @@ def _proposal(proposal: Proposal, words: Words, may_hold: bool, may_decide: bool
         if proposal.kilograms is None
         else words.quantity(proposal.kilograms, "KGM"),
         holder,
-        tuple(_reason(each, words) for each in proposal.reasons),
+        tuple(_reason(each, words, sites) for each in proposal.reasons),
         state,
         words(f"holds_state_{state}"),
         tuple(_decision(each, words) for each in proposal.decisions),
@@ -113,7 +122,7 @@ def _proposal(proposal: Proposal, words: Words, may_hold: bool, may_decide: bool
     )
 
 
-def _reason(reason: Reason, words: Words) -> ReasonView:
+def _reason(reason: Reason, words: Words, sites: Sites) -> ReasonView:
     text = words(f"holds_reason_{reason.code}")
     shares = (
         [] if reason.code == "same_lot" else [words("holds_of_tested", share=_share(reason.of_tested, words))]
@@ -124,7 +133,7 @@ def _reason(reason: Reason, words: Words) -> ReasonView:
     if "registration" in fact:
         shares.append(_spray(fact, words))
     elif "plot" in fact:
-        shares.append(words("holds_plot", plot=short(str(fact["plot"]))))
+        shares.append(words("holds_plot", plot=_plot(str(fact["plot"]), words, sites)))
     return ReasonView(text, words("holds_semicolon").join(shares))
 
 
@@ -144,8 +153,23 @@ def _spray(fact: dict[str, Any], words: Words) -> str:
     return told
 
 
-def _behind(behind: Behind, words: Words) -> BehindView:
-    notes = [words("holds_plot", plot=short(plot)) for plot in behind.plots]
+def plots(tests: Iterable[Tested]) -> set[str]:
+    """All that are spoken of."""
+    behind = {plot for test in tests for each in test.behind for plot in each.plots}
+    facts = (reason.fact for test in tests for each in test.proposals for reason in each.reasons)
+    return behind | {str(fact["plot"]) for fact in facts if "plot" in fact}
+
+
+def _plot(plot: str, words: Words, sites: Sites) -> str:
+    """By its name; else by that of its site and its number there."""
+    site, extension, number = plot.partition("/254/")
+    if plot in sites:
+        return words.name(sites[plot])
+    return f"{words.name(sites[site])} {number}" if extension and site in sites else short(plot)
+
+
+def _behind(behind: Behind, words: Words, sites: Sites) -> BehindView:
+    notes = [words("holds_plot", plot=_plot(plot, words, sites)) for plot in behind.plots]
     notes += [_spray(each, words) for each in behind.sprays]
     name = words("holds_goods_hidden") if behind.lot is None else short(behind.lot)
     return BehindView(name, behind.share, _share(behind.share, words), tuple(notes))

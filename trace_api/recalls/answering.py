@@ -17,6 +17,7 @@ from psycopg.rows import dict_row
 
 from trace_api.problems import Problem
 from trace_api.recalls.notices import holder_words, order_words, title
+from trace_api.recalls.sealing import read_seals
 from trace_api.recalls.shares import Went, shares
 from trace_api.words import LANGUAGES, Words
 
@@ -52,6 +53,7 @@ def read(conn: psycopg.Connection, recall: UUID, mode: str | None = None) -> Row
         raise Problem.said(404, "recall_none")
     (document,) = _with_names(conn, [head(found[0])])
     document |= {} if mode is None else {"mode": mode}
+    document["sealed"] = read_seals(conn, recall)
     (followed,) = rows(conn, "SELECT * FROM recall_followed(%s, %s)", [recall, mode is not None])
     progress = _progress(followed["progress"])
     if document["why"] == "told":
@@ -76,7 +78,7 @@ def read(conn: psycopg.Connection, recall: UUID, mode: str | None = None) -> Row
 def head(row: Row) -> Row:
     return {
         "id": str(row["id"]),
-        "number": row["number"],
+        "number": row["number"] or None,
         "mode": "drill" if row["drill"] else "real",
         "drill": row["drill"],
         "title": {language: title(Words(language), row["drill"]) for language in LANGUAGES},

@@ -19,14 +19,14 @@ from trace_api.acts.acting import record_all
 from trace_api.acts.refusals import refuse
 from trace_api.check.reading import short
 from trace_api.problems import Problem
-from trace_api.recalls import answering, saying
+from trace_api.recalls import answering, saying, sealing
 from trace_api.recalls.asking import Closing, Order, moment
 from trace_api.recalls.notices import order_words
 from trace_api.words import LANGUAGES, Words
 
 CONFLICTS: Final = ("contested", "shared", "disputed")
 MOST_CONFLICTS: Final = 100
-_ORDER: Final = "SELECT recall_order(%s, %s::jsonb, %s, %s::smallint, %s, %s, %s, %s, %s)"
+_ORDER: Final = "SELECT recall_order(%s, %s::jsonb, %s, %s::smallint, %s, %s, %s, %s, %s, %s)"
 
 
 def order(
@@ -55,6 +55,7 @@ def _kept(
         wanted.legal_basis,
         at,
         public_url,
+        wanted.mode != "preview",
     ]
     (found,) = conn.execute(_ORDER, asked).fetchone() or ({},)
     _refuse_nothing(found)
@@ -103,11 +104,12 @@ def _say(
     public_url: str,
     vault: Vault,
 ) -> list[str]:
-    """An official has no log: such an order stands in the table alone."""
-    if person.organisation is None:
-        return []
+    """In the log of who gave it; an authority has none, and says it in the root log."""
     (said,) = conn.execute("SELECT lots, digest FROM recall_said(%s)", [identity]).fetchall()
     lots, digest = said
+    if person.organisation is None:
+        sealing.seal(conn, identity, sealing.order_record(document, bytes(digest).hex()), at)
+        return []
     notice = notice_uri(public_url, person.organisation, document["number"])
     went = answering.runs(conn, identity)
     events = saying.ordered(identity, notice, document["level"]["level"], lots, went, bytes(digest).hex(), at)
@@ -142,4 +144,6 @@ def close(
         notice = notice_uri(public_url, person.organisation, document["number"])
         events = saying.withdrawn(identity, notice, lots, answering.runs(conn, identity), at)
         record_all(conn, vault, person.organisation, events, at)
+    if not document["drill"] and person.organisation is None:
+        sealing.seal(conn, identity, sealing.end_record(document, closing.outcome, at), at)
     return answering.read(conn, identity)
