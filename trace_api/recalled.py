@@ -1,7 +1,8 @@
 """Which recalls a shopper must be told of on the page of a lot or a box.
 
 In the line: `published_recall` and the marks of the portions -> here -> telling.py -> the banner on top of the page. Contract: read as
-the public; a recall shows from its order on, and stays to be told of after its end; a drill never shows.
+the public; a recall shows from its order on, and stays to be told of after its end; a drill never shows; the share of a mixed lot is the
+one of the recall's own document.
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ import psycopg
 
 from ledger.genealogy import Portion
 from trace_api.chain import Chain
+from trace_api.recalls.shares import Went, shares
 from trace_api.story import Amount, Name, Recall, RecallPart, RecallState
 
 _STANDING = """
 SELECT recall::text, max(level), max(reason_zh), max(reason_en), max(issued_at), max(by_zh), max(by_en), max(department), max(state),
-       bool_or(portion IS NULL) FILTER (WHERE lot = %(lot)s) AS whole, array_agg(DISTINCT lot) AS lots
-FROM published_recall WHERE lot = ANY (%(lots)s) GROUP BY recall HAVING bool_or(lot = %(lot)s) ORDER BY max(issued_at) DESC
+       bool_or(portion IS NULL), published_recall_seed(recall, lot)
+FROM published_recall WHERE lot = %s GROUP BY recall, lot ORDER BY max(issued_at) DESC
 """
+_RUNS = (
+    "SELECT run::text, lot, part, reached, seed, outputs FROM published_recall_runs(%s, %s) ORDER BY run, lot"
+)
 _ENDED = """
 SELECT recall::text, state, issued_at, closed_at, by_zh, by_en, department FROM published_recall_ended WHERE lot = %s ORDER BY closed_at DESC
 """
@@ -37,19 +42,18 @@ class _Order:
     department: str | None
     state: str
     whole: bool
-    lots: frozenset[str]
+    seed: bool  # it was asked from this lot, and not reached through a run
 
 
 def recalls_of(conn: psycopg.Connection, chain: Chain, lot: str, main: Portion) -> tuple[Recall, ...]:
     """Of a lot or a box, the newest first."""
-    orders = [
-        _order(row) for row in conn.execute(_STANDING, {"lot": lot, "lots": chain.genealogy.lots() or [lot]})
-    ]
     ended = {row[0]: row for row in conn.execute(_ENDED, [lot])}
     box = "21" in chain.identifier.parts
     answering = [main] if box else [each for each in chain.portions if each.end_ms is None] or [main]
     found = [
-        each for order in orders if (each := _standing(order, answering, box, lot, main, ended)) is not None
+        each
+        for order in _orders(conn, lot)
+        if (each := _standing(conn, order, answering, box, lot, ended)) is not None
     ]
     found += list(_said_only(answering, chain, bool(found)))
     withdrawn = [_withdrawn(row) for row in ended.values() if row[1] == "withdrawn"]
@@ -59,38 +63,53 @@ def recalls_of(conn: psycopg.Connection, chain: Chain, lot: str, main: Portion) 
 def bare_recalls(conn: psycopg.Connection, lot: str) -> tuple[Recall, ...]:
     """Of a lot of which nothing else is published: those who have it at home are told all the same."""
     ended = {row[0]: row for row in conn.execute(_ENDED, [lot])}
-    orders = [_order(row) for row in conn.execute(_STANDING, {"lot": lot, "lots": [lot]})]
-    standing = [_recall(each, "all" if each.whole else "part", None, (), ended) for each in orders]
+    standing = [
+        _of_inputs(conn, each, lot, ended)
+        if each.whole and not each.seed
+        else _recall(each, "all" if each.whole else "part", None, (), ended)
+        for each in _orders(conn, lot)
+    ]
     return (*standing, *(_withdrawn(row) for row in ended.values() if row[1] == "withdrawn"))
+
+
+def _orders(conn: psycopg.Connection, lot: str) -> list[_Order]:
+    return [_order(row) for row in conn.execute(_STANDING, [lot])]
 
 
 def _order(row: tuple[Any, ...]) -> _Order:
     by = Name(row[5] or "", row[6] or "") if row[5] or row[6] else None
-    return _Order(
-        row[0], row[1], Name(row[2], row[3]), row[4], by, row[7], row[8], bool(row[9]), frozenset(row[10])
-    )
+    return _Order(row[0], row[1], Name(row[2], row[3]), row[4], by, row[7], row[8], row[9], row[10])
 
 
 def _standing(
+    conn: psycopg.Connection,
     order: _Order,
     answering: Sequence[Portion],
     box: bool,
     lot: str,
-    main: Portion,
     ended: dict[str, tuple[Any, ...]],
 ) -> Recall | None:
     """None for a box that is in another part of the lot."""
     concerned = [each for each in answering if order.whole or _is_of(each, order.id)]
     if box and not concerned:
         return None
-    inputs = [each for each in main.inputs if each.lot in order.lots]
-    if order.lots - {lot} and (inputs or not main.inputs):
-        known = [each.share for each in inputs if each.share is not None]
-        share = sum(known) if inputs and len(known) == len(inputs) else None
-        return _recall(order, "inputs", share, (), ended)
+    if not order.seed and len(concerned) == len(answering):
+        return _of_inputs(conn, order, lot, ended)
     part: RecallPart = "box" if box else "all" if len(concerned) == len(answering) else "part"
     amounts = tuple(Amount(each.quantity, each.uom) for each in concerned if each.quantity is not None)
     return _recall(order, part, None, amounts if part == "part" else (), ended)
+
+
+def _of_inputs(
+    conn: psycopg.Connection, order: _Order, lot: str, ended: dict[str, tuple[Any, ...]]
+) -> Recall:
+    """Of a lot that is recalled for what went into it."""
+    rows = conn.execute(_RUNS, [order.id, lot]).fetchall()
+    went = [
+        Went(run, name, part, reached, tuple(outputs)) for run, name, part, reached, _seed, outputs in rows
+    ]
+    share = shares(went, [row[1] for row in rows if row[4]]).get(lot)
+    return _recall(order, "inputs", share, (), ended)
 
 
 def _is_of(portion: Portion, recall: str) -> bool:

@@ -4,18 +4,36 @@ from __future__ import annotations
 
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.acceptance.instance import Instance
 from tests.acceptance.serving import served
-from tests.integration.recalls import AT, MIXED, P01, asked_by, from_lot, post, registry, tell
+from tests.integration.recalls import (
+    AT,
+    CLASS,
+    MIXED,
+    P01,
+    SECOND,
+    G,
+    asked_by,
+    at,
+    follow,
+    from_lot,
+    later,
+    post,
+    registry,
+    say,
+    tell,
+)
 from tests.servers.databases import Database
 from trace_api.words import Words
 
 PAGE = MIXED.removeprefix("https://id.gs1.org")
 BOX = f"{PAGE}/21/0017"
+PACKHOUSE = f"{G}/414/9521234002017"
 ZH, EN = Words("zh"), Words("en")
 
 
@@ -79,6 +97,56 @@ def test_part_of_a_lot_is_told_from_the_rest(instance: Instance) -> None:
         assert done.status_code == 200
         after = shown(server, PAGE, "zh")
         assert ZH("recalled_title") in after and "结束" in after.partition('<h1 id="product">')[0]
+
+
+def test_the_share_is_the_one_that_the_recall_tells(database: Database, tmp_path: Path) -> None:
+    """Half of A's weight is in the crate that is recalled; M has it, and N has M."""
+    instance = Instance(database, tmp_path)
+    instance.register(registry())
+    instance.alter("UPDATE organisation SET publishes = true")
+    a, b, c = (f"{CLASS}.{name}" for name in "ABC")
+    m, n, crate = MIXED, SECOND, f"{G}/00/095212340000000990"
+    say(
+        instance, "coop", *(made(lot, 20) for lot in (a, b, c)),
+        later(-8, "AggregationEvent", "crated", action="ADD", bizStep="packing", parentID=crate,
+              childQuantityList=weight(a, 10), readPoint={"id": PACKHOUSE}),
+        mixed(-7, [*weight(a, 20), *weight(b, 20)], m),
+        mixed(-6, [*weight(m, 40), *weight(c, 40)], n),
+    )  # fmt: skip
+    follow(instance)
+    with served(instance, AT) as server, asked_by(server, "coop") as coop:
+        ordered = post(coop, from_lot(a, "real") | {"from": {"kind": "unit", "id": crate}})
+        assert ordered.status_code == 201, ordered.text
+        told = {each["lot"]: each["share"] for each in ordered.json()["lots"]}
+        assert (told[m], told[n]) == (0.25, 0.125)
+        for publishes in (True, False):
+            instance.alter(f"UPDATE organisation SET publishes = {publishes}")
+            for lot in (m, n):
+                answer = server.get(
+                    lot.removeprefix(G), params={"lang": "en"}, headers={"Accept": "text/html"}
+                )
+                assert EN("recalled_part_inputs_share", share=EN.percent(told[lot])) in unescape(answer.text)
+        asked = "SELECT run, lot, part, reached FROM published_recall_runs(%s, %s) ORDER BY part, lot"
+        with instance.as_role("public") as conn:
+            rows = conn.execute(asked, [ordered.json()["id"], m]).fetchall()
+        assert rows == [(1, "", 0.5, None), (1, a, 0.5, 0.25)], (
+            "no name and no weight of what is not recalled"
+        )
+
+
+def made(lot: str, kilograms: float) -> dict[str, Any]:
+    return later(-9, "ObjectEvent", lot[-1], action="ADD", bizStep="commissioning", quantityList=weight(lot, kilograms),
+                 **at(PACKHOUSE))  # fmt: skip
+
+
+def mixed(hours: float, inputs: list[dict[str, Any]], lot: str) -> dict[str, Any]:
+    kilograms = sum(each["quantity"] for each in inputs)
+    return later(hours, "TransformationEvent", f"mix-{lot[-1]}", bizStep="commissioning", inputQuantityList=inputs,
+                 outputQuantityList=weight(lot, kilograms), **at(PACKHOUSE))  # fmt: skip
+
+
+def weight(lot: str, kilograms: float) -> list[dict[str, Any]]:
+    return [{"epcClass": lot, "quantity": kilograms, "uom": "KGM"}]
 
 
 def test_who_has_unpublished_goods_at_home_is_told_all_the_same(database: Database, tmp_path: Path) -> None:
