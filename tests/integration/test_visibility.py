@@ -302,7 +302,7 @@ def _everything_published(instance: Instance, role: str) -> Iterator[tuple[str, 
         "SELECT viewname FROM pg_views WHERE viewname LIKE 'published%' AND viewname NOT LIKE 'published_recall%'"
         " AND viewname <> 'published_limit' ORDER BY viewname"
     )
-    functions = "SELECT proname FROM pg_proc WHERE proname LIKE 'published%' AND prosecdef"
+    functions = "SELECT proname FROM pg_proc WHERE proname LIKE 'published%' AND proname NOT LIKE 'published_recall%' AND prosecdef"
     ((device, series),) = instance.rows(
         "SELECT device.id, series.id FROM device JOIN series ON series.device_id = device.id WHERE device.organisation = 'carrier'"
     )

@@ -37,9 +37,14 @@ def row_of(found: Found, words: Words) -> Row:
     lots = " ".join(map(short, found.lots[:SHOWN])) + (f" +{more}" if more > 0 else "")
     return Row(
         found.id, words(f"finding_kind_{found.kind}"), said(found, words), found.severity, words(f"finding_severity_{found.severity}"),
-        found.standing, words(f"finding_is_{found.standing}"), stamp(found.happened_at, ZONE), lots,
+        found.standing, words(f"finding_is_{found.standing}"), _when(found), lots,
         named(words, found.product_zh, found.product_en), places(found, words), who(found, words),
     )  # fmt: skip
+
+
+def _when(found: Found) -> str:
+    moment = stamp(found.happened_at, ZONE)
+    return moment.partition(" ")[0] if found.kind == "scanned_too_often" else moment  # counted by the day
 
 
 def places(found: Found, words: Words) -> str:

@@ -8,7 +8,7 @@ many it put together.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
@@ -79,8 +79,14 @@ class _Drawing:
             self._run_out(fact, reached)
             self._began_or_ended(fact, reached)
         if not self.nodes:
-            self._thing(self.found.identifier, 0)
+            self._alone({each for fact in facts for each in (fact.biz_location, fact.read_point)})
         return Graph(self._key(self.found.identifier), self.nodes, tuple(self.links.values()))
+
+    def _alone(self, places: Set[str | None]) -> None:
+        """A thing of which nothing is drawn but itself; places have no portions."""
+        name = self.found.identifier
+        kind = "place" if name in places else self._kind(name)
+        self.nodes[self._key(name)] = Node(self._key(name), kind, name, 0)
 
     def _edge(self, each: Weighed, fact: Fact) -> None:
         edge = each.edge

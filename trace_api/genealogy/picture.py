@@ -86,11 +86,11 @@ class Painter:
         seed = node.key == graph.seed
         above = self.words(f"trace_kind_{node.kind}") + self._when(node)
         box = Markup(
-            '<g><title>{}</title><rect x="{}" y="{}" width="{}" height="{}" rx="{}" fill="var(--raised)" stroke="{}" stroke-width="{}"/>'
+            '<g{}><title>{}</title><rect x="{}" y="{}" width="{}" height="{}" rx="{}" fill="var(--raised)" stroke="{}" stroke-width="{}"/>'
             '<text x="{}" y="{}" fill="var(--soft)" font-size="{}">{}</text>'
             '<text x="{}" y="{}" fill="var(--ink)" font-weight="{}">{}</text></g>'
         ).format(
-            node.name or above, at[0], at[1], WIDTH, HEIGHT, HEIGHT / 2 if node.kind == "run" else 5,
+            Markup(' class="seed"') if seed else "", node.name or above, at[0], at[1], WIDTH, HEIGHT, HEIGHT / 2 if node.kind == "run" else 5,
             colour, 3 if seed else 1.5,
             at[0] + 12, at[1] + 18, _SMALL, fitted(above, _SMALL),
             at[0] + 12, at[1] + 36, 700 if seed else 500, fitted(self._title(node), _TEXT),

@@ -140,7 +140,7 @@ def _reason(reason: Reason, words: Words, sites: Sites) -> ReasonView:
 def _share(share: float | None, words: Words) -> str:
     if share is None:
         return words("holds_share_unknown")
-    return f"{share * 100:.1f}{'' if words.language == 'zh' else chr(0xA0)}%"
+    return words.percent(share)
 
 
 def _spray(fact: dict[str, Any], words: Words) -> str:

@@ -83,7 +83,11 @@ class Words:
         return f"{low:.1f} \u2013 {high:.1f}".replace("-0.0", "0.0").replace("-", "\u2212")
 
     def percent(self, share: float) -> str:
-        return f"{share * 100:.0f}{'' if self.language == 'zh' else _NO_BREAK}%"
+        """Whole; what is not nothing never reads as nothing, and what is not all never as all."""
+        space = "" if self.language == "zh" else _NO_BREAK
+        if 1e-6 < share < 0.01:
+            return f"<{space}1{space}%"
+        return f"{(0.99 if 0.99 < share < 1 - 1e-6 else share) * 100:.0f}{space}%"
 
     def quantity(self, amount: float, uom: str | None) -> str:
         unit = self.name(_UNITS.get(uom, Name(uom or "", uom or "")))

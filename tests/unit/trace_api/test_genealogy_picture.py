@@ -82,6 +82,11 @@ def test_from_the_plot_to_the_shop_with_shares_and_amounts() -> None:
     assert (short(TRUCK), short(MARKET)) in links
 
 
+def test_a_plot_is_drawn_as_a_place() -> None:
+    (alone,) = graph([made(0, fruit("P01"), 30, "KGM", where=PLOT)], PLOT).nodes.values()
+    assert (alone.name, alone.kind) == (PLOT, "place")
+
+
 def test_what_comes_first_stands_left_of_what_comes_of_it() -> None:
     drawn = graph(chain())
     layers = layers_of(drawn)

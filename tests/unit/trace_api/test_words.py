@@ -19,7 +19,7 @@ import pytest
 from jinja2 import nodes
 
 from trace_api import pages
-from trace_api.words import CATALOGUES, en, zh
+from trace_api.words import CATALOGUES, Words, en, zh
 
 TEMPLATES = Path(str(files("trace_api") / "templates"))
 PACKAGE = Path(str(files("trace_api")))
@@ -237,3 +237,11 @@ def test_every_word_is_used(area: str) -> None:
     keys = importlib.import_module(f"trace_api.words.zh.{area}").ZH
     stems = {key: re.sub(r"_(title|next)$", "", key) for key in keys}
     assert [key for key in keys if not {key, stems[key]} & whole and not key.startswith(beginnings)] == []
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(0.0, "0%"), (0.004, "<1%"), (0.125, "12%"), (0.996, "99%"), (1 - 1e-9, "100%"), (1.0, "100%")],
+)
+def test_a_share_never_reads_as_nothing_or_all_that_is_neither(share: float, said: str) -> None:
+    assert Words("zh").percent(share) == said

@@ -41,3 +41,12 @@ for (const form of document.querySelectorAll<HTMLFormElement>("form[method=post]
 }
 document.querySelector<HTMLElement>("[data-focus]")?.focus();
 offerCamera(document);
+
+// A picture larger than its window begins at what was asked about.
+const seed = document.querySelector<SVGElement>(".scroll .seed");
+const view = seed?.closest(".scroll");
+if (seed && view) {
+  const [inner, outer] = [seed.getBoundingClientRect(), view.getBoundingClientRect()];
+  view.scrollLeft += inner.left + inner.width / 2 - outer.left - outer.width / 2;
+  view.scrollTop += inner.top + inner.height / 2 - outer.top - outer.height / 2;
+}

@@ -118,7 +118,7 @@ EN: dict[str, str] = {
     "check_status_void": "void",
     "check_status_replaced": "replaced",
     # 3
-    "check_why_not_tested": "No test is recorded; with a certificate not every lot is tested.",
+    "check_why_not_tested": "No test of it is known to you; with a certificate not every lot is tested.",
     "check_why_rapid_negative": "Rapid test negative ({at}, {method}{measured}).",
     "check_why_laboratory_negative": "Laboratory test passed ({at}, {method}).",
     "check_why_tested_elsewhere": "Tested clean elsewhere ({by}, {at}).",

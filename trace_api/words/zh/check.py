@@ -118,7 +118,7 @@ ZH: dict[str, str] = {
     "check_status_void": "已作废",
     "check_status_replaced": "已换开",
     # 3
-    "check_why_not_tested": "没有检测记录；有合格证时不是每批都测。",
+    "check_why_not_tested": "没有您能看到的检测记录；有合格证时不是每批都测。",
     "check_why_rapid_negative": "快检合格（{at}，{method}{measured}）。",
     "check_why_laboratory_negative": "实验室检测合格（{at}，{method}）。",
     "check_why_tested_elsewhere": "在别处检测合格（{by}，{at}）。",
