@@ -14,7 +14,7 @@ EN: dict[str, str] = {
     "acts_fault_comma_in_number": "The number has a comma, which may mean thousands or tenths.",
     "acts_fault_comma_in_number_next": "Write 1200 or 12.5.",
     "acts_fault_not_whole": "This wants a whole number.",
-    "acts_fault_not_whole_next": "Write whole boxes, such as 48.",
+    "acts_fault_not_whole_next": "Write a whole number, such as 48.",
     "acts_fault_not_above": "The value must be more than {least}.",
     "acts_fault_not_above_next": "Check it and write it again.",
     "acts_fault_below": "The value must be at least {least}.",

@@ -14,7 +14,7 @@ ZH: dict[str, str] = {
     "acts_fault_comma_in_number": "数字里有逗号，分不清是千位还是小数。",
     "acts_fault_comma_in_number_next": "请写成 1200 或 12.5。",
     "acts_fault_not_whole": "这里要填整数。",
-    "acts_fault_not_whole_next": "箱数请写整数，如 48。",
+    "acts_fault_not_whole_next": "请写整数，如 48。",
     "acts_fault_not_above": "数值必须大于 {least}。",
     "acts_fault_not_above_next": "请核对后重新填写。",
     "acts_fault_below": "数值不能小于 {least}。",
