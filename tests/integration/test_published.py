@@ -237,7 +237,11 @@ def test_an_event_about_a_place_that_loses_its_measurement_stays_one(instance: I
     instance.settle(LATER)
     with served(instance, LATER) as api:
         answer = api.get(f"/api/v1/lots/{STORE.removeprefix('https://id.gs1.org/')}/trace")
-    assert answer.status_code == 404 and NOTE not in answer.text
+    found = answer.json()
+    assert [each["event"]["readPoint"] for each in found["events"]] == [{"id": STORE}] and found[
+        "portions"
+    ] == []
+    assert NOTE not in answer.text and "stringValue" not in answer.text
 
 
 OURS = {"type": "Temperature", "meanValue": 2.4, "uom": "CEL", "suyuan:probePosition": "pulp", "suyuan:sampleCount": 3}  # fmt: skip
