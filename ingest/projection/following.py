@@ -12,7 +12,7 @@ or devices stay as they were.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -29,6 +29,7 @@ from ledger.genealogy import RecordedEvent
 logger = logging.getLogger(__name__)
 
 BATCH = 500
+BATCHES = 8  # in one step
 RETRIED = 50  # of a batch that failed, in one transaction: each of them may cost a whole walk
 CHANGES = 50
 
@@ -38,13 +39,41 @@ Part = Callable[[psycopg.Connection, Sequence[RecordedEvent], datetime], None]
 
 def step(conn: psycopg.Connection, now: datetime) -> bool:
     changed = _follow_registry(conn, now)
-    return _follow_events(conn, now) or changed
+    walked = Walked()
+    for batch in range(BATCHES):
+        if not _follow_events(conn, now, walked):
+            return changed or batch > 0
+    return True
 
 
 # --- events ------------------------------------------------------------------------------------------------------
 
 
-def _follow_events(conn: psycopg.Connection, now: datetime) -> bool:
+class Walked:
+    """Goods that were followed in this step, and up to which position: a walk reads all that hangs together, with what comes
+    later in line. Else a backlog of one large chain would be walked again for each batch of it."""
+
+    def __init__(self) -> None:
+        self._known_to: dict[str, int] = {}
+
+    def forget(self) -> None:
+        """What was walked in a transaction that did not stay."""
+        self._known_to.clear()
+
+    def add(self, goods: Iterable[str], position: int) -> None:
+        self._known_to.update(dict.fromkeys(goods, position))
+
+    def left(self, new: Sequence[RecordedEvent]) -> set[str]:
+        """The goods of those events that no walk has read."""
+        found = set[str]()
+        for item in new:
+            goods = recorded.goods_of([item])
+            if any(self._known_to.get(name, 0) < (item.position or 0) for name in goods):
+                found |= goods
+        return found
+
+
+def _follow_events(conn: psycopg.Connection, now: datetime, walked: Walked) -> bool:
     cursor = _cursor(conn)
     positions = _positions_after(conn, cursor)
     if not positions:
@@ -52,14 +81,17 @@ def _follow_events(conn: psycopg.Connection, now: datetime) -> bool:
     try:
         with conn.transaction():
             new = recorded.after(conn, cursor, BATCH)
-            for project in _PARTS.values():
-                project(conn, new, now)
+            _follow_goods(conn, walked.left(new), now, walked)
+            for name, project in _PARTS.items():
+                if name != "presence":
+                    project(conn, new, now)
             _advance(conn, positions[-1])
     except psycopg.OperationalError:
         raise  # the database's own trouble says nothing of the events
     except Exception:
         # Not lost: the events are recorded, and each that fails by itself is set aside by its position.
         logger.exception("a batch of events could not be projected and is taken apart")
+        walked.forget()
         _project_apart(conn, cursor, positions[:RETRIED], now)
     return True
 
@@ -148,13 +180,18 @@ def _advance(conn: psycopg.Connection, position: int) -> None:
 
 
 def _presence_of_new(conn: psycopg.Connection, new: Sequence[RecordedEvent], now: datetime) -> None:
-    _follow_goods(conn, recorded.goods_of(new), now)
+    _follow_goods(conn, recorded.goods_of(new), now, Walked())
 
 
-def _follow_goods(conn: psycopg.Connection, goods: Collection[str], now: datetime) -> None:
+def _follow_goods(conn: psycopg.Connection, goods: Collection[str], now: datetime, walked: Walked) -> None:
     """With the devices that somebody moves who has the goods in hand: whose word counts hangs on the hand-overs."""
-    moved, handed = project_goods(conn, goods, now)
+    if not goods:
+        return
+    # Asked before the walk: positions become visible in their order, so it reads all events up to this one.
+    (known_to,) = conn.execute("SELECT coalesce(max(position), 0) FROM leaf").fetchone() or (0,)
+    moved, handed, followed = project_goods(conn, goods, now)
     mark_concerned(conn, moved, project_placements(conn, associated(conn, handed)), now)
+    walked.add(followed, known_to)
 
 
 def _placement_of_new(conn: psycopg.Connection, new: Sequence[RecordedEvent], now: datetime) -> None:
@@ -186,7 +223,7 @@ def _follow_registry(conn: psycopg.Connection, now: datetime) -> bool:
         mark_concerned(conn, [], project_placements(conn, devices), now)
 
     def follow(lots: Sequence[str]) -> None:
-        _follow_goods(conn, lots, now)
+        _follow_goods(conn, lots, now, Walked())
 
     def set_aside(identifier: str, error: Exception) -> None:
         _set_aside(conn, 0, identifier, error, now)

@@ -24,8 +24,9 @@ from ledger.genealogy import Genealogy, replay
 
 def project_goods(
     conn: psycopg.Connection, goods: Iterable[str], now: datetime
-) -> tuple[list[PresenceRow], set[str]]:
-    """Returns the presences that came or went, and what held goods that were handed over otherwise than it stood."""
+) -> tuple[list[PresenceRow], set[str], frozenset[str]]:
+    """Returns the presences that came or went, what held goods that were handed over otherwise than it stood, and the names whose
+    goods were followed."""
     concerned = recorded.connected(conn, goods)
     products = _products(conn)
     genealogy = replay(concerned.events, _net_content(conn))
@@ -37,7 +38,7 @@ def project_goods(
     makings.project(conn, genealogy, concerned.lots)
     tracks.project(conn, genealogy, concerned, grants.ids_of(conn, concerned.events))
     balances.project(conn, genealogy, concerned.lots, now)
-    return _project_presences(conn, genealogy, concerned.lots, products), handed
+    return _project_presences(conn, genealogy, concerned.lots, products), handed, concerned.followed
 
 
 def _project_presences(

@@ -47,8 +47,7 @@ def project(
     }  # fmt: skip
     moved = replace(conn, "lot_grant_stay", _TABLES["lot_grant_stay"], stays, lots)
     given_anew = {row[:2] for row in changed}
-    made_of = {(each.lot, each.source, each.place) for each in origins(genealogy) if each.lot in lots}
-    replace(conn, "lot_origin", _TABLES["lot_origin"], made_of, lots)
+    replace(conn, "lot_origin", _TABLES["lot_origin"], origins(genealogy, lots), lots)
     return {row[2] for row in moved} | {row[2] for row in stays if row[:2] in given_anew}
 
 

@@ -6,14 +6,13 @@ a lot is its own source too, and runs that use what they make end.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 from ledger.genealogy.lineage import Genealogy
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """`source` is behind `lot`, or the lot itself. `place`: where the source was made, None where it was mixed from
     others or nobody recorded its making."""
 
@@ -22,15 +21,19 @@ class Origin:
     place: str | None
 
 
-def origins(genealogy: Genealogy) -> set[Origin]:
+def origins(genealogy: Genealogy, lots: Collection[str] | None = None) -> set[Origin]:
+    """`lots`: whose, None all."""
     inputs = {lot: set(_inputs(genealogy, lot)) for lot in genealogy.stock.parcels}
-    places = {lot: set(_made_at(genealogy, lot)) for lot in genealogy.stock.parcels}
-    found = set()
-    for lot in inputs:
-        for source in _behind(lot, inputs):
-            made_at: set[str | None] = {*places.get(source, ())}
-            found |= {Origin(lot, source, place) for place in made_at or {None}}
-    return found
+    places: dict[str, Collection[str | None]] = {
+        lot: set(_made_at(genealogy, lot)) or {None} for lot in genealogy.stock.parcels
+    }
+    return {
+        Origin(lot, source, place)
+        for lot in inputs
+        if lots is None or lot in lots
+        for source in _behind(lot, inputs)
+        for place in places.get(source, (None,))
+    }
 
 
 def _behind(lot: str, inputs: dict[str, set[str]]) -> set[str]:

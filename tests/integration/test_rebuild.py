@@ -20,6 +20,7 @@ import pytest
 
 from ingest import detection, marks, rollups
 from ingest.pipeline import Away, Line, Message
+from ingest.projection import following
 from simulators.world import World
 from tests.acceptance.instance import Instance, handed_over, in_batches
 from tests.integration.lines import NOW, account, adds_up
@@ -133,7 +134,9 @@ ROLLED_UP = (
 VERSIONS = "SELECT excursion, version, body FROM excursion_version ORDER BY excursion, version"
 
 
-def test_what_is_projected_can_be_dropped_and_rebuilt(instance: Instance) -> None:
+def test_what_is_projected_can_be_dropped_and_rebuilt(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fed(instance)
     before = {table: instance.rows(query) for table, query in (PROJECTED | INDEX).items()}
     assert all(before.values())
@@ -167,6 +170,7 @@ def test_what_is_projected_can_be_dropped_and_rebuilt(instance: Instance) -> Non
             conn.execute(f"DELETE FROM {table}".encode())
         conn.execute("UPDATE projection SET position = 0")
         _mark_everything(conn, "rollup", Random(1))
+    monkeypatch.setattr(following, "BATCH", 20)  # one chain's events come in several
     instance.settle(UNTIL, consumers=("projection", "rollup"))
     assert {table: instance.rows(query) for table, query in (PROJECTED | INDEX).items()} == before
 
