@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from ledger.epcis.files import NoEvents, Unreadable, read_file
 from ledger.epcis.validation import Finding, validate
 from trace_api.access import Person
 from trace_api.accounts.guard import Guard
+from trace_api.capture.bodies import bounded
 from trace_api.problems import Problem
 
 MOST_BYTES: Final = 1_048_576
@@ -25,26 +26,21 @@ def router(guard: Guard) -> APIRouter:
     routes = APIRouter(prefix="/epcis", tags=["EPCIS"])
     signed_in = Depends(guard.allowed())
 
+    @routes.options("/events/validate", status_code=204, summary="How events are looked at")
+    def validate_options() -> Response:
+        return Response(status_code=204, headers={"Allow": "OPTIONS, POST"})
+
     @routes.post("/events/validate", summary="What is wrong with EPCIS events, and how to mend it")
     async def validate_events(request: Request, person: Person = signed_in) -> dict[str, Any]:
-        body = await _body(request)
+        body = await bounded(request, MOST_BYTES, _too_large)
         return await run_in_threadpool(_document, body)
 
     return routes
 
 
-async def _body(request: Request) -> bytes:
-    """Bounded while it is read: a length header may be absent, or lie."""
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MOST_BYTES:
-            text = (
-                f"At most {MOST_BYTES} bytes are looked at here; `suyuan epcis validate` takes larger files."
-            )
-            raise Problem(413, "Document too large", text)
-        parts.append(part)
-    return b"".join(parts)
+def _too_large() -> Problem:
+    text = f"At most {MOST_BYTES} bytes are looked at here; `suyuan epcis validate` takes larger files."
+    return Problem(413, "Document too large", text)
 
 
 def _document(body: bytes) -> dict[str, Any]:

@@ -5,6 +5,7 @@ A real server in front of a real database, connected as `suyuan_api` and `suyuan
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import re
@@ -577,4 +578,9 @@ def test_events_can_be_validated_before_they_are_captured(door: httpx.Client) ->
         status, said = validated(torn)
         assert (status, said["title"]) == (400, "No EPCIS events"), torn[:10]
     assert validated(b" " * 1_048_577)[0] == 413
+    packed = {**signed, "Content-Encoding": "gzip"}
+    for content, expected in ((json.dumps(event).encode(), 200), (b" " * 1_048_577, 413)):
+        answer = door.post("/epcis/events/validate", content=gzip.compress(content), headers=packed)
+        assert answer.status_code == expected
+    assert door.options("/epcis/events/validate").headers["Allow"] == "OPTIONS, POST"
     assert door.post("/epcis/events/validate", json=event).status_code == 401

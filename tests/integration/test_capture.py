@@ -32,6 +32,7 @@ from tests.integration.lines import NOW
 from tests.integration.said import PALLET, REGISTRY, STORE, at, declared_wrong, made, said
 from tests.servers.databases import Database
 from tests.servers.waiting import wait_until
+from tests.vectors import vector_path
 from trace_api import access
 from trace_api.access import Databases
 from trace_api.app import Configuration, capture_desk
@@ -267,6 +268,66 @@ def test_what_capture_takes_is_said(door: httpx.Client) -> None:
         Limits().bytes
     )
     assert str(Limits().bytes) in answer.json()["detail"]
+
+
+@PLAIN
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"Accept": "application/xml"},
+        {"GS1-EPCIS-Min": "2.1"},
+        {"GS1-EPCIS-Max": "1.2"},
+        {"GS1-CBV-Min": "3"},
+        {"GS1-CBV-Max": "two"},
+        {"GS1-EPC-Format": "Always_EPC_URN"},
+    ],
+    ids=lambda asked: next(iter(asked)),
+)
+def test_what_is_not_answered_here_is_not_acceptable(door: httpx.Client, asked: dict[str, str]) -> None:
+    name = door.post("/epcis/events", json=seen(1)).json()["eventID"]
+    path = f"/epcis/events/{quote(name, safe='')}"
+    refused = door.get(path, headers=asked)
+    assert (refused.status_code, refused.json()["type"]) == (406, "epcisException:NotAcceptableException")
+    fitting = {
+        "Accept": "text/html, application/json;q=0.9",
+        "GS1-EPCIS-Min": "1.2",
+        "GS1-EPCIS-Max": "2.0",
+        "GS1-CBV-Max": "2.1",
+        "GS1-EPC-Format": "No_Preference",
+    }
+    assert door.get(path, headers=fitting).status_code == 200
+
+
+@PLAIN
+def test_each_operation_that_is_here_is_the_standard_s(door: httpx.Client) -> None:
+    operations = json.loads(vector_path("epcis/oracles/epcis2_rest_operations.json").read_text())[
+        "operations"
+    ]
+    said_event = door.post("/epcis/events", json=seen(1)).json()
+    standing = {
+        "/capture": "/epcis/capture",
+        "/capture/{captureID}": f"/epcis/capture/{capture(door, document(seen(2)))['captureID']}",
+        "/events": "/epcis/events",
+        "/events/{eventID}": f"/epcis/events/{quote(said_event['eventID'], safe='')}",
+    }
+    ours = [each for each in operations if each["path"] in standing]
+    queries = ("GET", "/events")  # not here yet
+    answered = set()
+    for each in ours:
+        method, path = each["method"], standing[each["path"]]
+        answer = door.request(method, path, json=seen(len(path)) if method == "POST" else None)
+        if (method, each["path"]) == queries:
+            assert answer.status_code == 405
+            continue
+        assert str(answer.status_code) in each["responses"], each
+        assert answer.headers["GS1-EPCIS-Version"] == answer.headers["GS1-CBV-Version"] == "2.0.0"
+        answered.add((method, each["path"]))
+        if method == "OPTIONS":
+            allowed = {other["method"] for other in ours if other["path"] == each["path"]}
+            if each["path"] == queries[1]:
+                allowed.remove(queries[0])
+            assert set(answer.headers["Allow"].split(", ")) == allowed
+    assert len(answered) == 9
 
 
 @PLAIN

@@ -1,12 +1,13 @@
 """The bytes of a request's body, bounded while they come in and while they are inflated.
 
-Contract: no more than `Limits.bytes` are ever held of what was sent, and no more of what that inflates to, however small it came.
+Contract: no more than the limit's bytes are ever held of what was sent, and no more of what that inflates to, however small it came.
 What is too large is 413 with the limits, what nobody here reads 415.
 """
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 
 from fastapi import Request
 
@@ -29,21 +30,27 @@ _MEDIA_TYPES = ("application/json", "application/ld+json", "application/xml", "t
 
 
 async def body(request: Request, limits: Limits) -> bytes:
-    """Bounded while it is read: a length header may be absent, or lie. Raises Problem 413 and 415."""
+    """Raises Problem as `bounded` does."""
+    return await bounded(request, limits.bytes, lambda: too_large(limits))
+
+
+async def bounded(request: Request, most: int, refusal: Callable[[], Problem]) -> bytes:
+    """`most`: bytes, as they come and as they are unpacked; counted while it is read, as a length header may be absent, or lie.
+    `refusal`: of what is larger. Raises Problem 400, 413 and 415."""
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding not in ("identity", "gzip", "x-gzip"):
         raise _unread(f"Content-Encoding {coding[:40]}: send it as it is, or as gzip.")
     declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and int(declared[:20]) > limits.bytes:
-        raise too_large(limits)
+    if declared.isascii() and declared.isdigit() and int(declared[:20]) > most:
+        raise refusal()
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
-        if size > limits.bytes:
-            raise too_large(limits)
+        if size > most:
+            raise refusal()
         parts.append(part)
     came = b"".join(parts)
-    return came if coding == "identity" else _inflated(came, limits)
+    return came if coding == "identity" else _inflated(came, most, refusal)
 
 
 def too_large(limits: Limits, events: int | None = None) -> Problem:
@@ -61,16 +68,16 @@ def too_large(limits: Limits, events: int | None = None) -> Problem:
     )
 
 
-def _inflated(data: bytes, limits: Limits) -> bytes:
+def _inflated(data: bytes, most: int, refusal: Callable[[], Problem]) -> bytes:
     """One gzip member after the other, as RFC 1952 has it."""
-    parts, room = [], limits.bytes
+    parts, room = [], most
     try:
         while data:
             member = zlib.decompressobj(_GZIP)
             part = member.decompress(data, room + 1)
             room -= len(part)
             if room < 0:
-                raise too_large(limits)
+                raise refusal()
             if not member.eof:
                 raise zlib.error("it ends too early")
             parts.append(part)

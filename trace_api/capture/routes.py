@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
@@ -26,18 +26,20 @@ from trace_api.capture import jobs
 from trace_api.capture.bodies import body, too_large, want_readable
 from trace_api.capture.desk import Desk
 from trace_api.capture.jobs import Behaviour, Job
+from trace_api.capture.negotiating import EPC_FORMAT, VERSION, refuse_other_answers, refuse_other_versions
 from trace_api.capture.reading import Unread, read
 from trace_api.capture.taking import Taken, take
 from trace_api.problems import Problem
 
-VERSION = "2.0.0"
 STANDARD = {"GS1-EPCIS-Version": VERSION, "GS1-CBV-Version": VERSION}
 SPAN = {
     "GS1-EPCIS-Min": VERSION, "GS1-EPCIS-Max": VERSION, "GS1-CBV-Min": VERSION, "GS1-CBV-Max": VERSION,
-    "GS1-EPC-Format": "Never_Translates",
+    "GS1-EPC-Format": EPC_FORMAT,
 }  # fmt: skip
 MOST_PER_PAGE = 100
 LONGEST_WAIT_S = 30.0
+
+_ANSWERS = [Depends(refuse_other_answers)]
 
 Token = Annotated[str | None, Header()]
 Version = Annotated[str | None, Header(alias="GS1-EPCIS-Version")]
@@ -74,7 +76,7 @@ def _add_capture(routes: APIRouter, desk: Desk) -> None:
         prefer: Annotated[str, Header()] = "",
     ) -> Response:
         """202 and a job; `Prefer: wait=<seconds>` waits for its end, at most half a minute."""
-        _refuse_other_versions(epcis, cbv)
+        refuse_other_versions(epcis, cbv)
         organisation = await run_in_threadpool(_organisation, desk, authorization)
         want_readable(request.headers.get("content-type"))
         data = await body(request, desk.limits)
@@ -91,7 +93,7 @@ def _add_capture(routes: APIRouter, desk: Desk) -> None:
 
 
 def _add_jobs(routes: APIRouter, desk: Desk) -> None:
-    @routes.get("/capture", summary="An organisation's capture jobs, the latest first")
+    @routes.get("/capture", summary="An organisation's capture jobs, the latest first", dependencies=_ANSWERS)
     def capture_jobs(
         authorization: Token = None,
         per_page: Annotated[int, Query(alias="perPage", ge=1)] = 30,
@@ -111,7 +113,7 @@ def _add_jobs(routes: APIRouter, desk: Desk) -> None:
     def job_options(job: str) -> Response:
         return _discovered("OPTIONS, GET")
 
-    @routes.get("/capture/{job}", summary="What became of a capture, event by event")
+    @routes.get("/capture/{job}", summary="What became of a capture, event by event", dependencies=_ANSWERS)
     def capture_job(job: uuid.UUID, authorization: Token = None) -> Response:
         with access.organisation(desk.databases, authorization) as (conn, _):
             found = jobs.find(conn, job)
@@ -131,13 +133,21 @@ def _add_events(routes: APIRouter, desk: Desk) -> None:
         request: Request, authorization: Token = None, epcis: Version = None, cbv: CbvVersion = None
     ) -> Response:
         """201 with its address, or 200 where the same event is recorded already."""
-        _refuse_other_versions(epcis, cbv)
+        refuse_other_versions(epcis, cbv)
         organisation = await run_in_threadpool(_organisation, desk, authorization)
         want_readable(request.headers.get("content-type"))
         data = await body(request, desk.limits)
         return await run_in_threadpool(_one, desk, organisation, data)
 
-    @routes.get("/events/{event:path}", summary="One recorded event of one's own, by its eventID")
+    @routes.options("/events/{event:path}", status_code=204, summary="How an event is asked for")
+    def event_options(event: str) -> Response:
+        return _discovered("OPTIONS, GET")
+
+    @routes.get(
+        "/events/{event:path}",
+        summary="One recorded event of one's own, by its eventID",
+        dependencies=_ANSWERS,
+    )
     def recorded_event(event: str, authorization: Token = None) -> Response:
         with access.organisation(desk.databases, authorization) as (conn, organisation):
             # PostgreSQL has no text with NUL in it, and no event such a name.
@@ -241,13 +251,6 @@ def _looked_at(desk: Desk, job: Job) -> Job:
 
 def _discovered(allow: str, more: Mapping[str, str] | None = None) -> Response:
     return Response(status_code=204, headers={"Allow": allow, **STANDARD, **SPAN, **(more or {})})
-
-
-def _refuse_other_versions(*versions: str | None) -> None:
-    for version in versions:
-        if version is not None and version not in ("2", "2.0", VERSION):
-            text = f"Got version {version[:20]}, want {VERSION}: leave the header out, or ask OPTIONS what there is."
-            raise Problem(406, "Another version", text, type="epcisException:NotAcceptableException")
 
 
 def _behaviour(said: str) -> Behaviour:
