@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from ingest.radar import looking, scans
 from simulators import keys
 from simulators.scenario import GTIN
 from simulators.world import World
+
+logger = logging.getLogger(__name__)
 
 VISITORS: Final = 400
 NETWORKS: Final = 30
@@ -69,7 +72,7 @@ def show(maker: Maker, world: World, public_url: str, jobs_url: str, now: dateti
         try:
             shown.append(make())
         except (OSError, psycopg.Error, LookupError):
-            continue
+            logger.warning("something that the demo shows could not be made", exc_info=True)
     return shown
 
 

@@ -181,12 +181,6 @@ class _Lots:
                 return read_indexed(conn, identify(asked.code), asked, vault) if eye is ASKER else None
             except Problem:
                 return None  # no code of the standard's: perhaps somebody bound it to one
-            except psycopg.errors.QueryCanceled as error:
-                raise Problem(
-                    413,
-                    "Too much hangs together",
-                    "It was not found in the time that one question has. Ask in one direction, or from something nearer.",
-                ) from error
 
     @contextmanager
     def reading(

@@ -89,6 +89,7 @@ def install(app: FastAPI, show: Show) -> None:
     app.add_exception_handler(HTTPException, handled(_http))
     app.add_exception_handler(RequestValidationError, handled(_validation))
     app.add_exception_handler(psycopg.OperationalError, handled(_away))
+    app.add_exception_handler(psycopg.errors.QueryCanceled, handled(_too_long))
     app.add_exception_handler(Exception, handled(_unexpected))
     app.add_exception_handler(Elsewhere, _elsewhere)
 
@@ -138,6 +139,12 @@ def _away(request: Request, error: Exception) -> Problem:
     logger.warning("the database is away", extra={"path": request.url.path, "error": str(error)})
     detail = "The record cannot be read at this moment. Try again in a minute."
     return Problem(503, "Not now", detail, key="work_away")
+
+
+def _too_long(request: Request, error: Exception) -> Problem:
+    """The time of one question (`statement_timeout`) ran out: to ask the same again would not help."""
+    logger.warning("a question took too long", extra={"path": request.url.path, "error": str(error)})
+    return Problem.said(413, "work_too_long")
 
 
 def _unexpected(request: Request, error: Exception) -> Problem:

@@ -7,7 +7,7 @@
 CREATE OR REPLACE FUNCTION trace_reach_back(seeds integer[], moments bigint[], deepest integer)
   RETURNS TABLE (name integer, until bigint, depth integer)
   LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
-  SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+  SET plan_cache_mode = force_generic_plan SET jit = off SET enable_nestloop = off AS $$
 #variable_conflict use_column
 DECLARE
   names integer[] := seeds;
@@ -35,13 +35,14 @@ BEGIN
       FROM unnest(names, untils) AS reached (name, until) GROUP BY reached.name),
     fresh AS MATERIALIZED (
       SELECT once.name, once.until, once.earliest, known.is_class AND once.name <> ALL (seeds) AS is_class
-      FROM once JOIN trace_name AS known ON known.id = once.name),
+      FROM once JOIN trace_name AS known ON known.id = once.name WHERE known.id = ANY (names)),
     early AS MATERIALIZED (
-      SELECT fresh.name FROM fresh WHERE NOT fresh.is_class AND fresh.name <> ALL (unmade)
-        AND fresh.earliest < trace_instant_start((SELECT made.made FROM trace_run AS made WHERE made.name = fresh.name AND made.output LIMIT 1))),
+      SELECT DISTINCT fresh.name FROM fresh JOIN trace_run AS made ON made.name = fresh.name
+      WHERE made.name = ANY (names) AND made.output AND fresh.earliest < trace_instant_start(made.made)
+        AND NOT fresh.is_class AND fresh.name <> ALL (unmade)),
     frontier AS MATERIALIZED (
       SELECT fresh.name, greatest(fresh.until, known.until) AS until FROM fresh LEFT JOIN (
-        SELECT known.name, max(known.until) AS until FROM unnest(all_names, all_untils) AS known (name, until) GROUP BY known.name) AS known
+        SELECT known.name, max(known.until) AS until FROM unnest(all_names, all_untils) AS known (name, until) WHERE known.name IN (SELECT fresh.name FROM fresh) GROUP BY known.name) AS known
         ON known.name = fresh.name
       WHERE NOT fresh.is_class AND (known.name IS NULL OR fresh.name IN (SELECT early.name FROM early)
         OR known.until < CASE WHEN at_depth > deepest THEN trace_instant_start(fresh.until) ELSE fresh.until END)),
@@ -49,24 +50,27 @@ BEGIN
       SELECT frontier.name, parcel.lot, parcel.runs
       FROM frontier JOIN trace_in_unit AS unit ON unit.unit = frontier.name AND unit.entered <= frontier.until
       JOIN trace_parcel AS parcel ON parcel.id = unit.parcel
-      WHERE at_depth <= deepest),
-    made AS (
+      WHERE at_depth <= deepest AND unit.unit = ANY (names)
+        AND parcel.id = ANY (ARRAY(SELECT held.parcel FROM trace_in_unit AS held WHERE held.unit = ANY (names)))),
+    made AS MATERIALIZED (
       SELECT made.run FROM frontier JOIN trace_run AS made ON made.name = frontier.name AND made.output
         -- Before it was used; or all of them if it was used before anything made it.
         AND (trace_instant_start(made.first) <= frontier.until OR frontier.name = ANY (unmade) OR frontier.name IN (SELECT early.name FROM early))
-      WHERE at_depth <= deepest
+      WHERE at_depth <= deepest AND made.name = ANY (names)
       UNION
       SELECT content_run.run FROM content CROSS JOIN LATERAL unnest(content.runs) AS content_run (run)),
     behind AS (
       SELECT array_agg(used.name) AS names, array_agg(trace_instant_end(used.last)) AS untils
-      FROM made JOIN trace_run AS used ON used.run = made.run AND NOT used.output AND NOT used.within),
+      FROM made JOIN trace_run AS used ON used.run = made.run AND NOT used.output AND NOT used.within
+      WHERE used.run = ANY (ARRAY(SELECT made.run FROM made))),
     beside AS (
       SELECT array_agg(each.name) AS names, array_agg(each.until) AS untils FROM (
         SELECT held.child AS name, least(held.last, frontier.until) AS until
         FROM frontier JOIN trace_inside AS held ON held.parent = frontier.name AND held.first <= frontier.until
-        WHERE at_depth <= deepest AND NOT EXISTS (SELECT FROM content WHERE content.name = frontier.name AND content.lot = held.child)
+        WHERE at_depth <= deepest AND held.parent = ANY (names) AND NOT EXISTS (SELECT FROM content WHERE content.name = frontier.name AND content.lot = held.child)
         UNION ALL
-        SELECT same.other, frontier.until FROM frontier JOIN trace_same AS same ON same.name = frontier.name WHERE at_depth <= deepest) AS each)
+        SELECT same.other, frontier.until FROM frontier JOIN trace_same AS same ON same.name = frontier.name
+        WHERE at_depth <= deepest AND same.name = ANY (names)) AS each)
     SELECT (SELECT array_agg(frontier.name) FROM frontier), (SELECT array_agg(frontier.until) FROM frontier),
            (SELECT array_agg(fresh.name) FROM fresh WHERE fresh.is_class), (SELECT array_agg(early.name) FROM early),
            beside.names, beside.untils, behind.names, behind.untils
@@ -236,7 +240,8 @@ BEGIN
 END
 $$;
 
--- As before (0039), but of more than `most` events the nearest, with the names that they name; `ends`: where to ask on.
+-- As before (0032), but the columns of events go by the events' numbers, in which order the tables have them (`ranks`: from 1 in the order
+-- of time); and of more than `most` events the nearest, with the names that they name (`ends`: where to ask on).
 CREATE OR REPLACE FUNCTION trace_of_asker(seed text, direction text, deepest integer, most integer)
   RETURNS TABLE (
     state text, events bytea, ranks integer[], positions bigint[], organisations text[], whys text[], event_ids text[], moments bigint[],

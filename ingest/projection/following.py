@@ -34,7 +34,7 @@ RETRIED = 50  # of a batch that failed, in one transaction: each of them may cos
 CHANGES = 50
 
 Item = TypeVar("Item")
-Part = Callable[[psycopg.Connection, Sequence[RecordedEvent], datetime], None]
+Part = Callable[[psycopg.Connection, Sequence[RecordedEvent], datetime, "Walked"], None]
 
 
 def step(conn: psycopg.Connection, now: datetime) -> bool:
@@ -81,10 +81,8 @@ def _follow_events(conn: psycopg.Connection, now: datetime, walked: Walked) -> b
     try:
         with conn.transaction():
             new = recorded.after(conn, cursor, BATCH)
-            _follow_goods(conn, walked.left(new), now, walked)
-            for name, project in _PARTS.items():
-                if name != "presence":
-                    project(conn, new, now)
+            for project in _PARTS.values():
+                project(conn, new, now, walked)
             _advance(conn, positions[-1])
     except psycopg.OperationalError:
         raise  # the database's own trouble says nothing of the events
@@ -125,7 +123,7 @@ def _project_part(
     def set_aside(item: RecordedEvent, error: Exception) -> None:
         _set_aside(conn, item.position or 0, name, error, now)
 
-    _apart(conn, new, lambda some: project(conn, some, now), set_aside)
+    _apart(conn, new, lambda some: project(conn, some, now, Walked()), set_aside)
 
 
 def _apart(
@@ -179,8 +177,10 @@ def _advance(conn: psycopg.Connection, position: int) -> None:
     )
 
 
-def _presence_of_new(conn: psycopg.Connection, new: Sequence[RecordedEvent], now: datetime) -> None:
-    _follow_goods(conn, recorded.goods_of(new), now, Walked())
+def _presence_of_new(
+    conn: psycopg.Connection, new: Sequence[RecordedEvent], now: datetime, walked: Walked
+) -> None:
+    _follow_goods(conn, walked.left(new), now, walked)
 
 
 def _follow_goods(conn: psycopg.Connection, goods: Collection[str], now: datetime, walked: Walked) -> None:
@@ -194,7 +194,9 @@ def _follow_goods(conn: psycopg.Connection, goods: Collection[str], now: datetim
     walked.add(followed, known_to)
 
 
-def _placement_of_new(conn: psycopg.Connection, new: Sequence[RecordedEvent], now: datetime) -> None:
+def _placement_of_new(
+    conn: psycopg.Connection, new: Sequence[RecordedEvent], now: datetime, _walked: Walked
+) -> None:
     devices = {
         child for item in new if item.event.type == "AssociationEvent" for child in recorded.children(item)
     }
@@ -282,5 +284,5 @@ def _spread_hand_overs(
 _PARTS: Mapping[str, Part] = {
     "presence": _presence_of_new,
     "placement": _placement_of_new,
-    "hand_over": mark_hand_overs,
+    "hand_over": lambda conn, new, now, _walked: mark_hand_overs(conn, new, now),
 }

@@ -227,6 +227,8 @@ EN: dict[str, str] = {
     "work_refused": "The request was not carried out and nothing was saved. Go back and try again.",
     "work_away_title": "Not now",
     "work_away": "The record cannot be reached at this moment, and what you sent was not saved. Try again in a minute.",
+    "work_too_long_title": "This takes too long",
+    "work_too_long": "What was asked takes longer than one question has. Ask for less: one direction, a shorter time, or something nearer.",
     "work_fault_title": "A fault of ours",
     "work_fault": "Something of ours failed, and was written down. Try again; if it stays, tell the operator when it happened.",
 }
