@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +20,7 @@ import psycopg
 from ledger.epcis.identifiers import Identifier
 from ledger.genealogy import Cut, Trace
 from ledger.genealogy.keys import EVER, moment_ms
+from ledger.genealogy.told import ToldEdge, told
 from ledger.persons import Vault
 from trace_api.chain import ASKER, read_organisations, read_sites, to_datetime
 from trace_api.tracing import Asked, Traced, more, name_document, site_document
@@ -32,15 +32,15 @@ _PERSON: Final = re.compile(rb'"(urn:suyuan:person:[0-9a-f-]{32,36})"(?!\s*:)')
 _SEPARATOR: Final = b"\x1e"
 
 _TRACE = """
-SELECT state, events, ranks, positions, organisations, whys, event_ids, moments, names, identifiers, schemes, sources, targets, kinds, told_by,
-       quantities, uoms, shares, holders, held, starts, lasts, portions, places, ends, cut
+SELECT state, events, ranks, positions, organisations, whys, event_ids, moments, names, identifiers, schemes, edges, sources, targets,
+       told_by, quantities, uoms, shares, holders, held, starts, lasts, portions, places, ends, cut
 FROM trace_of_asker(%s, %s, %s, %s)
 """
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """As `trace_of_asker` (deploy/schema/0032_trace.sql) gives it: columns of the document's lists, None where one is empty."""
+    """As `trace_of_asker` (deploy/schema/0048_trace_edges.sql) gives it: columns of the document's lists, None where one is empty."""
 
     events: bytes | None
     ranks: Sequence[int] | None
@@ -52,9 +52,9 @@ class _Found:
     names: Sequence[int] | None
     identifiers: Sequence[str] | None
     schemes: Sequence[str | None] | None
+    edges: Sequence[str | None] | None
     sources: Sequence[int] | None
     targets: Sequence[int] | None
-    kinds: Sequence[str] | None
     told_by: Sequence[int] | None
     quantities: Sequence[float | None] | None
     uoms: Sequence[str | None] | None
@@ -74,17 +74,6 @@ class _Event(msgspec.Struct, gc=False):
     organisation: str
     event: msgspec.Raw
     why: str
-
-
-class _Edge(msgspec.Struct, gc=False, rename={"source": "from", "target": "to"}):
-    source: str
-    target: str
-    kind: str
-    event: str
-    time: datetime
-    quantity: float | None
-    uom: str | None
-    share: float | None
 
 
 def read_indexed(
@@ -145,24 +134,23 @@ def _events(conn: psycopg.Connection, found: _Found, vault: Vault) -> list[_Even
     ]
 
 
-def _edges(found: _Found, named: Mapping[int, str]) -> list[_Edge]:
-    moments = zip(found.ranks or (), found.event_ids or (), found.moments or (), strict=True)
-    told = {rank: (event, to_datetime(moment_ms(moment))) for rank, event, moment in moments}
-    columns = (
-        found.sources,
-        found.targets,
-        found.kinds,
-        found.told_by,
-        found.quantities,
-        found.uoms,
-        found.shares,
-    )
-    return [
-        _Edge(named[source], named[target], kind, *told[rank], quantity, uom, share)
-        for source, target, kind, rank, quantity, uom, share in zip(
-            *(column or () for column in columns), strict=True
-        )
+def _edges(found: _Found, named: Mapping[int, str]) -> msgspec.Raw:
+    """In the order of the events."""
+    by_rank = [
+        (rank, text.encode())
+        for rank, text in zip(found.ranks or (), found.edges or (), strict=True)
+        if text is not None
     ]
+    by_rank += _open_edges(found, named) if found.sources else ()
+    return msgspec.Raw(b"[" + b",".join(text for _, text in sorted(by_rank)) + b"]")
+
+
+def _open_edges(found: _Found, named: Mapping[int, str]) -> Iterator[tuple[int, bytes]]:
+    moments = zip(found.ranks or (), found.event_ids or (), found.moments or (), strict=True)
+    said = {rank: (event, to_datetime(moment_ms(at))) for rank, event, at in moments}
+    columns = (found.sources, found.targets, found.told_by, found.quantities, found.uoms, found.shares)
+    for source, target, rank, *much in zip(*(column or () for column in columns), strict=True):
+        yield rank, told(ToldEdge(named[source], named[target], "transformed", *said[rank], *much))
 
 
 def _containers(found: _Found, named: Mapping[int, str]) -> list[dict[str, Any]]:

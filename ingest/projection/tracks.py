@@ -69,10 +69,10 @@ _RUN = _Table(
     3,
 )
 _RUN_EVENT = _Table("trace_run_event", ("run", "at", "event"), ("bigint", "bigint", "bigint"), 3)
-_MOVE = _Table(
-    "trace_move",
-    ("event", "child", "parent", "at", "quantity", "uom", "kind"),
-    ("bigint", "int", "int", "bigint", "float8", "text", "text"),
+_EDGE = _Table(
+    "trace_edge",
+    ("event", "source", "target", "beside", "told"),
+    ("bigint", "int", "int", "boolean", "text"),
     3,
 )
 _PORTION = _Table("trace_portion", ("lot", "place", "parcel", "body"), ("int", "int", "bigint", "text"), 2)
@@ -144,10 +144,10 @@ def _write_links(
     runs: set[Row] = {(row.run, row.output, numbers[row.name], *row[3:]) for row in rows.run_names}
     _write(conn, _RUN, runs, "run = ANY (%s)", [mine])
     _write(conn, _RUN_EVENT, set(rows.run_events), "run = ANY (%s)", [mine])
-    moves: set[Row] = {
-        (row.event, numbers[row.child], numbers[row.parent], row.at, *row[4:]) for row in rows.moves
+    edges: set[Row] = {
+        (row.event, numbers[row.source], numbers[row.target], row.beside, row.told) for row in rows.edges
     }
-    _write(conn, _MOVE, moves, "event = ANY (%s)", [mine])
+    _write(conn, _EDGE, edges, "event = ANY (%s)", [mine])
 
 
 def _write_parcels(

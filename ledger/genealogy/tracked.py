@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -20,6 +20,7 @@ from ledger.genealogy.lineage import Genealogy
 from ledger.genealogy.links import EVER, Change
 from ledger.genealogy.parcels import Parcel
 from ledger.genealogy.portions import inputs_of
+from ledger.genealogy.told import ToldEdge, moment, told
 from ledger.genealogy.trace import Tracks, spells
 from ledger.genealogy.weights import moved
 
@@ -66,14 +67,15 @@ class RunEvent(NamedTuple):
     event: int
 
 
-class Move(NamedTuple):
+class EdgeRow(NamedTuple):
+    """A link as the first event of a run, or what moved or installed something, tells it. `beside`: the source is a device, which
+    is of no trace itself. `told`: JSON (`told.py`)."""
+
     event: int
-    at: int
-    child: str
-    parent: str
-    quantity: float | None
-    uom: str | None
-    kind: str
+    source: str
+    target: str
+    beside: bool
+    told: str
 
 
 class ParcelRow(NamedTuple):
@@ -130,7 +132,7 @@ class Tracked:
     inside: set[Inside] = field(default_factory=set)
     run_names: set[RunName] = field(default_factory=set)
     run_events: set[RunEvent] = field(default_factory=set)
-    moves: set[Move] = field(default_factory=set)
+    edges: set[EdgeRow] = field(default_factory=set)
     parcels: set[ParcelRow] = field(default_factory=set)
     steps: set[StepRow] = field(default_factory=set)
     spells: set[Spell] = field(default_factory=set)
@@ -167,6 +169,7 @@ def tracked(genealogy: Genealogy, known: Known) -> Tracked:
     at, events = known.at, known.events
     own = [fact for fact in tracks.facts if fact.ordinal in known.mine]
     runs = _runs(own, events)
+    run_names = set(_run_names(genealogy, runs, known))
     parcels = _in_units(tracks, known.lots)
     return Tracked(
         same={
@@ -183,13 +186,13 @@ def tracked(genealogy: Genealogy, known: Known) -> Tracked:
             if each in known.mine
         },
         inside=set(_inside(tracks, known)),
-        run_names=set(_run_names(genealogy, runs, known)),
+        run_names=run_names,
         run_events={
             RunEvent(runs[fact.run], at[fact.ordinal], events[fact.ordinal])
             for fact in own
             if fact.kind == "TransformationEvent"
         },
-        moves={move for fact in own for move in _moves(tracks, fact, events[fact.ordinal], at[fact.ordinal])},
+        edges={*_run_edges(own, run_names, events), *_moves(tracks, own, events)},
         parcels={_parcel(tracks, parcel, runs) for parcel in parcels},
         steps={
             StepRow(parcel_number(parcel), number, at[step.ordinal], events[step.ordinal])
@@ -268,21 +271,52 @@ def _run_names(genealogy: Genealogy, runs: Mapping[str, int], known: Known) -> I
                 )
 
 
+def _run_edges(own: Sequence[Fact], names: Iterable[RunName], events: Sequence[int]) -> Iterator[EdgeRow]:
+    """From each input to each output that a run's first event tells; of a run that stays open, what comes later is told by
+    which of its events are seen."""
+    first = {events[fact.ordinal]: fact for fact in own}
+    sides: defaultdict[int, tuple[list[RunName], list[RunName]]] = defaultdict(lambda: ([], []))
+    for each in names:
+        if each.event == each.run and not each.within:
+            sides[each.run][each.output].append(each)
+    for run, (inputs, outputs) in sides.items():
+        for used in inputs:
+            much = (used.quantity, used.uom, used.share)
+            yield from (
+                _edge(first[run], run, used.name, made.name, "transformed", *much) for made in outputs
+            )
+
+
+def _moves(tracks: Tracks, own: Iterable[Fact], events: Sequence[int]) -> Iterator[EdgeRow]:
+    for fact in own:
+        event, parent = events[fact.ordinal], fact.parent
+        if parent is not None and fact.kind == "AggregationEvent":
+            for child, change in tracks.links.changes.get(fact.ordinal, {}).items():
+                ends = (child, parent) if change == "in" else (parent, child)
+                yield _edge(fact, event, *ends, _kind(change, fact.step), *moved(fact, child), None)
+        elif parent is not None and fact.kind == "AssociationEvent":
+            kind = "removed" if fact.action == "DELETE" else "installed"
+            yield from (_edge(fact, event, device, parent, kind, None, None, None) for device in fact.nodes)
+
+
 def _kind(change: Change, step: str) -> str:
     if change == "in":
         return "loaded" if step == "loading" else "packed"
     return "unloaded" if step == "unloading" else "unpacked"
 
 
-def _moves(tracks: Tracks, fact: Fact, event: int, at: int) -> Iterator[Move]:
-    if fact.parent is None:
-        return
-    if fact.kind == "AggregationEvent":
-        for child, change in tracks.links.changes.get(fact.ordinal, {}).items():
-            yield Move(event, at, child, fact.parent, *moved(fact, child), _kind(change, fact.step))
-    elif fact.kind == "AssociationEvent":
-        kind = "removed" if fact.action == "DELETE" else "installed"
-        yield from (Move(event, at, device, fact.parent, None, None, kind) for device in fact.nodes)
+def _edge(
+    fact: Fact,
+    event: int,
+    source: str,
+    target: str,
+    kind: str,
+    quantity: float | None,
+    uom: str | None,
+    share: float | None,
+) -> EdgeRow:
+    edge = ToldEdge(source, target, kind, fact.name, moment(fact.ms), quantity, uom, share)
+    return EdgeRow(event, source, target, kind in ("installed", "removed"), told(edge).decode())
 
 
 def _in_units(tracks: Tracks, lots: Collection[str]) -> list[Parcel]:

@@ -20,6 +20,10 @@ FROM generate_series(%(first)s, %(last)s) AS n CROSS JOIN generate_series(0, 2) 
 INSERT INTO trace_run (run, name, output, first, last, event)
 SELECT 1000000000 + n, 100000000 + n / 3 * 3 + part, part = 1, (1735689600000 + n::bigint * 1000) << 20, (1735689600000 + n::bigint * 1000) << 20, 1000000000 + n
 FROM generate_series(%(first)s, %(last)s) AS n CROSS JOIN generate_series(0, 1) AS part;
+INSERT INTO trace_edge (event, source, target, beside, told)
+SELECT 1000000000 + n, 100000000 + n / 3 * 3, 100000000 + n / 3 * 3 + 1, false,
+       '{"from":"https://id.gs1.org/01/09521234000303/10/N000000000","to":"https://id.gs1.org/01/09521234000303/10/N000000001","kind":"transformed"}'
+FROM generate_series(%(first)s, %(last)s) AS n;
 INSERT INTO trace_inside (child, parent, first, last, event)
 SELECT 100000000 + n, 100000000 + n / 3 * 3 + 2, (1735689600000 + n::bigint * 1000) << 20, 9223372036854775807, 1000000000 + n
 FROM generate_series(%(first)s, %(last)s) AS n WHERE n % 3 < 2;
