@@ -203,6 +203,13 @@ def test_the_community_editions_policies_are_looked_at(database: Database, tmp_p
 # --- a breach is found ----------------------------------------------------------------------------------------------
 
 
+def waiting_document(age: str, attempts: int) -> str:
+    return f"""WITH job AS (
+      INSERT INTO capture_job (id, organisation, created_at, started_at, error_behaviour, events)
+      VALUES (gen_random_uuid(), '{ORGANISATION}', now() - INTERVAL '{age}', now(), 'rollback', 7) RETURNING id)
+    INSERT INTO capture_document (job, organisation, body, attempts, due) SELECT id, '{ORGANISATION}', 'x', {attempts}, now() FROM job"""
+
+
 class Breach(NamedTuple):
     """`check`: which one must find it; `deed`: what the owner does; `mend`: how it is undone; `words`: of the finding."""
 
@@ -214,6 +221,7 @@ class Breach(NamedTuple):
 
 
 LOG = f"WHERE organisation = '{ORGANISATION}'"
+NO_DOCUMENT = "WITH gone AS (DELETE FROM capture_document RETURNING job) DELETE FROM capture_job WHERE id IN (SELECT job FROM gone)"
 NEWEST = f"{LOG} AND leaf_index = (SELECT max(leaf_index) FROM leaf {LOG})"
 
 IN_THE_DATABASE = {
@@ -327,6 +335,19 @@ IN_THE_DATABASE = {
         " SELECT min(id), now(), 'x', 1, 'decoder_fault', 'x', to_char(now(), 'YYYY-MM'), 'x' FROM batch",
         "DELETE FROM quarantine WHERE topic = 'x'",
         "our own code failed on 1 messages",
+        "warn",
+    ),
+    "documents that nobody works off": Breach(
+        "capture",
+        waiting_document("3 hours", 0),
+        NO_DOCUMENT,
+        "1 documents of 7 events wait, the oldest for 3 h; 1 of them nobody has begun",
+    ),
+    "a document that fails again and again": Breach(
+        "capture",
+        waiting_document("10 minutes", 3),
+        NO_DOCUMENT,
+        "1 documents of 7 events wait, the oldest for 10 min; 0 of them nobody has begun",
         "warn",
     ),
     "a sealed hour that was altered": Breach(
