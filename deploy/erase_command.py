@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from deploy.erasing import Found
 
 BACKUPS = "Backups are not reached: a restored one is erased again, from the logs and DATA_DIR/erasures.jsonl, before its services start."
-_KINDS = {
+KINDS = {
     "event_bytes": "events recorded in clear: the field is withheld for ever, all others stay proven",
     "quarantine": "payloads in quarantine, forgotten whole; their rows and counts stay",
     "act": "what people did, as they typed it",
@@ -28,6 +28,11 @@ _KINDS = {
     "product": "products' names",
     "organisation": "organisations' names",
     "user_account": "accounts' names",
+    "input_use": "what was used on fields",
+    "hold_decision": "reasons of what was decided about holds",
+    "finding_word": "what officials wrote of findings",
+    "recall": "recalls' reasons",
+    "recall_closing": "how recalls ended",
     "set_aside": "what the projection set aside",
 }
 
@@ -101,7 +106,7 @@ def _say(found: Found) -> None:
         for urn in found.urns[:10]:
             click.echo(f"  {urn}")
     for table, count in Counter(place.table for place in found.places).items():
-        click.echo(f"{table}: {count} ({_KINDS[table]})")
+        click.echo(f"{table}: {count} ({KINDS[table]})")
     if found.unreadable:
         click.echo(
             f"quarantine: {found.unreadable} payloads were forgotten before, with the key of their month"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -59,6 +60,7 @@ from trace_api.acts import (
     undoable,
 )
 from trace_api.acts import certifying as papers
+from trace_api.acts.acting import record_all
 from trace_api.acts.certificates import as_written
 from trace_api.acts.codes import label
 from trace_api.acts.refusals import read_form
@@ -812,7 +814,10 @@ def test_a_laboratory_s_result_clears_what_came_before_it(doing: Doing) -> None:
         "result_at",
         "time_ahead",
     ), "nothing would ever settle it"
-    early = {"sampled_at": doing.now.isoformat(), "result_at": (doing.now - timedelta(minutes=1)).isoformat()}
+    early = {
+        "sampled_at": doing.tick().isoformat(),
+        "result_at": (doing.now - timedelta(minutes=1)).isoformat(),
+    }
     assert refused(doing, "market", "rapid_test", sample="S", **early, **screen) == (
         "result_at",
         "result_before_sample",
@@ -857,6 +862,28 @@ def test_what_others_have_built_on_is_not_undone(doing: Doing) -> None:
     assert fault_of(doing, "other_carrier", taken_over.act) == "built_upon", (
         "which names what is on the truck"
     )
+
+
+def test_a_run_that_went_on_is_not_undone(doing: Doing) -> None:
+    """What came in or out later hangs together with it by the transformationID alone: it names none of its goods."""
+    made = doing.mixed()
+    with doing.acting("coop") as conn:
+        assert undoable(conn, made.act, doing.tick()) is None
+    ((said,),) = doing.instance.rows(
+        "SELECT convert_from(bytes, 'UTF8')::jsonb FROM event JOIN event_bytes ON event = id WHERE event_id = ANY (%s)",
+        list(made.events),
+    )
+    kept = ("type", "eventTimeZoneOffset", "transformationID", "bizStep", "readPoint")
+    more = {name: said[name] for name in kept} | {
+        "eventID": f"urn:uuid:{uuid4()}",
+        "eventTime": doing.now.isoformat(),
+        "outputQuantityList": [{"epcClass": f"{made.lots[0]}X", "quantity": 1}],
+    }
+    asker = person("coop")
+    assert asker.organisation is not None
+    with doing.acting("coop") as conn:
+        record_all(conn, doing.vault, asker.organisation, [more], doing.tick())
+    assert fault_of(doing, "coop", made.act) == "built_upon"
 
 
 def test_a_pallet_whose_goods_were_sold_or_certified_stays_taken_in(doing: Doing) -> None:

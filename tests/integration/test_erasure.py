@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from deploy.command import main
 from deploy.erasing import Instance as Ground
 from deploy.erasing import replay
+from deploy.erasing_tables import MARK
 from ingest import retention
 from ledger import recording
 from ledger.entry import field_leaf, parse_entry
@@ -231,6 +232,40 @@ def test_a_value_is_found_wherever_it_stands(instance: Instance) -> None:
     assert "no organisation" in erase("--value", TELEPHONE, "--organisation", "nobody", ends=1)
 
 
+OFFICIALS_WORDS = f"""
+INSERT INTO user_account (login, name, roles, department, regions, password_hash, created_at, password_changed_at)
+VALUES ('official', 'Wu', ARRAY['official'], 'agriculture', '{{330522}}', '$argon2id$', now(), now());
+INSERT INTO finding (id, kind, subject, version, state, severity, lots, places, organisations, events, at, body, opened_at, shown_from, changed_at)
+SELECT repeat(letter, 24), 'more_than_made', 'x', 1, 'open', 'low', '{{}}', '{{}}', ARRAY[whose], '{{}}', now(), '{{}}', now(), now(), now()
+FROM (VALUES ('coop', 'a'), ('another', 'b')) AS each (whose, letter);
+INSERT INTO finding_word (finding, version, account, says, comment, at)
+SELECT finding.id, 1, user_account.id, 'explained', 'told by 老王 {TELEPHONE}', now() FROM finding CROSS JOIN user_account WHERE login = 'official';
+INSERT INTO recall (id, number, account, department, drill, ask, level, reason_zh, reason_en, legal_basis, ordered_at, begin_by, known_to)
+SELECT ('00000000-0000-4000-8000-00000000000' || n)::uuid, n, user_account.id, 'agriculture', false, '{{}}', 1, '{TELEPHONE} 举报',
+       'as {TELEPHONE} says', '', now(), now() + INTERVAL '1 day', 0 FROM user_account CROSS JOIN generate_series(1, 2) AS n WHERE login = 'official';
+INSERT INTO recall_holder (recall, keeper, party, kilograms, boxes, units, sold_kg, lots)
+SELECT id, (ARRAY['coop', 'another'])[number], '', 1, 0, 0, 0, '{{}}' FROM recall;
+"""
+
+
+def test_what_officials_wrote_is_forgotten_where_it_is_about_them(instance: Instance) -> None:
+    """An official has no organisation. What is about another's record or goods stays, and is named as left."""
+    instance.alter(OFFICIALS_WORDS)
+    assert (
+        instance.one("SELECT count(*) FROM finding_word") == 2
+        and instance.one("SELECT count(*) FROM recall_holder") == 2
+    )
+    told = erase("--value", TELEPHONE, "--organisation", "coop", ends=1)
+    assert "finding_word: 1" in told and "recall: 2" in told, told
+    assert "finding_word.comment: 1 rows" in told, told
+    words = instance.rows(
+        "SELECT organisations[1], comment FROM finding_word JOIN finding ON finding.id = finding ORDER BY 1"
+    )
+    assert words == [("another", f"told by 老王 {TELEPHONE}"), ("coop", MARK)]
+    reasons = instance.rows("SELECT reason_en FROM recall ORDER BY number")
+    assert reasons == [(MARK,), (f"as {TELEPHONE} says",)]
+
+
 @pytest.mark.parametrize("value", [3, 21.5, "2026-05-01", "x"])
 def test_what_is_in_many_texts_is_forgotten_by_its_name_alone(instance: Instance, value: Any) -> None:
     """A number, a date and a letter stand in texts that say something else."""
@@ -354,6 +389,10 @@ def test_an_event_named_by_its_hash_is_said_to_tell_still(
     nameless = remarked(f"问 {TELEPHONE}", 1.5)
     del nameless["eventID"]
     in_clear(instance, monkeypatch, nameless)
+    assert (
+        instance.one("SELECT count(*) FROM finding_word") == 2
+        and instance.one("SELECT count(*) FROM recall_holder") == 2
+    )
     told = erase("--value", TELEPHONE, "--organisation", "coop", ends=1)
     assert "left: event ni:///sha-256;" in told and TELEPHONE not in everything(instance)
 

@@ -18,7 +18,7 @@ import psycopg
 
 from ledger.epcis import vocabulary
 from ledger.epcis.events import AggregationEvent, Event, ObjectEvent, TransformationEvent, read_recorded
-from ledger.genealogy import replay, touches
+from ledger.genealogy import replay, run_of, touches
 from ledger.genealogy.parcels import base_vehicle
 from ledger.persons import Vault
 from trace_api.access import Person
@@ -207,7 +207,7 @@ def _refuse_built_upon(
     _refuse_certified(conn, past, named | inside)
     asked = {
         "own": list(own),
-        "named": sorted(named),
+        "named": sorted(named | {run for event in events if (run := run_of(event)) is not None}),
         "vehicles": sorted({name for event in events for name in vehicles_of(event)}),
         "inside": sorted(inside),
     }
