@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -18,16 +17,19 @@ from tests.acceptance.people import signed_in
 from tests.acceptance.serving import served
 from tests.integration.lines import NOW
 from tests.integration.said import PALLET, STORE
-from tests.integration.small_harvest import A, B, fruit, play
-from tests.servers.databases import Database
+from tests.integration.small_harvest import A, B, fruit, happen
 from trace_api.words import Words
 
 EN = Words("en")
 
 
+def begin(instance: Instance) -> None:
+    happen(instance)
+
+
 @pytest.fixture
-def instance(database: Database, tmp_path: Path) -> Instance:
-    return play(database, tmp_path)
+def instance(begun: Instance) -> Instance:
+    return begun
 
 
 def sent(client: httpx.Client, path: str, **fields: str) -> httpx.Response:
