@@ -68,6 +68,7 @@ WITHOUT_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "event_mention": "identifier",
         "event_party": "organisation",
         "quarantine": "detail",
+        "trace_edge": "told",
         "trace_name": "name",
         "vault": "urn",
     },
@@ -93,6 +94,7 @@ WITHOUT_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "a projection of events: goods, places and parties by their identifiers, made anew from what is left of the events": {
         "finding": "body id kind lots organisations places severity state subject",
         "finding_version": "body finding state",
+        "granted_event": "organisation",
         "lot_grant": "lot organisation",
         "lot_grant_event": "lot organisation said_by",
         "lot_grant_stay": "holder lot organisation",
@@ -110,7 +112,6 @@ WITHOUT_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "presence": "holder lot rule_product stage",
         "radar_look": "what",
         "run_goods": "lot run uom",
-        "trace_move": "kind uom",
         "trace_name": "scheme",
         "trace_portion": "body",
         "trace_run": "uom",
