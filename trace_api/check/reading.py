@@ -132,6 +132,10 @@ def _urn(value: str) -> Code | Trouble | None:
 _LENGTHS: Final[Mapping[str, int]] = {"00": 18, "01": 14, "253": 13, "414": 13, "417": 13, "8003": 14}
 
 
+# With something after the second identifier: 18 digits alone are a load unit's, which may begin with 01 as well.
+_PRODUCT_AND_MORE: Final = r"01[0-9]{14}(?:10|11|13|15|17|21|31)[0-9A-Za-z]"
+
+
 def _bracketed(value: str) -> Code | Trouble | None:
     """`(01)09521234000204(10)DK260618A`, as it is printed under a bar code."""
     elements = printed_elements(value)
@@ -146,7 +150,7 @@ def _scanned(value: str) -> Code | Trouble | None:
     """`0109521234000204` + `10DK260618A`, as a scanner sends what a GS1 bar code holds."""
     if not re.match(r"(00|01|02|10|21|253|414|8003|8004)[0-9A-Za-z]", value):
         return None
-    if GROUP not in value and not re.match(r"01[0-9]{14}(?:10|11|13|15|17|21|31)", value):
+    if GROUP not in value and not re.match(_PRODUCT_AND_MORE, value):
         return None
     elements = scanned_elements(value)
     if elements is None:
@@ -204,7 +208,7 @@ def _digits(value: str) -> Code | Trouble | None:
         sent_with_identifier = check_digit(digits[2:-1]) == digits[-1]
     if sent_with_identifier:
         digits = digits[2:]
-    elif GROUP in value or re.match(r"01[0-9]{14}(?:10|11|13|15|17|21|31)", digits):
+    elif GROUP in value or re.match(_PRODUCT_AND_MORE, digits):
         return None
     if len(digits) == 18:
         return _key_trouble("00", digits) or _named(parse(f"{RESOLVER}/00/{digits}"), value)

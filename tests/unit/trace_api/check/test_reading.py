@@ -161,6 +161,7 @@ def test_any_text_gives_a_code_or_a_sentence(text: str) -> None:
     st.integers(0, 16),
     st.sampled_from(["{}", "(00){}", "00{}", "https://a.example/00/{}"]),
 )
+@example("01000000011111111", 0, "{}")
 def test_a_digit_read_wrongly_is_noticed(seventeen: str, place: int, form: str) -> None:
     """Modulo 10 with weights 3 and 1 notices every single wrong digit."""
     whole = seventeen + check_digit(seventeen)
