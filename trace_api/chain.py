@@ -196,7 +196,7 @@ def read_chain(
     try:
         connected = recorded.connected(conn, seeds, eye.shelf)
     except recorded.TooMuch as error:
-        raise Problem(413, "Too much hangs together", str(error)) from error
+        raise Problem.said(413, "trace_too_much") from error
     products = _products(conn, eye)
     events = connected.events if as_of is None else _known(connected.events, as_of)
     belief = read_belief(conn, eye.views, events, _asker(conn, eye), as_of is not None)

@@ -229,6 +229,9 @@ EN: dict[str, str] = {
     "work_away": "The record cannot be reached at this moment, and what you sent was not saved. Try again in a minute.",
     "work_too_long_title": "This takes too long",
     "work_too_long": "What was asked takes longer than one question has. Ask for less: one direction, a shorter time, or something nearer.",
+    "trace_too_much_title": "Too much hangs together",
+    "trace_too_much": "What hangs together with this is more than one answer can be made of.",
+    "trace_too_much_next": "Ask for fewer transformations (depth), in one direction only, for the lot instead of one box, or without as_of.",
     "work_fault_title": "A fault of ours",
     "work_fault": "Something of ours failed, and was written down. Try again; if it stays, tell the operator when it happened.",
 }

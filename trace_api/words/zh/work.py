@@ -194,6 +194,9 @@ ZH: dict[str, str] = {
     "work_away": "现在读不到记录，刚才提交的内容也没有保存。请一分钟后再试。",
     "work_too_long_title": "查询范围太大",
     "work_too_long": "这次查询超过了允许的时间。请缩小范围再试：只查一个方向、缩短时间段，或者从更近的环节查起。",
+    "trace_too_much_title": "关联的记录太多",
+    "trace_too_much": "与它关联的记录太多，一次查询给不出来。",
+    "trace_too_much_next": "请减少追溯的加工次数（depth），只查一个方向，改查整批而不是单箱，或不带 as_of 再查。",
     "work_fault_title": "系统出错了",
     "work_fault": "这是系统的问题，已经记下。请重试；如果还不行，请把时间告诉运维人员。",
 }
