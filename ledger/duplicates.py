@@ -57,6 +57,11 @@ def wait_for_others(conn: psycopg.Connection, organisation: str, events: Iterabl
     conn.execute(_SHARED if shared else _ALONE, [_LOCK, organisation])
 
 
+def be_alone(conn: psycopg.Connection, organisation: str) -> None:
+    """Until the end of the transaction nobody else records anything of the organisation's."""
+    conn.execute(_ALONE, [_LOCK, organisation])
+
+
 @dataclass(slots=True)
 class Shelf:
     """Recorded events that some others may be the same as."""

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -648,6 +648,33 @@ def test_two_who_record_the_same_at_once_neither_wait_for_ever_nor_double(instan
     assert recorded(instance) == 120
     assert sum(not each.duplicate for found in became for each in found) == 120
     assert instance.one("SELECT count(*) FROM vault") == 7
+
+
+@PLAIN
+def test_who_names_many_persons_beside_many_who_name_one_comes_to_an_end(instance: Instance) -> None:
+    def write(conn: psycopg.Connection, vault: Vault, events: list[dict[str, Any]]) -> list[Any]:
+        conn.execute("SELECT set_config('suyuan.org', 'coop', true)")
+        return record_all(conn, "coop", [Said(parse_event(each), CONTEXT) for each in events], NOW, vault)
+
+    others = itertools.count(100)
+    key, service = instance.keys.organisation_key, instance.database.service("api")
+
+    class Overtaken(Vault):
+        """Whenever it has looked for names, somebody who says less names one more person, if they can."""
+
+        def drafted(self, organisation: str, values: Any) -> Any:
+            other = next(others)
+            with suppress(psycopg.errors.LockNotAvailable), psycopg.connect(service) as conn:
+                conn.execute("SET lock_timeout = '500ms'")
+                write(conn, Vault(key), [seen(other, **{"suyuan:remark": f"老王 {other - 100}"})])
+            return super().drafted(organisation, values)
+
+    events = [seen(number, **{"suyuan:remark": f"老王 {number}"}) for number in range(20)]
+    with psycopg.connect(service) as conn:
+        became = write(conn, Overtaken(key), events)
+    assert [each.duplicate for each in became] == [False] * 20
+    assert instance.one("SELECT count(*) FROM vault") == 20
+    assert recorded(instance) == 22, "two came first, the third waited"
 
 
 @PLAIN
