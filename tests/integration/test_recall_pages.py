@@ -167,6 +167,35 @@ def did(client: httpx.Client, kind: str, **fields: Any) -> httpx.Response:
     return client.post(f"/api/v1/acts/{kind}", json=fields, headers={"Idempotency-Key": str(uuid4())})
 
 
+def test_destroyed_without_proof_stands_apart_until_the_record_is_corrected(instance: Instance) -> None:
+    with (
+        served(instance, NOW) as client,
+        signed_in(client, "packer") as packer,
+        signed_in(client, "gate") as gate,
+    ):
+        path = order(packer).headers["location"].partition("?")[0]
+        instance.settle(NOW)
+        sheet = f"/api/v1{path.removeprefix('/holds')}/sheet.csv"
+        bare = did(gate, "shrink", units=[PALLET], reason="recalled")
+        assert bare.status_code == 201, "nobody is kept from the bin"
+        instance.settle(NOW)
+        for words in (Words("en"), Words("zh")):
+            page = packer.get(path, params={"lang": words.language}).text
+            assert words("recalls_destroyed_unproven") in page and words("recalls_unproven_next") in page
+            assert words("recalls_destroyed_proven") not in page
+        assert EN("recalls_unproven") in packer.get(sheet, params={"lang": "en"}).text
+        mended = gate.post(
+            f"/api/v1/acts/{bare.json()['act']}/undo",
+            json={"kind": "shrink", "units": [PALLET], "reason": "recalled", "proof": "D-9"},
+            headers={"Idempotency-Key": str(uuid4())},
+        )
+        assert mended.status_code == 200, mended.text
+        instance.settle(NOW)
+        page = packer.get(path, params={"lang": "en"}).text
+        assert EN("recalls_destroyed_proven") in page and "D-9" in page
+        assert EN("recalls_unproven_next") not in page
+
+
 def test_a_holder_answers_by_the_acts_that_pages_offer(instance: Instance) -> None:
     """Set apart, sent back, come back, destroyed: each is followed by the recall."""
     with (

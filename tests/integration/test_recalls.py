@@ -35,6 +35,7 @@ from tests.integration.recalls import (
     vector,
 )
 from tests.servers.databases import Database
+from trace_api.words import Words
 
 pytestmark = pytest.mark.editions("plain")
 
@@ -242,6 +243,50 @@ def test_a_drill_is_kept_and_nobody_hears_of_it(instance: Instance) -> None:
     with asking(instance, "coop") as client:
         next_one = post(client, from_lot(P01, "drill")).json()
     assert (again["number"], next_one["number"]) == (1, 2), "and takes no number"
+
+
+def test_what_is_destroyed_is_proven_by_its_certificate_and_not_by_the_notice(instance: Instance) -> None:
+    tell(instance, 30)
+    with asking(instance, "coop") as client:
+        document = post(client, from_lot(P01, "real")).json()
+    follow(instance)
+    nothing = {"times": 0, "kilograms": 0, "boxes": 0}
+    assert document["destruction"] == {"proven": nothing, "unproven": nothing, "next": None}
+
+    def burnt(name: str, count: int, *papers: tuple[str, str]) -> dict[str, Any]:
+        said = [
+            {"type": kind, "bizTransaction": f"https://suyuan.example/bt/{paper}"} for kind, paper in papers
+        ]
+        return later(5, "ObjectEvent", name, bizStep="destroying", disposition="destroyed", quantityList=boxes(count),
+                     bizTransactionList=said, readPoint={"id": STALL_ROOM}) | {"action": "DELETE"}  # fmt: skip
+
+    def followed() -> dict[str, Any]:
+        follow(instance)
+        with asking(instance, "coop", AT + timedelta(hours=8)) as client:
+            found: dict[str, Any] = client.get(f"/api/v1/recalls/{document['id']}").json()
+        return found
+
+    notice = ("https://suyuan.example/voc/btt/recall_notice", "recall-1")
+    bare = burnt("bare", 4, notice)
+    say(instance, "stall", burnt("shown", 9, notice, ("cert", "destruction-1")), bare)
+    now = followed()["destruction"]
+    assert now["proven"] == {"times": 1, "kilograms": 18, "boxes": 9}
+    assert now["unproven"] == {"times": 1, "kilograms": 8, "boxes": 4}
+    assert now["next"] == {language: Words(language)("recalls_unproven_next") for language in ("zh", "en")}
+
+    # The certificate comes later: the record is corrected, and an event that names it takes its place.
+    declared = {"declarationTime": (AT + timedelta(hours=7)).isoformat(timespec="milliseconds"),
+                "reason": "incorrect_data", "correctiveEventIDs": ["urn:suyuan:test:mended"]}  # fmt: skip
+    mended = burnt("mended", 4, notice, ("https://ref.gs1.org/cbv/BTT-cert", "destruction-2"))
+    say(instance, "stall", bare | {"errorDeclaration": declared}, mended)
+    after = followed()
+    assert after["destruction"] == {
+        "proven": {"times": 2, "kilograms": 26, "boxes": 13},
+        "unproven": nothing,
+        "next": None,
+    }
+    named = {paper["bizTransaction"] for each in after["destroyed"] for paper in each["papers"]}
+    assert named >= {f"https://suyuan.example/bt/destruction-{number}" for number in (1, 2)}
 
 
 def test_a_recall_acts_at_once_and_its_progress_follows_what_is_done(instance: Instance) -> None:

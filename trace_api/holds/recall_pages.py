@@ -161,7 +161,11 @@ def _recall_page(
         yours=views.yours(document) if told else None,
         record="/scan/find" if person.roles.isdisjoint(AREAS["check"]) else "/check/answer",
         letter=document["notices"][0]["text"][words.language] if told and document["notices"] else "",
-        **({"bars": (), "lots": [], "endings": []} if told else _reached(document, words)),
+        **(
+            {"bars": (), "lots": [], "endings": [], "destruction": ((), "")}
+            if told
+            else _reached(document, words)
+        ),
     )
 
 
@@ -170,6 +174,7 @@ def _reached(document: Mapping[str, Any], words: Words) -> dict[str, Any]:
         "bars": views.bars(document, words),
         "lots": views.lots(document, words),
         "endings": views.endings(document, words),
+        "destruction": views.destruction(document, words),
     }
 
 

@@ -221,9 +221,27 @@ def endings(document: Document, words: Words) -> list[dict[str, str]]:
                     "when": when(each["at"], words),
                     "where": where,
                     "proof": words("work_comma").join(filter(None, [*papers, each["witness"] or ""])),
+                    "missing": words("recalls_unproven") if _unproven(each) else "",
                 }
             )
     return told
+
+
+def destruction(document: Document, words: Words) -> tuple[tuple[str, ...], str]:
+    """What was destroyed, with its proof and without, and what to do where some has none; empty where nothing was destroyed."""
+    found = document.get("destruction")
+    if found is None:
+        return (), ""
+    sums = tuple(
+        words("recalls_so_far", what=words(f"recalls_destroyed_{kind}"), amount=amount(found[kind], words))
+        for kind in ("proven", "unproven")
+        if found[kind]["times"]
+    )
+    return sums, found["next"][words.language] if found["next"] else ""
+
+
+def _unproven(ending: Mapping[str, Any]) -> bool:
+    return "proven" in ending and not ending["proven"]
 
 
 # --- as a file --------------------------------------------------------------------------------------------------------
@@ -260,7 +278,8 @@ def sheet(document: Document, words: Words, at: datetime) -> Sheet:
             )
     for state in ("dispersed", "returned", "destroyed"):
         for each in document.get(state, ()):
-            proof = " ".join(str(paper.get("bizTransaction", "")) for paper in each["papers"])
+            papers = [str(paper.get("bizTransaction", "")) for paper in each["papers"]]
+            proof = " ".join([*papers, words("recalls_unproven")] if _unproven(each) else papers)
             rows.append(
                 (
                     "",

@@ -7,6 +7,7 @@ may not be named to the asker is counted and not named; the classes of each lot 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -23,6 +24,7 @@ from trace_api.words import LANGUAGES, Words
 
 CLASSES: Final = ("held", "dispersed", "returned", "destroyed", "used", "sampled", "unaccounted")
 MOST_UNITS: Final = 200
+_CERTIFICATE: Final = re.compile(r"(^|[:/-])cert$")
 Row = dict[str, Any]
 
 _KNOWN: Final = """
@@ -63,12 +65,16 @@ def read(conn: psycopg.Connection, recall: UUID, mode: str | None = None) -> Row
     went = runs(conn, recall)
     sites = _names(conn, "place", (each["place"] for each in followed["ended"]))
     units = read_units(conn, recall, "", MOST_UNITS)
+    ended: dict[str, list[Row]] = {
+        state: [_ending(each, sites) for each in followed["ended"] if _class(each["state"]) == state]
+        for state in ("dispersed", "destroyed", "returned", "sampled", "unaccounted")
+    }
     return document | {
         "lots": _lots(reached, went),
         "classes": _classes(reached),
         **_holders(conn, reached),
-        **{state: [_ending(each, sites) for each in followed["ended"] if _class(each["state"]) == state]
-           for state in ("dispersed", "destroyed", "returned", "sampled", "unaccounted")},
+        **ended,
+        "destruction": _destruction(ended["destroyed"]),
         **units,
         "notices": _notices(conn, recall, document),
         "progress": progress,
@@ -213,7 +219,30 @@ def _holders(conn: psycopg.Connection, reached: Sequence[Row]) -> Row:
 
 def _ending(each: Row, sites: dict[str, Row]) -> Row:
     told = {name: value for name, value in each.items() if name != "state"}
+    if each["state"] == "destroyed":
+        told["proven"] = any(_CERTIFICATE.search(str(paper.get("type", ""))) for paper in each["papers"])
     return told | {"place_name": sites.get(each["place"] or "")}
+
+
+def _destruction(destroyed: Sequence[Row]) -> Row:
+    """How much of what was destroyed has its certificate and how much has none yet; `next`: what to do, None where none is missing."""
+    unproven = [each for each in destroyed if not each["proven"]]
+    return {
+        "proven": _destroyed(each for each in destroyed if each["proven"]),
+        "unproven": _destroyed(unproven),
+        "next": {language: Words(language)("recalls_unproven_next") for language in LANGUAGES}
+        if unproven
+        else None,
+    }
+
+
+def _destroyed(found: Iterable[Row]) -> Row:
+    each_time = list(found)
+    return {
+        "times": len(each_time),
+        "kilograms": round(sum(each["kilograms"] or 0.0 for each in each_time), 6),
+        "boxes": round(sum(each["boxes"] or 0.0 for each in each_time), 6),
+    }
 
 
 def _with_names(conn: psycopg.Connection, heads: list[Row]) -> list[Row]:
