@@ -9,8 +9,14 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
+from deploy.command import main
+from deploy.erasing_tables import MARK
+from ledger.entry import field_leaf, parse_entry
 from ledger.epcis.identifiers import check_digit, sscc_uri
+from ledger.strict_json import to_base64
+from ledger.translog.merkle import Tree, leaf_hash
 from tests.acceptance.instance import Instance
 from tests.acceptance.people import signed_in
 from tests.acceptance.serving import served
@@ -349,6 +355,56 @@ def test_input_uses_are_sealed_corrected_and_of_ones_own_plots(instance: Instanc
         assert not any(word in entry for entry in entries for word in ("PD2009", "P01", "毒")), (
             "a commitment, and no word of it"
         )
+
+
+def test_an_erased_use_keeps_its_hash_and_no_salt(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUYUAN_DATABASE_URL", instance.database.owner)
+    monkeypatch.setenv("SUYUAN_DATA_DIR", str(instance.folder))
+    words = {
+        "name": '\u4e50\u679c "A"\\\u4e50',
+        "dose": "\u6309\u674e\u56db\u8bf4\u7684\t1\u20442 \x7f\x01 kg",
+    }
+    with served(instance, NOW) as client, signed_in(client, "packer") as packer:
+        assert sprayed(packer, 1, 5, **words).status_code == 201
+    instance.settle(NOW)
+    (organisation, salts), *_ = instance.rows("SELECT organisation, salts FROM input_use")
+    for number, value in enumerate(words.values(), 1):
+        done = CliRunner().invoke(main, ["erase", "--organisation", organisation, "--value", value, "--yes"])
+        assert done.exit_code == 0, (done.output, done.exception)
+        assert root_of_use(instance) == registered(instance), number
+    ((dose, name, left),) = instance.rows("SELECT dose, name, salts FROM input_use")
+    assert dose == name == MARK
+    for place in (1, 4):
+        was = slice(16 * place, 16 * place + 16)
+        assert bytes(left)[was] == bytes(16) != bytes(salts)[was]
+    assert bytes(left).count(bytes(16)) == 2
+
+
+def registered(instance: Instance) -> str:
+    """The root that the only entry of the registry commits to."""
+    ((entry,),) = instance.rows("SELECT entry FROM leaf WHERE entry LIKE '%\"registry\"%'::bytea")
+    return str(parse_entry(bytes(entry)).body["root"])
+
+
+def root_of_use(instance: Instance) -> str:
+    """Of the only use that there is, made from its fields under their salts, and from the hashes of the erased ones."""
+    ((corrects, dose, use, interval, name, plot, registration, used_on, salts, dose_hash, name_hash),) = (
+        instance.rows(
+            "SELECT corrects, dose, id, interval_days, name, plot, registration, used_on, salts, dose_hash, name_hash FROM input_use"
+        )
+    )
+    fields = {"corrects": corrects, "dose": dose, "id": str(use), "interval_days": interval, "name": name, "plot": plot,
+              "registration": registration, "type": "input_use", "used_on": used_on.isoformat()}  # fmt: skip
+    kept = {"dose": dose_hash, "name": name_hash}
+    leaves = [
+        bytes(kept[field])
+        if kept.get(field) is not None
+        else leaf_hash(field_leaf(bytes(salts)[16 * place : 16 * place + 16], field, value))
+        for place, (field, value) in enumerate(fields.items())
+    ]
+    return to_base64(Tree(tuple(leaves)).root_hash)
 
 
 @pytest.mark.editions("plain")

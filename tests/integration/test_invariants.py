@@ -256,6 +256,9 @@ BREACHES: dict[str, str] = {
     "the_record_is_append_only": "GRANT UPDATE (entry) ON leaf TO suyuan_sequencer",
     "only_the_eraser_forgets": "GRANT suyuan_eraser TO suyuan_jobs",
     "an_erased_field_has_no_salt": "UPDATE event_bytes SET erased_fields = ARRAY[field_names[1]]",
+    "an_erased_use_has_no_salt": "INSERT INTO input_use (id, organisation, plot, registration, name, dose, used_on, interval_days, salts,"
+    " recorded_at, dose_hash)"
+    " SELECT gen_random_uuid(), 'xj-coop', 'x', 'x', 'x', 'x', now(), 0, decode(repeat('01', 144), 'hex'), now(), sha256('x')",
     "only_ingest_and_jobs_reach_the_store": "GRANT SELECT ON reading_store TO suyuan_api",
     "the_public_sees_no_table": "GRANT SELECT ON organisation TO suyuan_public",
     "no_service_reads_the_withholding_key": "GRANT SELECT ON withheld_key TO suyuan_public",
