@@ -118,14 +118,20 @@ def project(
 
 @dataclass(frozen=True, slots=True)
 class _Concerned:
-    """By number: all that is named, and of it what was followed."""
+    """By number: all that is named, and of it what was followed; `known`: that, and what carried it."""
 
     named: list[int]
     followed: list[int]
+    known: list[int]
 
     @classmethod
     def of(cls, concerned: Connected, names: set[str], numbers: Mapping[str, int]) -> _Concerned:
-        return cls([numbers[name] for name in names], [numbers[name] for name in names & concerned.followed])
+        known = names & (concerned.followed | concerned.carriers)
+        return cls(
+            [numbers[name] for name in names],
+            [numbers[name] for name in known & concerned.followed],
+            [numbers[name] for name in known],
+        )
 
 
 def _write_links(
@@ -147,7 +153,9 @@ def _write_links(
     edges: set[Row] = {
         (row.event, numbers[row.source], numbers[row.target], row.beside, row.told) for row in rows.edges
     }
-    _write(conn, _EDGE, edges, "event = ANY (%s)", [mine])
+    # A truck is emptied by one event of many loads, each of which is walked alone.
+    among = "event = ANY (%s) AND (beside OR source = ANY (%s) AND target = ANY (%s))"
+    _write(conn, _EDGE, edges, among, [mine, concerned.known, concerned.known])
 
 
 def _write_parcels(

@@ -192,7 +192,7 @@ def tracked(genealogy: Genealogy, known: Known) -> Tracked:
             for fact in own
             if fact.kind == "TransformationEvent"
         },
-        edges={*_run_edges(own, run_names, events), *_moves(tracks, own, events)},
+        edges={*_run_edges(own, run_names, events), *_moves(tracks, own, known)},
         parcels={_parcel(tracks, parcel, runs) for parcel in parcels},
         steps={
             StepRow(parcel_number(parcel), number, at[step.ordinal], events[step.ordinal])
@@ -287,11 +287,15 @@ def _run_edges(own: Sequence[Fact], names: Iterable[RunName], events: Sequence[i
             )
 
 
-def _moves(tracks: Tracks, own: Iterable[Fact], events: Sequence[int]) -> Iterator[EdgeRow]:
+def _moves(tracks: Tracks, own: Iterable[Fact], known: Known) -> Iterator[EdgeRow]:
+    """Of a truck that was emptied, what came out is told as far as it is known here; of its other loads, by their own walks."""
     for fact in own:
-        event, parent = events[fact.ordinal], fact.parent
+        event, parent = known.events[fact.ordinal], fact.parent
         if parent is not None and fact.kind == "AggregationEvent":
-            for child, change in tracks.links.changes.get(fact.ordinal, {}).items():
+            changes = tracks.links.changes.get(fact.ordinal, {})
+            for child, change in changes.items() if parent in known.names else ():
+                if child not in known.names:
+                    continue
                 ends = (child, parent) if change == "in" else (parent, child)
                 yield _edge(fact, event, *ends, _kind(change, fact.step), *moved(fact, child), None)
         elif parent is not None and fact.kind == "AssociationEvent":

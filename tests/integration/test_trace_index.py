@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import inf
@@ -14,7 +15,8 @@ import pytest
 from ingest.projection import tracks
 from ledger.genealogy import Direction, Genealogy, RecordedEvent, replay, touches
 from ledger.genealogy.links import EVER
-from ledger.genealogy.trace import Walk
+from ledger.genealogy.trace import Trace, Walk
+from ledger.genealogy.weights import weighed
 from ledger.recorded import GOODS_ROLES, Connected, meets_many
 from tests.servers.databases import Database
 from tests.unit.ledger.genealogy.said import (
@@ -171,6 +173,39 @@ def worlds_in_index(owner: psycopg.Connection, first: int) -> Iterator[tuple[int
         owner.rollback()
 
 
+LINKS = """
+WITH own AS (SELECT ARRAY(SELECT id FROM trace_name WHERE name = ANY (%(names)s)) AS ids),
+opened AS (SELECT ARRAY(SELECT DISTINCT said.run FROM trace_run_event AS said WHERE said.event = ANY (%(events)s) AND said.event <> said.run) AS runs)
+SELECT trace_edges(%(events)s, own.ids, opened.runs), ARRAY(
+  SELECT json_build_array(source.name, target.name, open.place, open.quantity, open.uom, open.share)
+  FROM trace_open_edges(%(events)s, own.ids, opened.runs) AS found
+  CROSS JOIN LATERAL unnest(found.sources, found.targets, found.places, found.quantities, found.uoms, found.shares)
+    AS open (source, target, place, quantity, uom, share)
+  JOIN trace_name AS source ON source.id = open.source JOIN trace_name AS target ON target.id = open.target)
+FROM own CROSS JOIN opened
+"""
+
+Link = tuple[str, str, str, str, float | None, str | None, float | None]
+
+
+def linked(conn: psycopg.Connection, found: Genealogy, trace: Trace) -> list[Link]:
+    """As `trace_of_asker` puts them together, of the events and names of this trace."""
+    said = sorted((item.position or 0) * 10 for item in trace.events)
+    row = conn.execute(LINKS, {"names": list(trace.identifiers), "events": said}).fetchone()
+    assert row is not None
+    told = [json.loads(f"[{each}]") for each in row[0] or () if each is not None]
+    links: list[Link] = [
+        (one["from"], one["to"], one["kind"], one["event"], one["quantity"], one["uom"], one["share"])
+        for each in told
+        for one in each
+    ]
+    names = {(fact.recorded.position or 0) * 10: fact.name for fact in found.facts}
+    return links + [
+        (source, target, "transformed", names[said[place - 1]], *much)
+        for source, target, place, *much in row[1]
+    ]
+
+
 NAMES = [*LOTS, *PALLETS, TRUCK, OTHER_TRUCK, COMPARTMENT]
 
 
@@ -184,6 +219,12 @@ def test_the_index_gives_the_events_that_the_replay_gives(owner: psycopg.Connect
                 assert got == {each.position for each in expected.events}, (number, name, direction)
                 if got:
                     assert names == set(expected.identifiers), (number, name, direction)
+                    links = [
+                        (each.edge.source, each.edge.target, each.edge.kind, each.edge.event,
+                         each.quantity, each.uom, each.share)
+                        for each in weighed(found, expected.edges)
+                    ]  # fmt: skip
+                    assert sorted(linked(owner, found, expected), key=repr) == sorted(links, key=repr)
 
 
 @pytest.mark.parametrize("first", range(0, 60, 10))
@@ -242,3 +283,48 @@ def test_what_a_recall_walks_from_a_moment_on_is_what_the_replay_follows(
             for function, expected in (("trace_forward", since), ("trace_back", until)):
                 got = owner.execute(ONE_WAY.format(function).encode(), [names, asked]).fetchall()
                 assert {name: max(ms, start) for name, ms in got} == expected, (function, *where)
+
+
+def test_an_erased_name_is_in_no_link_that_was_written(owner: psycopg.Connection) -> None:
+    """Also of the event that empties a pallet and names nothing of what was in it."""
+    pallet, name = PALLETS[0], LOTS[0]
+    said = [made(0, name, 20), put_in(1, pallet, some(name, 5)), take_out(2, pallet)]
+    index(owner, [replace(each, position=position) for position, each in enumerate(said, 1)])
+    kinds = owner.execute("SELECT count(*) FROM trace_edge WHERE position(%s IN told) > 0", [name]).fetchone()
+    assert kinds == (2,)
+    owner.execute("SELECT trace_erase(10, ARRAY[%s], 'urn:suyuan:erased:1')", [name])
+    links = owner.execute(
+        "SELECT told::json ->> 'kind', told::json ->> 'from', told::json ->> 'to' FROM trace_edge ORDER BY event"
+    ).fetchall()
+    assert links == [
+        ("packed", "urn:suyuan:erased:1", pallet),
+        ("unpacked", pallet, "urn:suyuan:erased:1"),
+    ]
+
+
+def test_what_came_off_a_truck_is_told_by_the_walk_that_knows_it(owner: psycopg.Connection) -> None:
+    """The walk of one load, which knows nothing of the other, leaves the links of the other as they are."""
+    first, second = PALLETS[:2]
+    said = [
+        put_in(1, TRUCK, first, step="loading"),
+        put_in(2, TRUCK, second, step="loading"),
+        take_out(3, TRUCK, step="unloading"),
+    ]
+    events = [replace(each, position=position) for position, each in enumerate(said, 1)]
+    ids = {each.position: (each.position or 0) * 10 for each in events}
+    for load, known in ((first, events), (second, events[1:])):
+        concerned = Connected(
+            frozenset(), tuple(known), followed=frozenset({load}), carriers=frozenset({TRUCK})
+        )
+        tracks.project(owner, replay(known), concerned, ids)
+    links = owner.execute(
+        "SELECT told::json ->> 'kind', told::json ->> 'from', told::json ->> 'to' FROM trace_edge ORDER BY event, source, target"
+    ).fetchall()
+    assert sorted(links) == sorted(
+        [
+            ("loaded", first, TRUCK),
+            ("loaded", second, TRUCK),
+            ("unloaded", TRUCK, first),
+            ("unloaded", TRUCK, second),
+        ]
+    )
