@@ -70,6 +70,7 @@ WITHOUT_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "quarantine": "detail",
         "trace_edge": "told",
         "trace_name": "name",
+        "trace_told": "told",
         "vault": "urn",
     },
     "what somebody answers for by name, and may not be changed: it is named as left": {

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, LiteralString
 
 import msgspec
 import psycopg
@@ -29,33 +30,31 @@ _ELSEWHERE: Final = frozenset({"giai", "gln", "pgln", "gdti", "geo", "gtin"})
 _PERSONS: Final = b"urn:suyuan:person:"
 _PERSON: Final = re.compile(rb'"(urn:suyuan:person:[0-9a-f-]{32,36})"(?!\s*:)')
 
-_SEPARATOR: Final = b"\x1e"
-
 _TRACE = """
-SELECT state, events, ranks, positions, organisations, whys, event_ids, moments, names, identifiers, schemes, edges, sources, targets,
-       told_by, quantities, uoms, shares, holders, held, starts, lasts, portions, places, ends, cut
+SELECT state, events, moments, positions, organisations, whys, names, identifiers, schemes,
+       sources, targets, told_by, told_as, quantities, uoms, shares, holders, held, starts, lasts, portions, places, ends, cut
 FROM trace_of_asker(%s, %s, %s, %s)
 """
+_EVENTS = "FETCH ALL FROM trace_events"
+_LINKS = "FETCH ALL FROM trace_links"
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """As `trace_of_asker` (deploy/schema/0048_trace_edges.sql) gives it: columns of the document's lists, None where one is empty."""
+    """As `trace_of_asker` (deploy/schema/0052_trace_cursors.sql) gives it: columns of the document's lists, None where one is empty."""
 
-    events: bytes | None
-    ranks: Sequence[int] | None
+    events: Sequence[int] | None
+    moments: Sequence[int] | None
     positions: Sequence[int] | None
     organisations: Sequence[str] | None
     whys: Sequence[str] | None
-    event_ids: Sequence[str] | None
-    moments: Sequence[int] | None
     names: Sequence[int] | None
     identifiers: Sequence[str] | None
-    schemes: Sequence[str | None] | None
-    edges: Sequence[str | None] | None
+    schemes: Sequence[str] | None
     sources: Sequence[int] | None
     targets: Sequence[int] | None
     told_by: Sequence[int] | None
+    told_as: Sequence[str] | None
     quantities: Sequence[float | None] | None
     uoms: Sequence[str | None] | None
     shares: Sequence[float | None] | None
@@ -76,42 +75,59 @@ class _Event(msgspec.Struct, gc=False):
     why: str
 
 
+class _Container(msgspec.Struct, gc=False):
+    id: str
+    holds: str
+    start: datetime
+    end: datetime | None
+
+
 def read_indexed(
     conn: psycopg.Connection, identifier: Identifier, asked: Asked, vault: Vault
 ) -> bytes | None:
-    """`conn`: as the asker has it, in one snapshot. The document as JSON."""
+    """`conn`: as the asker has it, in one transaction and snapshot. The document as JSON."""
     is_box = identifier.lot is not None and identifier.lot != identifier.uri
     if is_box or identifier.scheme in _ELSEWHERE:
         return None
-    row = conn.execute(
-        _TRACE, [identifier.uri, asked.direction, asked.depth, asked.limit], binary=True
-    ).fetchone()
-    found = None if row is None or row[0] != "whole" else _Found(*row[1:])
-    if found is None or found.portions is None:
-        return None
-    return _document(conn, identifier, asked, found, vault)
+    with conn.pipeline():
+        row = conn.execute(
+            _TRACE, [identifier.uri, asked.direction, asked.depth, asked.limit], binary=True
+        ).fetchone()
+        found = None if row is None or row[0] != "whole" else _Found(*row[1:])
+        if found is None or found.portions is None:
+            return None
+        return _document(conn, identifier, asked, found, vault)
 
 
 def _document(
     conn: psycopg.Connection, identifier: Identifier, asked: Asked, found: _Found, vault: Vault
 ) -> bytes:
-    sites = read_sites(conn, found.places or (), ASKER)
-    names = read_organisations(conn, ASKER, set(found.organisations or ()))
+    """What is sent for is not waited for: the database finds it while the rest is put together."""
+    texts = _sent_for(conn, _EVENTS)
+    moments = found.moments or ()
+    order = sorted(range(len(moments)), key=moments.__getitem__)  # by number within a moment
     further = more(_limited(identifier, asked, found))
     named = dict(zip(found.names or (), found.identifiers or (), strict=True))
+    containers = _containers(found, named)
+    portions = [_portion(each) for each in json.loads(f"[{found.portions}]")]
+    said = _with_persons(conn, texts.fetchall(), vault)
+    links = _sent_for(conn, _LINKS)
+    events = _events(found, said, order)
+    edges = _edges(found, links.fetchall(), named, order)
+    sites = read_sites(conn, found.places or (), ASKER)
+    names = read_organisations(conn, ASKER, set(found.organisations or ()))
     fields: dict[str, Any] = {
         "id": identifier.uri,
         "direction": asked.direction,
         "as_of": None,
-        "events": _events(conn, found, vault),
-        "edges": _edges(found, named),
+        "events": events,
+        "edges": edges,
         "identifiers": [
             {"id": name, "scheme": scheme}
             for name, scheme in zip(found.identifiers or (), found.schemes or (), strict=True)
-            if scheme is not None
         ],
-        "containers": _containers(found, named),
-        "portions": [_portion(each) for each in json.loads(f"[{found.portions}]")],
+        "containers": containers,
+        "portions": portions,
         "places": {site.id: site_document(site) for site in sites.values()},
         "organisations": {name: name_document(text) for name, text in names.items()},
         "hidden": 0,
@@ -122,62 +138,65 @@ def _document(
     return msgspec.json.encode(fields)
 
 
-def _events(conn: psycopg.Connection, found: _Found, vault: Vault) -> list[_Event]:
-    if not found.events:
-        return []
-    texts = _with_persons(conn, found.events, vault).split(_SEPARATOR)
-    columns = (found.ranks, found.positions, found.organisations, texts, found.whys)
-    rows = sorted(zip(*(column or () for column in columns), strict=True))  # ranks differ
-    return [
-        _Event(position, organisation, msgspec.Raw(text), why)
-        for _, position, organisation, text, why in rows
+def _sent_for(conn: psycopg.Connection, query: LiteralString) -> psycopg.Cursor[Any]:
+    return conn.cursor(binary=True).execute(query)
+
+
+def _events(found: _Found, texts: Sequence[bytes], order: Sequence[int]) -> msgspec.Raw:
+    positions, organisations, whys = found.positions or (), found.organisations or (), found.whys or ()
+    events = [
+        _Event(positions[each], organisations[each], msgspec.Raw(texts[each]), whys[each]) for each in order
     ]
+    return msgspec.Raw(msgspec.json.encode(events))
 
 
-def _edges(found: _Found, named: Mapping[int, str]) -> msgspec.Raw:
+def _edges(
+    found: _Found, links: Iterable[tuple[int, str]], named: Mapping[int, str], order: Sequence[int]
+) -> msgspec.Raw:
     """In the order of the events."""
-    by_rank = [
-        (rank, text.encode())
-        for rank, text in zip(found.ranks or (), found.edges or (), strict=True)
-        if text is not None
-    ]
-    by_rank += _open_edges(found, named) if found.sources else ()
-    return msgspec.Raw(b"[" + b",".join(text for _, text in sorted(by_rank)) + b"]")
+    events = found.events or ()
+    by_event = {event: [text] for event, text in links}
+    for event, text in _open_edges(found, named):
+        by_event.setdefault(event, []).append(text)
+    texts = (text for each in order for text in sorted(by_event.get(events[each], ())))
+    return msgspec.Raw(f"[{','.join(texts)}]".encode())
 
 
-def _open_edges(found: _Found, named: Mapping[int, str]) -> Iterator[tuple[int, bytes]]:
-    moments = zip(found.ranks or (), found.event_ids or (), found.moments or (), strict=True)
-    said = {rank: (event, to_datetime(moment_ms(at))) for rank, event, at in moments}
-    columns = (found.sources, found.targets, found.told_by, found.quantities, found.uoms, found.shares)
-    for source, target, rank, *much in zip(*(column or () for column in columns), strict=True):
-        yield rank, told(ToldEdge(named[source], named[target], "transformed", *said[rank], *much))
+def _open_edges(found: _Found, named: Mapping[int, str]) -> Iterator[tuple[int, str]]:
+    moments = dict(zip(found.events or (), found.moments or (), strict=True))
+    columns = (found.sources, found.targets, found.told_by, found.told_as, found.quantities, found.uoms, found.shares)  # fmt: skip
+    for source, target, event, name, *much in zip(*(column or () for column in columns), strict=True):
+        at = to_datetime(moment_ms(moments[event]))
+        yield event, told(ToldEdge(named[source], named[target], "transformed", name, at, *much)).decode()
 
 
-def _containers(found: _Found, named: Mapping[int, str]) -> list[dict[str, Any]]:
+def _containers(found: _Found, named: Mapping[int, str]) -> list[_Container]:
     columns = (found.holders, found.held, found.starts, found.lasts)
     return [
-        {
-            "id": named[holder],
-            "holds": named[child],
-            "start": to_datetime(moment_ms(start)),
-            "end": None if last == EVER else to_datetime(moment_ms(last)),
-        }
+        _Container(
+            named[holder],
+            named[child],
+            to_datetime(moment_ms(start)),
+            None if last == EVER else to_datetime(moment_ms(last)),
+        )
         for holder, child, start, last in zip(*(column or () for column in columns), strict=True)
     ]
 
 
-def _with_persons(conn: psycopg.Connection, events: bytes, vault: Vault) -> bytes:
+def _with_persons(conn: psycopg.Connection, texts: Sequence[tuple[bytes]], vault: Vault) -> list[bytes]:
     """One's own words again; what others said of persons stays theirs, by row-level security."""
-    if _PERSONS not in events:
-        return events
-    urns = list(dict.fromkeys(urn.decode() for urn in _PERSON.findall(events)))
-    values = vault.behind(conn, urns) if urns else {}
+    events = [text for (text,) in texts]
+    naming = [place for place, text in enumerate(events) if _PERSONS in text]
+    urns = dict.fromkeys(urn.decode() for place in naming for urn in _PERSON.findall(events[place]))
+    values = vault.behind(conn, list(urns)) if urns else {}
 
     def said(match: re.Match[bytes]) -> bytes:
         value = values.get(match[1].decode())
         return match[0] if value is None else msgspec.json.encode(value)
 
-    return _PERSON.sub(said, events) if values else events
+    for place in naming if values else ():
+        events[place] = _PERSON.sub(said, events[place])
+    return events
 
 
 def _portion(said: dict[str, Any]) -> dict[str, Any]:

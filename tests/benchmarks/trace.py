@@ -51,7 +51,8 @@ WITH RECURSIVE above (name) AS (
   JOIN trace_run AS used ON used.run = made.run AND NOT used.output)
 SELECT count(DISTINCT named.event) FROM above JOIN trace_named AS named ON named.name = above.name
 """
-_FUNCTION = "SELECT state, length(events) FROM trace_of_asker(%s, 'back', 50, 5000)"
+_FUNCTION = "SELECT state, events FROM trace_of_asker(%s, 'back', 50, 5000)"
+_FETCHED = ("FETCH ALL FROM trace_events", "FETCH ALL FROM trace_links")
 
 
 def run(template: Template, folder: Path, sizes: tuple[int, ...] = SIZES) -> None:
@@ -107,8 +108,11 @@ def _measure(instance: Instance, rows: int) -> float:
         api.execute("SELECT set_config('suyuan.org', 'packer', false)")
 
         def alone() -> None:
-            row = api.execute(_FUNCTION, [trace_world.SEED]).fetchone()
-            assert row is not None and row[0] == "whole", row
+            with api.transaction():
+                row = api.execute(_FUNCTION, [trace_world.SEED], binary=True).fetchone()
+                assert row is not None and row[0] == "whole", row
+                for query in _FETCHED:
+                    api.execute(query, binary=True).fetchall()
 
         def plain() -> None:
             owner.execute(_PLAIN, [trace_world.SEED]).fetchall()

@@ -24,6 +24,10 @@ INSERT INTO trace_edge (event, source, target, beside, told)
 SELECT 1000000000 + n, 100000000 + n / 3 * 3, 100000000 + n / 3 * 3 + 1, false,
        '{"from":"https://id.gs1.org/01/09521234000303/10/N000000000","to":"https://id.gs1.org/01/09521234000303/10/N000000001","kind":"transformed"}'
 FROM generate_series(%(first)s, %(last)s) AS n;
+INSERT INTO trace_told
+SELECT 1000000000 + n, ARRAY[100000000 + n / 3 * 3, 100000000 + n / 3 * 3 + 1],
+       '{"from":"https://id.gs1.org/01/09521234000303/10/N000000000","to":"https://id.gs1.org/01/09521234000303/10/N000000001","kind":"transformed"}'
+FROM generate_series(%(first)s, %(last)s) AS n;
 INSERT INTO trace_inside (child, parent, first, last, event)
 SELECT 100000000 + n, 100000000 + n / 3 * 3 + 2, (1735689600000 + n::bigint * 1000) << 20, 9223372036854775807, 1000000000 + n
 FROM generate_series(%(first)s, %(last)s) AS n WHERE n % 3 < 2;

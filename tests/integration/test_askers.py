@@ -251,8 +251,8 @@ def test_an_official_sees_what_concerns_their_area_and_department(instance: Inst
 _WHYS = """
 SELECT ARRAY(SELECT shown.why FROM unnest(asked.ids) WITH ORDINALITY AS each (id, place)
              LEFT JOIN shown_events(asked.ids) AS shown ON shown.event = each.id ORDER BY each.place),
-       trace_whys(asked.ids, asked.organisations)
-FROM (SELECT array_agg(id ORDER BY id) AS ids, array_agg(organisation ORDER BY id) AS organisations FROM event) AS asked
+       (SELECT whys FROM trace_seen(asked.ids))
+FROM (SELECT array_agg(id ORDER BY id) AS ids FROM event) AS asked
 """
 
 

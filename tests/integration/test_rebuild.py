@@ -103,8 +103,9 @@ INDEX = {
     " FROM trace_run JOIN trace_name AS known ON known.id = trace_run.name"
     " ORDER BY 1, 2, 3",
     "trace_run_event": "SELECT run, at, event FROM trace_run_event ORDER BY 1, 2, 3",
-    "trace_edge": "SELECT event, source.name, target.name, beside, told FROM trace_edge JOIN trace_name AS source ON source.id = source"
-    " JOIN trace_name AS target ON target.id = target ORDER BY 1, 2, 3",
+    "trace_edge": "SELECT edge.event, source.name, target.name, beside, edge.told, length(whole.told), cardinality(whole.ends)"
+    " FROM trace_edge AS edge JOIN trace_name AS source ON source.id = source JOIN trace_name AS target ON target.id = target"
+    " LEFT JOIN trace_told AS whole ON whole.event = edge.event ORDER BY 1, 2, 3",
     "trace_parcel": "SELECT trace_parcel.id, known.name, origin, origin_steps, steps, runs, became FROM trace_parcel"
     " JOIN trace_name AS known ON known.id = lot ORDER BY 1",
     "trace_step": "SELECT parcel, number, at, event FROM trace_step ORDER BY 1, 2",

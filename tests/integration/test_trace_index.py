@@ -176,11 +176,11 @@ def worlds_in_index(owner: psycopg.Connection, first: int) -> Iterator[tuple[int
 LINKS = """
 WITH own AS (SELECT ARRAY(SELECT id FROM trace_name WHERE name = ANY (%(names)s)) AS ids),
 opened AS (SELECT ARRAY(SELECT DISTINCT said.run FROM trace_run_event AS said WHERE said.event = ANY (%(events)s) AND said.event <> said.run) AS runs)
-SELECT trace_edges(%(events)s, own.ids, opened.runs), ARRAY(
-  SELECT json_build_array(source.name, target.name, open.place, open.quantity, open.uom, open.share)
+SELECT ARRAY(SELECT edges.told FROM trace_edges(%(events)s, own.ids, opened.runs) AS edges), ARRAY(
+  SELECT json_build_array(source.name, target.name, open.event, open.quantity, open.uom, open.share)
   FROM trace_open_edges(%(events)s, own.ids, opened.runs) AS found
-  CROSS JOIN LATERAL unnest(found.sources, found.targets, found.places, found.quantities, found.uoms, found.shares)
-    AS open (source, target, place, quantity, uom, share)
+  CROSS JOIN LATERAL unnest(found.sources, found.targets, found.told_by, found.quantities, found.uoms, found.shares)
+    AS open (source, target, event, quantity, uom, share)
   JOIN trace_name AS source ON source.id = open.source JOIN trace_name AS target ON target.id = open.target)
 FROM own CROSS JOIN opened
 """
@@ -193,7 +193,7 @@ def linked(conn: psycopg.Connection, found: Genealogy, trace: Trace) -> list[Lin
     said = sorted((item.position or 0) * 10 for item in trace.events)
     row = conn.execute(LINKS, {"names": list(trace.identifiers), "events": said}).fetchone()
     assert row is not None
-    told = [json.loads(f"[{each}]") for each in row[0] or () if each is not None]
+    told = [json.loads(f"[{each}]") for each in row[0]]
     links: list[Link] = [
         (one["from"], one["to"], one["kind"], one["event"], one["quantity"], one["uom"], one["share"])
         for each in told
@@ -201,8 +201,7 @@ def linked(conn: psycopg.Connection, found: Genealogy, trace: Trace) -> list[Lin
     ]
     names = {(fact.recorded.position or 0) * 10: fact.name for fact in found.facts}
     return links + [
-        (source, target, "transformed", names[said[place - 1]], *much)
-        for source, target, place, *much in row[1]
+        (source, target, "transformed", names[event], *much) for source, target, event, *much in row[1]
     ]
 
 
@@ -300,6 +299,9 @@ def test_an_erased_name_is_in_no_link_that_was_written(owner: psycopg.Connection
         ("packed", "urn:suyuan:erased:1", pallet),
         ("unpacked", pallet, "urn:suyuan:erased:1"),
     ]
+    pieces = owner.execute("SELECT told FROM trace_told ORDER BY event").fetchall()
+    assert [json.loads(told)["kind"] for (told,) in pieces] == ["packed", "unpacked"]
+    assert not [told for (told,) in pieces if name in told]
 
 
 def test_what_came_off_a_truck_is_told_by_the_walk_that_knows_it(owner: psycopg.Connection) -> None:
@@ -328,3 +330,43 @@ def test_what_came_off_a_truck_is_told_by_the_walk_that_knows_it(owner: psycopg.
             ("unloaded", TRUCK, second),
         ]
     )
+    assert told_of(owner, [30], [TRUCK, first, second]) == {("unloaded", first), ("unloaded", second)}
+    assert told_of(owner, [30], [TRUCK, second]) == {("unloaded", second)}, "and of the other, nothing"
+
+
+@pytest.mark.parametrize("count", [63, 64])
+def test_however_many_links_an_event_tells_those_between_the_names_are_told(
+    owner: psycopg.Connection, count: int
+) -> None:
+    """Up to 64 stand in one piece: those of the boxes, and one of their lot."""
+    boxes = [box("A", f"{number:04}") for number in range(count)]
+    index(owner, [replace(put_in(1, PALLETS[0], *boxes), position=1)])
+    assert owner.execute("SELECT told IS NULL FROM trace_told").fetchall() == [(count > 63,)]
+    assert told_of(owner, [10], [PALLETS[0], *boxes]) == {("packed", PALLETS[0])}
+    assert links_of(owner, [10], [PALLETS[0], *boxes]) == count
+    assert links_of(owner, [10], [PALLETS[0], *boxes[:2]]) == 2
+    assert links_of(owner, [10], boxes) == 0
+    kept = "source = ANY (ARRAY(SELECT id FROM trace_name WHERE name = ANY (%s)))"
+    owner.execute(f"DELETE FROM trace_edge WHERE NOT {kept}".encode(), [boxes[:3]])
+    assert links_of(owner, [10], [PALLETS[0], *boxes]) == 3, "as it is known by now"
+    assert owner.execute("SELECT told IS NULL FROM trace_told").fetchall() == [(False,)]
+
+
+def told_of(owner: psycopg.Connection, events: list[int], names: list[str]) -> set[tuple[str, str]]:
+    """Kind and target of each link."""
+    query = """
+SELECT link ->> 'kind', link ->> 'to'
+FROM trace_edges(%s, ARRAY(SELECT id FROM trace_name WHERE name = ANY (%s)), '{}') AS edges
+CROSS JOIN LATERAL json_array_elements(('[' || edges.told || ']')::json) AS link
+"""
+    return set(owner.execute(query, [events, names]).fetchall())
+
+
+def links_of(owner: psycopg.Connection, events: list[int], names: list[str]) -> int:
+    query = """
+SELECT coalesce(sum(json_array_length(('[' || edges.told || ']')::json)), 0)::integer
+FROM trace_edges(%s, ARRAY(SELECT id FROM trace_name WHERE name = ANY (%s)), '{}') AS edges
+"""
+    row = owner.execute(query, [events, names]).fetchone()
+    assert row is not None
+    return int(row[0])

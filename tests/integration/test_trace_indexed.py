@@ -108,8 +108,26 @@ def test_who_may_not_see_all_is_not_led_through_the_rest(instance: Instance) -> 
     assert states(instance, "rival", MIXED) == ["hidden"]
     with asked_of_database(instance, "rival") as conn:
         row = conn.execute("SELECT * FROM trace_of_asker(%s, 'back', 20, 5000)", [MIXED]).fetchone()
+        assert conn.execute("SELECT name FROM pg_cursors").fetchall() == []
     assert row is not None
     assert {value for value in row if value is not None} == {"hidden"}
+
+
+def test_what_is_left_to_be_fetched_is_of_the_last_answer(instance: Instance) -> None:
+    say(instance, "coop", *vector())
+    follow(instance)
+    with asked_of_database(instance, "coop") as conn:
+        for code, left in (
+            (MIXED, {"trace_events", "trace_links"}),
+            (P01, {"trace_events", "trace_links"}),
+            ("urn:x:none", set()),
+        ):
+            row = conn.execute("SELECT events FROM trace_of_asker(%s, 'back', 20, 5000)", [code]).fetchone()
+            assert row is not None
+            standing = conn.execute("SELECT name FROM pg_cursors WHERE name LIKE 'trace%'").fetchall()
+            assert {name for (name,) in standing} == left
+            if left:
+                assert len(conn.execute("FETCH ALL FROM trace_events").fetchall()) == len(row[0])
 
 
 def test_what_was_recorded_since_is_in_the_answer(instance: Instance) -> None:
