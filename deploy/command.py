@@ -21,6 +21,7 @@ from deploy.erase_command import erase
 from deploy.evidence_command import evidence
 from deploy.hold_command import hold
 from deploy.import_command import import_command
+from deploy.judge_command import judge
 from deploy.log_command import log
 from deploy.monitor_command import monitor
 from deploy.profile_command import profile
@@ -53,6 +54,7 @@ First steps
   suyuan log list                the logs: what is published, their keys, and how one is ended
   suyuan witness                 watch somebody's logs, on a machine of your own
   suyuan trace ID FILE...        a lot's genealogy out of EPCIS files, without a server
+  suyuan judge FILE              a temperature logger's export: compliant, breach, or cannot tell, without a server
   suyuan evidence EVENT -o FILE  a file that proves an event or a window to anybody
   suyuan verify FILE --key KEY   check an evidence file, offline
   suyuan epcis hash FILE         the CBV 2.0 hash of each event in a file, JSON or XML
@@ -319,6 +321,7 @@ main.add_command(monitor)
 main.add_command(audit)
 main.add_command(epcis)
 main.add_command(trace)
+main.add_command(judge)
 
 
 @main.command(hidden=True)

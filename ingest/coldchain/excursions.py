@@ -4,8 +4,11 @@ In the line: marks -> detection reads a series and the intervals in which a limi
 `find_excursions` -> `reconcile` with what is stored -> rows. Contract:
 - A run is a sequence of consecutive readings beyond the limit inside one stretch in force. Intervals
   that touch are one stretch, so handing the goods over does not cut a run in two.
-- A gap (longer than `gap_factor` x the device's interval) is unknown: it never counts in
-  `minutes_at_least`, always in `minutes_at_most`, and ends no run that goes on behind it.
+- A gap (longer than `gap_factor` x the device's interval, or in which the device says that it had no value)
+  is unknown: it never counts in `minutes_at_least`, always in `minutes_at_most`. A gap as long as the hold
+  ends a run, since the goods may have been cold in between (`sensor_silent`); a shorter one does not.
+- What is consecutive lasts from a run's first reading to its last. What is cumulative is counted as loggers
+  count: each reading beyond stands until the next one. At least it was beyond between readings that both are.
 - The result depends on the set of readings alone. Readings arrive late and out of order, so what is
   stored is reconciled, never deleted: an excursion keeps its id, and with it its acknowledgement.
 
@@ -25,7 +28,7 @@ IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 Interval = tuple[int | None, int | None]
-ClosedBy = Literal["recovery", "out_of_force"]
+ClosedBy = Literal["recovery", "sensor_silent", "out_of_force"]
 State = Literal["open", "closed", "merged", "void"]
 
 MINUTE_MS: Final = 60_000
@@ -42,8 +45,8 @@ class Run:
     """One excursion as the readings show it; all times UTC milliseconds of the device's readings.
 
     `start_ms` and `last_ms`: first and last reading beyond. `trigger_ms`: the reading at which the
-    hold was reached. `end_ms`: the first reading back inside, or the end of the stretch in force;
-    None while open. `minutes_at_least`: measured between readings that are both beyond.
+    hold was reached. `end_ms`: the first reading back inside, or behind a gap as long as the hold, or the end
+    of the stretch in force; None while open. `minutes_at_least`: measured between readings that are both beyond.
     `minutes_at_most`: with gaps, and with the edges up to the neighbouring readings or the bounds of
     the stretch. `extreme_c`: the reading farthest beyond. `area_c_min`: °C beyond x measured minutes.
     """
@@ -184,18 +187,26 @@ def merge_intervals(intervals: Sequence[Interval]) -> list[tuple[int, int]]:
     return merged
 
 
+def unknown_steps(time_ms: IntArray, longest_known_ms: float, failed_ms: IntArray | None = None) -> BoolArray:
+    """bool[n-1]: between which readings nobody knows. `failed_ms`: when the device said that it had no value, in order."""
+    steps: BoolArray = np.diff(time_ms) > longest_known_ms
+    if failed_ms is None or not failed_ms.size:
+        return steps
+    before = np.searchsorted(failed_ms, time_ms)
+    return steps | (before[1:] > before[:-1])
+
+
 def find_stretches(
-    time_ms: IntArray, out: BoolArray, longest_known_ms: float, ends_run: BoolArray | None = None
+    time_ms: IntArray, out: BoolArray, unknown: BoolArray, ends_run: BoolArray | None = None
 ) -> Stretches:
-    """Runs of True in `out`; time between readings farther apart than `longest_known_ms` is not counted.
+    """Runs of True in `out`; unknown time between readings (`unknown_steps`) is not counted.
 
     `ends_run`: bool[n-1], True where no run may go on from one reading to the next.
     """
-    steps = np.diff(time_ms)
     joined = out[:-1] & out[1:]
     if ends_run is not None:
         joined &= ~ends_run
-    counted = np.where(joined & (steps <= longest_known_ms), steps, 0)
+    counted = np.where(joined & ~unknown, np.diff(time_ms), 0)
     elapsed = np.concatenate((np.zeros(min(1, out.size), np.int64), np.cumsum(counted, dtype=np.int64)))
     first = np.flatnonzero(out & ~np.concatenate(([False], joined))[: out.size])
     last = np.flatnonzero(out & ~np.concatenate((joined, [False]))[: out.size])
@@ -209,13 +220,14 @@ def find_excursions(
     in_force: Sequence[Interval],
     interval_ms: int,
     gap_factor: float = 2.0,
+    failed_ms: IntArray | None = None,
 ) -> list[Run]:
     """The runs of a series that reached the limit's hold, in time order.
 
     `time_ms`: int64[n], UTC milliseconds, strictly rising; `value_c`: float64[n], finite.
     `in_force`: half-open intervals in any order, None for an open end. `interval_ms`: how often the
-    device was set to measure at that time. A cumulative limit gives at most one run, over all
-    stretches together. Raises SeriesError.
+    device was set to measure at that time; `failed_ms`: int64[m], rising, when it said that it had no value.
+    A cumulative limit gives at most one run, over all stretches together. Raises SeriesError.
     """
     check_series(time_ms, value_c)
     if interval_ms <= 0 or gap_factor < 1:
@@ -226,11 +238,14 @@ def find_excursions(
     starts, ends = np.array(stretches_in_force, dtype=np.int64).T
     stretch = np.searchsorted(starts, time_ms, side="right") - 1
     out = beyond(value_c, limit) & (stretch >= 0) & (time_ms < ends[stretch])
-    runs = find_stretches(time_ms, out, gap_factor * interval_ms, stretch[1:] != stretch[:-1])
+    unknown = unknown_steps(time_ms, gap_factor * interval_ms, failed_ms)
+    # What is cumulative goes on behind any gap.
+    silent = unknown & (np.diff(time_ms) >= limit.hold_ms) & (limit.mode == "consecutive")
+    runs = find_stretches(time_ms, out, unknown, (stretch[1:] != stretch[:-1]) | silent)
     if not runs.first.size:
         return []
     bounds = starts[stretch[runs.first]], ends[stretch[runs.first]]
-    found = _Found(time_ms, value_c, limit, runs, *bounds)
+    found = _Found(time_ms, value_c, limit, runs, out, unknown, silent, *bounds)
     return found.together() if limit.mode == "cumulative" else found.each()
 
 
@@ -275,6 +290,9 @@ class _Found:
     value_c: FloatArray
     limit: Limit
     runs: Stretches
+    out: BoolArray
+    unknown: BoolArray
+    silent: BoolArray
     bound_starts_ms: IntArray
     bound_ends_ms: IntArray
 
@@ -292,11 +310,23 @@ class _Found:
 
     def together(self) -> list[Run]:
         """All stretches as one run, if their sum reached a cumulative limit's allowance."""
-        if int(self.runs.measured_ms.sum()) < self.limit.hold_ms:
+        stands_ms = np.where(
+            self.unknown, 0, np.minimum(self.time_ms[1:], self.bound_end_of()) - self.time_ms[:-1]
+        )
+        counted = np.concatenate(([0], np.cumsum(np.where(self.out[:-1], stands_ms, 0))))
+        if int(counted[-1]) < self.limit.hold_ms:
             return []
-        trigger = int(np.searchsorted(self.runs.elapsed_ms, self.limit.hold_ms))
+        trigger = int(np.searchsorted(counted, self.limit.hold_ms))
         every = slice(0, self.runs.first.size)
         return [self.as_run(every, trigger, int(self.at_most_ms().sum()), float(self.area_c_min().sum()))]
+
+    def bound_end_of(self) -> IntArray:
+        """int64[n-1]: where the stretch in force of each reading but the last ends."""
+        run = np.maximum(
+            np.searchsorted(self.runs.first, np.arange(self.time_ms.size - 1), side="right") - 1, 0
+        )
+        ends: IntArray = self.bound_ends_ms[run]
+        return ends
 
     def as_run(self, parts: slice, trigger: int, at_most_ms: int, area_c_min: float) -> Run:
         first, last = self.runs.first[parts], self.runs.last[parts]
@@ -314,9 +344,9 @@ class _Found:
         )
 
     def end(self, last: int, bound_ms: int) -> tuple[int | None, ClosedBy | None]:
-        """When and by what a run ended: the next reading in force is back inside, else it were no end."""
+        """When and by what a run ended: the next reading in force is back inside or far behind, else it were no end."""
         if last + 1 < self.time_ms.size and self.time_ms[last + 1] < bound_ms:
-            return int(self.time_ms[last + 1]), "recovery"
+            return int(self.time_ms[last + 1]), "sensor_silent" if self.silent[last] else "recovery"
         if bound_ms < EVER:
             return bound_ms, "out_of_force"
         return None, None

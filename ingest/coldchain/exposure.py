@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from ingest.coldchain.excursions import MINUTE_MS, beyond, find_stretches
+from ingest.coldchain.excursions import MINUTE_MS, beyond, find_stretches, unknown_steps
 from ingest.coldchain.kinetics import ACTIVATION_ENERGY_KJ_PER_MOL, mean_kinetic_temperature
 from ingest.coldchain.limits import Limit, Position
 from ingest.coldchain.timeline import (
@@ -253,7 +253,8 @@ def _disagreement(a: ObservedSeries, b: ObservedSeries, leg: Leg, gap_factor: fl
     compared = (at >= 0) & (at < other.known.size)
     compared[compared] = other.known[at[compared]]
     apart = compared & (apart_c > DISAGREE_C)
-    runs = find_stretches(own.time_ms, apart, gap_factor * often.interval_ms)
+    unknown = unknown_steps(own.time_ms, gap_factor * often.interval_ms, often.failed_ms)
+    runs = find_stretches(own.time_ms, apart, unknown)
     if not runs.first.size or _minutes(int(runs.measured_ms.max())) < DISAGREE_MINUTES:
         return None
     minutes = _minutes(int(runs.measured_ms.max()))

@@ -147,7 +147,7 @@ def load_limits() -> tuple[Limit, ...]:
     for pack in sorted(packs.iterdir(), key=lambda entry: entry.name):
         if pack.name.endswith(".json"):
             found.extend(parse_limits(json.loads(pack.read_text(encoding="utf-8"))))
-    return _consistent(found)
+    return consistent(found)
 
 
 def parse_limits(pack: object) -> tuple[Limit, ...]:
@@ -167,7 +167,7 @@ def parse_limits(pack: object) -> tuple[Limit, ...]:
             problems.extend(error.problems)
     if problems:
         raise LimitError(problems)
-    return _consistent(found)
+    return consistent(found)
 
 
 def parse_limit(obj: object) -> Limit:
@@ -338,7 +338,8 @@ def _word_problems(limit: Limit) -> list[str]:
     return problems
 
 
-def _consistent(limits: Sequence[Limit]) -> tuple[Limit, ...]:
+def consistent(limits: Sequence[Limit]) -> tuple[Limit, ...]:
+    """In order, where no two of them contradict each other. Raises LimitError."""
     problems = [problem for a, b in combinations(limits, 2) for problem in _contradictions(a, b)]
     if problems:
         raise LimitError(problems)

@@ -16,7 +16,16 @@ from typing import Self
 
 import numpy as np
 
-from ingest.coldchain.excursions import EVER, MINUTE_MS, BoolArray, FloatArray, IntArray, Run, threshold_c
+from ingest.coldchain.excursions import (
+    EVER,
+    MINUTE_MS,
+    BoolArray,
+    ClosedBy,
+    FloatArray,
+    IntArray,
+    Run,
+    threshold_c,
+)
 from ingest.coldchain.limits import Limit
 
 
@@ -98,8 +107,10 @@ class Judged:
 
     def _find(self) -> None:
         steps = np.diff(self.time_ms)
-        joined = self.out[:-1] & self.out[1:] & (self.row[1:] == self.row[:-1])
-        counted = np.where(joined & (steps <= self.bounds.longest_known_ms[self.row[1:]]), steps, 0)
+        unknown = steps > self.bounds.longest_known_ms[self.row[1:]]
+        self.silent = np.concatenate((unknown & (steps >= self.bounds.hold_ms[self.row[1:]]), [False]))
+        joined = self.out[:-1] & self.out[1:] & (self.row[1:] == self.row[:-1]) & ~self.silent[:-1]
+        counted = np.where(joined & ~unknown, steps, 0)
         self.elapsed = np.concatenate(
             (np.zeros(min(1, self.out.size), np.int64), np.cumsum(counted, dtype=np.int64))
         )
@@ -158,7 +169,7 @@ class Judged:
         held = np.flatnonzero(measured >= self.bounds.hold_ms[self.of])
         if not held.size:
             return []
-        end, recovered = self._ends()
+        end, closed_by = self._ends()
         trigger = self._triggers()
         extreme = self._extremes(self.out) * self.bounds.side[self.of]
         area = self._areas(self.slices)
@@ -174,7 +185,7 @@ class Judged:
                     minutes_at_most=int(self.after[k] - self.before[k]) / MINUTE_MS,
                     extreme_c=float(extreme[k]),
                     area_c_min=float(area[k]),
-                    closed_by="recovery" if recovered[k] else "out_of_force" if end[k] < EVER else None,
+                    closed_by=closed_by[k],
                 ),
             )
             for k in held.tolist()
@@ -218,10 +229,17 @@ class Judged:
         there[there] &= self.out[at[there]]
         return np.flatnonzero(there), at[there]
 
-    def _ends(self) -> tuple[IntArray, BoolArray]:
-        """When each run ended, EVER while it has not, and whether by a reading back inside."""
+    def _ends(self) -> tuple[IntArray, Sequence[ClosedBy | None]]:
+        """When each run ended, EVER while it has not, and by what."""
         _, after = self._neighbours()
-        return np.minimum(after, self.bounds.end_ms[self.of]), after < EVER
+        end = np.minimum(after, self.bounds.end_ms[self.of])
+        by: list[ClosedBy | None] = [
+            "sensor_silent" if silent else "recovery" if seen else "out_of_force" if ended else None
+            for silent, seen, ended in zip(
+                self.silent[self.last] & (after < EVER), after < EVER, end < EVER, strict=True
+            )
+        ]
+        return end, by
 
     def _triggers(self) -> IntArray:
         """The reading at which each run reached its hold; of one that did not, any."""

@@ -26,6 +26,7 @@ from ingest.coldchain.excursions import (
     beyond,
     check_series,
     find_stretches,
+    unknown_steps,
 )
 from ingest.coldchain.limits import ColdChainError, Limit, Position
 from ingest.coldchain.told import Told, ToldUnder
@@ -46,7 +47,8 @@ class ObservedSeries:
     [`since_ms`, `until_ms`) are not used; None means that it lasted as long as the readings given.
     Readings just outside the leg are welcome: they tell what was between them and the leg's own, so
     that cutting a journey into legs changes no minute of it. `interval_ms`: as configured at that
-    time. `accuracy_c`: the sensor's own, None if nobody stated it.
+    time. `accuracy_c`: the sensor's own, None if nobody stated it. `failed_ms`: int64[m], rising, when it said that it had
+    no value: what is around such a moment is unknown.
     """
 
     series: str
@@ -57,6 +59,7 @@ class ObservedSeries:
     accuracy_c: float | None = None
     since_ms: int | None = None
     until_ms: int | None = None
+    failed_ms: IntArray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -248,7 +251,7 @@ def _pieces(series: ObservedSeries, leg: Leg, gap_factor: float) -> Pieces:
     # A gap is as long as it is, wherever a leg's bound cuts it: so the placement's own bounds here.
     edges = (np.array([since_ms] if begins else [], np.int64), np.array([until_ms] if ends else [], np.int64))
     knots = np.concatenate((edges[0], series.time_ms[around], edges[1]))
-    known = np.diff(knots) <= gap_factor * series.interval_ms
+    known = ~unknown_steps(knots, gap_factor * series.interval_ms, series.failed_ms)
     if begins and ends and first == after:
         known[:] = False
     return Pieces(
@@ -446,5 +449,5 @@ def _bridged(
 ) -> Stretches:
     """Stretches beyond, which a gap as long as the hold ends and a shorter one does not."""
     known_ms = gap_factor * series.interval_ms
-    steps = np.diff(own.time_ms)
-    return find_stretches(own.time_ms, out, known_ms, (steps > known_ms) & (steps >= limit.hold_ms))
+    unknown = unknown_steps(own.time_ms, known_ms, series.failed_ms)
+    return find_stretches(own.time_ms, out, unknown, unknown & (np.diff(own.time_ms) >= limit.hold_ms))

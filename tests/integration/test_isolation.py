@@ -18,7 +18,6 @@ import psycopg
 import pytest
 
 from ingest import marks
-from ingest.coldchain.limits import load_limits
 from ingest.projection import following
 from ingest.registry import RegistryError, load, load_limit_versions, parse_registry
 from ledger import recorded
@@ -41,6 +40,7 @@ from tests.integration.said import (
     said,
 )
 from tests.servers.databases import Database
+from tests.unit.ingest.coldchain.cases import shipped
 
 OTHER_LOT = lot_uri(GTIN, "DK2")
 PRESENCE = "SELECT holder, lot, rule_product, stage, valid FROM presence ORDER BY 2, 1, 5"
@@ -289,7 +289,7 @@ def test_a_new_limit_is_looked_for_where_series_were_placed(instance: Instance) 
     instance.take([room([4.0] * 90 + [1.0], 4, 1)], NOW)
     instance.settle(NOW)
     before = instance.rows("SELECT id FROM excursion")
-    strict = replace(load_limits()[0], id="strict", version=1, limit_c=2.0, mode="consecutive")
+    strict = replace(shipped("yangmei-upper-5c"), id="strict", version=1, limit_c=2.0, mode="consecutive")
     summed = replace(strict, id="summed", mode="cumulative", minutes=30.0)
     with instance.as_role("ingest") as conn:
         load_limit_versions(conn, [strict, summed])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ingest.coldchain.exposure import Exposure, expose
-from ingest.coldchain.limits import Limit, load_limits
+from ingest.coldchain.limits import Limit
 from ingest.coldchain.timeline import Leg, ObservedSeries
 from ingest.coldchain.verdict import decide
 from ingest.registry import load_limit_versions
@@ -41,6 +41,7 @@ from tests.integration.said import (
     truck,
 )
 from tests.servers.databases import Database
+from tests.unit.ingest.coldchain.cases import shipped
 from trace_api.chain import ASKER, Chain, identify, read_chain, read_told
 from trace_api.compliance import Judge, Judged
 
@@ -180,8 +181,8 @@ RULES = (
 
 
 def rules() -> list[Limit]:
-    shipped = load_limits()[0]
-    return [replace(shipped, positions=("ambient", "return_air"), version=1, **rule) for rule in RULES]  # type: ignore[arg-type]
+    agreed = shipped("yangmei-upper-5c")
+    return [replace(agreed, positions=("ambient", "return_air"), version=1, **rule) for rule in RULES]  # type: ignore[arg-type]
 
 
 def weather(chance: Random) -> list[tuple[float, float]]:

@@ -180,6 +180,7 @@ EN: dict[str, str] = {
     "audit_as_version": "{when} (version {version})",
     "audit_ended": "{when} ({how})",
     "audit_closed_recovery": "back within the limit",
+    "audit_closed_sensor_silent": "the sensor fell silent",
     "audit_closed_out_of_force": "the goods left, the limit no longer applies",
     "audit_legs_title": "Who held it in each leg",
     "audit_standing": "standing at {place}",

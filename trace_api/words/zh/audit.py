@@ -180,6 +180,7 @@ ZH: dict[str, str] = {
     "audit_as_version": "{when}（第 {version} 版）",
     "audit_ended": "{when}（{how}）",
     "audit_closed_recovery": "温度恢复",
+    "audit_closed_sensor_silent": "传感器静默",
     "audit_closed_out_of_force": "货离开，限值不再适用",
     "audit_legs_title": "各段由谁持有",
     "audit_standing": "停在{place}",

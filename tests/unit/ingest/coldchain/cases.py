@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ingest.coldchain.excursions import FloatArray, IntArray
-from ingest.coldchain.limits import Limit, Position, parse_limit
+from ingest.coldchain.limits import Limit, Position, load_limits, parse_limit
 from ingest.coldchain.timeline import Leg, ObservedSeries
 
 MINUTE = 60_000
@@ -38,6 +38,11 @@ def limit_json(**changes: Any) -> dict[str, Any]:
 
 def a_limit(**changes: Any) -> Limit:
     return parse_limit(limit_json(**changes))
+
+
+def shipped(name: str) -> Limit:
+    """A limit that comes with the package."""
+    return next(limit for limit in load_limits() if limit.id == name)
 
 
 def series(*points: tuple[float, float]) -> tuple[IntArray, FloatArray]:

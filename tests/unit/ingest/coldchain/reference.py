@@ -18,18 +18,42 @@ class Streak:
     readings: list[Reading] = field(default_factory=list)
     before: int | None = None
     after: int | None = None
+    silent: bool = False
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """What is unknown between two readings, and whether that ends a streak."""
+
+    longest_known_ms: float
+    failed: list[int]
+    hold_ms: float
+    consecutive: bool
+
+    def unknown(self, a: int, b: int) -> bool:
+        return b - a > self.longest_known_ms or any(a < moment < b for moment in self.failed)
+
+    def silent(self, a: int, b: int) -> bool:
+        return self.consecutive and self.unknown(a, b) and b - a >= self.hold_ms
 
 
 def slow_excursions(
-    readings: list[Reading], limit: Limit, in_force: list[Interval], interval_ms: int, gap_factor: float
+    readings: list[Reading],
+    limit: Limit,
+    in_force: list[Interval],
+    interval_ms: int,
+    gap_factor: float,
+    failed: list[int] | None = None,
 ) -> list[Run]:
+    gaps = Gaps(interval_ms * gap_factor, failed or [], limit.minutes * 60_000, limit.mode == "consecutive")
     streaks = [
         streak
         for begins, ends in _joined(in_force)
-        for streak in _streaks(sorted(set(readings)), limit, begins, ends)
+        for streak in _streaks(sorted(set(readings)), limit, gaps, begins, ends)
     ]
-    groups = [[streak] for streak in streaks] if limit.mode == "consecutive" else [streaks] if streaks else []
-    runs = [_run(group, limit, interval_ms * gap_factor) for group in groups]
+    groups = [[streak] for streak in streaks] if gaps.consecutive else [streaks] if streaks else []
+    moments = sorted({time for time, _ in readings})
+    runs = [_run(group, limit, gaps, moments) for group in groups]
     return [run for run in runs if run is not None]
 
 
@@ -58,12 +82,16 @@ def _joined(in_force: list[Interval]) -> list[Interval]:
     return joined
 
 
-def _streaks(readings: list[Reading], limit: Limit, begins: int | None, ends: int | None) -> list[Streak]:
+def _streaks(
+    readings: list[Reading], limit: Limit, gaps: Gaps, begins: int | None, ends: int | None
+) -> list[Streak]:
     streaks: list[Streak] = []
     current: Streak | None = None
     previous: int | None = None
     for time, value in readings:
         inside = (begins is None or time >= begins) and (ends is None or time < ends)
+        if current is not None and previous is not None and gaps.silent(previous, time):
+            current.after, current.silent, current = time, True, None
         if inside and is_out(value, limit):
             if current is None:
                 current = Streak(begins, ends, before=previous)
@@ -76,13 +104,26 @@ def _streaks(readings: list[Reading], limit: Limit, begins: int | None, ends: in
     return streaks
 
 
-def _run(streaks: list[Streak], limit: Limit, longest_known_ms: float) -> Run | None:
+def _cumulative_trigger(streaks: list[Streak], limit: Limit, gaps: Gaps, moments: list[int]) -> int | None:
+    """The first reading by which the readings beyond, each until the next one, have lasted for the hold."""
+    out = {time: streak for streak in streaks for time, _ in streak.readings}
+    counted = 0
+    for a, b in pairwise(moments):
+        if a in out and not gaps.unknown(a, b):
+            ends = out[a].ends
+            counted += (b if ends is None else min(b, ends)) - a
+        if counted >= limit.minutes * 60_000:
+            return b
+    return None
+
+
+def _run(streaks: list[Streak], limit: Limit, gaps: Gaps, moments: list[int]) -> Run | None:
     measured, at_most, area, trigger = 0, 0, 0.0, None
     for streak in streaks:
         for k, (time, value) in enumerate(streak.readings):
             if k > 0:
                 before, value_before = streak.readings[k - 1]
-                if time - before <= longest_known_ms:
+                if not gaps.unknown(before, time):
                     measured += time - before
                     excess = (abs(value - limit.limit_c) + abs(value_before - limit.limit_c)) / 2
                     area += excess * (time - before) / 60_000
@@ -92,6 +133,8 @@ def _run(streaks: list[Streak], limit: Limit, longest_known_ms: float) -> Run | 
         earliest = [bound for bound in (streak.before, streak.begins) if bound is not None]
         latest = [bound for bound in (streak.after, streak.ends) if bound is not None]
         at_most += (min(latest) if latest else last) - (max(earliest) if earliest else first)
+    if not gaps.consecutive:
+        trigger = _cumulative_trigger(streaks, limit, gaps, moments)
     if trigger is None:
         return None
     end_of_last = [bound for bound in (streaks[-1].after, streaks[-1].ends) if bound is not None]
@@ -106,7 +149,13 @@ def _run(streaks: list[Streak], limit: Limit, longest_known_ms: float) -> Run | 
         minutes_at_most=at_most / 60_000,
         extreme_c=max(values) if limit.side == "above" else min(values),
         area_c_min=area,
-        closed_by=None if end is None else "out_of_force" if end == streaks[-1].ends else "recovery",
+        closed_by=None
+        if end is None
+        else "out_of_force"
+        if end == streaks[-1].ends
+        else "sensor_silent"
+        if streaks[-1].silent
+        else "recovery",
     )
 
 

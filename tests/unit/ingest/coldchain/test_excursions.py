@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -61,11 +62,38 @@ def test_without_a_hold_one_reading_is_enough() -> None:
     assert (second.trigger_ms, second.state, second.end_ms) == (3 * MINUTE, "open", None)
 
 
-def test_a_gap_is_unknown_and_ends_no_run() -> None:
-    time_ms, value_c = every_minute((0, 20, 6.0), (60, 80, 6.0))
+def test_a_gap_shorter_than_the_hold_is_unknown_and_ends_no_run() -> None:
+    time_ms, value_c = every_minute((0, 20, 6.0), (40, 60, 6.0))
     (run,) = find_excursions(time_ms, value_c, a_limit(), ALWAYS, MINUTE)
-    assert (run.minutes_at_least, run.minutes_at_most) == (38.0, 79.0)
-    assert run.trigger_ms == 71 * MINUTE  # 19 minutes before the gap, 11 behind it
+    assert (run.minutes_at_least, run.minutes_at_most) == (38.0, 59.0)
+    assert run.trigger_ms == 51 * MINUTE  # 19 minutes before the gap, 11 behind it
+
+
+def test_a_gap_as_long_as_the_hold_ends_a_run() -> None:
+    time_ms, value_c = every_minute((0, 40, 6.0), (80, 120, 6.0))
+    first, second = find_excursions(time_ms, value_c, a_limit(), ALWAYS, MINUTE)
+    assert (first.start_ms, first.last_ms, first.end_ms) == (0, 39 * MINUTE, 80 * MINUTE)
+    assert (first.closed_by, first.minutes_at_least, first.minutes_at_most) == ("sensor_silent", 39.0, 80.0)
+    assert (second.start_ms, second.closed_by, second.minutes_at_most) == (80 * MINUTE, None, 80.0)
+    halves = every_minute((0, 20, 6.0), (60, 80, 6.0))
+    assert not find_excursions(*halves, a_limit(), ALWAYS, MINUTE), (
+        "19 minutes each, and 41 that nobody knows"
+    )
+
+
+def test_a_recovery_that_nobody_saw_is_none() -> None:
+    time_ms, value_c = every_minute((0, 40, 6.0), (80, 90, 4.0))
+    (run,) = find_excursions(time_ms, value_c, a_limit(), ALWAYS, MINUTE)
+    assert (run.end_ms, run.closed_by, run.minutes_at_most) == (80 * MINUTE, "sensor_silent", 80.0)
+
+
+def test_a_value_that_the_device_did_not_have_is_a_gap_however_short() -> None:
+    time_ms, value_c = every_minute((0, 20, 6.0), (21, 35, 6.0))
+    (run,) = find_excursions(time_ms, value_c, a_limit(), ALWAYS, MINUTE)
+    assert run.minutes_at_least == 34.0
+    failed = np.array([20 * MINUTE])
+    (run,) = find_excursions(time_ms, value_c, a_limit(), ALWAYS, MINUTE, failed_ms=failed)
+    assert (run.minutes_at_least, run.minutes_at_most) == (32.0, 34.0)
 
 
 def test_a_slow_device_has_no_gaps() -> None:
@@ -103,7 +131,8 @@ def test_a_cumulative_limit_adds_up_what_a_consecutive_one_forgives() -> None:
     time_ms, value_c = dips[0][order], dips[1][order]
     assert not find_excursions(time_ms, value_c, a_limit(), ALWAYS, MINUTE)
     (run,) = find_excursions(time_ms, value_c, a_limit(mode="cumulative", minutes=60), ALWAYS, MINUTE)
-    assert (run.start_ms, run.trigger_ms, run.end_ms) == (0, 80 * MINUTE, 81 * MINUTE)
+    # 21 minutes a dip, each reading until the next: 21, 42, and 18 of the third.
+    assert (run.start_ms, run.trigger_ms, run.end_ms) == (0, 78 * MINUTE, 81 * MINUTE)
     assert run.minutes_at_least == 60.0
 
 
@@ -175,20 +204,34 @@ def fast(
     in_force: list[Interval],
     interval_ms: int = MINUTE,
     gap: float = 2.0,
+    failed: Sequence[int] = (),
 ) -> list[Run]:
     ordered = sorted(set(readings))
     time_ms = np.array([time for time, _ in ordered], dtype=np.int64)
     value_c = np.array([value for _, value in ordered], dtype=np.float64)
-    return find_excursions(time_ms, value_c, limit, in_force, interval_ms, gap)
+    failed_ms = np.array(sorted(set(failed) - set(time_ms.tolist())), dtype=np.int64)
+    return find_excursions(time_ms, value_c, limit, in_force, interval_ms, gap, failed_ms)
 
 
 @settings(max_examples=400, deadline=None)
-@given(readings_lists, limits, force_lists, st.integers(1, 4), st.sampled_from([1.0, 2.0, 3.5]))
+@given(
+    readings_lists,
+    limits,
+    force_lists,
+    st.integers(1, 4),
+    st.sampled_from([1.0, 2.0, 3.5]),
+    st.lists(st.integers(0, 90).map(lambda minute: minute * MINUTE), max_size=4),
+)
 def test_fast_is_plain(
-    readings: list[Reading], limit: Limit, in_force: list[Interval], minutes: int, gap: float
+    readings: list[Reading],
+    limit: Limit,
+    in_force: list[Interval],
+    minutes: int,
+    gap: float,
+    failed: list[int],
 ) -> None:
-    got = fast(readings, limit, in_force, minutes * MINUTE, gap)
-    want = slow_excursions(readings, limit, in_force, minutes * MINUTE, gap)
+    got = fast(readings, limit, in_force, minutes * MINUTE, gap, failed)
+    want = slow_excursions(readings, limit, in_force, minutes * MINUTE, gap, failed)
     assert [asdict(run) for run in got] == [pytest.approx(asdict(run)) for run in want]
 
 
@@ -196,9 +239,14 @@ def test_fast_is_plain(
 @given(readings_lists, limits, force_lists)
 def test_the_band_is_a_band(readings: list[Reading], limit: Limit, in_force: list[Interval]) -> None:
     for run in fast(readings, limit, in_force):
-        assert limit.minutes <= run.minutes_at_least <= run.minutes_at_most
-        assert run.start_ms <= run.trigger_ms <= run.last_ms
+        assert run.minutes_at_least <= run.minutes_at_most
+        assert run.start_ms <= run.trigger_ms
         assert run.end_ms is None or run.end_ms > run.last_ms
+        if limit.mode == "consecutive":
+            assert limit.minutes <= run.minutes_at_least
+            assert run.trigger_ms <= run.last_ms
+        else:
+            assert limit.minutes <= run.minutes_at_most
 
 
 # --- late and out of order --------------------------------------------------------------------------

@@ -14,17 +14,33 @@ from ingest.coldchain.limits import (
     parse_limit,
     parse_limits,
 )
-from tests.unit.ingest.coldchain.cases import a_limit, limit_json
+from tests.unit.ingest.coldchain.cases import a_limit, limit_json, shipped
 from tests.vectors import count_vectors, vector_path
 
 
 def test_the_shipped_limit_is_the_agreed_one_and_admits_that_nobody_read_its_source() -> None:
-    (limit,) = load_limits()
+    limit = shipped("yangmei-upper-5c")
     assert (limit.product, limit.limit_c, limit.operator, limit.minutes) == ("yangmei", 5.0, ">", 30.0)
     assert limit.stages == ("cold", "loaded", "arrived", "stall")
     assert limit.positions == ("ambient", "return_air", "in_box")
     assert (limit.force, limit.mode, limit.verified) == ("agreed", "consecutive", False)
     assert limit.hold_ms == 1_800_000
+
+
+def test_no_shipped_number_is_told_as_read_that_nobody_read() -> None:
+    limits = load_limits()
+    assert {limit.product for limit in limits} >= {
+        "strawberry",
+        "frozen",
+        "medicine_2_8",
+        "who_type_1",
+        "raw_milk",
+        "chilled",
+    }
+    assert not [limit.id for limit in limits if limit.verified]
+    assert not [limit.id for limit in limits if limit.force in ("mandatory", "local")], (
+        "who has not read a law does not cite it"
+    )
 
 
 def test_a_snapshot_is_the_rule_as_it_stood() -> None:

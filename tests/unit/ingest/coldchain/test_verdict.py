@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.coldchain.exposure import expose
-from ingest.coldchain.limits import FORCES, Limit, load_limits
+from ingest.coldchain.limits import FORCES, Limit
 from ingest.coldchain.timeline import Leg, band, journey
 from ingest.coldchain.verdict import Verdict, VerdictError, decide
-from tests.unit.ingest.coldchain.cases import MINUTE, a_leg, a_limit, a_sensor, every_minute, series
+from tests.unit.ingest.coldchain.cases import MINUTE, a_leg, a_limit, a_sensor, every_minute, series, shipped
 from tests.unit.ingest.coldchain.reference import slow_band
 
 LIMIT = a_limit()
@@ -361,7 +361,7 @@ def test_words_promise_nothing_and_accuse_nobody(force: str, mode: str, minutes:
 
 
 def test_the_shipped_limit_speaks_to_a_shopper() -> None:
-    (limit,) = load_limits()
+    limit = shipped("yangmei-upper-5c")
     found = judge(a_leg(0, 200, a_sensor(every_minute((0, 100, 3.0))), limits=(limit,)), limits=(limit,))
     assert found.headline.zh == "现有记录还不能判断是否超过约定温度"
     assert found.detail.zh == (

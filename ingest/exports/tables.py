@@ -1,0 +1,405 @@
+"""Tables of any maker: rows of cells, of which some begin with a preamble -> an `Export`.
+
+Contract: the readings begin where rows begin to hold a moment and a number; the heading is what stands above them. Every column of
+temperature is one of the export's, under its heading; what is none is passed over and said. Rows are never dropped in silence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from ingest.exports import cells, clock, headings, moments
+from ingest.exports.exported import Column, Export, ExportError, Floats, Integers, Line, Mask
+from ingest.exports.moments import NEVER, DateOrder, Moments
+
+Row = Sequence[object]
+_LOOKED_AT = 500
+_WANTED = (
+    "want a heading row with a column of times and one or more of temperatures, as in `time,temperature (°C)`"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What whoever asks says of the export. `unit`: C or F, of what says none; `columns`: only these, by heading; `zone`: where the clock
+    stood; `date_order`: where a date could be read two ways."""
+
+    unit: str | None = None
+    columns: tuple[str, ...] = ()
+    zone: ZoneInfo | None = None
+    date_order: DateOrder | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """`first`: the row where readings begin; `when`: places of the moment (one) or of date and time (two); `names`, and `said`, which is all
+    that stands above a column: by place."""
+
+    first: int
+    when: tuple[int, ...]
+    names: Mapping[int, str]
+    said: Mapping[int, str]
+    width: int
+
+
+@dataclass(slots=True)
+class _Notes:
+    said: list[str] = field(default_factory=list)
+
+    def add(self, text: str) -> None:
+        if text not in self.said:
+            self.said.append(text)
+
+
+def quality(rows: Sequence[Row]) -> int:
+    """How many rows of a sample hold a moment and a number: of several ways to cut a file into cells, the best has most."""
+    return sum(
+        1
+        for row in rows
+        if (when := _when(row)) and any(_is_value(row, place, when) for place in range(len(row)))
+    )
+
+
+def read(rows: Sequence[Row], form: str, asked: Asked) -> Export:
+    """Raises ExportError."""
+    found = _layout(rows)
+    notes = _Notes()
+    body = [row for row in rows[found.first :] if any(cell not in (None, "") for cell in row)]
+    columns = _by_place(body, found.width)
+    when = _read_moments(columns, found.when, asked)
+    if when.assumed:
+        notes.add(when.assumed)
+    known = when.local_ms != NEVER
+    if not known.any():
+        raise ExportError("no row has a time that can be read")
+    if not known.all():
+        notes.add(f"{int((~known).sum())} rows without a time that can be read were passed over")
+    places = _temperatures(columns, known, found, asked, notes)
+    serial, interval_ms = _preamble(rows[: found.first])
+    unit = _stated_unit(rows[: found.first])
+    series = _split(columns, known, found)
+    parts = []
+    for name, mask in series:
+        parts += [
+            (
+                _named(name, found.names[place], len(places), len(series)),
+                mask,
+                *_values(columns[place], found.said[place], unit, asked),
+            )
+            for place in places
+        ]
+    return _export(form, serial, interval_ms, when, parts, asked, notes)
+
+
+# --- where the readings are ------------------------------------------------------------------------------------
+
+
+def _layout(rows: Sequence[Row]) -> _Layout:
+    first = next(
+        (at for at, row in enumerate(rows[:_LOOKED_AT]) if (when := _when(row)) and _begins(rows, at, when)),
+        None,
+    )
+    if first is None:
+        raise ExportError(f"no row holds a time and a reading: {_WANTED}")
+    when = _when(rows[first])
+    width = max(len(row) for row in rows[first : first + _LOOKED_AT])
+    return _Layout(first, when, *_names(rows, first, width, when), width)
+
+
+def _when(row: Row) -> tuple[int, ...]:
+    """Where the moment of a row stands: in one cell, or in one of a date and one of a time of day."""
+    for place, cell in enumerate(row):
+        if (
+            isinstance(cell, datetime)
+            and cell.time() == time()
+            and place + 1 < len(row)
+            and _is_time(row[place + 1])
+        ):
+            return place, place + 1
+        if moments.looks_like_moment(cell) or _is_epoch(cell):
+            return (place,)
+        if moments.looks_like_date(cell):
+            beside = next(
+                (other for other in range(len(row)) if other != place and _is_time(row[other])), None
+            )
+            if beside is not None:
+                return place, beside
+    return ()
+
+
+def _is_time(cell: object) -> bool:
+    return isinstance(cell, time) or moments.looks_like_time(cell)
+
+
+def _is_epoch(cell: object) -> bool:
+    """Seconds or milliseconds since 1970."""
+    if isinstance(cell, str):
+        return re.fullmatch(r"1\d{9}|1\d{12}", cell.strip()) is not None
+    return isinstance(cell, int) and (10**9 <= cell < 2 * 10**9 or 10**12 <= cell < 2 * 10**12)
+
+
+def _begins(rows: Sequence[Row], at: int, when: tuple[int, ...]) -> bool:
+    """A preamble has lines with a moment too; what follows readings are readings."""
+    same = [row for row in rows[at : at + 20] if _when(row) == when]
+    following = [row for row in rows[at : at + 20] if any(cell not in (None, "") for cell in row)]
+    values = any(_is_value(row, place, when) for row in same for place in range(len(row)))
+    return 2 * len(same) >= len(following) and values
+
+
+def _is_value(row: Row, place: int, when: tuple[int, ...]) -> bool:
+    return place not in when and (cells.number_of(row[place])[0] is not None or cells.is_fault(row[place]))
+
+
+def _names(
+    rows: Sequence[Row], first: int, width: int, when: tuple[int, ...]
+) -> tuple[dict[int, str], dict[int, str]]:
+    """By place, the name of each column, and all that is said above it: from the row above the readings, and where that has units
+    alone, from the row above it too."""
+    above = [row for row in rows[:first] if any(cell not in (None, "") for cell in row)]
+    texts = [_word(above[-1], place) if above else "" for place in range(width)]
+    said = texts
+    beside = [text for place, text in enumerate(texts) if place not in when]
+    if len(above) > 1 and any(beside) and all(headings.only_unit(text) for text in beside):
+        names = [_word(above[-2], place) for place in range(width)]
+        if any(names):
+            texts, said = names, [f"{name} {unit}".strip() for name, unit in zip(names, texts, strict=True)]
+    seen: dict[str, int] = {}
+    named = {}
+    for place, text in enumerate(texts):
+        name = text or f"column {place + 1}"
+        seen[name] = seen.get(name, 0) + 1
+        named[place] = name if seen[name] == 1 else f"{name} ({seen[name]})"
+    return named, dict(enumerate(said))
+
+
+def _word(row: Row, place: int) -> str:
+    if place >= len(row) or row[place] is None or isinstance(row[place], date | time):
+        return ""
+    return " ".join(str(row[place]).split()).strip("\ufeff").strip()
+
+
+# --- columns -----------------------------------------------------------------------------------------------------
+
+
+def _by_place(body: Sequence[Row], width: int) -> list[list[object]]:
+    whole = [row if len(row) >= width else [*row, *[None] * (width - len(row))] for row in body]
+    return [list(column) for column in zip(*whole, strict=False)][:width]
+
+
+def _read_moments(columns: Sequence[Sequence[object]], when: tuple[int, ...], asked: Asked) -> Moments:
+    if len(when) == 2:
+        dates, times = (columns[place] for place in when)
+        return moments.read_apart(dates, [_clock_time(cell) for cell in times], asked.date_order)
+    column = columns[when[0]]
+    if all(_is_epoch(cell) for cell in column[:5]):
+        at = np.array([int(str(cell)) if _is_epoch(cell) else NEVER for cell in column], np.int64)
+        at = np.where((at != NEVER) & (at < 10**11), at * 1000, at)
+        return Moments(at, np.zeros(at.size, np.int64))
+    return moments.read(column, asked.date_order)
+
+
+def _clock_time(cell: object) -> object:
+    return cell.isoformat() if isinstance(cell, time) else cell
+
+
+def _temperatures(
+    columns: Sequence[Sequence[object]], known: Mask, found: _Layout, asked: Asked, notes: _Notes
+) -> list[int]:
+    numeric = [
+        place for place in range(found.width) if place not in found.when and _mostly_numbers(columns[place])
+    ]
+    if asked.columns:
+        return _asked_for(numeric, found, asked.columns)
+    index = {place for place in numeric if _is_index(columns[place], found.said[place], len(numeric))}
+    roles = {place: headings.role(found.said[place]) for place in numeric if place not in index}
+    certain = [place for place, role in roles.items() if role == "temperature"]
+    taken = certain or [place for place, role in roles.items() if role == "unknown"]
+    passed = [found.names[place] for place in roles if place not in taken]
+    if not taken:
+        raise ExportError(f"no column holds temperatures: {_WANTED}")
+    if passed:
+        notes.add(
+            f"passed over, not taken for temperatures: {', '.join(passed)} (--column takes one of them)"
+        )
+    return taken
+
+
+def _is_index(column: Sequence[object], heading: str, beside: int) -> bool:
+    """The number of the row: whole, and always one more; or rising, under a heading that says so."""
+    some = [cells.number_of(cell)[0] for cell in column[:_LOOKED_AT]]
+    numbers = [number for number in some if number is not None]
+    steps = np.diff(numbers)
+    if len(numbers) < len(some) or steps.size == 0 or any(number % 1 for number in numbers):
+        return False
+    named = headings.is_index(heading)
+    return (named and bool(np.all(steps > 0))) or (
+        beside > 1 and headings.role(heading) == "unknown" and bool(np.all(steps == 1))
+    )
+
+
+def _asked_for(numeric: Sequence[int], found: _Layout, wanted: Sequence[str]) -> list[int]:
+    places = []
+    for name in wanted:
+        place = next((place for place in numeric if found.names[place].casefold() == name.casefold()), None)
+        if place is None:
+            raise ExportError(
+                f"no column of numbers is called {name!r}: there are {', '.join(repr(found.names[place]) for place in numeric)}"
+            )
+        places.append(place)
+    return places
+
+
+def _mostly_numbers(column: Sequence[object]) -> bool:
+    """Numbers, or what stands for one that failed: a column that failed from beginning to end is one of readings still."""
+    sample = [cell for cell in column[:_LOOKED_AT] if cell not in (None, "")]
+    if not sample:
+        return False
+    count = sum(cells.number_of(cell)[0] is not None or cells.is_fault(cell) for cell in sample)
+    return 2 * count >= len(sample)
+
+
+def _split(columns: Sequence[Sequence[object]], known: Mask, found: _Layout) -> list[tuple[str, Mask]]:
+    """Of a table with a row per reading, the rows of each probe."""
+    for place in range(found.width):
+        if place in found.when or not headings.is_source(found.names[place]):
+            continue
+        texts = ["" if cell is None else str(cell).strip() for cell in columns[place]]
+        names = list(
+            dict.fromkeys(text for text, kept in zip(texts, known.tolist(), strict=True) if kept and text)
+        )
+        if 1 < len(names) <= 200:
+            of = np.array(texts)
+            return [(name, known & (of == name)) for name in names]
+    return [("", known)]
+
+
+def _named(source: str, heading: str, columns: int, sources: int) -> str:
+    if sources == 1:
+        return heading
+    return source if columns == 1 else f"{source} {heading}"
+
+
+def _values(
+    column: Sequence[object], heading: str, stated: str | None, asked: Asked
+) -> tuple[Floats, str | None, dict[str, int]]:
+    value, units, odd = cells.numbers(column)
+    if len(units) > 1:
+        raise ExportError(f"column {heading!r} has readings in °C and in °F")
+    unit = headings.unit(heading) or (units[0] if units else None) or stated
+    value_c = cells.celsius(value, unit or asked.unit)
+    strange = cells.impossible(value_c)
+    if strange.any():
+        codes, counts = np.unique(value[strange], return_counts=True)
+        odd = dict(odd) | {f"{code:g}": int(count) for code, count in zip(codes, counts, strict=True)}
+        value_c = np.where(strange, np.nan, value_c)
+    return value_c, unit or asked.unit, dict(odd)
+
+
+# --- the preamble -------------------------------------------------------------------------------------------------
+
+_SERIAL = re.compile(r"serial|s/n|序列号|seriennummer|device id|logger id", re.IGNORECASE)
+_INTERVAL = re.compile(
+    r"(?:log\w*|sampl\w*|record\w*|meas\w*)?[ _]*(?:interval|rate|cycle|period)|记录间隔|采样间隔|messtakt|messintervall|intervall",
+    re.IGNORECASE,
+)
+_LENGTH = re.compile(
+    r"(\d+(?:[.,]\d+)?)\s*(h|hours?|std|m|mins?|minutes?|minuten|分钟|分|s|secs?|seconds?|sekunden|秒)\b\.?",
+    re.IGNORECASE,
+)
+_HMS = re.compile(r"(\d{1,2}):(\d{2}):(\d{2})")
+
+
+def _preamble(rows: Sequence[Row]) -> tuple[str | None, int | None]:
+    """Serial number, and how often the logger was set to measure."""
+    serial: str | None = None
+    interval_ms: int | None = None
+    for row in rows[:200]:
+        texts = [_word(row, place) for place in range(len(row))]
+        written = [text for text in texts if text]
+        if not written:
+            continue
+        name, _, rest = (
+            written[0].partition(":") if len(written) == 1 else (written[0], "", " ".join(written[1:]))
+        )
+        if serial is None and _SERIAL.search(name) and rest.strip():
+            serial = rest.strip()
+        if interval_ms is None and _INTERVAL.search(name):
+            interval_ms = _length_ms(rest)
+    return serial, interval_ms
+
+
+def _length_ms(text: str) -> int | None:
+    if found := _HMS.search(text):
+        hours, minutes, seconds = (int(part) for part in found.groups())
+        return (hours * 3600 + minutes * 60 + seconds) * 1000 or None
+    total = 0.0
+    for number, unit in _LENGTH.findall(text):
+        scale = {
+            "h": 3_600_000,
+            "m": 60_000,
+            "分": 60_000,
+            "s": 3_600_000 if unit.casefold() == "std" else 1000,
+            "秒": 1000,
+        }[unit[0].casefold()]
+        total += float(number.replace(",", ".")) * scale
+    return round(total) or None
+
+
+def _stated_unit(rows: Sequence[Row]) -> str | None:
+    """A preamble's `Temperature unit: °F`."""
+    for row in rows[:200]:
+        text = " ".join(_word(row, place) for place in range(len(row)))
+        if re.search(r"unit|einheit|单位", text, re.IGNORECASE) and (
+            found := re.search(r"(?:°|º|\b)([CF])(?:elsius|ahrenheit)?\b|(℃|℉)", text)
+        ):
+            said = found[1] or found[2]
+            return "F" if said in "F℉" else "C"
+    return None
+
+
+# --- together -----------------------------------------------------------------------------------------------------
+
+
+def _export(
+    form: str,
+    serial: str | None,
+    interval_ms: int | None,
+    when: Moments,
+    parts: Sequence[tuple[str, Mask, Floats, str | None, dict[str, int]]],
+    asked: Asked,
+    notes: _Notes,
+) -> Export:
+    every = np.zeros(when.local_ms.size, np.bool_)
+    for _, mask, *_ in parts:
+        every |= mask
+    rows = np.flatnonzero(every)
+    long = any(not np.array_equal(mask, every) for _, mask, *_ in parts)
+    line_of = clock.line_up(
+        when.local_ms[rows],
+        None if when.offset_ms is None else when.offset_ms[rows],
+        None if when.offset_ms is not None else asked.zone,
+    )
+    for note in line_of.notes if not long else ():
+        notes.add(note)
+    order = rows[line_of.order]
+    values = [np.where(mask, value, np.nan)[order] for _, mask, value, *_ in parts]
+    kept, values, differing = clock.once(line_of.line.time_ms, values)
+    if differing:
+        notes.add(f"{differing} moments have two readings that differ: taken as unknown")
+    line = only(line_of.line, kept)
+    columns = tuple(
+        Column(name, unit, value, odd) for (name, _, _, unit, odd), value in zip(parts, values, strict=True)
+    )
+    return Export(form, serial, line, columns, interval_ms, notes=tuple(notes.said))
+
+
+def only(line: Line, kept: Mask) -> Line:
+    """Some of its moments."""
+    offset: Integers | None = None if line.offset_ms is None else line.offset_ms[kept]
+    return Line(line.time_ms[kept], line.local_ms[kept], offset)

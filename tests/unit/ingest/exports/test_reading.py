@@ -1,0 +1,302 @@
+"""Exports as loggers and their programs write them: what is a moment, what is a temperature, what is neither."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+
+import numpy as np
+import pytest
+from openpyxl import Workbook
+
+from ingest.exports.exported import Export, ExportError
+from ingest.exports.reading import read
+from ingest.exports.tables import Asked
+from tests.vectors import count_vectors, vector_path
+
+BEGUN = datetime(2026, 3, 1, 8, 0)
+STEP = timedelta(minutes=15)
+VALUES = [5.0 + (4.0 if 20 <= at < 30 else 0.0) for at in range(100)]
+ROWS = [(BEGUN + at * STEP, value) for at, value in enumerate(VALUES)]
+
+
+def text(
+    heading: str, row: Callable[[int, datetime, float], str], rows: Sequence[tuple[datetime, float]] = ROWS
+) -> str:
+    return heading + "\n".join(row(at, moment, value) for at, (moment, value) in enumerate(rows)) + "\n"
+
+
+def is_the_series(export: Export, column: int = 0) -> None:
+    assert export.columns[column].value_c.tolist() == pytest.approx(VALUES)
+    assert set(np.diff(export.line.time_ms).tolist()) == {900_000}
+    assert export.line.written(0)[:19] == "2026-03-01T08:00:00"
+    assert export.line.written(-1)[:19] == "2026-03-02T08:45:00"
+
+
+FORMS = {
+    "ISO": text("time,temperature\n", lambda _, at, value: f"{at.isoformat()},{value}"),
+    "offset": text("timestamp,temp_c\n", lambda _, at, value: f"{at.isoformat()}+08:00,{value}"),
+    "zulu": text("timestamp,temp_c\n", lambda _, at, value: f"{at.isoformat()}Z,{value}"),
+    "no heading": text("", lambda _, at, value: f"{at.isoformat()},{value}"),
+    "German": text(
+        "Datum;Uhrzeit;Kühlraum [°C]\n", lambda _, at, value: f"{at:%d.%m.%Y};{at:%H:%M:%S};{f'{value:.1f}'.replace('.', ',')}"
+    ),
+    "two headings": text(
+        "Zone: Lager\nMesstakt: 15 min\n;Kühlzelle;Raum\nDatum Uhrzeit;[°C];[%rF]\n",
+        lambda _, at, value: f"{at:%d.%m.%Y %H:%M:%S};{f'{value:.1f}'.replace('.', ',')};55,1",
+    ),
+    "American": text(
+        "Serial Number,1234567\nLogging interval,15 Minutes\nFirst Reading,3/1/2026 8:00\n\nReading,Date,Time,Temperature\n",
+        lambda at, moment, value: f"{at + 1},{moment:%m/%d/%Y},{moment:%I:%M:%S %p},{value}",
+    ),
+    "day first": text("Date,Time,Temp\n", lambda _, at, value: f"{at:%d/%m/%Y},{at:%H:%M},{value}"),
+    "month in words": text("When,Temp\n", lambda _, at, value: f"{at:%d-%b-%Y %H:%M},{value}"),
+    "humidity beside": text(
+        "Model,RC-5\nNo.,Time,Temperature°C,Humidity%RH\n",
+        lambda at, moment, value: f"{at + 1},{moment:%Y-%m-%d %H:%M:%S},{value},{60 + at % 3}",
+    ),
+    "Chinese": text(
+        "序号,采集时间,温度(℃),湿度(%)\n", lambda at, moment, value: f"{at + 1},{moment:%Y/%m/%d %H:%M},{value},{60 + at % 3}"
+    ),
+    "Chinese halves of the day": text(
+        "时间,温度\n", lambda _, at, value: f"{at:%Y年%m月%d日} {'上午' if at.hour < 12 else '下午'}{at:%I:%M},{value}"
+    ),
+    "Fahrenheit": text("time,reading (°F)\n", lambda _, at, value: f"{at.isoformat()},{value * 1.8 + 32:.4f}"),
+    "unit in the preamble": text(
+        "Temperature unit: °F\n\ntime,reading\n", lambda _, at, value: f"{at.isoformat()},{value * 1.8 + 32:.4f}"
+    ),
+    "unit in cells": text("Date/Time,Temp\n", lambda _, at, value: f"{at:%Y-%m-%d %H:%M},{value} °C"),
+    "newest first": text("time,temperature\n", lambda _, at, value: f"{at.isoformat()},{value}", ROWS[::-1]),
+    "no order": text("time,temperature\n", lambda _, at, value: f"{at.isoformat()},{value}", [*ROWS[50:], *ROWS[:50]]),
+    "every row twice": text("time,temperature\n", lambda _, at, value: f"{at.isoformat()},{value}", [row for row in ROWS for _ in "12"]),
+    "tabs": text("time\ttemperature\n", lambda _, at, value: f"{at.isoformat()}\t{value}"),
+    "footer": text("time,temperature\n", lambda _, at, value: f"{at.isoformat()},{value}") + "\nEnd of data,,\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_one_series_however_it_is_written(form: str) -> None:
+    is_the_series(read(FORMS[form].encode()))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_character_sets(encoding: str) -> None:
+    export = read(FORMS["two headings"].encode(encoding))
+    is_the_series(export)
+    assert [column.name for column in export.columns] == ["Kühlzelle"]
+    assert (export.columns[0].unit, export.interval_ms) == ("C", 900_000)
+
+
+def test_gb18030() -> None:
+    export = read(FORMS["Chinese"].encode("gb18030"))
+    is_the_series(export)
+    assert export.columns[0].name == "温度(℃)"
+    assert "湿度(%)" in export.notes[0]
+
+
+def test_what_is_said_of_the_logger() -> None:
+    export = read(FORMS["American"].encode())
+    assert (export.serial, export.interval_ms, [column.name for column in export.columns]) == (
+        "1234567",
+        900_000,
+        ["Temperature"],
+    )
+
+
+def test_offsets_are_kept() -> None:
+    assert read(FORMS["offset"].encode()).line.written(0) == "2026-03-01T08:00:00+08:00"
+    assert read(FORMS["ISO"].encode()).line.written(0) == "2026-03-01T08:00:00"
+
+
+def workbook(rows: Iterable[Sequence[object]]) -> bytes:
+    book = Workbook()
+    assert book.active is not None
+    for row in rows:
+        book.active.append(row)
+    book.create_sheet("Summary").append(["min", 5])
+    made = io.BytesIO()
+    book.save(made)
+    return made.getvalue()
+
+
+def test_workbooks() -> None:
+    is_the_series(read(workbook([["Serial", "X1"], [], ["Date/Time", "Temperature °C"], *ROWS])))
+    apart = [[at.date(), at.time(), value, f"{value:.1f}".replace(".", ",")] for at, value in ROWS]
+    export = read(workbook([["Date", "Time", "T1 (°C)", "T2 (°C)"], *apart]))
+    is_the_series(export, 0)
+    is_the_series(export, 1)
+
+
+def test_several_columns_keep_their_names_and_their_faults() -> None:
+    export = read(
+        text(
+            "Time;Probe A;Probe B\n",
+            lambda at, moment, value: f"{moment:%d.%m.%Y %H:%M};{value};{'###' if 40 < at < 60 else '1,5'}",
+        ).encode()
+    )
+    first, second = export.columns
+    assert (first.name, second.name) == ("Probe A", "Probe B")
+    assert dict(second.faults) == {"###": 19}
+    assert np.flatnonzero(np.isnan(second.value_c)).tolist() == list(range(41, 60))
+
+
+def test_a_row_per_reading() -> None:
+    body = "".join(f"{at.isoformat()},{name},{value}\n" for at, value in ROWS for name in ("left", "right"))
+    export = read(f"time,sensor,value\n{body}".encode())
+    assert [column.name for column in export.columns] == ["left", "right"]
+    is_the_series(export, 0)
+    is_the_series(export, 1)
+
+
+@pytest.mark.parametrize("code", ["9999", "-999.9", "32767"])
+def test_the_code_of_a_fault_is_no_temperature(code: str) -> None:
+    export = read(
+        f"time,temperature\n2026-03-01 08:00,5\n2026-03-01 08:15,{code}\n2026-03-01 08:30,5\n".encode()
+    )
+    assert np.isnan(export.columns[0].value_c).tolist() == [False, True, False]
+    assert sum(export.columns[0].faults.values()) == 1
+
+
+# --- clocks --------------------------------------------------------------------------------------------------------
+
+
+AUTUMN = [*(f"25.10.2020 0{hour}:{minute:02}" for hour in (1, 2) for minute in (0, 15, 30, 45)),
+          *(f"25.10.2020 0{hour}:{minute:02}" for hour in (2, 3) for minute in (0, 15, 30, 45))]  # fmt: skip
+HOURLY = ["25.10.2020 01:00", "25.10.2020 02:00", "25.10.2020 02:00", "25.10.2020 03:00", "25.10.2020 04:00"]
+
+
+def as_rows(moments: Sequence[str]) -> bytes:
+    return ("Datum;T [°C]\n" + "".join(f"{moment};{at},5\n" for at, moment in enumerate(moments))).encode()
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [AUTUMN, AUTUMN[::-1], sorted(AUTUMN), HOURLY],
+    ids=["as it went", "newest first", "sorted", "hourly"],
+)
+def test_a_local_hour_that_comes_twice_is_two_hours(moments: list[str]) -> None:
+    export = read(as_rows(moments))
+    assert np.isfinite(export.columns[0].value_c).all()
+    assert set(np.diff(export.line.time_ms).tolist()) == {900_000 if len(moments) > 5 else 3_600_000}
+    assert export.line.time_ms.size == len(moments)
+    assert "comes twice" in " ".join(export.notes)
+
+
+def test_with_a_zone_both_hours_have_their_offset() -> None:
+    from zoneinfo import ZoneInfo
+
+    line = read(as_rows(AUTUMN), Asked(zone=ZoneInfo("Europe/Berlin"))).line
+    assert set(np.diff(line.time_ms).tolist()) == {900_000}
+    assert (line.written(4), line.written(8)) == ("2020-10-25T02:00:00+02:00", "2020-10-25T02:00:00+01:00")
+
+
+SPRING = [
+    *(f"29.03.2020 01:{minute:02}" for minute in (0, 15, 30, 45)),
+    *(f"29.03.2020 03:{minute:02}" for minute in (0, 15)),
+]
+
+
+def test_an_hour_left_out_in_spring_is_none_where_a_zone_says_so() -> None:
+    from zoneinfo import ZoneInfo
+
+    assert np.diff(read(as_rows(SPRING)).line.time_ms).max() == 4_500_000, "nobody says that a clock was set"
+    line = read(as_rows(SPRING), Asked(zone=ZoneInfo("Europe/Berlin"))).line
+    assert set(np.diff(line.time_ms).tolist()) == {900_000}
+
+
+def test_an_hour_left_out_in_spring_is_none_where_the_clock_was_set_back_in_autumn() -> None:
+    def hours(first: datetime, count: int) -> list[str]:
+        return [f"{first + timedelta(hours=at):%d.%m.%Y %H:%M}" for at in range(count)]
+
+    # 29 March to 25 October, every hour.
+    moments = [
+        *hours(datetime(2020, 3, 29), 2),
+        *hours(datetime(2020, 3, 29, 3), 24 * 210),
+        *hours(datetime(2020, 10, 25, 2), 3),
+    ]
+    assert moments[-4:-2] == ["25.10.2020 02:00", "25.10.2020 02:00"]
+    assert set(np.diff(read(as_rows(moments)).line.time_ms).tolist()) == {3_600_000}
+
+
+def test_two_readings_of_one_moment_that_differ_are_none() -> None:
+    export = read(
+        b"time,temperature\n2026-03-01 08:00,5\n2026-03-01 08:15,5\n2026-03-01 08:15,9\n2026-03-01 08:30,5\n"
+    )
+    assert np.isnan(export.columns[0].value_c).tolist() == [False, True, False]
+    assert export.notes == ("1 moments have two readings that differ: taken as unknown",)
+
+
+def test_a_date_that_could_be_two_is_said() -> None:
+    export = read(b"Date,Time,Temp\n05/04/2026,08:00,5\n05/04/2026,08:15,5\n")
+    assert export.line.written(0) == "2026-04-05T08:00:00"
+    assert "--date-order" in export.notes[0]
+    assert (
+        read(b"Date,Temp\n05/04/2026 08:00,5\n05/04/2026 08:15,5\n", Asked(date_order="mdy")).line.written(0)
+        == "2026-05-04T08:00:00"
+    )
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [
+        (b"", "empty"),
+        (b"  \n", "empty"),
+        (b"lorem ipsum\ndolor sit\n", "no row holds a time and a reading"),
+        (b"time,temperature\n", "no row holds a time and a reading"),
+        (b"time,humidity (%RH)\n2026-03-01 08:00,50\n2026-03-01 08:15,51\n", "no column holds temperatures"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 old", "save it as .xlsx"),
+        (b"%PDF-1.4", "this is a PDF"),
+        (b"PK\x03\x04 broken", "cannot be read"),
+        (b"\x00\x01\x02\x00", "is no text"),
+        (b"time,t (C)\n2026-03-01 08:00,5 C\n2026-03-01 08:15,41 F\n", "in °C and in °F"),
+        (b"Device: Q-tag Fridge-tag 2\nConf:\n Serial: 1\nHist:\n 1:\n  Date: 2023-02-14\n", "daily statistics"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_says_what_to_do(data: bytes, named: str) -> None:
+    with pytest.raises(ExportError, match=named):
+        read(data)
+
+
+def test_a_column_that_is_not_there_is_named_with_those_that_are() -> None:
+    with pytest.raises(ExportError, match="'Probe A'"):
+        read(b"time,Probe A\n2026-03-01 08:00,5\n2026-03-01 08:15,6\n", Asked(columns=("Probe B",)))
+
+
+# --- real exports ----------------------------------------------------------------------------------------------------
+
+
+def test_a_q_tag() -> None:
+    export = read(next(vector_path("coldchain/qtag").glob("*.txt")).read_bytes())
+    assert (export.form, export.serial, export.interval_ms, export.activation_energy_kj_per_mol) == (
+        "berlinger",
+        "RCPJ00010",
+        600_000,
+        83.0,
+    )
+    assert export.line.time_ms.size == 124
+    assert [(own.name, own.side, own.mode, own.limit_c, own.minutes) for own in export.own_limits] == [
+        ("alarm-1", "above", "consecutive", 8.0, 30),
+        ("alarm-2", "above", "cumulative", 8.0, 60),
+        ("alarm-4", "below", "cumulative", 2.0, 60),
+        ("alarm-5", "below", "consecutive", 2.0, 30),
+    ]
+    count_vectors(124)
+
+
+def test_a_fridge_tag_has_rows_without_a_reading() -> None:
+    export = read(next(vector_path("coldchain/fridgetag").glob("*.txt")).read_bytes())
+    missing = [export.line.written(at) for at in np.flatnonzero(np.isnan(export.columns[0].value_c)).tolist()]
+    assert missing == [
+        *("2023-04-17T16:06:00", "2023-04-17T16:11:00", "2023-04-17T16:16:00"),
+        *("2023-04-20T13:56:00", "2023-04-20T14:01:00", "2023-04-20T14:06:00"),
+    ]
+    assert (export.columns[0].unit, export.interval_ms, dict(export.columns[0].faults)) == (
+        "C",
+        300_000,
+        {"--.-": 6},
+    )
+    count_vectors(6)
