@@ -52,7 +52,7 @@ class _Report(FPDF):
     ) -> None:
         self.set_font(fonts.FAMILY, size=size)
         self.set_text_color(*colour)
-        self.multi_cell(0, size * 0.48, fonts.shown(text), new_x="LMARGIN", new_y="NEXT")
+        self.multi_cell(0, size * 0.48, fonts.shown(text), align="L", new_x="LMARGIN", new_y="NEXT")
         self.ln(space)
 
 

@@ -27,7 +27,7 @@ CLOSED: Final = {
 }
 WORDS: Final = {
     "title": ("Cold-chain judgement of a logger's export", "温度记录仪数据判定"),
-    "readings": ("{n} readings, one every {every}; {start} to {end}", "{n} 个读数，每 {every} 一个；{start} 至 {end}"),
+    "readings": ("{n} readings, one every {every}; {start} to {end}", "{n} 个读数，每 {every}一个；{start} 至 {end}"),
     "observed": ("observed {observed}, not observed {unobserved}", "有记录 {observed}，无记录 {unobserved}"),
     "temperatures": (
         "lowest {low}, highest {high}, mean {mean}, mean kinetic temperature {kinetic}",
