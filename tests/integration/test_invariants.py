@@ -24,6 +24,7 @@ import pytest
 
 from ingest import pipeline
 from ingest.clock import Samples
+from ingest.coldchain.limits import load_limits
 from ingest.pipeline import Message
 from simulators.world import World
 from tests.acceptance.instance import Instance, handed_over
@@ -383,7 +384,7 @@ def test_the_command_that_registers_an_installation_works(database: Database, tm
             ("place", 3),
             ("device", 6),
             ("series", 16),
-            ("limit_version", 1),
+            ("limit_version", len(load_limits())),
             ("api_token", 1),
         ):
             assert conn.execute(f"SELECT count(*) FROM {table}".encode()).fetchone() == (number,), table
