@@ -121,6 +121,8 @@ WITHOUT_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "an order, and what it reached, by identifiers, codes and numbers; what is sealed of it has no free text (`trace_api.recalls.sealing`)": {
         "hold_decision": "decision holder lot organisation reasons",
         "recall": "ask department organisation",
+        "logger_file": "organisation",
+        "logger_file_event": "organisation",
         "recall_acknowledgement": "organisation",
         "recall_closing": "outcome",
         "recall_event": "event_id",

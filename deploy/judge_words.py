@@ -134,7 +134,7 @@ def facts(answer: Answer, judged: Judged, language: Language) -> Iterator[str]:
 
 def table(answer: Answer, judged: Judged, language: Language) -> list[tuple[str, ...]]:
     """A row per excursion, without a heading."""
-    from deploy.judging import written
+    from ingest.exports.judged import written
 
     line = answer.export.line
 

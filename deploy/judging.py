@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 
 from ingest.coldchain import logged
 from ingest.coldchain.limits import ColdChainError, Limit, LimitError, load_limits
-from ingest.coldchain.logged import Excursion, Logged, Rules
+from ingest.coldchain.logged import Logged, Rules
 from ingest.exports import reading, tables
-from ingest.exports.exported import Column, Export, ExportError, Line
+from ingest.exports.exported import Column, Export, ExportError
+from ingest.exports.judged import document
 
 Language = Literal["en", "zh"]
 _EXIT: Final = {"breach": 1, "indeterminate": 2, "compliant": 0, "not_applicable": 0}
@@ -218,65 +219,13 @@ def _hold(limit: Limit, language: Language) -> str:
 
 
 def as_json(answer: Answer) -> str:
-    each = {judged.column.name: _object(answer, judged) for judged in answer.columns}
+    each = {
+        judged.column.name: document(answer.export, judged.column, judged.found)
+        | {"notes": list(answer.notes)}
+        for judged in answer.columns
+    }
     said = next(iter(each.values())) if len(each) == 1 else each
     return json.dumps(said, ensure_ascii=False, indent=2, allow_nan=False)
-
-
-def _object(answer: Answer, judged: Judged) -> dict[str, Any]:
-    found, verdict = judged.found, judged.found.verdict
-    return {
-        "verdict": verdict.state,
-        "readings": found.readings,
-        "minutes_observed": _rounded(found.minutes_observed),
-        "minutes_unobserved": _rounded(found.minutes_unobserved),
-        "min_c": _rounded(found.min_c),
-        "max_c": _rounded(found.max_c),
-        "mean_c": _rounded(found.mean_c),
-        "mean_kinetic_temperature_c": _rounded(found.mean_kinetic_c),
-        "excursions": [_excursion(answer.export.line, each) for each in found.excursions],
-        "limits": [
-            {
-                "id": one.limit.id,
-                "verdict": one.state,
-                "minutes_at_least": _rounded(one.minutes_at_least),
-                "minutes_at_most": _rounded(one.minutes_at_most),
-                "verified": one.limit.verified,
-                "source": one.limit.source,
-            }
-            for one in verdict.by_limit
-        ],
-        "reasons": [{"code": reason.code, "zh": reason.text.zh, "en": reason.text.en} for reason in verdict.reasons],
-        "way_out": None if verdict.way_out is None else {"code": verdict.way_out.code, "zh": verdict.way_out.text.zh, "en": verdict.way_out.text.en},
-        "column": judged.column.name,
-        "unit": judged.column.unit,
-        "interval_minutes": _rounded(found.interval_ms / 60_000),
-        "faults": dict(judged.column.faults),
-        "notes": list(answer.notes),
-    }  # fmt: skip
-
-
-def _excursion(line: Line, found: Excursion) -> dict[str, Any]:
-    run = found.run
-    return {
-        "limit_id": found.limit.id,
-        "start": written(line, run.start_ms),
-        "trigger": written(line, run.trigger_ms),
-        "end": written(line, run.end_ms),
-        "minutes_at_least": _rounded(run.minutes_at_least),
-        "minutes_at_most": _rounded(run.minutes_at_most),
-        "extreme_c": _rounded(run.extreme_c),
-        "closed_by": run.closed_by,
-    }
-
-
-def written(line: Line, time_ms: int | None) -> str | None:
-    """As the export has it; every moment of an excursion is one of its rows."""
-    return None if time_ms is None else line.written(int(np.searchsorted(line.time_ms, time_ms)))
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
 
 
 # --- text ----------------------------------------------------------------------------------------------------------

@@ -36,6 +36,8 @@ from trace_api.findings import api as findings_api
 from trace_api.findings import pages as findings_pages
 from trace_api.genealogy import pages as genealogy_pages
 from trace_api.holds import routes as holds_routes
+from trace_api.loggers import pages as loggers_pages
+from trace_api.loggers import routes as loggers_routes
 from trace_api.pages import Assets
 from trace_api.problems import Problem
 from trace_api.proofs import OrganisationKey
@@ -147,6 +149,7 @@ class _Rooms:
         yield excursions.router(databases)
         yield devices.router(databases, guard)
         yield acts_routes.router(databases, guard, url, vault, now)
+        yield loggers_routes.router(databases, guard, now)
         yield recalls_routes.router(databases, guard, url, vault, now)
         yield findings_api.router(databases, guard, now)
         yield audit_api.router(databases, guard, self.logs, key, now, witnesses)
@@ -163,6 +166,7 @@ class _Rooms:
         url = self.configuration.public_url
         yield accounts_pages.router(databases, guard, self.configuration.passwords, assets, now)
         yield scan_routes.router(databases, guard, assets, url, vault, now)
+        yield loggers_pages.router(databases, guard, assets, url, vault, now)
         yield audit_pages.router(databases, guard, assets, now)
         yield findings_pages.router(databases, guard, assets, now)
         yield check_routes.router(databases, guard, assets, url, vault, now)

@@ -215,6 +215,15 @@ def usual_step(time_ms: IntArray) -> int:
     return int(np.median(np.diff(time_ms))) if time_ms.size > 1 else MINUTE_MS
 
 
+def mean_c(time_ms: IntArray, value_c: FloatArray, interval_ms: int | None) -> float:
+    """The mean of a column, as `judge` has it; at least one row has a reading."""
+    known = ~np.isnan(value_c)
+    interval = interval_ms or usual_step(time_ms)
+    unknown = unknown_steps(time_ms[known], GAP_FACTOR * interval, time_ms[~known])
+    weights = _weights(time_ms[known], unknown, interval)
+    return float(np.average(value_c[known], weights=weights))
+
+
 def perhaps_fahrenheit(value_c: FloatArray, limits: Sequence[Limit]) -> bool:
     """Whether readings whose unit nobody said are far too warm as °C, and within what the limits allow as °F."""
     known = value_c[~np.isnan(value_c)]
@@ -240,8 +249,13 @@ def _means(
 ) -> tuple[float | None, float | None]:
     if not at.size:
         return None, None
-    steps = np.diff(at)
-    stands = np.where(unknown, np.minimum(steps, interval_ms), steps)
-    weights = np.concatenate((stands, [interval_ms])).astype(np.float64)
+    weights = _weights(at, unknown, interval_ms)
     kinetic = mean_kinetic_temperature(values, weights, energy or ACTIVATION_ENERGY_KJ_PER_MOL)
     return float(np.average(values, weights=weights)), kinetic
+
+
+def _weights(at: IntArray, unknown: BoolArray, interval_ms: int) -> FloatArray:
+    """Each reading until the next one, or for an interval where that is unknown."""
+    steps = np.diff(at)
+    stands = np.where(unknown, np.minimum(steps, interval_ms), steps)
+    return np.concatenate((stands, [interval_ms])).astype(np.float64)

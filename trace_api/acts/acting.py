@@ -33,6 +33,7 @@ from trace_api.acts.parts import Event
 from trace_api.acts.refusals import refuse
 from trace_api.acts.roles import kinds_for
 from trace_api.acts.shapes import Act
+from trace_api.loggers import attaching, files
 
 UNDO_WITHIN: Final = timedelta(minutes=10)
 
@@ -51,6 +52,7 @@ PLANNERS: Final[Mapping[str, Planner]] = {
     "arrive": road.arrive,
     "unload": road.unload,
     "inspect": market.inspect,
+    "attach_logger": attaching.attach_logger,
     "refuse_part": market.refuse_part,
     "accept": market.accept,
     "receive": market.receive,
@@ -168,6 +170,8 @@ def write(desk: Desk, vault: Vault, kind: str, asked: Mapping[str, Any], events:
         results.remember(
             conn, desk.person, test if test.event_id else replace(test, event_id=said_by[0]), now
         )
+    for sha256 in desk.logger_files:
+        files.attached(conn, desk.us.id, said_by[0], sha256)
     done = Done(
         act=uuid4(),
         kind=kind,

@@ -78,6 +78,7 @@ class Desk:
     documents: list[str] = field(default_factory=list)
     certificates: list[Certificate] = field(default_factory=list)
     tests: list[NewTest] = field(default_factory=list)
+    logger_files: list[bytes] = field(default_factory=list)
 
     # --- saying
 

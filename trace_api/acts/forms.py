@@ -244,6 +244,10 @@ class Forms:
 
     # --- the market ------------------------------------------------------------------------------------------------
 
+    def logger(self, what: What, place: str | None, element: Event) -> Event:
+        """What a logger's file says of the time that it was with the goods."""
+        return self._seen("sensor_reporting", None, what.said(), where(place, place), element)
+
     def inspecting(
         self,
         what: What,

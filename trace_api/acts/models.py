@@ -228,6 +228,21 @@ class Inspect(Moved):
     reason: Word | None = None
 
 
+class AttachLogger(Moved):
+    """`file`: the hash of one that was handed in, as 64 digits or as `ni:///sha-256;...`; `time_zone`: of its clock; `unit`, `date_order`: of
+    what the file does not say."""
+
+    kind = "attach_logger"
+
+    file: Word
+    column: Word | None = None
+    device: Code | None = None
+    place: Code | None = None
+    time_zone: Word | None = None
+    unit: Literal["C", "F"] | None = None
+    date_order: Literal["dmy", "mdy"] | None = None
+
+
 class RefusePart(Part):
     kind = "refuse_part"
 
@@ -409,7 +424,7 @@ ACTS: Final[Mapping[str, type[Act]]] = {
     for model in (
         RegisterBatch, WeighIn, PrecoolStart, PrecoolEnd, Mix, Pack, Store,
         Load, Depart, HandOver, Arrive, Unload,
-        Inspect, RefusePart, Accept, Receive, Sample, RapidTest, Laboratory, Hold, Release,
+        Inspect, AttachLogger, RefusePart, Accept, Receive, Sample, RapidTest, Laboratory, Hold, Release,
         Split, Ship, Sell, Shrink,
     )
 }  # fmt: skip

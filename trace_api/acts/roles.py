@@ -10,7 +10,7 @@ from trace_api.access import Person
 
 _FIELD = frozenset({"register_batch", "weigh_in"})
 _PACKHOUSE = frozenset({"precool_start", "precool_end", "mix", "pack"})
-_STORE = frozenset({"store", "shrink", "hold", "release", "inspect"})
+_STORE = frozenset({"store", "shrink", "hold", "release", "inspect", "attach_logger"})
 _ROAD_OUT = frozenset({"load", "depart"})
 _ROAD_IN = frozenset({"arrive", "unload", "receive"})
 _SALE = frozenset({"split", "ship", "sell"})
@@ -19,13 +19,13 @@ CERTIFYING: Final = frozenset({"grower", "packer", "stall"})
 
 ACTS_BY_ROLE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
-        "grower": frozenset({"register_batch", "shrink", "ship"}),
+        "grower": frozenset({"register_batch", "shrink", "ship", "attach_logger"}),
         "packer": _FIELD
         | _PACKHOUSE
         | _STORE
         | _ROAD_OUT
         | {"receive", "split", "ship", "sell", "sample", "rapid_test", "laboratory"},
-        "carrier": frozenset({"load", "depart", "hand_over", "arrive", "unload"}),
+        "carrier": frozenset({"load", "depart", "hand_over", "arrive", "unload", "attach_logger"}),
         "warehouse": frozenset({"precool_start", "precool_end", "pack"})
         | _STORE
         | _ROAD_OUT

@@ -57,6 +57,7 @@ EVERY: dict[str, Say] = {
     "handing_over": lambda f: f.handing_over([TRUCK], None, HANDS, []),
     "arriving": lambda f: f.arriving([UNIT], PLACE, DOCK),
     "unloading": lambda f: f.unloading(TRUCK, [UNIT], DOCK, ["JJ0098811"], True),
+    "logger": lambda f: f.logger(What((UNIT,)), DOCK, {}),
     "inspecting": lambda f: f.inspecting(What((UNIT,)), DOCK, True, [CERTIFICATE], PAPER, PULP, {}),
     "inspecting_bare": lambda f: f.inspecting(What((UNIT,)), None, False, [], None, None, {}),
     "refused": lambda f: f.refused(PART, DOCK, PAPER, "pulp_temperature"),
