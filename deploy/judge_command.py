@@ -54,7 +54,9 @@ class _Judge(click.Command):
     "--time-zone",
     help="Where the logger's clock stood, as Europe/Berlin; times are then printed with their offset.",
 )
-@click.option("--date-order", type=click.Choice(["dmy", "mdy"]), help="Of dates such as 03/04/2026.")
+@click.option(
+    "--date-order", type=click.Choice(["dmy", "mdy", "ymd"]), help="Of dates such as 03/04/2026 or 26-04-03."
+)
 @click.option("--encoding", help="Of a text that is not read as it should be.")
 @click.option(
     "--lang",
@@ -73,7 +75,7 @@ def judge(
     columns: tuple[str, ...],
     unit: str | None,
     time_zone: str | None,
-    date_order: Literal["dmy", "mdy"] | None,
+    date_order: Literal["dmy", "mdy", "ymd"] | None,
     encoding: str | None,
     lang: Literal["en", "zh"],
 ) -> None:

@@ -47,7 +47,7 @@ class Asked:
     columns: tuple[str, ...] = ()
     unit: str | None = None
     time_zone: str | None = None
-    date_order: Literal["dmy", "mdy"] | None = None
+    date_order: Literal["dmy", "mdy", "ymd"] | None = None
     encoding: str | None = None
     language: Language = "en"
 
@@ -127,7 +127,7 @@ def _data(path: Path) -> bytes:
 def _export(asked: Asked, data: bytes) -> Export:
     try:
         zone = None if asked.time_zone is None else ZoneInfo(asked.time_zone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # a folder of zones, as Europe
         raise NotUnderstood(
             [f"{asked.time_zone!r} is no time zone: want one as Asia/Shanghai or Europe/Berlin"]
         ) from error

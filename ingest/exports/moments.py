@@ -1,7 +1,8 @@
 """Ways to write a moment -> ms since 1970 on the export's own clock.
 
-Contract: day before month or month before day is told by the whole column (a number above 12, or that the days follow each other);
-where both would do, what was taken is said. Each date and each time of day is read once, however often it stands in the column.
+Contract: whether day, month or a year of two digits comes first is told by the whole column (in which order all are dates, or their
+days follow each other); where several would do, what was taken is said. Each date and each time of day is read once, however often it
+stands in the column.
 """
 
 from __future__ import annotations
@@ -14,22 +15,25 @@ from typing import Final, Literal
 
 import numpy as np
 
-from ingest.exports.exported import Integers
+from ingest.exports.exported import ExportError, Integers
 
-DateOrder = Literal["dmy", "mdy"]
+DateOrder = Literal["dmy", "mdy", "ymd"]
 NEVER: Final = np.iinfo(np.int64).min
 """In a column of moments: it could not be read."""
 
 _DAY_MS, _HOUR_MS, _MINUTE_MS = 86_400_000, 3_600_000, 60_000
 _EPOCH = datetime(1970, 1, 1)
+_ORDERS: Final = {"dmy": "day/month/year", "mdy": "month/day/year", "ymd": "year/month/day"}
 _MONTHS = {name: at for at, name in enumerate(("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), 1)} | {
     "mär": 3, "mrz": 3, "mai": 5, "okt": 10, "dez": 12, "fév": 2, "avr": 4, "aoû": 8, "déc": 12, "ene": 1, "abr": 4, "ago": 8, "dic": 12,
 }  # fmt: skip
-_TIME = r"(?:上午|下午|[AaPp]\.?[Mm]\.?)?\s*\d{1,2}[:h时]\d{2}(?:[:分]\d{2}秒?)?(?:[.,]\d{1,6})?\s*(?:[AaPp]\.?\s?[Mm]\.?)?"
-_ZONE = r"Z|(?:UTC|GMT)?\s*[+-]\d{2}:?\d{2}|UTC|GMT"
+_TIME = r"(?:上午|下午|[AaPp]\.?[Mm]\.?)?\s*\d{1,2}[:h时]\d{2}(?:[:分]\d{2}秒?)?(?:[.,]\d{1,9})?\s*(?:[AaPp]\.?\s?[Mm]\.?)?"
+_ZONE = r"Z|\(?(?:UTC|GMT)?\s*[+-]\d{1,2}(?::?\d{2})?\)?|UTC|GMT|[A-Z]{3,5}"
+_OFFSET = re.compile(r"([+-])(\d{1,2}):?(\d{2})?")
+_COMPACT = re.compile(r"(20\d{6})[T ]?(\d{2})(\d{2})(\d{2})?(Z|[+-]\d{2}:?\d{2})?", re.ASCII)
 _MOMENT = re.compile(rf"(.*?\S)(?:\s*T|[\s,]+)({_TIME})\s*({_ZONE})?")
 _TIME_OF_DAY = re.compile(
-    r"(上午|下午|[AaPp]\.?[Mm]\.?)?\s*(\d{1,2})[:h时](\d{2})(?:[:分](\d{2})秒?)?(?:[.,](\d{1,6}))?\s*([AaPp]\.?\s?[Mm]\.?)?"
+    r"(上午|下午|[AaPp]\.?[Mm]\.?)?\s*(\d{1,2})[:h时](\d{2})(?:[:分](\d{2})秒?)?(?:[.,](\d{1,9}))?\s*([AaPp]\.?\s?[Mm]\.?)?"
 )
 _YEAR_FIRST = re.compile(
     r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})日?|(\d{4})(\d{2})(\d{2})", re.ASCII
@@ -38,12 +42,15 @@ _YEAR_LAST = re.compile(r"(\d{1,2})[-/. ](\d{1,2})[-/. ](\d{4}|\d{2})\.?", re.AS
 _DAY_IN_WORDS = re.compile(r"(\d{1,2})\.?[-/. ]*([^\W\d_]{3,9})[-/., ]*(\d{4}|\d{2})")
 _MONTH_IN_WORDS = re.compile(r"([^\W\d_]{3,9})\.? *(\d{1,2}),? *(\d{4})")
 _WEEKDAY = re.compile(
-    r"^(?:mon|tue|wed|thu|fri|sat|sun|mo|di|mi|do|fr|sa|so)[a-z]*[., ]+(?=\d)|\s*星期.\s*", re.IGNORECASE
+    r"^(?:mon|tue|wed|thu|fri|sat|sun|mo|di|mi|do|fr|sa|so)[a-z]*[., ]+(?=\d|[a-z]{3})|\s*星期.\s*",
+    re.IGNORECASE,
 )
 
 
 _Parts = tuple[str, int, int, int]
-"""`!` year, month, day; `?` either of day and month, then the other one, then the year."""
+"""`!` year, month, day; `?` either of day and month, then the other one, then the year; `??` three numbers of two digits."""
+_EARLIEST_MS = (datetime(2010, 1, 1) - _EPOCH) // timedelta(milliseconds=1)
+"""Of dates that could be several, none is older than loggers that export files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,7 @@ class Moments:
 def looks_like_moment(cell: object) -> bool:
     if isinstance(cell, datetime):
         return True
-    matched = _MOMENT.fullmatch(cell.strip()) if isinstance(cell, str) else None
+    matched = _MOMENT.fullmatch(_spread(cell.strip())) if isinstance(cell, str) else None
     return matched is not None and looks_like_date(matched[1])
 
 
@@ -75,7 +82,7 @@ def looks_like_time(cell: object) -> bool:
 
 def read(column: Sequence[object], order: DateOrder | None) -> Moments:
     """A column of date and time together."""
-    texts = [_text(cell) for cell in column]
+    texts = [_spread(_text(cell)) for cell in column]
     split = [_MOMENT.fullmatch(text) for text in texts]
     found = read_apart(
         [matched[1] if matched else "" for matched in split],
@@ -84,10 +91,15 @@ def read(column: Sequence[object], order: DateOrder | None) -> Moments:
     )
     zones = [matched[3] if matched else None for matched in split]
     said = {zone for zone, at in zip(zones, found.local_ms.tolist(), strict=True) if at != NEVER}
-    if not said or None in said:
-        return found
     offsets = {zone: _offset_ms(zone) for zone in said if zone is not None}
-    offset_ms = np.array([offsets.get(zone or "", 0) for zone in zones], np.int64)
+    known = {offset for offset in offsets.values() if offset is not None}
+    if not said or None in said or None in offsets.values():
+        if len(known) > 1:
+            raise ExportError(
+                "some times say their offset from UTC, and others none: let the logger's program write it with all, or with none"
+            )
+        return found
+    offset_ms = np.array([offsets.get(zone or "") or 0 for zone in zones], np.int64)
     return Moments(found.local_ms, offset_ms, found.assumed)
 
 
@@ -97,18 +109,20 @@ def read_apart(dates: Sequence[object], times: Sequence[object], order: DateOrde
     time_texts = [_text(cell) for cell in times]
     of_day = _each_once(time_texts, _time_ms)
     parts = {text: _parts(text) for text in set(day_texts)}
-    either = [found for found in parts.values() if found is not None and found[0] == "?"]
+    either = [found for found in parts.values() if found is not None and found[0] != "!"]
     possible: Sequence[DateOrder] = (order,) if order else _possible(either)
     read_as = {each: _moments(day_texts, parts, of_day, each) for each in possible}
     # With the wrong order the day after the 3rd is a month later: the right one spans less.
     spans = {each: _span(moment) for each, moment in read_as.items()}
     nearest: DateOrder = min(read_as, key=lambda each: spans[each])
-    if len(read_as) == 1 or len(set(spans.values())) > 1:
+    tied = [each for each in possible if spans[each] == spans[nearest]]
+    if all(np.array_equal(read_as[each], read_as[nearest]) for each in tied):
         return Moments(read_as[nearest], None)
     american = any(text[-1:] in "Mm." and text[:1].isdigit() for text in time_texts if text)
-    taken: DateOrder = "mdy" if american else "dmy"
-    written = next(text for text, found in parts.items() if found is not None and found[0] == "?")
-    said = "month/day/year" if american else "day/month/year"
+    likely = [each for each in tied if _first(read_as[each]) >= _EARLIEST_MS] or tied
+    taken: DateOrder = "mdy" if american and "mdy" in likely else likely[0]
+    written = next(text for text, found in parts.items() if found is not None and found[0] != "!")
+    said = _ORDERS[taken]
     return Moments(
         read_as[taken],
         None,
@@ -128,6 +142,17 @@ def _moments(
 def _span(moment: Integers) -> int:
     known = moment[moment != NEVER]
     return int(known.max() - known.min()) if known.size else 0
+
+
+def _first(moment: Integers) -> int:
+    known = moment[moment != NEVER]
+    return int(known.min()) if known.size else NEVER
+
+
+def _spread(text: str) -> str:
+    """`20260618T080500Z` as `20260618 08:05:00Z`."""
+    found = _COMPACT.fullmatch(text)
+    return text if found is None else f"{found[1]} {found[2]}:{found[3]}:{found[4] or '00'}{found[5] or ''}"
 
 
 def _text(cell: object) -> str:
@@ -152,7 +177,8 @@ def _time_ms(text: str) -> int:
         if hours > 12:
             return NEVER
         hours = hours % 12 + (12 if half[0] == "p" or half == "下午" else 0)
-    if hours > 23 or int(minute) > 59 or int(second or 0) > 59:
+    midnight = hours == 24 and int(minute) == int(second or 0) == 0
+    if (hours > 23 and not midnight) or int(minute) > 59 or int(second or 0) > 59:
         return NEVER
     return (
         hours * _HOUR_MS
@@ -168,8 +194,10 @@ def _parts(text: str) -> _Parts | None:
         year, month, day = (int(part) for part in found.groups() if part is not None)
         return "!", year, month, day
     if found := _YEAR_LAST.fullmatch(text):
-        first, second, year = int(found[1]), int(found[2]), _full_year(found[3])
-        return ("!", year, second, first) if "." in text else ("?", first, second, year)
+        first, second, third = (int(part) for part in found.groups())
+        if "." in text:
+            return "!", _full_year(found[3]), second, first
+        return ("??" if all(len(part) == 2 for part in found.groups()) else "?"), first, second, third
     if found := _DAY_IN_WORDS.fullmatch(text):
         month_of = _MONTHS.get(found[2][:3].casefold())
         return None if month_of is None else ("!", _full_year(found[3]), month_of, int(found[1]))
@@ -187,11 +215,13 @@ def _day_ms(found: _Parts | None, order: str) -> int:
     if found is None:
         return NEVER
     kind, first, second, third = found
-    year, month, day = (
-        (first, second, third)
-        if kind == "!"
-        else (third, *((second, first) if order == "dmy" else (first, second)))
-    )
+    day, month, year = {
+        "dmy": (first, second, third),
+        "mdy": (second, first, third),
+        "ymd": (third, second, first),
+    }["ymd" if kind == "!" else order]
+    if kind != "!" and year < 100:
+        year += 2000
     try:
         return (datetime(year, month, day) - _EPOCH) // timedelta(milliseconds=1)
     except ValueError:
@@ -199,18 +229,19 @@ def _day_ms(found: _Parts | None, order: str) -> int:
 
 
 def _possible(either: Sequence[_Parts]) -> Sequence[DateOrder]:
-    """The orders in which every date is one."""
-    if any(found[1] > 12 for found in either):
-        return ("dmy",)
-    if any(found[2] > 12 for found in either):
-        return ("mdy",)
-    return ("dmy", "mdy") if either else ("dmy",)
-
-
-def _offset_ms(zone: str) -> int:
-    digits = re.sub(r"[^\d+-]", "", zone)
-    if not digits:
-        return 0
-    return (-1 if digits[0] == "-" else 1) * (
-        int(digits[1:3]) * _HOUR_MS + int(digits[3:5] or 0) * _MINUTE_MS
+    """The orders in which most are dates."""
+    orders: Sequence[DateOrder] = (
+        ("dmy", "mdy", "ymd") if all(found[0] == "??" for found in either) else ("dmy", "mdy")
     )
+    if not either:
+        return ("dmy",)
+    dates = {order: sum(_day_ms(found, order) != NEVER for found in set(either)) for order in orders}
+    return [order for order in orders if dates[order] == max(dates.values())]
+
+
+def _offset_ms(zone: str) -> int | None:
+    """None of a name as CET, which is not the same everywhere: then the clock of the file stands."""
+    found = _OFFSET.search(zone)
+    if found is None:
+        return 0 if zone in ("Z", "UTC", "GMT") else None
+    return (-1 if found[1] == "-" else 1) * (int(found[2]) * _HOUR_MS + int(found[3] or 0) * _MINUTE_MS)

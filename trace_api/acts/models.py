@@ -240,7 +240,7 @@ class AttachLogger(Moved):
     place: Code | None = None
     time_zone: Word | None = None
     unit: Literal["C", "F"] | None = None
-    date_order: Literal["dmy", "mdy"] | None = None
+    date_order: Literal["dmy", "mdy", "ymd"] | None = None
 
 
 class RefusePart(Part):

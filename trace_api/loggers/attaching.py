@@ -41,7 +41,7 @@ def read_export(data: bytes, act: AttachLogger, zone: str) -> Export:
     """Times that the file writes without an offset are of `zone`, unless the act says another."""
     try:
         asked = tables.Asked(act.unit, (), ZoneInfo(act.time_zone or zone), act.date_order)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise refuse("no_time_zone", "time_zone", status=422, zone=act.time_zone) from error
     try:
         return reading.read(data, asked)

@@ -44,7 +44,7 @@ def router(databases: Databases, guard: Guard, now: Callable[[], datetime]) -> A
         time_zone: Annotated[str | None, Query(description="Where its clock stood")] = None,
         unit: Annotated[Literal["C", "F"] | None, Query(description="Of readings that say none")] = None,
         date_order: Annotated[
-            Literal["dmy", "mdy"] | None, Query(description="Of dates such as 03/04")
+            Literal["dmy", "mdy", "ymd"] | None, Query(description="Of dates such as 03/04")
         ] = None,
         idempotency_key: Key = None,
     ) -> Response:

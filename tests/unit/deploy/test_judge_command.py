@@ -124,6 +124,7 @@ def test_by_the_loggers_own_alarms() -> None:
         (["--product", "banana", "--limits", "rules.json"], "two sets of rules"),
         (["--limits", "none.json"], "cannot read none.json"),
         (["--product", "banana", "--time-zone", "Mars/Base"], "no time zone"),
+        (["--product", "banana", "--time-zone", "Europe"], "no time zone"),
         (["--product", "banana", "--column", "pressure"], "no column of numbers is called 'pressure'"),
         (["--product", "banana", "--plot", "out.doc"], "png, svg, pdf"),
         (["--product", "banana", "--plot", "nowhere/out.png"], "cannot write nowhere/out.png"),

@@ -11,6 +11,7 @@ import pytest
 from openpyxl import Workbook
 
 from ingest.exports.exported import Export, ExportError
+from ingest.exports.moments import DateOrder
 from ingest.exports.reading import read
 from ingest.exports.tables import Asked
 from tests.vectors import count_vectors, vector_path
@@ -67,6 +68,19 @@ FORMS = {
         "Temperature unit: °F\n\ntime,reading\n", lambda _, at, value: f"{at.isoformat()},{value * 1.8 + 32:.4f}"
     ),
     "unit in cells": text("Date/Time,Temp\n", lambda _, at, value: f"{at:%Y-%m-%d %H:%M},{value} °C"),
+    "year of two digits first": text("time,temp\n", lambda _, at, value: f"{at:%y-%m-%d %H:%M},{value}"),
+    "year of two digits last": text("time,temp\n", lambda _, at, value: f"{at.month}/{at.day}/{at:%y %H:%M},{value}"),
+    "24 o'clock": text(
+        "time,temp\n",
+        lambda _, at, value: (f"{at:%Y-%m-%d %H:%M}" if at.hour + at.minute else f"{at - STEP:%Y-%m-%d} 24:00") + f",{value}",
+    ),
+    "digits alone": text("time,temp\n", lambda _, at, value: f"{at:%Y%m%d%H%M%S},{value}"),
+    "ISO, basic": text("time,temp\n", lambda _, at, value: f"{at:%Y%m%dT%H%M%S}Z,{value}"),
+    "billionths of a second": text("time,temp\n", lambda _, at, value: f"{at.isoformat()}.000000000Z,{value}"),
+    "offset of hours": text("time,temp\n", lambda _, at, value: f"{at.isoformat()}+08,{value}"),
+    "GMT and hours": text("time,temp\n", lambda _, at, value: f"{at:%Y-%m-%d %H:%M:%S} (GMT+8),{value}"),
+    "a zone by name": text("time,temp\n", lambda _, at, value: f"{at:%Y-%m-%d %H:%M:%S} CET,{value}"),
+    "a day by name": text("time,temp\n", lambda _, at, value: f"{at:%a %b %d %Y %H:%M:%S},{value}"),
     "newest first": text("time,temperature\n", lambda _, at, value: f"{at.isoformat()},{value}", ROWS[::-1]),
     "no order": text("time,temperature\n", lambda _, at, value: f"{at.isoformat()},{value}", [*ROWS[50:], *ROWS[:50]]),
     "every row twice": text("time,temperature\n", lambda _, at, value: f"{at.isoformat()},{value}", [row for row in ROWS for _ in "12"]),
@@ -235,6 +249,23 @@ def test_a_date_that_could_be_two_is_said() -> None:
         read(b"Date,Temp\n05/04/2026 08:00,5\n05/04/2026 08:15,5\n", Asked(date_order="mdy")).line.written(0)
         == "2026-05-04T08:00:00"
     )
+
+
+def test_years_of_two_digits() -> None:
+    def first(date: str, order: DateOrder | None = None) -> tuple[str, str]:
+        export = read(f"time,temp\n{date} 08:00,5\n{date} 08:15,5\n".encode(), Asked(date_order=order))
+        return export.line.written(0)[:10], " ".join(export.notes)
+
+    assert first("26-03-01")[0] == "2026-03-01"
+    assert "year/month/day" in first("26-03-01")[1]
+    assert first("25-10-26")[0] == "2026-10-25"
+    assert first("25-10-26", "ymd") == ("2025-10-26", "")
+    assert first("05/05/2026") == ("2026-05-05", "")
+
+
+def test_offsets_of_some_times_alone_are_asked_about() -> None:
+    with pytest.raises(ExportError, match="others none"):
+        read(b"time,temp\n2026-03-01 08:00+01:00,5\n2026-03-01 08:15+02:00,5\n2026-03-01 08:30,5\n")
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------
