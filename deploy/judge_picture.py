@@ -58,7 +58,9 @@ def _draw(axes: Axes, answer: Answer, judged: Judged, language: Language) -> Non
     line, value = answer.export.line, judged.column.value_c
     known = ~np.isnan(value)
     at, values = line.time_ms[known], value[known]
-    unknown = unknown_steps(at, GAP_FACTOR * judged.found.interval_ms, line.time_ms[~known])
+    unknown = unknown_steps(
+        at, GAP_FACTOR * judged.found.interval_ms, line.time_ms[~known & judged.column.rows]
+    )
     moments = _moments(line, known)
     axes.plot(
         *_broken(moments, values, unknown),

@@ -111,7 +111,8 @@ def facts(answer: Answer, judged: Judged, language: Language) -> Iterator[str]:
     """What was measured, a sentence each."""
     found, line = judged.found, answer.export.line
     every = duration(found.interval_ms / 60_000, language)
-    ends = {"start": line.written(0).replace("T", " "), "end": line.written(-1).replace("T", " ")}
+    first, last = judged.column.ends()
+    ends = {"start": line.written(first).replace("T", " "), "end": line.written(last).replace("T", " ")}
     yield say("readings", language, n=f"{found.readings:,}", every=every, **ends)
     yield say(
         "observed",

@@ -114,7 +114,7 @@ def _judged(export: Export, column: Column, rules: Rules) -> Judged:
         rules.accuracy_c,
         rules.activation_energy_kj_per_mol or export.activation_energy_kj_per_mol,
     )
-    return Judged(column, logged.judge(export.line.time_ms, column.value_c, own, export.interval_ms))
+    return Judged(column, logged.judge(*column.series(export.line), own, export.interval_ms))
 
 
 def _data(path: Path) -> bytes:

@@ -22,8 +22,13 @@ _EMPTY = frozenset({"", "-", "--", "---", "—", "n/a", "na", "nan", "null", "no
 _COLDEST_C, _HOTTEST_C = -200.0, 200.0
 """What no logger of a cold chain measures is the code of a fault: 9999, -999.9, 32767."""
 
+_UNPLUGGED_C = -127.0
+"""What a digital probe says that is not there; a reading only where it is as cold as that anyway."""
+
 
 def celsius(value: Floats, unit: str | None) -> Floats:
+    if unit == "K":
+        return value - 273.15
     return (value - 32.0) / 1.8 if unit == "F" else value
 
 
@@ -73,5 +78,7 @@ _UNITS = {"C": "C", "c": "C", "℃": "C", "F": "F", "f": "F", "℉": "F"}
 
 def impossible(value_c: Floats) -> Mask:
     """Where a number is no temperature: a fault's code."""
-    mask: Mask = (value_c < _COLDEST_C) | (value_c > _HOTTEST_C)
+    known = value_c[np.isfinite(value_c)]
+    unplugged = (value_c == _UNPLUGGED_C) & bool(known.size and np.median(known) > _UNPLUGGED_C + 27.0)
+    mask: Mask = (value_c < _COLDEST_C) | (value_c > _HOTTEST_C) | unplugged
     return mask

@@ -46,12 +46,23 @@ def _iso(moment: datetime) -> str:
 @dataclass(frozen=True, slots=True)
 class Column:
     """One probe. `value_c`: float64[n], °C, NaN where the export has no reading or none that counts. `unit`: as the export has it, None
-    where it says nothing; `faults`: what stood in place of readings, and how often."""
+        where it says nothing; `faults`: what stood in place of readings, and how often. `rows`: bool[n], where the export has a row of this probe:
+    with a row per reading, the moments of another probe are none of it."""
 
     name: str
     unit: str | None
     value_c: Floats
     faults: Mapping[str, int]
+    rows: Mask
+
+    def ends(self) -> tuple[int, int]:
+        """The places of its first and its last row."""
+        places = np.flatnonzero(self.rows)
+        return int(places[0]), int(places[-1])
+
+    def series(self, line: Line) -> tuple[Integers, Floats]:
+        """Its own rows: moments, and values with NaN where a row has no reading."""
+        return line.time_ms[self.rows], self.value_c[self.rows]
 
 
 @dataclass(frozen=True, slots=True)

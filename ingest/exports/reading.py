@@ -132,7 +132,7 @@ def _tag(tag: Tag, asked: Asked) -> Export:
         "berlinger",
         tag.serial,
         tables.only(rows.line, kept),
-        (Column("T", unit, np.asarray(cells.celsius(value, unit)), odd),),
+        (Column("T", unit, np.asarray(cells.celsius(value, unit)), odd, np.ones(value.size, np.bool_)),),
         None if not interval else round(interval * 60_000),
         tag.activation_energy,
         tag.own_limits(),

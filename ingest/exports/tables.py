@@ -6,9 +6,10 @@ temperature is one of the export's, under its heading; what is none is passed ov
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,7 @@ from ingest.exports.moments import NEVER, DateOrder, Moments
 
 Row = Sequence[object]
 _LOOKED_AT = 500
+_MOST_SOURCES = 200
 _WANTED = (
     "want a heading row with a column of times and one or more of temperatures, as in `time,temperature (°C)`"
 )
@@ -46,6 +48,16 @@ class _Layout:
     names: Mapping[int, str]
     said: Mapping[int, str]
     width: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One column of one source, as far as it has rows."""
+
+    name: str
+    value_c: Floats
+    unit: str | None
+    faults: Mapping[str, int]
 
 
 @dataclass(slots=True)
@@ -80,21 +92,24 @@ def read(rows: Sequence[Row], form: str, asked: Asked) -> Export:
         raise ExportError("no row has a time that can be read")
     if not known.all():
         notes.add(f"{int((~known).sum())} rows without a time that can be read were passed over")
+    if form == "csv":
+        _no_bare_commas(columns, found)
     places = _temperatures(columns, known, found, asked, notes)
     serial, interval_ms = _preamble(rows[: found.first])
     unit = _stated_unit(rows[: found.first])
-    series = _split(columns, known, found)
-    parts = []
+    sources = []
+    series = _split(columns, known, found, places)
     for name, mask in series:
-        parts += [
-            (
+        own = np.flatnonzero(mask)
+        parts = [
+            _Part(
                 _named(name, found.names[place], len(places), len(series)),
-                mask,
-                *_values(columns[place], found.said[place], unit, asked),
+                *_values([columns[place][at] for at in own.tolist()], found.said[place], unit, asked),
             )
             for place in places
         ]
-    return _export(form, serial, interval_ms, when, parts, asked, notes)
+        sources.append((own, parts))
+    return _export(form, serial, interval_ms, when, sources, asked, notes)
 
 
 # --- where the readings are ------------------------------------------------------------------------------------
@@ -102,18 +117,28 @@ def read(rows: Sequence[Row], form: str, asked: Asked) -> Export:
 
 def _layout(rows: Sequence[Row]) -> _Layout:
     first = next(
-        (at for at, row in enumerate(rows[:_LOOKED_AT]) if (when := _when(row)) and _begins(rows, at, when)),
+        (
+            at
+            for at, row in enumerate(rows[:_LOOKED_AT])
+            if any(_begins(rows, at, when) for when in _whens(row))
+        ),
         None,
     )
     if first is None:
         raise ExportError(f"no row holds a time and a reading: {_WANTED}")
-    when = _when(rows[first])
+    possible = [when for when in _whens(rows[first]) if _begins(rows, first, when)]
+    # A serial number may look like seconds since 1970, and a day of calibration is a moment: time is what goes on.
+    when = next((each for each in possible if _goes_on(rows[first : first + 20], each)), possible[0])
     width = max(len(row) for row in rows[first : first + _LOOKED_AT])
     return _Layout(first, when, *_names(rows, first, width, when), width)
 
 
 def _when(row: Row) -> tuple[int, ...]:
-    """Where the moment of a row stands: in one cell, or in one of a date and one of a time of day."""
+    return next(_whens(row), ())
+
+
+def _whens(row: Row) -> Iterator[tuple[int, ...]]:
+    """Where a moment of a row may stand: in one cell, or in one of a date and one of a time of day."""
     for place, cell in enumerate(row):
         if (
             isinstance(cell, datetime)
@@ -121,35 +146,48 @@ def _when(row: Row) -> tuple[int, ...]:
             and place + 1 < len(row)
             and _is_time(row[place + 1])
         ):
-            return place, place + 1
-        if moments.looks_like_moment(cell) or _is_epoch(cell):
-            return (place,)
-        if moments.looks_like_date(cell):
-            beside = next(
-                (other for other in range(len(row)) if other != place and _is_time(row[other])), None
-            )
-            if beside is not None:
-                return place, beside
-    return ()
+            yield place, place + 1
+        elif moments.looks_like_moment(cell) or _is_epoch(cell):
+            yield (place,)
+        elif moments.looks_like_date(cell):
+            times = [other for other in range(len(row)) if other != place and _is_time(row[other])]
+            if times:  # the next to it, and rather behind it: another may be what has elapsed
+                yield place, min(times, key=lambda other: (abs(other - place), other < place))
 
 
 def _is_time(cell: object) -> bool:
     return isinstance(cell, time) or moments.looks_like_time(cell)
 
 
+_EPOCH = re.compile(r"(1\d{9}|1\d{12}|1\d{15}|1\d{18})(?:\.(\d+))?")
+
+
 def _is_epoch(cell: object) -> bool:
-    """Seconds or milliseconds since 1970."""
-    if isinstance(cell, str):
-        return re.fullmatch(r"1\d{9}|1\d{12}", cell.strip()) is not None
-    return isinstance(cell, int) and (10**9 <= cell < 2 * 10**9 or 10**12 <= cell < 2 * 10**12)
+    """Seconds since 1970, or thousandths, millionths, billionths of them."""
+    return (
+        isinstance(cell, str | int | float)
+        and not isinstance(cell, bool)
+        and _EPOCH.fullmatch(str(cell).strip()) is not None
+    )
+
+
+def _epoch_ms(cell: object) -> int:
+    found = _EPOCH.fullmatch(str(cell).strip())
+    if found is None:
+        return NEVER
+    return int(f"{found[1]}{found[2] or ''}".ljust(13, "0")[:13])
 
 
 def _begins(rows: Sequence[Row], at: int, when: tuple[int, ...]) -> bool:
     """A preamble has lines with a moment too; what follows readings are readings."""
-    same = [row for row in rows[at : at + 20] if _when(row) == when]
+    same = [row for row in rows[at : at + 20] if when in _whens(row)]
     following = [row for row in rows[at : at + 20] if any(cell not in (None, "") for cell in row)]
     values = any(_is_value(row, place, when) for row in same for place in range(len(row)))
     return 2 * len(same) >= len(following) and values
+
+
+def _goes_on(rows: Sequence[Row], when: tuple[int, ...]) -> bool:
+    return len({tuple(str(row[place]) for place in when) for row in rows if when in _whens(row)}) > 1
 
 
 def _is_value(row: Row, place: int, when: tuple[int, ...]) -> bool:
@@ -169,12 +207,14 @@ def _names(
         names = [_word(above[-2], place) for place in range(width)]
         if any(names):
             texts, said = names, [f"{name} {unit}".strip() for name, unit in zip(names, texts, strict=True)]
-    seen: dict[str, int] = {}
-    named = {}
+    named: dict[int, str] = {}
     for place, text in enumerate(texts):
         name = text or f"column {place + 1}"
-        seen[name] = seen.get(name, 0) + 1
-        named[place] = name if seen[name] == 1 else f"{name} ({seen[name]})"
+        others = {*named.values(), *texts[place + 1 :]}
+        again = (f"{name} ({count})" for count in itertools.count(2))
+        named[place] = (
+            name if name not in named.values() else next(each for each in again if each not in others)
+        )
     return named, dict(enumerate(said))
 
 
@@ -198,8 +238,7 @@ def _read_moments(columns: Sequence[Sequence[object]], when: tuple[int, ...], as
         return moments.read_apart(dates, [_clock_time(cell) for cell in times], asked.date_order)
     column = columns[when[0]]
     if all(_is_epoch(cell) for cell in column[:5]):
-        at = np.array([int(str(cell)) if _is_epoch(cell) else NEVER for cell in column], np.int64)
-        at = np.where((at != NEVER) & (at < 10**11), at * 1000, at)
+        at = np.array([_epoch_ms(cell) for cell in column], np.int64)
         return Moments(at, np.zeros(at.size, np.int64))
     return moments.read(column, asked.date_order)
 
@@ -217,10 +256,26 @@ def _temperatures(
     if asked.columns:
         return _asked_for(numeric, found, asked.columns)
     index = {place for place in numeric if _is_index(columns[place], found.said[place], len(numeric))}
-    roles = {place: headings.role(found.said[place]) for place in numeric if place not in index}
-    certain = [place for place, role in roles.items() if role == "temperature"]
-    taken = certain or [place for place, role in roles.items() if role == "unknown"]
+    sources = {
+        place for place in numeric if headings.is_source(found.said[place]) and _all_whole(columns[place])
+    }
+    if index | sources >= set(numeric):
+        sources = set()
+    roles = {place: headings.role(found.said[place]) for place in numeric if place not in index | sources}
+    taken = (
+        [place for place, role in roles.items() if role == "temperature"]
+        or [place for place, role in roles.items() if role == "unknown"]
+        or [place for place in roles if headings.is_state(found.said[place])]
+    )
     passed = [found.names[place] for place in roles if place not in taken]
+    empty = [
+        found.names[place]
+        for place in range(found.width)
+        if headings.role(found.said[place]) == "temperature"
+        and all(cell in (None, "") for cell in columns[place])
+    ]
+    if empty:
+        notes.add(f"without a single reading, and passed over: {', '.join(empty)}")
     if not taken:
         raise ExportError(f"no column holds temperatures: {_WANTED}")
     if passed:
@@ -237,10 +292,16 @@ def _is_index(column: Sequence[object], heading: str, beside: int) -> bool:
     steps = np.diff(numbers)
     if len(numbers) < len(some) or steps.size == 0 or any(number % 1 for number in numbers):
         return False
-    named = headings.is_index(heading)
-    return (named and bool(np.all(steps > 0))) or (
-        beside > 1 and headings.role(heading) == "unknown" and bool(np.all(steps == 1))
-    )
+    if headings.is_index(heading) and bool(np.all(steps > 0)):
+        return True
+    # Some write the logger's own name above the numbers of the rows: `Lab Fridge,Time,Celsius(°C)`.
+    counted = len(numbers) >= 10 and numbers[0] in (0, 1) and headings.unit(heading) is None
+    return beside > 1 and (counted or headings.role(heading) == "unknown") and bool(np.all(steps == 1))
+
+
+def _all_whole(column: Sequence[object]) -> bool:
+    some = [cells.number_of(cell)[0] for cell in column[:_LOOKED_AT]]
+    return all(number is not None and number % 1 == 0 for number in some)
 
 
 def _asked_for(numeric: Sequence[int], found: _Layout, wanted: Sequence[str]) -> list[int]:
@@ -255,6 +316,23 @@ def _asked_for(numeric: Sequence[int], found: _Layout, wanted: Sequence[str]) ->
     return places
 
 
+def _no_bare_commas(columns: Sequence[Sequence[object]], found: _Layout) -> None:
+    """Refuses `time,temp` above `08:00,5,4`: half of a reading would stand in a column of its own, without a name."""
+    for place in range(found.width - 1):
+        if place in found.when or place + 1 in found.when or not found.said[place] or found.said[place + 1]:
+            continue
+        pairs = list(zip(columns[place][:_LOOKED_AT], columns[place + 1][:_LOOKED_AT], strict=True))
+        split = [both for both in pairs if both[1] not in (None, "")]
+        digits = all(
+            isinstance(each, str) and re.fullmatch(r"-?\d+", each.strip()) for both in split for each in both
+        )
+        if split and 2 * len(split) > len(pairs) and digits:
+            raise ExportError(
+                f"column {found.names[place]!r}: decimal commas cannot be told from the commas between columns (`{','.join(map(str, split[0]))}`):"
+                " export it with semicolons, or with decimal points"
+            )
+
+
 def _mostly_numbers(column: Sequence[object]) -> bool:
     """Numbers, or what stands for one that failed: a column that failed from beginning to end is one of readings still."""
     sample = [cell for cell in column[:_LOOKED_AT] if cell not in (None, "")]
@@ -264,19 +342,26 @@ def _mostly_numbers(column: Sequence[object]) -> bool:
     return 2 * count >= len(sample)
 
 
-def _split(columns: Sequence[Sequence[object]], known: Mask, found: _Layout) -> list[tuple[str, Mask]]:
-    """Of a table with a row per reading, the rows of each probe."""
+def _split(
+    columns: Sequence[Sequence[object]], known: Mask, found: _Layout, taken: Sequence[int]
+) -> list[tuple[str, Mask]]:
+    """Of a table with a row per reading, the rows of each probe. What names one may stand in several columns: of the logger, and of its
+    channel."""
+    keys, count = np.full(known.size, "", dtype=object), 1
     for place in range(found.width):
-        if place in found.when or not headings.is_source(found.names[place]):
+        if place in found.when or place in taken or not headings.is_source(found.names[place]):
             continue
         texts = ["" if cell is None else str(cell).strip() for cell in columns[place]]
-        names = list(
-            dict.fromkeys(text for text, kept in zip(texts, known.tolist(), strict=True) if kept and text)
+        finer = np.array(
+            [f"{key} {text}".strip() if text else "" for key, text in zip(keys, texts, strict=True)],
+            dtype=object,
         )
-        if 1 < len(names) <= 200:
-            of = np.array(texts)
-            return [(name, known & (of == name)) for name in names]
-    return [("", known)]
+        names = set(finer[known].tolist()) - {""}
+        if count < len(names) <= _MOST_SOURCES:
+            keys, count = finer, len(names)
+    if count == 1:
+        return [("", known)]
+    return [(name, known & (keys == name)) for name in dict.fromkeys(keys[known].tolist()) if name]
 
 
 def _named(source: str, heading: str, columns: int, sources: int) -> str:
@@ -305,8 +390,12 @@ def _values(
 
 _SERIAL = re.compile(r"serial|s/n|序列号|seriennummer|device id|logger id", re.IGNORECASE)
 _INTERVAL = re.compile(
-    r"(?:log\w*|sampl\w*|record\w*|meas\w*)?[ _]*(?:interval|rate|cycle|period)|记录间隔|采样间隔|messtakt|messintervall|intervall",
+    r"\b(?:interval|rate|cycle)\b|(?:log|sampl|record|meas)\w*[ _]?(?:interval|rate|cycle)|(?:sampling|measuring)[ _]period"
+    r"|记录间隔|采样间隔|存储间隔|messtakt|intervall",
     re.IGNORECASE,
+)
+_OTHER_INTERVAL = re.compile(
+    r"upload|transm|send|report|alarm|delay|heartbeat|calib|sync|上传|上报|报警|发送|übertrag", re.IGNORECASE
 )
 _LENGTH = re.compile(
     r"(\d+(?:[.,]\d+)?)\s*(h|hours?|std|m|mins?|minutes?|minuten|分钟|分|s|secs?|seconds?|sekunden|秒)\b\.?",
@@ -329,7 +418,7 @@ def _preamble(rows: Sequence[Row]) -> tuple[str | None, int | None]:
         )
         if serial is None and _SERIAL.search(name) and rest.strip():
             serial = rest.strip()
-        if interval_ms is None and _INTERVAL.search(name):
+        if interval_ms is None and _INTERVAL.search(name) and not _OTHER_INTERVAL.search(name):
             interval_ms = _length_ms(rest)
     return serial, interval_ms
 
@@ -371,32 +460,56 @@ def _export(
     serial: str | None,
     interval_ms: int | None,
     when: Moments,
-    parts: Sequence[tuple[str, Mask, Floats, str | None, dict[str, int]]],
+    sources: Sequence[tuple[Integers, Sequence[_Part]]],
     asked: Asked,
     notes: _Notes,
 ) -> Export:
-    every = np.zeros(when.local_ms.size, np.bool_)
-    for _, mask, *_ in parts:
-        every |= mask
-    rows = np.flatnonzero(every)
-    long = any(not np.array_equal(mask, every) for _, mask, *_ in parts)
-    line_of = clock.line_up(
-        when.local_ms[rows],
-        None if when.offset_ms is None else when.offset_ms[rows],
-        None if when.offset_ms is not None else asked.zone,
-    )
-    for note in line_of.notes if not long else ():
+    """`sources`: of each, its rows and what stands in them."""
+    found = [_in_time(when, rows, parts, asked, notes) for rows, parts in sources]
+    whole = _whole([line for line, _ in found])
+    columns = []
+    for line, parts in found:
+        rows = np.isin(whole.time_ms, line.time_ms)
+        for part in parts:
+            value = np.full(rows.size, np.nan)
+            value[rows] = part.value_c
+            columns.append(Column(part.name, part.unit, value, part.faults, rows))
+    steps = [float(np.median(np.diff(line.time_ms))) for line, _ in found if line.time_ms.size > 2]
+    if interval_ms is not None and steps and interval_ms > 1.5 * min(steps):
+        notes.add(
+            f"it says that it measured every {interval_ms / 60_000:g} minutes, and its rows are nearer together: the rows were believed"
+        )
+        interval_ms = None
+    return Export(form, serial, whole, tuple(columns), interval_ms, notes=tuple(notes.said))
+
+
+def _in_time(
+    when: Moments, rows: Integers, parts: Sequence[_Part], asked: Asked, notes: _Notes
+) -> tuple[Line, list[_Part]]:
+    """The rows of one source on its line of time, each moment once."""
+    offset_ms = None if when.offset_ms is None else when.offset_ms[rows]
+    found = clock.line_up(when.local_ms[rows], offset_ms, None if offset_ms is not None else asked.zone)
+    for note in found.notes:
         notes.add(note)
-    order = rows[line_of.order]
-    values = [np.where(mask, value, np.nan)[order] for _, mask, value, *_ in parts]
-    kept, values, differing = clock.once(line_of.line.time_ms, values)
+    kept, values, differing = clock.once(found.line.time_ms, [part.value_c[found.order] for part in parts])
     if differing:
         notes.add(f"{differing} moments have two readings that differ: taken as unknown")
-    line = only(line_of.line, kept)
-    columns = tuple(
-        Column(name, unit, value, odd) for (name, _, _, unit, odd), value in zip(parts, values, strict=True)
+    return only(found.line, kept), [
+        replace(part, value_c=value) for part, value in zip(parts, values, strict=True)
+    ]
+
+
+def _whole(lines: Sequence[Line]) -> Line:
+    """One line of all moments of several."""
+    if len(lines) == 1:
+        return lines[0]
+    time_ms, at = np.unique(np.concatenate([line.time_ms for line in lines]), return_index=True)
+    offsets = [line.offset_ms for line in lines if line.offset_ms is not None]
+    return Line(
+        time_ms,
+        np.concatenate([line.local_ms for line in lines])[at],
+        np.concatenate(offsets)[at] if offsets else None,
     )
-    return Export(form, serial, line, columns, interval_ms, notes=tuple(notes.said))
 
 
 def only(line: Line, kept: Mask) -> Line:

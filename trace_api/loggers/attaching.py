@@ -65,15 +65,16 @@ def one_column(export: Export, wanted: str | None) -> Column:
 
 
 def _element(export: Export, column: Column, device: str | None, raw: str, at: datetime) -> Event:
-    end = datetime.fromtimestamp(int(export.line.time_ms[-1]) / 1000, UTC)
+    first, last = column.ends()
+    end = datetime.fromtimestamp(int(export.line.time_ms[last]) / 1000, UTC)
     if end > at:
-        raise refuse("logger_file_ahead", "file", status=422, last=export.line.written(-1))
+        raise refuse("logger_file_ahead", "file", status=422, last=export.line.written(last))
     known = column.value_c[~np.isnan(column.value_c)]
     if not known.size:
         raise refuse("logger_file_empty", "file", status=422)
     metadata: Event = {
-        "startTime": export.line.written(0),
-        "endTime": export.line.written(-1),
+        "startTime": export.line.written(first),
+        "endTime": export.line.written(last),
         "rawData": raw,
     }
     if device is not None:
@@ -82,7 +83,7 @@ def _element(export: Export, column: Column, device: str | None, raw: str, at: d
         "type": "Temperature",
         "minValue": number(float(known.min())),
         "maxValue": number(float(known.max())),
-        "meanValue": number(logged.mean_c(export.line.time_ms, column.value_c, export.interval_ms)),
+        "meanValue": number(logged.mean_c(*column.series(export.line), export.interval_ms)),
         "uom": "CEL",
         "suyuan:sampleCount": int(known.size),
     }

@@ -41,7 +41,7 @@ def _valid(rows: Sequence[tuple[Any, ...]]) -> tuple[Limit, ...]:
 def judge(export: Export, column: Column, limits: Sequence[Limit]) -> Logged:
     energy = export.activation_energy_kj_per_mol
     rules = Rules(tuple(limits), activation_energy_kj_per_mol=energy)
-    return logged.judge(export.line.time_ms, column.value_c, rules, export.interval_ms)
+    return logged.judge(*column.series(export.line), rules, export.interval_ms)
 
 
 def judged(data: bytes, act: AttachLogger, limits: Sequence[Limit]) -> tuple[Export, Column, Logged]:

@@ -163,6 +163,101 @@ def test_a_row_per_reading() -> None:
     is_the_series(export, 1)
 
 
+def test_probes_that_measure_at_moments_of_their_own() -> None:
+    body = "".join(
+        f"甲,1,{at:%Y-%m-%d %H:%M},{value}\n甲,2,{at + timedelta(minutes=3):%Y-%m-%d %H:%M},{value}\n"
+        for at, value in ROWS
+    )
+    export = read(f"设备名称,通道,采集时间,温度\n{body}".encode())
+    assert [column.name for column in export.columns] == ["1", "2"]
+    for column in export.columns:
+        time_ms, value_c = column.series(export.line)
+        assert set(np.diff(time_ms).tolist()) == {900_000}
+        assert value_c.tolist() == VALUES
+
+
+def test_probes_one_below_the_other_are_no_hour_that_comes_twice() -> None:
+    body = "".join(
+        f"{name},2026-03-01 02:{minute},{name}\n" for name in "56" for minute in ("00", "15", "30", "45")
+    )
+    export = read(f"sensor,time,temp\n{body}".encode())
+    assert [column.value_c.tolist() for column in export.columns] == [[5.0] * 4, [6.0] * 4]
+
+
+TAKEN = {
+    "a serial number like seconds since 1970": ("Serial,Time,Temp (°C)", lambda at, when, value: f"1001234567,{when},{value}"),
+    "a day of calibration": ("calibrated,time,temp", lambda at, when, value: f"2025-01-01 00:00,{when},{value}"),
+    "numbers of rows under a name": ("Lab Fridge,Time,Celsius(°C)", lambda at, when, value: f"{at + 1},{when},{value}"),
+    "elapsed time": ("Elapsed,Date,Time,Temp", lambda at, when, value: f"{at // 4:02}:{at % 4 * 15:02}:00,{when.replace(' ', ',')},{value}"),
+    "at a door": ("采集时间,冷库门口温度,湿度", lambda at, when, value: f"{when},{value},50"),
+    "beside a door": ("time,Temp door side,Door", lambda at, when, value: f"{when},{value},1"),
+    "humidity in German": ("Zeit,Kanal A,Luftfeuchtigkeit", lambda at, when, value: f"{when},{value},50"),
+    "humidity and temperature of one device": ("time,温湿度计-温度,温湿度计-湿度", lambda at, when, value: f"{when},{value},50"),
+    "process and set value": ("time,PV,SV", lambda at, when, value: f"{when},{value},4"),
+    "quality": ("time,value,quality", lambda at, when, value: f"{when},{value},192"),
+    "state": ("entity_id,state,last_changed", lambda at, when, value: f"sensor.fridge,{value},{when}"),
+    "a device's number": ("time,device_id,value", lambda at, when, value: f"{when},77,{value}"),
+    "under a word for a source": ("time,probe", lambda at, when, value: f"{when},{value}"),
+    "Kelvin": ("time,temp (K)", lambda at, when, value: f"{when},{value + 273.15}"),
+    "state of a temperature": ("time,temp,temp status", lambda at, when, value: f"{when},{value},0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", TAKEN)
+def test_the_column_that_is_one_of_temperatures(form: str) -> None:
+    heading, row = TAKEN[form]
+    export = read(
+        text(f"{heading}\n", lambda at, moment, value: row(at, f"{moment:%Y-%m-%d %H:%M}", value)).encode()
+    )
+    assert len(export.columns) == 1
+    is_the_series(export)
+
+
+@pytest.mark.parametrize("digits", [10, 13, 16, 19])
+def test_time_since_1970(digits: int) -> None:
+    def since(moment: datetime) -> int:
+        return int((moment - datetime(1970, 1, 1)).total_seconds()) * 10 ** (digits - 10)
+
+    is_the_series(read(text("ts,temp\n", lambda _, at, value: f"{since(at)},{value}").encode()))
+    is_the_series(read(text("ts,temp\n", lambda _, at, value: f"{since(at)}.0,{value}").encode()))
+
+
+def test_no_name_stands_for_two_columns() -> None:
+    export = read(text("time,T,T,T (2)\n", lambda _, at, value: f"{at.isoformat()},1,2,{value}").encode())
+    assert [column.name for column in export.columns] == ["T", "T (3)", "T (2)"]
+
+
+def test_a_probe_without_a_single_reading_is_named() -> None:
+    export = read(
+        text("time,Fridge 1,Fridge 2\n", lambda _, at, value: f"{at.isoformat()},{value},").encode()
+    )
+    assert export.notes == ("without a single reading, and passed over: Fridge 2",)
+
+
+@pytest.mark.parametrize(
+    ("said", "interval_ms"),
+    [
+        ("Upload interval,60 min\nLog interval,15 min", 900_000),
+        ("Report period,3 days 6 hours", None),
+        ("Refrigerated goods,5 h", None),
+        ("Interval,6 h", None),
+    ],
+)
+def test_how_often_it_measured(said: str, interval_ms: int | None) -> None:
+    export = read(f"{said}\n".encode() + FORMS["ISO"].encode())
+    assert export.interval_ms == interval_ms
+    assert bool(export.notes) == (said == "Interval,6 h")
+
+
+def test_a_digital_probe_that_was_unplugged() -> None:
+    def values(*written: str) -> list[float]:
+        rows = "".join(f"2026-03-01 08:0{at},{value}\n" for at, value in enumerate(written))
+        return read(f"time,temp\n{rows}".encode()).columns[0].value_c.tolist()
+
+    assert np.isnan(values("5", "-127", "5")).tolist() == [False, True, False]
+    assert values("-127", "-127", "-128") == [-127, -127, -128]
+
+
 @pytest.mark.parametrize("code", ["9999", "-999.9", "32767"])
 def test_the_code_of_a_fault_is_no_temperature(code: str) -> None:
     export = read(
@@ -284,6 +379,7 @@ def test_offsets_of_some_times_alone_are_asked_about() -> None:
         (b"PK\x03\x04 broken", "cannot be read"),
         (b"\x00\x01\x02\x00", "is no text"),
         (b"time,t (C)\n2026-03-01 08:00,5 C\n2026-03-01 08:15,41 F\n", "in °C and in °F"),
+        (b"time,temp\n2026-03-01 08:00,5,2\n2026-03-01 08:15,5,3\n", "decimal commas"),
         (b"Device: Q-tag Fridge-tag 2\nConf:\n Serial: 1\nHist:\n 1:\n  Date: 2023-02-14\n", "daily statistics"),
     ],
 )  # fmt: skip
