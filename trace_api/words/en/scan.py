@@ -42,7 +42,7 @@ EN = {
     "scan_group_packhouse": "Packhouse and cold store",
     "scan_group_road": "Loading and the road",
     "scan_group_sale": "Sale and loss",
-    "scan_group_papers": "Papers",
+    "scan_group_papers": "Certificates and loggers",
     "scan_unit": "Pallet {unit}",
     "scan_lot": "Lot {lot}",
     "scan_on_vehicle": "On the vehicle: {vehicle}",

@@ -42,7 +42,7 @@ ZH = {
     "scan_group_packhouse": "包装间与冷库",
     "scan_group_road": "装车与路上",
     "scan_group_sale": "销售与损耗",
-    "scan_group_papers": "合格证",
+    "scan_group_papers": "合格证与记录仪",
     "scan_unit": "托盘 {unit}",
     "scan_lot": "批次 {lot}",
     "scan_on_vehicle": "在车上：{vehicle}",
