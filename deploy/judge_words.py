@@ -33,6 +33,10 @@ WORDS: Final = {
         "lowest {low}, highest {high}, mean {mean}, mean kinetic temperature {kinetic}",
         "最低 {low}，最高 {high}，平均 {mean}，平均动力学温度 {kinetic}",
     ),
+    "life": (
+        "of a life of {life} days at {at} used {used}, left {left} days; not compared with its source ({source})",
+        "在 {at} 下可存放 {life} 天，已用 {used} 天，剩余 {left} 天；未与原文核对（{source}）",
+    ),
     "faults": ("in place of readings: {faults}", "读数处写着：{faults}"),
     "limit": ("limit", "限值"),
     "start": ("start", "开始"),
@@ -128,6 +132,17 @@ def facts(answer: Answer, judged: Judged, language: Language) -> Iterator[str]:
         mean=celsius(found.mean_c),
         kinetic=celsius(found.mean_kinetic_c),
     )
+    life, lifetime = found.life, answer.rules.lifetime
+    if life is not None and lifetime is not None:
+        yield say(
+            "life",
+            language,
+            life=_days(*lifetime.life_days),
+            at=celsius(lifetime.reference_c),
+            used=_days(life.used_at_least, life.used_at_most),
+            left=_days(life.left_at_least, life.left_at_most),
+            source=lifetime.source,
+        )
     if judged.column.faults:
         told = ", ".join(f"{fault} × {count}" for fault, count in judged.column.faults.items())
         yield say("faults", language, faults=told)
@@ -155,6 +170,11 @@ def table(answer: Answer, judged: Judged, language: Language) -> list[tuple[str,
         )
         for each in judged.found.excursions
     ]
+
+
+def _days(at_least: float, at_most: float) -> str:
+    low, high = f"{at_least:.1f}".removesuffix(".0"), f"{at_most:.1f}".removesuffix(".0")
+    return low if low == high else f"{low}–{high}"
 
 
 def _band(at_least: float, at_most: float) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy as np
 
 from ingest.coldchain import logged
 from ingest.coldchain.limits import ColdChainError, Limit, LimitError, load_limits
+from ingest.coldchain.lives import lifetime_of
 from ingest.coldchain.logged import Logged, Rules
 from ingest.exports import reading, tables
 from ingest.exports.exported import Column, Export, ExportError
@@ -108,12 +109,8 @@ def judge(asked: Asked) -> Answer:
 
 
 def _judged(export: Export, column: Column, rules: Rules) -> Judged:
-    own = Rules(
-        rules.limits,
-        rules.interval_ms,
-        rules.accuracy_c,
-        rules.activation_energy_kj_per_mol or export.activation_energy_kj_per_mol,
-    )
+    energy = rules.activation_energy_kj_per_mol or export.activation_energy_kj_per_mol
+    own = replace(rules, activation_energy_kj_per_mol=energy)
     return Judged(column, logged.judge(*column.series(export.line), own, export.interval_ms))
 
 
@@ -150,7 +147,8 @@ def _rules(asked: Asked) -> tuple[Rules | None, str, list[str]]:
     if asked.product is None:
         return None, "", []
     limits = _of_product(asked.product)
-    return Rules(limits), asked.product, [] if limits else [_no_limits(asked.product)]
+    lifetime = lifetime_of(_as_named(asked.product))
+    return Rules(limits, lifetime=lifetime), asked.product, [] if limits else [_no_limits(asked.product)]
 
 
 def _rules_of(path: Path) -> Rules:
@@ -167,8 +165,12 @@ def _rules_of(path: Path) -> Rules:
 
 
 def _of_product(product: str) -> tuple[Limit, ...]:
-    wanted = product.strip().casefold().replace("-", "_").replace(" ", "_")
+    wanted = _as_named(product)
     return tuple(limit for limit in load_limits() if limit.product == wanted and limit.valid_to is None)
+
+
+def _as_named(product: str) -> str:
+    return product.strip().casefold().replace("-", "_").replace(" ", "_")
 
 
 def _no_limits(product: str) -> str:

@@ -25,8 +25,14 @@ from ingest.coldchain.excursions import (
     unknown_steps,
 )
 from ingest.coldchain.exposure import expose
-from ingest.coldchain.kinetics import ACTIVATION_ENERGY_KJ_PER_MOL, mean_kinetic_temperature
+from ingest.coldchain.kinetics import (
+    ACTIVATION_ENERGY_KJ_PER_MOL,
+    Life,
+    life_left,
+    mean_kinetic_temperature,
+)
 from ingest.coldchain.limits import Limit, LimitError, consistent, parse_limit
+from ingest.coldchain.lives import Lifetime
 from ingest.coldchain.timeline import GAP_FACTOR, Leg, ObservedSeries
 from ingest.coldchain.verdict import Verdict, decide
 
@@ -46,12 +52,14 @@ _FAHRENHEIT_SLACK_C: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a logger is judged by. `interval_ms`: how often it should have measured, None: as it was set; `accuracy_c`: of its probe."""
+    """What a logger is judged by. `interval_ms`: how often it should have measured, None: as it was set; `accuracy_c`: of its probe;
+    `lifetime`: of the goods, where one is known."""
 
     limits: tuple[Limit, ...]
     interval_ms: int | None = None
     accuracy_c: float = 0.0
     activation_energy_kj_per_mol: float | None = None
+    lifetime: Lifetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,7 @@ class Logged:
     mean_c: float | None
     mean_kinetic_c: float | None
     excursions: tuple[Excursion, ...]
+    life: Life | None
 
 
 # --- rules -------------------------------------------------------------------------------------------------------
@@ -187,12 +196,13 @@ def judge(time_ms: IntArray, value_c: FloatArray, rules: Rules, interval_ms: int
     unknown = unknown_steps(at, GAP_FACTOR * interval, failed)
     observed_ms = int(np.diff(at)[~unknown].sum())
     means = _means(at, values, unknown, interval, rules.activation_energy_kj_per_mol)
+    span_ms = int(time_ms[-1] - time_ms[0])
     return Logged(
         verdict=decide(exposure, limits, rules.accuracy_c),
         readings=int(at.size),
         interval_ms=interval,
         minutes_observed=observed_ms / MINUTE_MS,
-        minutes_unobserved=(int(time_ms[-1] - time_ms[0]) - observed_ms) / MINUTE_MS,
+        minutes_unobserved=(span_ms - observed_ms) / MINUTE_MS,
         min_c=float(values.min()) if at.size else None,
         max_c=float(values.max()) if at.size else None,
         mean_c=means[0],
@@ -200,7 +210,20 @@ def judge(time_ms: IntArray, value_c: FloatArray, rules: Rules, interval_ms: int
         excursions=tuple(
             sorted(found, key=lambda each: (each.run.start_ms, each.run.trigger_ms, each.limit.id))
         ),
+        life=_life(at, values, unknown, span_ms, rules.lifetime),
     )
+
+
+def _life(
+    at: IntArray, values: FloatArray, unknown: BoolArray, span_ms: int, lifetime: Lifetime | None
+) -> Life | None:
+    """Used while the logger ran: half of each known step at the rate of its first reading, half at that of its last."""
+    known_s = np.where(unknown, 0, np.diff(at)) / 1000
+    if lifetime is None or not known_s.any():
+        return None
+    weights = np.concatenate((known_s, [0.0])) / 2 + np.concatenate(([0.0], known_s)) / 2
+    rest_s = span_ms / 1000 - float(known_s.sum())
+    return life_left(values, weights, rest_s, lifetime.q10, lifetime.life_days, lifetime.reference_c)
 
 
 def _with_ends(run: Run, at: IntArray, time_ms: IntArray) -> Run:

@@ -44,6 +44,12 @@ def document(export: Export, column: Column, found: Logged) -> dict[str, Any]:
             "zh": verdict.way_out.text.zh,
             "en": verdict.way_out.text.en,
         },
+        "life": None
+        if found.life is None
+        else {
+            "used_days": [_rounded(found.life.used_at_least), _rounded(found.life.used_at_most)],
+            "left_days": [_rounded(found.life.left_at_least), _rounded(found.life.left_at_most)],
+        },
         "column": column.name,
         "unit": column.unit,
         "interval_minutes": _rounded(found.interval_ms / 60_000),

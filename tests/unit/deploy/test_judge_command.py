@@ -197,3 +197,17 @@ def test_products_are_listed() -> None:
     result = CliRunner().invoke(main, ["judge", "-", "--product", "list"])
     assert result.exit_code == 0
     assert any(line.startswith("banana") and "> 14 °C" in line for line in result.stdout.splitlines())
+
+
+def test_what_is_left_of_a_storage_life_is_told_as_a_range_and_as_unverified(folder: Path) -> None:
+    path = export(folder, ["0.0"] * 12)
+    result = run(folder, path, "--product", "strawberry")
+    assert "used 0.1, left 4.9–6.9 days; not compared with its source" in result.stdout
+    said = as_json(run(folder, path, "--product", "strawberry", "--json"))
+    assert said["life"]["used_days"] == [0.1146, 0.1146]
+    assert as_json(run(folder, path, "--product", "banana", "--json"))["life"] is None
+    silent = export(folder, ["20.0"] * 6 + ["###"] * 2 + ["0.0"] * 4)
+    used = as_json(run(folder, silent, "--product", "strawberry", "--json"))["life"]["used_days"]
+    # Ten times as fast at 20 °C: 75 minutes of it, 45 that nobody measured, 45 at 0 °C.
+    assert used[0] == pytest.approx((75 * 10 + 45 + 45) / 1440, abs=1e-3), "as cold as it ever was"
+    assert used[1] == pytest.approx((75 * 10 + 45 * 10 + 45) / 1440, abs=1e-3), "as warm as it ever was"
