@@ -33,6 +33,7 @@ STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
 POSITIONS: Final[tuple[Position, ...]] = get_args(Position)
 
 _ABSOLUTE_ZERO_C: Final = -273.15
+_MOST_MINUTES: Final = 5_256_000
 _OPERATORS_OF: Final[Mapping[str, tuple[str, ...]]] = {"above": (">", ">="), "below": ("<", "<=")}
 # "safe" is a promise nobody here can keep; the others claim an offence, which only a law can make.
 _NEVER_SAID: Final = ("safe", "安全")
@@ -221,7 +222,7 @@ def _ms(moment: datetime) -> int:
 
 def _type_problems(obj: Mapping[str, Any]) -> list[str]:
     problems = []
-    for key in ("id", "product", "source", "clause", "valid_from"):
+    for key in ("id", "product", "source", "clause", "valid_from", "side", "operator", "mode", "force"):
         if key in obj and not isinstance(obj[key], str):
             problems.append(f"{key!r} is text, got {obj[key]!r}")
     for key in ("stages", "positions"):
@@ -239,7 +240,10 @@ def _type_problems(obj: Mapping[str, Any]) -> list[str]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """One that a float can hold; NaN and infinity are told apart by what they are said of."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, float) or abs(value) < 10**15
 
 
 def _moment(name: str, key: str, value: object) -> datetime:
@@ -301,6 +305,8 @@ def _number_problems(limit: Limit) -> list[str]:
         problems.append(f"'limit_c' is no temperature: {limit.limit_c}")
     if not math.isfinite(limit.minutes) or limit.minutes < 0:
         problems.append(f"'minutes' is 0 or more, got {limit.minutes}")
+    elif limit.minutes > _MOST_MINUTES:
+        problems.append(f"'minutes' is at most {_MOST_MINUTES:,} (ten years), got {limit.minutes:g}")
     if limit.mode == "cumulative" and limit.minutes == 0:
         problems.append("a cumulative limit needs more than 0 'minutes'; one reading has no duration to add")
     if not math.isfinite(limit.guard_band_c) or limit.guard_band_c < 0:

@@ -46,6 +46,7 @@ _OF_RULES: Final = (
     "accuracy_c",
     "guard_band_c",
 )
+_MOST: Final = 1_000_000
 _FAHRENHEIT_FROM_C: Final = 30.0
 _FAHRENHEIT_SLACK_C: Final = 5.0
 
@@ -101,7 +102,7 @@ def parse_rules(obj: object, source: str) -> Rules:
     problems = [*_misspelt("the file", obj, _OF_RULES)]
     for name in _OF_RULES[1:]:
         problems += _not_a_number(
-            "the file", name, obj.get(name), above=0.0 if name in _OF_RULES[1:3] else None
+            "the file", name, obj.get(name), least=0.001 if name in _OF_RULES[1:3] else None
         )
     found = []
     for place, each in enumerate(obj["limits"]):
@@ -142,7 +143,9 @@ def _limit(obj: object, place: int, source: str, guard_band_c: float) -> Limit:
     problems += [f"{name}: {key!r} is missing" for key in _OF_A_LIMIT[:-1] if key not in obj]
     if problems:
         raise LimitError(problems)
-    zh, en = _SIDES.get(obj["side"], ("", ""))
+    if isinstance(obj["id"], str) and not obj["id"].isprintable():
+        raise LimitError([f"{name}: 'id' has characters that cannot be printed: {obj['id']!a}"])
+    zh, en = _SIDES.get(str(obj["side"]), ("", ""))
     return parse_limit({
         "version": 1,
         "product": "logged",
@@ -155,7 +158,11 @@ def _limit(obj: object, place: int, source: str, guard_band_c: float) -> Limit:
         "verified": True,
         "valid_from": _ALWAYS,
         "valid_to": None,
-        "wording": {"zh": f"所给限值“{obj['id']}”（{zh} {obj['limit_c']} °C）", "en": f"the given limit {obj['id']!r} ({en} {obj['limit_c']} °C)"},
+        # Without its id: that may say `safe`, which no wording does.
+        "wording": {
+            "zh": f"所给限值（{zh} {obj['limit_c']} °C，{obj['minutes']} 分钟）",
+            "en": f"the given limit ({en} {obj['limit_c']} °C, {obj['minutes']} min)",
+        },
     } | {key: obj[key] for key in _OF_A_LIMIT if key in obj})  # fmt: skip
 
 
@@ -164,13 +171,13 @@ def _misspelt(what: str, obj: Mapping[str, Any], known: Sequence[str]) -> list[s
     return [f"{what}: {key!r} is not known, {match[0]!r} is" for key, match in near if match]
 
 
-def _not_a_number(what: str, name: str, value: object, above: float | None) -> list[str]:
+def _not_a_number(what: str, name: str, value: object, least: float | None) -> list[str]:
     if value is None:
         return []
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-        return [f"{what}: {name!r} is a number, got {value!r}"]
-    if above is not None and value <= above:
-        return [f"{what}: {name!r} is above {above:g}, got {value!r}"]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_MOST <= value <= _MOST:
+        return [f"{what}: {name!r} is a number, at most {_MOST:,}, got {value!r:.60}"]
+    if least is not None and value < least:
+        return [f"{what}: {name!r} is {least:g} or more, got {value!r}"]
     return [f"{what}: {name!r} is 0 or more, got {value!r}"] if value < 0 else []
 
 

@@ -40,7 +40,7 @@ def line_up(local_ms: Integers, offset_ms: Integers | None, zone: ZoneInfo | Non
     if np.count_nonzero(steps < 0) > np.count_nonzero(steps > 0):
         order = order[::-1]
     typical_ms = _typical(np.diff(local_ms[order]))
-    back = _set_back(local_ms[order], typical_ms)
+    back = _set_back(local_ms[order], typical_ms, zone)
     steps = np.diff(local_ms[order])
     if not back.any() and bool(np.any(steps <= 0)):
         if bool(np.any(steps < 0)):
@@ -49,8 +49,9 @@ def line_up(local_ms: Integers, offset_ms: Integers | None, zone: ZoneInfo | Non
             typical_ms = _typical(np.diff(local_ms[order]))
         doubled = _doubled(local_ms[order])
         if doubled is not None:
-            order = order[doubled]
-            back = _set_back(local_ms[order], typical_ms)
+            apart = _set_back(local_ms[order][doubled], typical_ms, zone)
+            if apart.any():
+                order, back = order[doubled], apart
     local = local_ms[order]
     shift = np.cumsum(np.concatenate(([0], back.astype(np.int64)))) * _HOUR_MS
     if back.any():
@@ -76,16 +77,34 @@ def _typical(steps: Integers) -> int:
     return int(np.median(forward)) if forward.size else 0
 
 
-def _set_back(local_ms: Integers, typical_ms: int) -> Mask:
-    """bool[n-1]: between these rows the clock went back by an hour, since with an hour more the row is the next one."""
+def _set_back(local_ms: Integers, typical_ms: int, zone: ZoneInfo | None) -> Mask:
+    """bool[n-1]: between these rows the clock went back by an hour, since with an hour more the row is the next one. With a zone, only
+    where that sets its clocks back."""
     steps = np.diff(local_ms)
-    # Of what is logged every hour, the hour before comes again and no time has gone back.
-    gone_back: Mask = (steps < 0) | ((steps == 0) & (typical_ms == _HOUR_MS))
+    # Of what is logged every hour, the hour before comes again and no time has gone back; or a row stands there twice.
+    again = (steps == 0) & (typical_ms == _HOUR_MS)
+    if zone is None:
+        again[again] = [_at_the_turn(int(moment)) for moment in local_ms[1:][again].tolist()]
+    gone_back: Mask = (steps < 0) | again
     mask: Mask = gone_back & (steps + _HOUR_MS > 0) & (steps + _HOUR_MS <= 2 * typical_ms)
+    if zone is not None:
+        comes_twice = [_comes_twice(int(moment), zone) for moment in local_ms[1:][mask].tolist()]
+        mask[mask] = comes_twice
     # Rows in no order go back in all ways; a clock does it twice in two years.
     if np.any((steps < 0) & ~mask) or np.count_nonzero(mask) > 1 + local_ms.size // 100:
         return np.zeros_like(mask)
     return mask
+
+
+def _at_the_turn(local_ms: int) -> bool:
+    """Whether clocks are set back at such a time anywhere: in the night before or after a Saturday, or before a Friday."""
+    moment = _EPOCH + local_ms * _MS
+    return moment.weekday() >= 3 and (moment.hour <= 3 or moment.hour == 23)
+
+
+def _comes_twice(local_ms: int, zone: ZoneInfo) -> bool:
+    moment = (_EPOCH + local_ms * _MS).replace(tzinfo=zone)
+    return moment.utcoffset() != moment.replace(fold=1).utcoffset()
 
 
 def _set_forward(shifted_ms: Integers, typical_ms: int) -> Mask:

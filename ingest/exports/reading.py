@@ -77,10 +77,28 @@ def _cut(text: str) -> list[Row]:
 
 
 def _rows(text: str, mark: str) -> list[Row]:
+    rows: list[Row] = []
+    begun = 1
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, skipinitialspace=True)
     try:
-        return list(csv.reader(io.StringIO(text, newline=""), delimiter=mark, skipinitialspace=True))
+        for row in reader:
+            rows.append(row)
+            if reader.line_num > begun and any(_holds_rows(cell, mark) for cell in row):
+                raise ExportError(
+                    f"line {begun}: a quotation mark is opened and not closed, and the rows behind it stand in one cell: mend that line"
+                )
+            begun = reader.line_num + 1
+        return rows
     except csv.Error as error:
         raise ExportError(f"the file is no table: {error}") from error
+
+
+def _holds_rows(cell: str, mark: str) -> bool:
+    lines = cell.splitlines()[1:]
+    return (
+        bool(lines)
+        and tables.quality(list(csv.reader(lines[:20], delimiter=mark, quoting=csv.QUOTE_NONE))) > 0
+    )
 
 
 def _workbook(data: bytes, asked: Asked) -> Export:

@@ -145,8 +145,22 @@ def test_what_is_not_understood_exits_with_3(folder: Path, words: list[str], nam
         (json.dumps({"limits": [HOT | {"operator": "<"}]}), "contradict each other"),
         (json.dumps({"limits": [HOT, HOT | {"id": "cold", "side": "below", "operator": "<", "limit_c": 9}]}), "no temperature allowed"),
         ("[" * 100_000, "is no JSON"),
+        (json.dumps({"limits": [HOT | {"side": []}]}), "'side' is text"),
+        (json.dumps({"limits": [HOT | {"operator": {}}]}), "'operator' is text"),
+        (json.dumps({"limits": [HOT | {"mode": [1]}]}), "'mode' is text"),
+        (json.dumps({"limits": [HOT | {"minutes": 1e300}]}), "at most 5,256,000"),
+        (json.dumps({"limits": [HOT | {"minutes": 10**400}]}), "'minutes' is a number"),
+        (json.dumps({"limits": [HOT | {"limit_c": 10**400}]}), "'limit_c' is a number"),
+        (json.dumps({"limits": [HOT | {"id": "\ud800"}]}), "cannot be printed"),
+        (json.dumps({"limits": [HOT], "expected_interval_minutes": 10**400}), "'expected_interval_minutes' is a number"),
+        (json.dumps({"limits": [HOT], "expected_interval_minutes": 1e300}), "'expected_interval_minutes' is a number"),
+        (json.dumps({"limits": [HOT], "expected_interval_minutes": 1e-9}), "0.001 or more"),
+        (json.dumps({"limits": [HOT], "accuracy_c": float("nan")}), "'accuracy_c' is a number"),
     ],
-    ids=["text", "side", "nothing left", "deep"],
+    ids=[
+        "text", "side", "nothing left", "deep", "side list", "operator object", "mode list", "minutes", "minutes int", "limit int", "id",
+        "interval int", "interval", "interval small", "accuracy",
+    ],
 )  # fmt: skip
 def test_limits_that_contradict_themselves_are_refused(folder: Path, limits: str, named: str) -> None:
     path = folder / "other.json"
@@ -154,6 +168,14 @@ def test_limits_that_contradict_themselves_are_refused(folder: Path, limits: str
     result = run(folder, export(folder, GOOD), "--limits", path)
     assert result.exit_code == 3
     assert named in result.stderr
+
+
+@pytest.mark.parametrize("name", ["food_safety", "安全上限", "unlawful"])
+def test_a_limit_has_any_name(folder: Path, name: str) -> None:
+    path = folder / "other.json"
+    path.write_text(json.dumps({"limits": [HOT | {"id": name}]}), encoding="utf-8")
+    result = run(folder, export(folder, WARM), "--limits", path, "--json")
+    assert (result.exit_code, as_json(result)["excursions"][0]["limit_id"]) == (1, name)
 
 
 def test_a_file_that_is_not_there(folder: Path) -> None:

@@ -163,7 +163,7 @@ def test_a_fridge_at_39_is_probably_fahrenheit() -> None:
         ({"limits": [a_rule(side="below")]}, "contradict each other"),
         ({"limits": [a_rule(), a_rule()]}, "given twice"),
         ({"limits": [a_rule(limit_c=2.0), a_rule("cold", side="below", operator="<", limit_c=8.0)]}, "leave no temperature allowed"),
-        ({"limits": [a_rule()], "expected_interval_minutes": 0}, "'expected_interval_minutes' is above 0"),
+        ({"limits": [a_rule()], "expected_interval_minutes": 0}, "'expected_interval_minutes' is 0.001 or more"),
         ({"limits": [a_rule()], "accuracy_c": -1}, "'accuracy_c' is 0 or more"),
         ({"limits": [a_rule()], "activation_energy_kj_per_mol": "x"}, "'activation_energy_kj_per_mol' is a number"),
         ({"limits": [a_rule(mode="sometimes")]}, "'mode' has 'sometimes'"),

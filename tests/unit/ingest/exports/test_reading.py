@@ -328,6 +328,23 @@ def test_an_hour_left_out_in_spring_is_none_where_the_clock_was_set_back_in_autu
     assert set(np.diff(read(as_rows(moments)).line.time_ms).tolist()) == {3_600_000}
 
 
+def test_a_row_that_stands_twice_by_day_is_no_hour_that_comes_twice() -> None:
+    moments = [f"18.06.2026 {hour:02}:00" for hour in (11, 12, 13, 14, 14, 15, 16)]
+    rows = "".join(f"{moment};5,5\n" for moment in moments)
+    export = read(f"Datum;T [°C]\n{rows}".encode())
+    assert (export.line.time_ms.size, export.line.written(-1), export.notes) == (6, "2026-06-18T16:00:00", ())
+
+
+def test_where_a_zone_has_no_hour_twice_rows_that_go_back_are_sorted() -> None:
+    from zoneinfo import ZoneInfo
+
+    moments = [f"18.06.2026 {hour:02}:{minute:02}" for hour in (10, 11, 11, 12) for minute in (0, 15, 30, 45)]
+    export = read(as_rows(moments), Asked(zone=ZoneInfo("Asia/Shanghai")))
+    assert set(np.diff(export.line.time_ms).tolist()) == {900_000}
+    assert np.isnan(export.columns[0].value_c).tolist() == [False] * 4 + [True] * 4 + [False] * 4
+    assert "4 moments have two readings that differ: taken as unknown" in export.notes
+
+
 def test_two_readings_of_one_moment_that_differ_are_none() -> None:
     export = read(
         b"time,temperature\n2026-03-01 08:00,5\n2026-03-01 08:15,5\n2026-03-01 08:15,9\n2026-03-01 08:30,5\n"
@@ -379,6 +396,7 @@ def test_offsets_of_some_times_alone_are_asked_about() -> None:
         (b"PK\x03\x04 broken", "cannot be read"),
         (b"\x00\x01\x02\x00", "is no text"),
         (b"time,t (C)\n2026-03-01 08:00,5 C\n2026-03-01 08:15,41 F\n", "in °C and in °F"),
+        (b'time,temp\n2026-03-01 08:00,5\n2026-03-01 08:15,"9\n2026-03-01 08:30,9\n2026-03-01 08:45,9\n', "line 3: a quotation mark"),
         (b"time,temp\n2026-03-01 08:00,5,2\n2026-03-01 08:15,5,3\n", "decimal commas"),
         (b"Device: Q-tag Fridge-tag 2\nConf:\n Serial: 1\nHist:\n 1:\n  Date: 2023-02-14\n", "daily statistics"),
     ],
