@@ -104,8 +104,19 @@ def judge(asked: Asked) -> Answer:
     except ColdChainError as error:
         raise NotUnderstood([str(error)]) from error
     return Answer(
-        asked.file.name, sha256(data).hexdigest(), export, rules, by, columns, (*notes, *export.notes)
+        _printable(asked.file.name),
+        sha256(data).hexdigest(),
+        export,
+        rules,
+        by,
+        columns,
+        (*notes, *export.notes),
     )
+
+
+def _printable(name: str) -> str:
+    """A file's name of bytes that are no UTF-8, as some archives unpack Chinese ones."""
+    return name.encode(errors="replace").decode()
 
 
 def _judged(export: Export, column: Column, rules: Rules) -> Judged:
@@ -143,7 +154,7 @@ def _rules(asked: Asked) -> tuple[Rules | None, str, list[str]]:
     if asked.product is not None and asked.limits is not None:
         raise NotUnderstood(["--product and --limits are two sets of rules: give one of them"])
     if asked.limits is not None:
-        return _rules_of(asked.limits), asked.limits.name, []
+        return _rules_of(asked.limits), _printable(asked.limits.name), []
     if asked.product is None:
         return None, "", []
     limits = _of_product(asked.product)

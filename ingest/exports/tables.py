@@ -10,7 +10,7 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -156,7 +156,7 @@ def _whens(row: Row) -> Iterator[tuple[int, ...]]:
 
 
 def _is_time(cell: object) -> bool:
-    return isinstance(cell, time) or moments.looks_like_time(cell)
+    return isinstance(cell, time | timedelta) or moments.looks_like_time(cell)
 
 
 _EPOCH = re.compile(r"(1\d{9}|1\d{12}|1\d{15}|1\d{18})(?:\.(\d+))?")
@@ -180,10 +180,14 @@ def _epoch_ms(cell: object) -> int:
 
 def _begins(rows: Sequence[Row], at: int, when: tuple[int, ...]) -> bool:
     """A preamble has lines with a moment too; what follows readings are readings."""
-    same = [row for row in rows[at : at + 20] if when in _whens(row)]
     following = [row for row in rows[at : at + 20] if any(cell not in (None, "") for cell in row)]
-    values = any(_is_value(row, place, when) for row in same for place in range(len(row)))
-    return 2 * len(same) >= len(following) and values
+    same = [row for row in following if when in _whens(row)]
+    width = max(len(row) for row in following)
+    held = [sum(place < len(row) and _is_value(row, place, when) for row in same) for place in range(width)]
+    usual = [place for place, count in enumerate(held) if count and 2 * count >= len(same)]
+    first = any(place < len(rows[at]) and _is_value(rows[at], place, when) for place in usual)
+    # `Start: 2026-03-01 08:00` stands above a heading and holds no reading; a first row without a reading stands among its like.
+    return bool(usual) and 2 * len(same) >= len(following) and (first or len(same) == len(following))
 
 
 def _goes_on(rows: Sequence[Row], when: tuple[int, ...]) -> bool:
@@ -244,6 +248,8 @@ def _read_moments(columns: Sequence[Sequence[object]], when: tuple[int, ...], as
 
 
 def _clock_time(cell: object) -> object:
+    if isinstance(cell, timedelta):  # a cell of the form [h]:mm
+        return (datetime.min + cell % timedelta(days=1)).time().isoformat()
     return cell.isoformat() if isinstance(cell, time) else cell
 
 

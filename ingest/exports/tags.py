@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
+from ingest.exports.cells import celsius
 from ingest.exports.exported import ExportError, OwnLimit
 
 _FIELD = re.compile(r"^( *)([^:,]+): *(.*)$")
@@ -71,7 +74,8 @@ class Tag:
                 else (("below", "above")[number == "1"], "consecutive")
             )
             if side:
-                found.append(OwnLimit(f"alarm-{number}", side, mode, float(alarm[2]), float(alarm[3])))
+                limit_c = float(celsius(np.array(float(alarm[2])), self.unit))
+                found.append(OwnLimit(f"alarm-{number}", side, mode, round(limit_c, 6), float(alarm[3])))
         return tuple(found)
 
     def readings(self) -> tuple[Sequence[str], Sequence[str]]:

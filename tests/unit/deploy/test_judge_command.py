@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -233,3 +234,11 @@ def test_what_is_left_of_a_storage_life_is_told_as_a_range_and_as_unverified(fol
     # Ten times as fast at 20 °C: 75 minutes of it, 45 that nobody measured, 45 at 0 °C.
     assert used[0] == pytest.approx((75 * 10 + 45 + 45) / 1440, abs=1e-3), "as cold as it ever was"
     assert used[1] == pytest.approx((75 * 10 + 45 * 10 + 45) / 1440, abs=1e-3), "as warm as it ever was"
+
+
+def test_a_file_with_a_name_that_is_no_text(folder: Path) -> None:
+    odd = folder / os.fsdecode(b"\xce\xc2.csv")
+    export(folder, GOOD).rename(odd)
+    result = run(folder, odd, "--limits", folder / "rules.json", "--pdf", folder / "report.pdf")
+    assert result.exit_code == 0, result.exception
+    assert result.stdout.startswith("??.csv: compliant")

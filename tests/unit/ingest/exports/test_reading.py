@@ -142,6 +142,32 @@ def test_workbooks() -> None:
     is_the_series(export, 1)
 
 
+def test_a_preamble_with_moments_above_the_times() -> None:
+    above = [
+        ["Report"],
+        ["Start", ROWS[0][0]],
+        ["End", ROWS[-1][0]],
+        ["Logging interval", "15 min"],
+        ["No", "Time", "Temp (°C)"],
+    ]
+    export = read(workbook([*above, *([at, *row] for at, row in enumerate(ROWS, 1))]))
+    is_the_series(export)
+    assert ([column.name for column in export.columns], export.interval_ms) == (["Temp (°C)"], 900_000)
+
+
+def test_a_first_row_without_a_reading_is_a_row() -> None:
+    export = read(b"time,temp\n2026-03-01 08:00,\n2026-03-01 08:15,5\n2026-03-01 08:30,5\n")
+    assert np.isnan(export.columns[0].value_c).tolist() == [True, False, False]
+
+
+def test_a_workbook_with_times_as_durations() -> None:
+    rows = [
+        [at.replace(hour=0, minute=0), timedelta(hours=at.hour, minutes=at.minute), value]
+        for at, value in ROWS
+    ]
+    is_the_series(read(workbook([["Date", "Time", "Temp"], *rows])))
+
+
 def test_several_columns_keep_their_names_and_their_faults() -> None:
     export = read(
         text(
@@ -430,6 +456,19 @@ def test_a_q_tag() -> None:
         ("alarm-5", "below", "consecutive", 2.0, 30),
     ]
     count_vectors(124)
+
+
+def test_a_tag_in_fahrenheit_has_its_alarms_in_fahrenheit() -> None:
+    export = read(
+        b"Device: Q-tag Fridge-tag 2\r\nConf:\r\n Serial: 1\r\n Temp unit: F\r\n"
+        b" Alarm:\r\n  0:\r\n   T AL: +35.6, t AL: 60\r\n  1:\r\n   T AL: +46.4, t AL: 600\r\n"
+        b"Data:\r\n\tyyyy-MM-dd hh:mm\tT\tOut of limits\r\n\t2023-02-14 05:00\t41.0\r\n\t2023-02-14 05:05\t50.0\tx\r\n"
+    )
+    assert [(own.side, own.limit_c, own.minutes) for own in export.own_limits] == [
+        ("below", 2.0, 60),
+        ("above", 8.0, 600),
+    ]
+    assert export.columns[0].value_c.tolist() == [5.0, 10.0]
 
 
 def test_a_fridge_tag_has_rows_without_a_reading() -> None:
