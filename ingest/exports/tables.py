@@ -52,12 +52,13 @@ class _Layout:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One column of one source, as far as it has rows."""
+    """One column of one source, as far as it has rows. `empty`: where nothing at all stands in place of a reading."""
 
     name: str
     value_c: Floats
     unit: str | None
     faults: Mapping[str, int]
+    empty: Mask
 
 
 @dataclass(slots=True)
@@ -184,7 +185,7 @@ def _begins(rows: Sequence[Row], at: int, when: tuple[int, ...]) -> bool:
     same = [row for row in following if when in _whens(row)]
     width = max(len(row) for row in following)
     held = [sum(place < len(row) and _is_value(row, place, when) for row in same) for place in range(width)]
-    usual = [place for place, count in enumerate(held) if count and 2 * count >= len(same)]
+    usual = [place for place, count in enumerate(held) if count and 2 * count >= max(held)]
     first = any(place < len(rows[at]) and _is_value(rows[at], place, when) for place in usual)
     # `Start: 2026-03-01 08:00` stands above a heading and holds no reading; a first row without a reading stands among its like.
     return bool(usual) and 2 * len(same) >= len(following) and (first or len(same) == len(following))
@@ -378,7 +379,7 @@ def _named(source: str, heading: str, columns: int, sources: int) -> str:
 
 def _values(
     column: Sequence[object], heading: str, stated: str | None, asked: Asked
-) -> tuple[Floats, str | None, dict[str, int]]:
+) -> tuple[Floats, str | None, dict[str, int], Mask]:
     value, units, odd = cells.numbers(column)
     if len(units) > 1:
         raise ExportError(f"column {heading!r} has readings in °C and in °F")
@@ -389,7 +390,8 @@ def _values(
         codes, counts = np.unique(value[strange], return_counts=True)
         odd = dict(odd) | {f"{code:g}": int(count) for code, count in zip(codes, counts, strict=True)}
         value_c = np.where(strange, np.nan, value_c)
-    return value_c, unit or asked.unit, dict(odd)
+    empty = np.array([cell in (None, "") for cell in column], np.bool_)
+    return value_c, unit or asked.unit, dict(odd), empty
 
 
 # --- the preamble -------------------------------------------------------------------------------------------------
@@ -475,10 +477,11 @@ def _export(
     whole = _whole([line for line, _ in found])
     columns = []
     for line, parts in found:
-        rows = np.isin(whole.time_ms, line.time_ms)
         for part in parts:
+            due = ~_between_readings(line.time_ms, part)
+            rows = np.isin(whole.time_ms, line.time_ms[due])
             value = np.full(rows.size, np.nan)
-            value[rows] = part.value_c
+            value[rows] = part.value_c[due]
             columns.append(Column(part.name, part.unit, value, part.faults, rows))
     steps = [float(np.median(np.diff(line.time_ms))) for line, _ in found if line.time_ms.size > 2]
     if interval_ms is not None and steps and interval_ms > 1.5 * min(steps):
@@ -501,8 +504,26 @@ def _in_time(
     if differing:
         notes.add(f"{differing} moments have two readings that differ: taken as unknown")
     return only(found.line, kept), [
-        replace(part, value_c=value) for part, value in zip(parts, values, strict=True)
+        replace(part, value_c=value, empty=part.empty[found.order][kept])
+        for part, value in zip(parts, values, strict=True)
     ]
+
+
+def _between_readings(time_ms: Integers, part: _Part) -> Mask:
+    """bool[n]: rows of another kind, as of a button that was pressed: nothing stands there, and the readings about it follow each other
+    in the usual step, so that none was due."""
+    mask = np.zeros(time_ms.size, np.bool_)
+    at = time_ms[~np.isnan(part.value_c)]
+    empty = np.flatnonzero(part.empty & np.isnan(part.value_c))
+    if at.size < 3 or not empty.size:
+        return mask
+    longest = 1.25 * float(np.median(np.diff(at)))
+    following = np.searchsorted(at, time_ms[empty])
+    # Before the first reading and after the last one, from that one.
+    before = np.where(following > 0, at[np.maximum(following - 1, 0)], time_ms[empty])
+    after = np.where(following < at.size, at[np.minimum(following, at.size - 1)], time_ms[empty])
+    mask[empty] = after - before <= longest
+    return mask
 
 
 def _whole(lines: Sequence[Line]) -> Line:

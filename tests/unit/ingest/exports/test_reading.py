@@ -168,6 +168,30 @@ def test_a_workbook_with_times_as_durations() -> None:
     is_the_series(read(workbook([["Date", "Time", "Temp"], *rows])))
 
 
+def test_rows_of_another_kind_are_no_missing_readings() -> None:
+    rows = [f"{at:%Y-%m-%d %H:%M},{value}," for at, value in ROWS]
+    pressed = f"{ROWS[50][0] + timedelta(minutes=4):%Y-%m-%d %H:%M},,Logged"
+    export = read("\n".join(["time,temp,Button", *rows[:51], pressed, *rows[51:]]).encode())
+    time_ms, value_c = export.columns[0].series(export.line)
+    assert (set(np.diff(time_ms).tolist()), value_c.tolist()) == ({900_000}, VALUES)
+
+
+def test_a_row_without_its_reading_is_one_that_is_missing() -> None:
+    rows = [f"{at:%Y-%m-%d %H:%M},{'' if place == 50 else value}" for place, (at, value) in enumerate(ROWS)]
+    export = read("\n".join(["time,temp", *rows]).encode())
+    assert np.flatnonzero(np.isnan(export.columns[0].series(export.line)[1])).tolist() == [50]
+
+
+def test_columns_with_rows_of_their_own() -> None:
+    rows = [
+        f"{at:%Y-%m-%d %H:%M},{value},\n{at + timedelta(minutes=3):%Y-%m-%d %H:%M},,{value}"
+        for at, value in ROWS
+    ]
+    export = read("\n".join(["time,left,right", *rows]).encode())
+    for column in export.columns:
+        assert column.series(export.line)[1].tolist() == VALUES
+
+
 def test_several_columns_keep_their_names_and_their_faults() -> None:
     export = read(
         text(
