@@ -8,8 +8,10 @@ from __future__ import annotations
 import csv
 import io
 import re
+import warnings
 import zipfile
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +23,7 @@ from ingest.exports.tags import Tag, is_tag
 
 LARGEST_BYTES = 256 << 20
 _MOST_UNPACKED = 1 << 30
+_MOST_CELLS = 20_000_000
 _CHINESE = re.compile(r"[温度时间日期设备编号记录]{2}")
 
 
@@ -104,7 +107,6 @@ def _holds_rows(cell: str, mark: str) -> bool:
 def _workbook(data: bytes, asked: Asked) -> Export:
     """The sheet with most readings."""
     from openpyxl import load_workbook  # slow to load, and seldom wanted
-    from openpyxl.utils.exceptions import InvalidFileException
 
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as packed:
@@ -112,13 +114,11 @@ def _workbook(data: bytes, asked: Asked) -> Export:
                 raise ExportError(
                     f"the workbook unpacks to more than {_MOST_UNPACKED:,} bytes: save the readings as CSV"
                 )
-        book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-        sheets = {
-            sheet.title: [list(row) for row in sheet.iter_rows(values_only=True)] for sheet in book.worksheets
-        }
-    except (InvalidFileException, KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
-        if isinstance(error, ExportError):
-            raise
+        with warnings.catch_warnings(action="ignore"):  # that it has no styles
+            sheets = _sheets(load_workbook(io.BytesIO(data), read_only=True, data_only=True))
+    except ExportError:
+        raise
+    except Exception as error:  # whatever a broken workbook makes its reader stumble over
         raise ExportError(
             f"the workbook cannot be read ({error}): save it as .xlsx again, or as CSV"
         ) from error
@@ -126,6 +126,24 @@ def _workbook(data: bytes, asked: Asked) -> Export:
     if best is None:
         raise ExportError("the workbook has no sheet with cells")
     return tables.read(sheets[best], "xlsx", asked)
+
+
+def _sheets(book: Any) -> dict[str, list[Row]]:
+    """The rows of each sheet as far as they are filled. What a sheet says of its own size is not believed: a column that was formatted
+    as a whole makes it a million rows of sixteen thousand cells."""
+    sheets: dict[str, list[Row]] = {}
+    cells = 0
+    for sheet in book.worksheets:
+        sheet.reset_dimensions()
+        rows = sheets.setdefault(sheet.title, [])
+        for row in sheet.iter_rows(values_only=True):
+            cells += 1 + len(row)  # a row that is left out is one too
+            if cells > _MOST_CELLS:
+                raise ExportError(
+                    f"the workbook has more than {_MOST_CELLS:,} cells: save the readings as CSV"
+                )
+            rows.append(row)
+    return sheets
 
 
 def _tag(tag: Tag, asked: Asked) -> Export:

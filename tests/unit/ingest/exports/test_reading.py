@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
@@ -140,6 +142,43 @@ def test_workbooks() -> None:
     export = read(workbook([["Date", "Time", "T1 (°C)", "T2 (°C)"], *apart]))
     is_the_series(export, 0)
     is_the_series(export, 1)
+
+
+def changed(data: bytes, part: str, change: Callable[[bytes], bytes]) -> bytes:
+    """A workbook with one of its parts changed."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, change(old.read(name)) if name == part else old.read(name))
+    return made.getvalue()
+
+
+SHEET = "xl/worksheets/sheet1.xml"
+
+
+def test_a_sheet_that_says_it_is_as_large_as_can_be() -> None:
+    def whole(xml: bytes) -> bytes:
+        return re.sub(rb'<dimension ref="[^"]*"', b'<dimension ref="A1:XFD1048576"', xml)
+
+    is_the_series(read(changed(workbook([["Time", "Temp"], *ROWS]), SHEET, whole)))
+
+
+def test_a_row_far_below_is_not_waited_for() -> None:
+    def below(xml: bytes) -> bytes:
+        return xml.replace(b'<row r="101"', b'<row r="999999999999"')
+
+    with pytest.raises(ExportError, match="cells"):
+        read(changed(workbook([["Time", "Temp"], *ROWS]), SHEET, below))
+
+
+@pytest.mark.parametrize("part", [SHEET, "xl/workbook.xml", "xl/styles.xml"])
+@pytest.mark.parametrize(
+    "change",
+    [lambda xml: xml[: len(xml) // 2], lambda _: b"", lambda _: b"<a/>", lambda xml: xml.replace(b"1", b"x")],
+)
+def test_a_broken_workbook_is_told(part: str, change: Callable[[bytes], bytes]) -> None:
+    with pytest.raises(ExportError):
+        read(changed(workbook([["Time", "Temp"], *ROWS]), part, change))
 
 
 def test_a_preamble_with_moments_above_the_times() -> None:
