@@ -29,9 +29,10 @@ _MONTHS = {name: at for at, name in enumerate(("jan", "feb", "mar", "apr", "may"
 }  # fmt: skip
 _TIME = r"(?:上午|下午|[AaPp]\.?[Mm]\.?)?\s*\d{1,2}[:h时]\d{2}(?:[:分]\d{2}秒?)?(?:[.,]\d{1,9})?\s*(?:[AaPp]\.?\s?[Mm]\.?)?"
 _ZONE = r"Z|\(?(?:UTC|GMT)?\s*[+-]\d{1,2}(?::?\d{2})?\)?|UTC|GMT|[A-Z]{3,5}"
+_NAMED_ZONE = r"(?:\[[\w/+-]+\])?"
 _OFFSET = re.compile(r"([+-])(\d{1,2}):?(\d{2})?")
 _COMPACT = re.compile(r"(20\d{6})[T ]?(\d{2})(\d{2})(\d{2})?(Z|[+-]\d{2}:?\d{2})?", re.ASCII)
-_MOMENT = re.compile(rf"(.*?\S)(?:\s*T|[\s,]+)({_TIME})\s*({_ZONE})?")
+_MOMENT = re.compile(rf"(.*?\S)(?:\s*T|[\s,]+)({_TIME})\s*({_ZONE})?{_NAMED_ZONE}")
 _TIME_OF_DAY = re.compile(
     r"(上午|下午|[AaPp]\.?[Mm]\.?)?\s*(\d{1,2})[:h时](\d{2})(?:[:分](\d{2})秒?)?(?:[.,](\d{1,9}))?\s*([AaPp]\.?\s?[Mm]\.?)?"
 )

@@ -213,13 +213,14 @@ def _names(
         if any(names):
             texts, said = names, [f"{name} {unit}".strip() for name, unit in zip(names, texts, strict=True)]
     named: dict[int, str] = {}
+    taken: set[str] = set()
     for place, text in enumerate(texts):
         name = text or f"column {place + 1}"
-        others = {*named.values(), *texts[place + 1 :]}
-        again = (f"{name} ({count})" for count in itertools.count(2))
-        named[place] = (
-            name if name not in named.values() else next(each for each in again if each not in others)
-        )
+        if name in taken:
+            again = (f"{name} ({count})" for count in itertools.count(2))
+            name = next(each for each in again if each not in taken and each not in texts)
+        taken.add(name)
+        named[place] = name
     return named, dict(enumerate(said))
 
 
@@ -284,7 +285,8 @@ def _temperatures(
     if empty:
         notes.add(f"without a single reading, and passed over: {', '.join(empty)}")
     if not taken:
-        raise ExportError(f"no column holds temperatures: {_WANTED}")
+        instead = f" (--column takes one of those passed over: {', '.join(passed)})" if passed else ""
+        raise ExportError(f"no column holds temperatures: {_WANTED}{instead}")
     if passed:
         notes.add(
             f"passed over, not taken for temperatures: {', '.join(passed)} (--column takes one of them)"
