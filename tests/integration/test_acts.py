@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -66,6 +67,7 @@ from trace_api.acts.codes import label
 from trace_api.acts.refusals import read_form
 from trace_api.acts.shapes import Promise
 from trace_api.acts.stock import Stock
+from trace_api.loggers import files
 
 PATH = "https://id.gs1.org/"
 INVARIANTS = invariants()
@@ -126,6 +128,7 @@ def test_every_act_on_the_way_from_the_tree_to_the_customer(doing: Doing) -> Non
     doing.do("coop", "hold", units=[spare], reason="等内检")
     assert refused(doing, "coop", "load", **load_of(spare)) == ("units", "on_hold")
     doing.do("coop", "release", units=[spare], reason="内检合格")
+    doing.do("coop", "attach_logger", units=[unit], file=logger_file(doing).hex())
     doing.load(unit)
     doing.settle()
     doing.do("carrier", "depart", vehicle=TRUCK, destination=YARD, seals="JJ0098811")
@@ -214,6 +217,14 @@ def test_every_act_on_the_way_from_the_tree_to_the_customer(doing: Doing) -> Non
         spare,
     }
     assert verdict["worst"]["headline"]["zh"] and proof.status_code == 200
+
+
+def logger_file(doing: Doing) -> bytes:
+    """One that the co-op handed in: its hash."""
+    data = f"time,temperature\n{doing.now:%Y-%m-%d} 00:00,1.5\n{doing.now:%Y-%m-%d} 00:15,1.6\n".encode()
+    with doing.acting("coop") as conn:
+        files.keep(conn, person("coop"), sha256(data).digest(), data, doing.now)
+    return sha256(data).digest()
 
 
 def load_of(*units: str, **fields: Any) -> dict[str, Any]:
