@@ -272,7 +272,13 @@ def test_the_command_that_was_stopped_goes_on(place: Place, how: signal.Signals)
     environment |= {"SUYUAN_DATABASE_URL": place.ingest, "SUYUAN_DATA_DIR": str(place.folder / "data")}
     command = [sys.executable, "-m", "deploy", "ingest", "file", file, "--device", "room-1"]
     running_one = subprocess.Popen(
-        command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command,
+        cwd=REPOSITORY,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Tests that a shell began in the background have the signal ignored, and hand that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert wait_until(
         lambda: place.rows("SELECT through FROM backfill WHERE through > 0") != [], 60, every_s=0.01
