@@ -28,6 +28,7 @@ KINDS = {
     "product": "products' names",
     "organisation": "organisations' names",
     "user_account": "accounts' names",
+    "alert_acknowledgement": "who acknowledged alerts, and how",
     "input_use": "what was used on fields",
     "hold_decision": "reasons of what was decided about holds",
     "finding_word": "what officials wrote of findings",

@@ -46,6 +46,7 @@ COLUMNS: Final[Mapping[str, Words]] = {
     ),
     "test_record": Words(("id",), ("method", "sample", "covers", "not_covered")),
     "input_use": Words(("id",), ("name", "dose")),
+    "alert_acknowledgement": Words(("excursion",), ("name", "comment")),
     "hold_decision": Words(
         ("id",), ("reason",), "coalesce(organisation, holder, %(organisation)s) = %(organisation)s"
     ),
@@ -74,6 +75,7 @@ WITHOUT_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "vault": "urn",
     },
     "what somebody answers for by name, and may not be changed: it is named as left": {
+        "alert_channel": "address",
         "backfill": "name",
         "contradiction": "ours theirs",
         "idempotency": "key",
@@ -143,7 +145,7 @@ WITHOUT_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "mark": "consumer reason",
         "observation": "body",
         "open_window": "urgent",
-        "outbox": "body topic",
+        "outbox": "body last_error topic",
         "quarantine": "key_month organisation reason",
         "quarantine_day": "last_reason organisation",
         "quarantine_replay": "outcome",
@@ -171,6 +173,11 @@ WITHOUT_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "identifiers and codes of the registry and the record, words of a fixed list, and names of our own": {
         "account_change": "what",
+        "alert": "closed_by organisation",
+        "alert_acknowledgement": "organisation",
+        "alert_channel": "kind organisation",
+        "alert_delivery": "kind",
+        "alert_message": "what",
         "act": "event_ids kind organisation",
         "api_token": "organisation",
         "backfill": "reading",

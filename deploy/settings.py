@@ -160,6 +160,24 @@ class Settings(BaseSettings):
         description="Threads of each API process that work captured documents off; 0: none, where `suyuan capture` does",
     )
 
+    alert_escalate_minutes: str = Field(
+        default="15,60",
+        description="Minutes after which an alert that nobody acknowledged is told to the channels of level 1, 2 and so on, rising, with"
+        " commas between; empty: never",
+    )
+    webhook_inside: bool = Field(
+        default=False,
+        description="Webhooks may go to addresses of this machine and of private networks; only where administrators may reach these anyway",
+    )
+    smtp_url: str = Field(
+        default="",
+        pattern=r"^$|^smtps?://",
+        description="Mail server for alerts, smtp://[user:password@]host:port (TLS where it offers it) or smtps://...; empty: no mail is sent",
+    )
+    mail_from: str = Field(
+        default="", pattern=r"^$|^[^@\s]+@[^@\s]+$", description="Address that such mail comes from"
+    )
+
     metrics_listen: str = Field(
         default="",
         pattern=r"^$|^.+:[0-9]{1,5}$",
@@ -180,6 +198,19 @@ class Settings(BaseSettings):
             )
         return written
 
+    @field_validator("alert_escalate_minutes")
+    @classmethod
+    def _rising_minutes(cls, written: str) -> str:
+        try:
+            minutes = [float(each) for each in _names(written)]
+        except ValueError:
+            minutes = [0.0]
+        if any(
+            not before < after < float("inf") for before, after in zip([0.0, *minutes], minutes, strict=False)
+        ):
+            raise ValueError(f"no rising minutes: {written!r}; for example 15,60")
+        return written
+
     @field_validator("log_signatures")
     @classmethod
     def _algorithms(cls, written: str) -> str:
@@ -196,6 +227,10 @@ class Settings(BaseSettings):
 
         further = tuple(name for name in _FURTHER if name in _names(self.log_signatures))
         return Signing(timedelta(days=self.log_key_overlap_days), further)
+
+    @property
+    def escalate_minutes(self) -> list[float]:
+        return [float(each) for each in _names(self.alert_escalate_minutes)]
 
     @property
     def sparkplug_group_names(self) -> list[str]:

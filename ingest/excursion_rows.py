@@ -15,6 +15,7 @@ from typing import Any
 
 import psycopg
 
+from ingest import alerts
 from ingest.coldchain.excursions import Changes, Run, StoredExcursion
 from ingest.series_reading import bounded
 
@@ -59,6 +60,7 @@ class Change:
 
 
 def write(conn: psycopg.Connection, changed: Iterable[Change], now: datetime) -> None:
+    """With what is to be told of it."""
     opened: list[tuple[Any, ...]] = []
     updated: list[tuple[Any, ...]] = []
     ended: list[tuple[Any, ...]] = []
@@ -68,9 +70,12 @@ def write(conn: psycopg.Connection, changed: Iterable[Change], now: datetime) ->
         updated += [(item.excursion.id, *_columns(item.run)) for item in each.changes.extended]
         ended += [(item.excursion.id, "merged", item.into, _body("merged")) for item in each.changes.merged]
         ended += [(excursion.id, "void", None, _body("void")) for excursion in each.changes.voided]
+    written: list[int] = []
     for statement, rows in ((_OPEN, opened), (_UPDATE, updated), (_END, ended)):
         if rows:
-            conn.execute(statement, [*map(list, zip(*rows, strict=True)), now])
+            found = conn.execute(statement, [*map(list, zip(*rows, strict=True)), now]).fetchall()
+            written += [number for (number,) in found]
+    alerts.follow(conn, written, now)
 
 
 # One statement each: the rows, their versions, and the note that a version may have to be sealed (`verdicts.py`).
@@ -91,6 +96,7 @@ WITH sent AS (
 )
 INSERT INTO excursion_version (excursion, version, body, computed_at)
 SELECT written.id, 1, sent.body, computed_at FROM written JOIN sent USING (series_id, limit_id, limit_version, start_time)
+RETURNING excursion
 """
 _UPDATE = """
 WITH sent AS (
@@ -106,6 +112,7 @@ WITH sent AS (
   INSERT INTO open_verdict (excursion, version, due_at) SELECT id, version, computed_at FROM written
 )
 INSERT INTO excursion_version (excursion, version, body, computed_at) SELECT * FROM written
+RETURNING excursion
 """
 _END = """
 WITH sent AS (
@@ -117,6 +124,7 @@ WITH sent AS (
   INSERT INTO open_verdict (excursion, version, due_at) SELECT id, version, computed_at FROM written
 )
 INSERT INTO excursion_version (excursion, version, body, computed_at) SELECT * FROM written
+RETURNING excursion
 """
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -20,6 +20,7 @@ import psycopg
 
 from ingest import (
     accounting,
+    alerts,
     clock,
     detection,
     gaps,
@@ -31,6 +32,7 @@ from ingest import (
     sealing,
     verdicts,
 )
+from ingest.delivering import Deliveries
 from ingest.radar import looking
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,8 @@ CONSUMERS = (
     "verdicts",
     "retention",
     "radar",
+    "escalation",
+    "delivering",
 )
 RETRY_S = 1.0
 
@@ -73,6 +77,7 @@ PACES: Mapping[str, Pace] = {
     "health": Pace(idle_s=2.0, share=0.2),
     "retention": Pace(idle_s=600.0, share=0.2),
     "radar": Pace(idle_s=10.0, share=0.2),
+    "escalation": Pace(idle_s=2.0),
 }
 
 Step = Callable[[psycopg.Connection, datetime], bool]
@@ -80,10 +85,18 @@ Step = Callable[[psycopg.Connection, datetime], bool]
 
 
 def steps(
-    organisation_key: Callable[[str], bytes], send: outbox.Send, keep: timedelta | None = None
+    organisation_key: Callable[[str], bytes],
+    send: outbox.Send,
+    keep: timedelta | None = None,
+    *,
+    finish: outbox.Finish = lambda body: body,
+    deliveries: Deliveries | None = None,
+    escalate_minutes: Sequence[float] = (15.0, 60.0),
 ) -> dict[str, Step]:
     """What each consumer does, in the order of their leases. `organisation_key`: 32 bytes, for the salts of sealed windows.
-    `send`: to the broker. `keep`: how old raw readings may become; without it none is dropped."""
+    `send`: to the broker. `keep`: how old raw readings may become; without it none is dropped. `finish`: what messages say more
+    as they go out. `deliveries`: to channels; without it what is for them waits. `escalate_minutes`: after which alerts that
+    nobody acknowledged are told further."""
     each: list[Step] = [
         projection.step,
         detection.step,
@@ -91,7 +104,7 @@ def steps(
         rollups.step,
         accounting.step,
         gaps.step,
-        partial(outbox.step, send=send),
+        partial(outbox.step, send=send, finish=finish),
         clock.step,
         health.step,
         partial(verdicts.step, key=organisation_key),
@@ -99,7 +112,8 @@ def steps(
     found = dict(zip(CONSUMERS, each, strict=False))
     if keep is not None:
         found["retention"] = partial(retention.step, keep=keep, key=organisation_key)
-    return found | {"radar": looking.step}
+    found |= {"radar": looking.step, "escalation": partial(alerts.escalate, after_minutes=escalate_minutes)}
+    return found | ({} if deliveries is None else {"delivering": deliveries.step})
 
 
 def serve(

@@ -103,7 +103,22 @@ _GAUGES = {
         (),
         "SELECT count(*) FROM window_check WHERE fault IS NOT NULL",
     ),
-    "suyuan_outbox_waiting": ("Messages that wait to be sent", (), "SELECT count(*) FROM outbox"),
+    "suyuan_outbox_waiting": (
+        "Messages that wait to be sent",
+        (),
+        "SELECT count(*) FROM outbox WHERE given_up_at IS NULL",
+    ),
+    "suyuan_outbox_given_up": (
+        "Messages that a channel did not take for a day",
+        (),
+        "SELECT count(*) FROM outbox WHERE given_up_at IS NOT NULL",
+    ),
+    "suyuan_alerts_open": (
+        "Alerts that are not over",
+        ("acknowledged",),
+        "SELECT CASE WHEN given.excursion IS NULL THEN 'no' ELSE 'yes' END, count(*)"
+        " FROM alert LEFT JOIN alert_acknowledgement AS given USING (excursion) WHERE closed_at IS NULL GROUP BY 1",
+    ),
     "suyuan_quarantine_records": (
         "Records in quarantine that wait for somebody",
         ("reason",),

@@ -27,6 +27,8 @@ from trace_api.accounts import accounts_pages, signing_in
 from trace_api.accounts.guard import Guard
 from trace_api.accounts.passwords import Passwords
 from trace_api.acts import routes as acts_routes
+from trace_api.alerts import api as alerts_api
+from trace_api.alerts import pages as alerts_pages
 from trace_api.audit import api as audit_api
 from trace_api.audit import pages as audit_pages
 from trace_api.capture import routes as capture_routes
@@ -147,6 +149,7 @@ class _Rooms:
         yield capture_routes.router(desk)
         yield lots.router(databases, guard, self.logs, key, vault, now, witnesses)
         yield excursions.router(databases)
+        yield alerts_api.router(databases, guard, now)
         yield devices.router(databases, guard)
         yield acts_routes.router(databases, guard, url, vault, now)
         yield loggers_routes.router(databases, guard, now)
@@ -167,6 +170,7 @@ class _Rooms:
         yield accounts_pages.router(databases, guard, self.configuration.passwords, assets, now)
         yield scan_routes.router(databases, guard, assets, url, vault, now)
         yield loggers_pages.router(databases, guard, assets, url, vault, now)
+        yield alerts_pages.router(databases, guard, assets, self.configuration.organisation_key, now)
         yield audit_pages.router(databases, guard, assets, now)
         yield findings_pages.router(databases, guard, assets, now)
         yield check_routes.router(databases, guard, assets, url, vault, now)

@@ -17,9 +17,11 @@ DEPARTMENTS = ("agriculture", "market_regulation")
 AREAS: dict[str, frozenset[str]] = {
     "check": frozenset({"market", "stall", "retailer"}),
     "scan": frozenset(GOODS),
+    "alerts": frozenset(GOODS),
     "audit": frozenset(OVERSEEING),
     "holds": frozenset({*GOODS, *OVERSEEING}),
     "accounts": frozenset({"administrator"}),
+    "channels": frozenset({"administrator"}),
 }
 
 

@@ -11,6 +11,7 @@ from itertools import chain
 
 from deploy.doctor import (
     accounts,
+    alerts,
     background,
     broker,
     capture,
@@ -49,6 +50,7 @@ CHECKS: dict[str, Check] = {
     "keys of quarantine": keys.of_quarantine,
     "quarantine": quarantine.quarantine,
     "capture": capture.capture,
+    "alerts": alerts.alerts,
     "disk": disk.of_files,
     "database's disk": disk.of_database,
     "logs": logs.logs,

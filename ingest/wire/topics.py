@@ -52,6 +52,10 @@ def command_topic(organisation: str, device: str) -> str:
     return f"{ROOT}/{organisation}/{device}/cmd"
 
 
+def alert_topic(organisation: str) -> str:
+    return f"{ROOT}/{organisation}/alerts"
+
+
 def parse_topic(topic: bytes) -> Address:
     try:
         text = topic.decode("utf-8")

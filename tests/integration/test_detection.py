@@ -15,6 +15,7 @@ import pytest
 
 from ingest import detection, inforce, marks, snapshots
 from ingest.coldchain.excursions import find_excursions
+from tests.documents import invariants
 from tests.servers.databases import Database
 from tests.unit.ingest.coldchain.cases import limit_json
 
@@ -23,6 +24,7 @@ MINUTE = timedelta(minutes=1)
 SERIES, MINUTES = 8, 400
 APART = 10 * MINUTE
 NOW = START + timedelta(days=1)
+ALERTS = {name: query for name, query in invariants().items() if "alert" in name}
 Key = tuple[int, int]
 """Series, half minutes since START."""
 
@@ -129,6 +131,14 @@ class World:
             " FROM excursion WHERE state IN ('open', 'closed') ORDER BY 1, 2, 3"
         ).fetchall()
 
+    def told(self) -> int:
+        """So many messages of alerts; what must hold of these does."""
+        for name, query in ALERTS.items():
+            assert self.conn.execute(query.encode()).fetchall() == [], name
+        row = self.conn.execute("SELECT count(*) FROM alert_message").fetchone()
+        assert row is not None
+        return int(row[0])
+
     def plain(self) -> list[tuple[Any, ...]]:
         """Every series read whole, every limit by itself."""
         limits = inforce.read_limits(self.conn)
@@ -193,6 +203,7 @@ def test_many_at_once_are_each_for_itself(
         if chance.random() < 0.6:
             world.detect()
             assert world.stands() == world.plain()
+            world.told()
             opened = max(opened, len(world.stands()))
     world.detect()
     assert world.stands() == world.plain()
@@ -200,10 +211,11 @@ def test_many_at_once_are_each_for_itself(
     number = world.conn.execute("SELECT count(*) FROM detection_snapshot").fetchone()
     assert number is not None and number[0] > 2, "some were judged from a snapshot"
     snapshots.drop(world.jobs, range(1, SERIES + 1))
-    before = world.conn.execute("SELECT count(*) FROM excursion_version").fetchone()
+    before, told = world.conn.execute("SELECT count(*) FROM excursion_version").fetchone(), world.told()
     world.touch(list(world.values))
     world.detect()
     assert world.stands() == world.plain()
     assert world.conn.execute("SELECT count(*) FROM excursion_version").fetchone() == before, (
         "looking again says nothing new"
     )
+    assert world.told() == told > opened

@@ -110,8 +110,8 @@ def test_it_holds(played: Instance, name: str) -> None:
 
 
 TABLES = """
-    reading_store observation quarantine mark reading_1h event placement presence excursion sealed_window leaf checkpoint stream_head
-    clock_sample device_clock
+    reading_store observation quarantine mark reading_1h event placement presence excursion alert alert_message sealed_window leaf
+    checkpoint stream_head clock_sample device_clock
 """
 
 
@@ -192,6 +192,11 @@ BREACHES: dict[str, str] = {
     " SELECT organisation, series_id, limit_id, limit_version, version, state, start_time, trigger_time, end_time, closed_by, extreme,"
     " minutes_at_least, minutes_at_most, degree_minutes, opened_at, computed_at FROM excursion WHERE state IN ('open', 'closed') LIMIT 1",
     "an_excursion_belongs_to_its_series": "UPDATE excursion SET organisation = 'hz-market' WHERE organisation <> 'hz-market'",
+    "an_excursion_has_its_alert": "UPDATE alert SET closed_at = now(), closed_by = 'merged'",
+    "an_alert_is_told_when_it_grew": "INSERT INTO alert_message SELECT gen_random_uuid(), excursion, version, what, grade, level, at"
+    " FROM alert_message WHERE what = 'opened'",
+    "an_alert_is_acknowledged_by_its_own": f"{ACCOUNT}; INSERT INTO alert_acknowledgement SELECT excursion, alert.organisation, id, ' ', 'x', now()"
+    " FROM alert, user_account WHERE login = 'gone'",
     "what_is_judged_is_sealed": "UPDATE excursion SET state = 'void' WHERE state = 'closed'",
     "a_verdict_is_of_a_version_that_was": "UPDATE excursion_version SET body = body || '{\"extreme_c\": 1}'",
     "a_verdicts_entry_says_what_its_row_says": "UPDATE sealed_verdict SET root = sha256(root)",

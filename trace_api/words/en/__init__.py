@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trace_api.words.en import (
     acts,
+    alerts,
     audit,
     check,
     devices,
@@ -20,7 +21,7 @@ from trace_api.words.en import (
 
 AREAS = (
     shopper.EN, work.EN, scan.EN, check.EN, audit.EN, acts.EN, devices.EN, evidence.EN, witness.EN,
-    holds.EN, findings.EN, recall.EN, trace.EN,
+    holds.EN, findings.EN, recall.EN, trace.EN, alerts.EN,
 )  # fmt: skip
 EN = {key: sentence for area in AREAS for key, sentence in area.items()}
 if len(EN) != sum(map(len, AREAS)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trace_api.words.zh import (
     acts,
+    alerts,
     audit,
     check,
     devices,
@@ -20,7 +21,7 @@ from trace_api.words.zh import (
 
 AREAS = (
     shopper.ZH, work.ZH, scan.ZH, check.ZH, audit.ZH, acts.ZH, devices.ZH, evidence.ZH, witness.ZH,
-    holds.ZH, findings.ZH, recall.ZH, trace.ZH,
+    holds.ZH, findings.ZH, recall.ZH, trace.ZH, alerts.ZH,
 )  # fmt: skip
 ZH = {key: sentence for area in AREAS for key, sentence in area.items()}
 if len(ZH) != sum(map(len, AREAS)):
